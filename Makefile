@@ -1,0 +1,77 @@
+# Every command of this project. Each target sets up what it needs; a second call starts at once.
+#   make demo PYTHON=python3.12     another interpreter (3.11 to 3.13)
+#   make test VENV=/path/to/venv    another environment
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= out
+MANIFEST ?= $(OUT)/demo.parquet
+LIBRARY ?= $(OUT)/library
+RECIPE ?= toybox
+PROMPTS ?=
+
+READY := $(VENV)/.installed
+NODE_READY := node_modules/.installed
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo assets test test-all check lint types format bench evaluate clean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) $(NODE_READY) ## create the environment and install everything (all targets do this themselves)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] < (3, 14) else \
+	  f"$(PYTHON) is Python {v[0]}.{v[1]}; this project needs 3.11, 3.12 or 3.13: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@
+
+# The Khronos glTF validator is a Node package. Without Node, assets say "not run" for this one gate.
+$(NODE_READY): package.json package-lock.json
+	@mkdir -p $(@D)
+	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund; \
+	  else echo "npm not found: the Khronos glTF validator is not installed; its gate will say \"not run\""; fi
+	@mkdir -p $(@D) && touch $@
+
+demo: setup ## four prompts become a library of 3D assets in out/demo (CPU only, no downloads)
+	@mkdir -p $(OUT)
+	$(RUN) jobs/make_manifest.py jobs/demo_prompts.txt $(OUT)/demo.parquet
+	$(RUN) jobs/build_library.py $(OUT)/demo.parquet $(OUT)/demo --recipe toybox
+	@echo "open $(OUT)/demo/index.html"
+
+assets: setup ## your own MANIFEST=file.parquet into LIBRARY=folder, with RECIPE=name
+	$(RUN) jobs/build_library.py $(MANIFEST) $(LIBRARY) --recipe $(RECIPE)
+
+test: setup ## the tests that need neither patience nor a GPU
+	$(RUN) -m pytest -m "not slow and not gpu"
+
+test-all: setup ## every test; those that need a GPU skip themselves where there is none
+	$(RUN) -m pytest
+
+check: lint types test ## lint, types and tests: the definition of done
+
+lint: $(READY) ## style, and the layers of the architecture
+	$(RUN) -m ruff check .
+	$(VENV)/bin/lint-imports
+
+types: $(READY) ## mypy --strict
+	$(RUN) -m mypy
+
+format: $(READY) ## sort imports and mend what ruff can mend
+	$(RUN) -m ruff check --fix .
+
+bench: setup ## seconds per step and per asset, where the time goes, peak memory
+	@mkdir -p $(OUT)
+	$(RUN) jobs/benchmark.py --json $(OUT)/benchmark.json
+
+evaluate: setup ## build toys (or PROMPTS=file of lines) and measure them against the true ones
+	@mkdir -p $(OUT)
+	$(RUN) jobs/evaluate.py $(if $(PROMPTS),--prompts $(PROMPTS)) --json $(OUT)/evaluate.json
+
+clean: ## remove the environment, caches and everything under out/
+	rm -rf .venv out node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find pipeline jobs tests -name __pycache__ -type d -prune -exec rm -rf {} +

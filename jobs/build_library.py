@@ -1,0 +1,186 @@
+r"""Build a library of 3D assets from a Parquet manifest of prompts.
+
+examples:
+  python jobs/make_manifest.py prompts.txt prompts.parquet
+  python jobs/build_library.py prompts.parquet out/library
+
+  another budget (the fields exist already, so this only exports):
+  python jobs/build_library.py prompts.parquet out/library --profile game_prop
+
+  another recipe, from a preset, a file or single keys:
+  python jobs/build_library.py prompts.parquet out/library --recipe my.toml --set optimize.num_steps=600
+
+  try quarantined rows again:
+  python jobs/build_library.py prompts.parquet out/library --retry-quarantined empty
+
+  on a cluster:
+  ray job submit --working-dir . -- python jobs/build_library.py \
+      s3://bucket/prompts.parquet s3://bucket/library --device cuda --actors 8 --export-workers 16
+
+Running it again builds only what is missing: an asset is known by its prompt, seed, recipe, prior
+and export profile. Open index.html of the library to look at it.
+
+exit codes:
+   0  every row is published, now or before
+   1  infrastructure (library or weights cannot be reached, workers cannot be kept alive) or a bug
+   3  done, but some rows are quarantined or lay in damaged bytes; index.html says why
+   4  the manifest, the recipe or the command line cannot be used; nothing was started
+  75  stopped on request (SIGTERM, Ctrl-C), or the rest is with another run: run again
+
+S3 is configured by the usual AWS_* variables, a Ray cluster by RAY_ADDRESS; without it a private
+Ray is started on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+import tomllib
+from pathlib import Path
+from typing import NoReturn
+
+from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
+from dreamfoundry.config import (
+    EXPORT_PROFILES,
+    Recipe,
+    bundled_recipe,
+    export_profile,
+    recipe_from_toml,
+    with_overrides,
+)
+from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
+from dreamfoundry.library.report import EXIT_CODES
+
+MAX_SHOWN = 20
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    stop = stop_on_signals()
+    started_s = time.monotonic()
+    try:
+        request = RunRequest(
+            manifest=arguments.manifest,
+            library=arguments.library,
+            recipe=resolve_recipe(arguments.recipe, arguments.set),
+            profile=export_profile(arguments.profile),
+            num_optimizers=arguments.actors,
+            num_exporters=arguments.export_workers,
+            num_slots=arguments.slots,
+            device=arguments.device,
+            retry_class=arguments.retry_quarantined,
+            quarantine_bad_rows=arguments.quarantine_bad_rows,
+            use_ray=not arguments.no_ray,
+        )
+        result = build_library(request, sys.stderr, stop.is_set)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CODES["refused"]
+    except InfrastructureError as error:
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        return EXIT_CODES["failed"]
+    summarize(result, time.monotonic() - started_s)
+    return result.report.exit_code
+
+
+class CommandLine(argparse.ArgumentParser):
+    """Ends with the documented exit code where argparse has 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_CODES["refused"], f"error: {message}\n")
+
+
+def parse_arguments() -> argparse.Namespace:
+    assert __doc__ is not None
+    about, _, teaching = __doc__.partition("\n\n")
+    parser = CommandLine(
+        description=about, epilog=teaching, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("manifest", metavar="MANIFEST", help="Parquet file or folder of parts; a path or s3://…")
+    parser.add_argument("library", metavar="LIBRARY", help="where assets go; a directory or s3://bucket/prefix")
+    parser.add_argument("--recipe", default="toybox", help="a bundled preset or a TOML file (default: %(default)s)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one recipe key; can be repeated"
+    )
+    parser.add_argument(
+        "--profile",
+        default="preview",
+        help=f"export budget of rows that name none: {', '.join(EXPORT_PROFILES)} (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="cpu", help='"cpu" or "cuda": one GPU per optimizer actor')
+    parser.add_argument("--actors", type=positive, default=1, help="optimizer processes (default: %(default)s)")
+    parser.add_argument(
+        "--slots", type=positive, default=0, help="prompts that share one prior in an actor (default: up to 4)"
+    )
+    parser.add_argument("--export-workers", type=positive, default=1, help="export processes (default: %(default)s)")
+    parser.add_argument(
+        "--retry-quarantined",
+        default="",
+        metavar="CLASS",
+        help='try rows again that were quarantined with this class, "all" for every class',
+    )
+    parser.add_argument(
+        "--quarantine-bad-rows", action="store_true", help="record unusable rows as quarantined and build the rest"
+    )
+    parser.add_argument("--no-ray", action="store_true", help="run everything in this process, for debugging")
+    return parser.parse_args()
+
+
+def positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
+
+
+def resolve_recipe(name: str, settings: list[str]) -> Recipe:
+    """The preset or file called `name` with KEY=VALUE settings; a value is TOML, else plain text."""
+    recipe = recipe_from_toml(Path(name)) if name.endswith(".toml") or "/" in name else bundled_recipe(name)
+    return with_overrides(recipe, dict(map(parse_setting, settings)))
+
+
+def parse_setting(setting: str) -> tuple[str, object]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {setting!r}: must be KEY=VALUE, as in optimize.num_steps=600")
+    try:
+        return key.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), text
+
+
+def stop_on_signals() -> threading.Event:
+    """Set by the first SIGTERM or Ctrl-C; the second one ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            os._exit(EXIT_CODES["drained"])
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop
+
+
+def summarize(result: RunResult, wall_s: float) -> None:
+    report = result.report
+    for prompt_id, outcome in list(result.quarantined.items())[:MAX_SHOWN]:
+        print(f"quarantined {prompt_id}: {outcome.failure_class}: {outcome.message.splitlines()[-1]}")
+    if len(result.quarantined) > MAX_SHOWN:
+        print(f"… and {len(result.quarantined) - MAX_SHOWN} more quarantined rows")
+    counts = f"{report.published} published, {report.skipped} skipped, {report.quarantined} quarantined"
+    if report.lost_rows:
+        counts += f", {report.lost_rows} lost in damaged bytes"
+    if report.pending:
+        counts += f", {report.pending} pending ({report.word}: run again)"
+    where = f"{report.library.rstrip('/')}/index.html"
+    print(f"{counts}, {result.num_steps} optimisation steps in {wall_s:.0f} s -> {where}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

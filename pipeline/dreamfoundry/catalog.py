@@ -1,0 +1,119 @@
+"""Stage 9: outcomes become the catalog, one Parquet row per prompt id and asset key.
+
+The catalog is a projection: rows are sorted, writer options are fixed, so building it again from
+the same outcomes gives the same bytes. Columns may be added at the end, never changed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dreamfoundry.records import BlobRef, Outcome
+
+KEY = "catalog/catalog.parquet"
+MEDIA_TYPE = "application/vnd.apache.parquet"
+
+SCHEMA = pa.schema(
+    [
+        pa.field("prompt_id", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("asset_key", pa.string(), nullable=False),
+        pa.field("field_key", pa.string(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("failure_class", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("candidate", pa.int32(), nullable=False),
+        pa.field("slug", pa.string()),
+        pa.field("glb_path", pa.string()),
+        pa.field("glb_sha256", pa.string()),
+        pa.field("glb_bytes", pa.int64()),
+        pa.field("thumbnail_path", pa.string()),
+        pa.field("triangles", pa.int64()),
+        pa.field("height_m", pa.float64()),
+        pa.field("optimize_s", pa.float64()),
+        pa.field("export_s", pa.float64()),
+        pa.field("run_id", pa.string()),
+        pa.field("created_at", pa.string()),
+        pa.field("scores", pa.map_(pa.string(), pa.float64())),
+    ]
+)
+"""Paths are relative to the library; created_at is RFC 3339 text in UTC; null is "not known"."""
+
+_ROWS_PER_GROUP = 2_000
+_THUMBNAIL = "thumbnail.png"
+
+
+def to_parquet(outcomes: Iterable[Outcome], views: Iterable[tuple[str, str]] = ()) -> bytes:
+    """The catalog of `outcomes` as Parquet bytes, sorted by prompt id and asset key.
+
+    `views` are (prompt_id, asset_key) pairs: prompt ids beyond the outcome's own, which rows of
+    the manifest with the same content share, get rows of their own.
+    """
+    prompt_ids: dict[str, set[str]] = {}
+    for prompt_id, asset_key in views:
+        prompt_ids.setdefault(asset_key, set()).add(prompt_id)
+    rows = [
+        _row(outcome, prompt_id)
+        for outcome in outcomes
+        for prompt_id in {outcome.prompt_id} | prompt_ids.get(outcome.asset_key, set())
+    ]
+    rows.sort(key=lambda row: (row["prompt_id"], row["asset_key"]))
+    buffer = io.BytesIO()
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=SCHEMA),
+        buffer,
+        row_group_size=_ROWS_PER_GROUP,
+        version="2.6",
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=["state", "failure_class", "run_id"],
+        write_statistics=True,
+        write_page_checksum=True,
+    )
+    return buffer.getvalue()
+
+
+def _row(outcome: Outcome, prompt_id: str) -> dict[str, Any]:
+    glb_name = f"{outcome.slug}.glb"
+    glb: BlobRef | None = outcome.files.get(glb_name)
+    folder = f"assets/{prompt_id}/{outcome.asset_key}"
+    triangles = outcome.scores.get("triangles")
+    return {
+        "prompt_id": prompt_id,
+        "prompt": outcome.prompt,
+        "asset_key": outcome.asset_key,
+        "field_key": outcome.field_key,
+        "state": outcome.state,
+        "failure_class": outcome.failure_class or None,
+        "message": outcome.message or None,
+        "attempts": outcome.attempts,
+        "candidate": outcome.candidate,
+        "slug": outcome.slug or None,
+        "glb_path": f"{folder}/{glb_name}" if glb is not None else None,
+        "glb_sha256": glb.sha256 if glb is not None else None,
+        "glb_bytes": glb.num_bytes if glb is not None else None,
+        "thumbnail_path": f"{folder}/{_THUMBNAIL}" if _THUMBNAIL in outcome.files else None,
+        "triangles": int(triangles) if triangles is not None else None,
+        "height_m": outcome.scores.get("height_m"),
+        "optimize_s": _number(outcome.provenance, "optimize_s"),
+        "export_s": _number(outcome.provenance, "export_s"),
+        "run_id": _text(outcome.provenance, "run_id"),
+        "created_at": _text(outcome.provenance, "created_at"),
+        "scores": sorted(outcome.scores.items()),
+    }
+
+
+def _number(provenance: Mapping[str, object], name: str) -> float | None:
+    value = provenance.get(name)
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _text(provenance: Mapping[str, object], name: str) -> str | None:
+    value = provenance.get(name)
+    return value if isinstance(value, str) else None

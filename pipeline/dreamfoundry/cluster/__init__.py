@@ -1,0 +1,21 @@
+"""Where prompts become a library on many processes: the only place with Ray.
+
+    build.py         one run from manifest rows to report: plan, drive, publish the projections
+    plan.py          rows -> builds: keys, what exists already, what shares a field
+    messages.py      the plain values that travel between the driver and its workers
+    scheduler.py     pure state machine: events in, commands out
+    driver.py        the loop: carries out commands, feeds answers back
+    work.py          what the scheduler keeps books on
+    outcome.py       how a decision is written down
+    claims.py        leases around the fields of this run, renewed on a thread of their own
+    optimizer.py     prior + slots -> field snapshots in the store      (no Ray)
+    exporter.py      snapshot -> files -> one outcome                   (no Ray)
+    local_workers.py both in this process, for debugging                (no Ray)
+    ray_workers.py   both as Ray actors
+    ray_session.py   a quiet Ray: the cluster at RAY_ADDRESS, or a private one
+    progress.py      what a person sees meanwhile
+    job.py           a run as a Ray job, followed to its true exit code
+
+Bytes never pass the driver: workers write to the store and answer with keys and numbers. The
+store is the only truth; everything that Ray knows may be lost at any moment.
+"""

@@ -1,0 +1,336 @@
+"""One run: a manifest and a library go in, a report comes out, and the library has changed.
+
+    check the rows -> plan -> drive the workers -> catalog, contact sheet, report
+
+Nothing is started before the whole manifest has been checked. torch is never imported here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from dreamfoundry import catalog
+from dreamfoundry.cluster.claims import RunClaims
+from dreamfoundry.cluster.driver import Workers, drive
+from dreamfoundry.cluster.messages import Quarantine, WorkerSettings
+from dreamfoundry.cluster.outcome import bad_row_outcome, now_text, publish, quarantined_outcome
+from dreamfoundry.cluster.plan import Plan, plan_builds, prompt_check, recipe_digest, vocabulary_hint
+from dreamfoundry.cluster.progress import Progress, TextStream
+from dreamfoundry.cluster.ray_session import ray_session
+from dreamfoundry.cluster.scheduler import Scheduler
+from dreamfoundry.cluster.work import Decision, Limits
+from dreamfoundry.config import ExportProfile, Recipe
+from dreamfoundry.diffusion.weights import prior_identity
+from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
+from dreamfoundry.library import page, report
+from dreamfoundry.library.report import ExitWord, RunReport
+from dreamfoundry.manifest import ManifestReport, read_prompts, scan
+from dreamfoundry.records import Outcome, PriorIdentity
+from dreamfoundry.store.locate import local_copy, open_store
+from dreamfoundry.store.outcomes import Library
+
+MAX_DEFAULT_SLOTS = 4
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is asked of a run. `num_slots` 0 chooses by the number of prompts.
+
+    `retry_class` is the class of quarantined outcomes to try again, "all" for every one.
+    Without `use_ray` everything runs in this process, one call at a time.
+    """
+
+    manifest: str
+    library: str
+    recipe: Recipe
+    profile: ExportProfile
+    num_optimizers: int = 1
+    num_exporters: int = 1
+    num_slots: int = 0
+    device: str = "cpu"
+    retry_class: str = ""
+    quarantine_bad_rows: bool = False
+    use_ray: bool = True
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The report that was written, the steps of all slots, and why rows are quarantined."""
+
+    report: RunReport
+    num_steps: int
+    quarantined: Mapping[str, Outcome] = field(default_factory=dict)
+
+
+def build_library(
+    request: RunRequest, stream: TextStream, should_stop: Callable[[], bool] = lambda: False
+) -> RunResult:
+    """Build what `request` asks for; progress goes to `stream`.
+
+    Raises InputError before anything is written, InfrastructureError when the run cannot go on
+    (its report says "failed"). After `should_stop` the run ends as "drained".
+    """
+    with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder:
+        run = _Run.begin(request, _local_manifest(request.manifest, Path(folder)), stream)
+        try:
+            return run.carry_out(should_stop)
+        except InfrastructureError as error:
+            run.report_failure(str(error))
+            raise
+
+
+def _local_manifest(url: str, folder: Path) -> Path:
+    try:
+        return local_copy(url, folder)
+    except ObjectMissing as error:
+        raise ManifestError(str(error)) from None
+
+
+def _refuse_bad_rows(found: ManifestReport, request: RunRequest) -> None:
+    if not found.row_errors or request.quarantine_bad_rows:
+        return
+    lines = [f"{len(found.row_errors)} of {found.num_rows} rows of {request.manifest} cannot be used:"]
+    lines += [f"  {error}" for error in found.row_errors]
+    if any("toybox" in str(error) for error in found.row_errors):
+        lines.append(vocabulary_hint(request.recipe))
+    lines.append("mend them, or run with --quarantine-bad-rows to record them as quarantined and build the rest")
+    raise ManifestError("\n".join(lines))
+
+
+@dataclass
+class _Run:
+    request: RunRequest
+    manifest: Path
+    found: ManifestReport
+    prior: PriorIdentity
+    library: Library
+    stream: TextStream
+    run_id: str
+    started_at: str
+    timings_s: dict[str, float] = field(default_factory=dict)
+    num_steps: int = 0
+
+    @staticmethod
+    def begin(request: RunRequest, manifest: Path, stream: TextStream) -> _Run:
+        """Check everything that can be checked without starting anything."""
+        started_at, started_s = now_text(), time.monotonic()
+        prior = prior_identity(request.recipe.prior)
+        found = scan(manifest, prompt_check(request.recipe), request.recipe)
+        _refuse_bad_rows(found, request)
+        for warning in found.warnings:
+            stream.write(f"warning: {warning}\n")
+        if found.ignored_columns:
+            stream.write(f"columns that are not read: {', '.join(found.ignored_columns)}\n")
+        library = Library(open_store(request.library))
+        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        timings_s = {"scan": time.monotonic() - started_s}
+        return _Run(request, manifest, found, prior, library, stream, run_id, started_at, timings_s)
+
+    def carry_out(self, should_stop: Callable[[], bool]) -> RunResult:
+        """Plan, build, publish the projections."""
+        request = self.request
+        bad_rows = [
+            publish(self.library, bad_row_outcome(error, self.found.digest, self._provenance()), None)
+            for error in self.found.row_errors
+        ]
+        with self._stage("plan"):
+            plan = plan_builds(
+                read_prompts(self.manifest, self.found.skip_rows, request.recipe),
+                self.library,
+                recipe=request.recipe,
+                profile=request.profile,
+                prior=self.prior,
+                retry_class=request.retry_class,
+            )
+        decisions: Mapping[str, Decision] = {}
+        is_delegated = False
+        if plan.builds:
+            with self._stage("build"):
+                scheduler = self._drive(plan, should_stop)
+            decisions, is_delegated = scheduler.decisions, scheduler.is_delegated
+        with self._stage("publish"):
+            outcomes = self._publish_projections(plan)
+        word = self._word(plan, decisions, bad_rows, is_delegated)
+        return self._report(word, plan, decisions, bad_rows, outcomes)
+
+    def _drive(self, plan: Plan, should_stop: Callable[[], bool]) -> Scheduler:
+        request = self.request
+        num_optimizers = min(request.num_optimizers, len(plan.builds))
+        num_slots = request.num_slots or min(MAX_DEFAULT_SLOTS, -(-len(plan.builds) // num_optimizers))
+        provenance = self._provenance(num_slots)
+        settings = WorkerSettings(
+            library_url=self.library.store.url,
+            prior=request.recipe.prior,
+            prior_identity=self.prior,
+            device=request.device,
+            num_threads=max(1, len(os.sched_getaffinity(0)) // num_optimizers),
+            provenance=provenance,
+        )
+
+        def quarantine(command: Quarantine) -> Decision:
+            build = command.build
+            outcome = quarantined_outcome(build, command.failure, command.attempts, provenance, command.snapshot)
+            standing = publish(self.library, outcome, build.instead_of)
+            return Decision(standing.state, command.failure if standing is outcome else None, standing is outcome)
+
+        progress = Progress(self.stream)
+        with self._workers_session(), RunClaims(self.library.store.url, self.run_id) as claims:
+            scheduler = Scheduler(
+                plan.builds,
+                num_optimizers=num_optimizers,
+                num_exporters=request.num_exporters,
+                num_slots=num_slots,
+                claims=claims,
+                clock=time.monotonic,
+                shape_class=recipe_digest,
+                limits=request.limits,
+            )
+            workers = self._workers(settings)
+            try:
+                drive(scheduler, workers, quarantine=quarantine, on_status=progress.show, should_stop=should_stop)
+            finally:
+                progress.close()
+                self.num_steps = scheduler.steps_done
+        return scheduler
+
+    def _workers(self, settings: WorkerSettings) -> Workers:
+        if self.request.use_ray:
+            from dreamfoundry.cluster.ray_workers import RayWorkers  # brings ray
+
+            return RayWorkers(settings, self.run_id)
+        from dreamfoundry.cluster.local_workers import LocalWorkers  # brings torch
+
+        return LocalWorkers(settings)
+
+    @contextmanager
+    def _workers_session(self) -> Iterator[None]:
+        if not self.request.use_ray:
+            yield
+            return
+        with ray_session(num_cpus=self.request.num_optimizers + self.request.num_exporters):
+            yield
+
+    def _publish_projections(self, plan: Plan) -> dict[str, Outcome]:
+        """Named views that are missing, the catalog and the contact sheet; all rebuildable."""
+        outcomes = {outcome.asset_key: outcome for outcome in self.library.outcomes()}
+        views = self.library.views()
+        for prompt_id, key in plan.rows.items():
+            outcome = outcomes.get(key)
+            if outcome is not None and outcome.state == "published" and (prompt_id, key) not in views:
+                self.library.write_view(outcome, prompt_id)
+                views.add((prompt_id, key))
+        store = self.library.store
+        store.put(catalog.KEY, catalog.to_parquet(outcomes.values(), views), catalog.MEDIA_TYPE)
+        store.put(page.KEY, page.render(outcomes.values()), page.MEDIA_TYPE)
+        return outcomes
+
+    def _word(
+        self, plan: Plan, decisions: Mapping[str, Decision], bad_rows: list[Outcome], is_delegated: bool
+    ) -> ExitWord:
+        open_rows = [key for key in plan.rows.values() if key not in decisions and key not in plan.standing]
+        if open_rows:
+            return "delegated" if is_delegated else "drained"
+        states = {decision.state for decision in decisions.values()}
+        states |= {outcome.state for outcome in (*plan.standing.values(), *bad_rows)}
+        return "partial" if "quarantined" in states or self.found.lost else "complete"
+
+    def _report(
+        self,
+        word: ExitWord,
+        plan: Plan,
+        decisions: Mapping[str, Decision],
+        bad_rows: list[Outcome],
+        outcomes: Mapping[str, Outcome],
+    ) -> RunResult:
+        decided = [decisions[key] for key in plan.rows.values() if key in decisions]
+        ours = [decision.state for decision in decided if decision.is_ours]
+        skipped = sum(key in plan.standing for key in plan.rows.values()) + len(decided) - len(ours)
+        quarantined = {
+            prompt_id: outcomes[key]
+            for prompt_id, key in plan.rows.items()
+            if key in outcomes and outcomes[key].state == "quarantined"
+        }
+        quarantined |= {outcome.prompt_id: outcome for outcome in bad_rows}
+        summary = self._summary(
+            word,
+            f"{self.num_steps} optimisation steps",
+            published=ours.count("published"),
+            skipped=skipped + len(self.found.repeated_rows),
+            quarantined=ours.count("quarantined") + len(bad_rows),
+            pending=sum(key not in decisions and key not in plan.standing for key in plan.rows.values()),
+            failure_classes=Counter(outcome.failure_class for outcome in quarantined.values()),
+        )
+        self._write(summary)
+        return RunResult(summary, self.num_steps, quarantined)
+
+    def report_failure(self, message: str) -> None:
+        """Leave a report that says why the run ended early, if the store can still be reached."""
+        pending = self.found.num_rows - self.found.num_lost_rows
+        try:
+            self._write(self._summary("failed", message, pending=pending))
+        except InfrastructureError:
+            self.stream.write("the run report could not be written either\n")
+
+    def _summary(
+        self,
+        word: ExitWord,
+        message: str,
+        *,
+        published: int = 0,
+        skipped: int = 0,
+        quarantined: int = 0,
+        pending: int = 0,
+        failure_classes: Mapping[str, int] = MappingProxyType({}),
+    ) -> RunReport:
+        return RunReport(
+            run_id=self.run_id,
+            manifest=self.request.manifest,
+            manifest_digest=self.found.digest,
+            library=self.request.library,
+            word=word,
+            started_at=self.started_at,
+            finished_at=now_text(),
+            num_rows=self.found.num_rows,
+            published=published,
+            skipped=skipped,
+            quarantined=quarantined,
+            lost_rows=self.found.num_lost_rows,
+            pending=pending,
+            failure_classes=failure_classes,
+            timings_s=dict(self.timings_s),
+            message=message,
+        )
+
+    def _write(self, summary: RunReport) -> None:
+        self.library.store.put(report.report_key(self.run_id), report.to_json(summary), report.MEDIA_TYPE)
+
+    def _provenance(self, num_slots: int = 0) -> dict[str, object]:
+        """What every outcome of this run records beside its timings."""
+        request = self.request
+        return {
+            "run_id": self.run_id,
+            "device": request.device,
+            "num_slots": num_slots,
+            "num_optimizers": request.num_optimizers,
+            "prior": dataclasses.asdict(self.prior),
+        }
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings_s[name] = time.monotonic() - started_s

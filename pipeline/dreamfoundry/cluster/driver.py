@@ -1,0 +1,111 @@
+"""The loop of a run: carries out the scheduler's commands and feeds the answers back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from dreamfoundry.cluster.messages import (
+    Answer,
+    Command,
+    Died,
+    Export,
+    ExportReport,
+    KillWorker,
+    Quarantine,
+    Ready,
+    RunSlice,
+    SliceReport,
+    StartWorker,
+    WorkerKind,
+)
+from dreamfoundry.cluster.scheduler import Scheduler
+from dreamfoundry.cluster.work import Decision, Status
+from dreamfoundry.errors import InfrastructureError
+
+TURN_S = 0.5
+"""Longest time between two looks at the progress, the limits and a request to stop."""
+
+
+@runtime_checkable
+class Workers(Protocol):
+    """Processes that do the work. Every started call leads to one Answer, unless it is killed."""
+
+    def start(self, worker: str, kind: WorkerKind) -> None:
+        """A fresh process for `worker`; answers Ready or Died."""
+
+    def run_slice(self, command: RunSlice) -> None:
+        """Answers SliceReport or Died."""
+
+    def export(self, command: Export) -> None:
+        """Answers ExportReport or Died."""
+
+    def kill(self, worker: str) -> None:
+        """End the process; its answers are dropped. A worker that is not there is fine."""
+
+    def wait(self, timeout_s: float) -> list[Answer]:
+        """Answers that have come in, after at most about `timeout_s` when there are none."""
+        ...
+
+    def close(self) -> None:
+        """End every process."""
+
+
+def drive(
+    scheduler: Scheduler,
+    workers: Workers,
+    *,
+    quarantine: Callable[[Quarantine], Decision],
+    on_status: Callable[[Status], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Run until every build has ended or `should_stop()` says so; then nothing is finished.
+
+    `quarantine` writes a quarantined outcome and says what stands. Raises InfrastructureError
+    with the cause when no worker of a kind can be kept alive.
+    """
+    try:
+        while not scheduler.is_finished and not should_stop():
+            for command in scheduler.commands():
+                _carry_out(command, scheduler, workers, quarantine)
+            started_s = time.monotonic()
+            answers = workers.wait(TURN_S)
+            for answer in answers:
+                _feed_back(answer, scheduler, workers)
+            on_status(scheduler.status())
+            if not answers and not scheduler.is_finished:  # nothing may be under way: a lease is waited for
+                time.sleep(max(0.0, TURN_S - (time.monotonic() - started_s)))
+    finally:
+        workers.close()
+    if scheduler.abort_cause is not None:
+        raise InfrastructureError(scheduler.abort_cause)
+
+
+def _carry_out(
+    command: Command, scheduler: Scheduler, workers: Workers, quarantine: Callable[[Quarantine], Decision]
+) -> None:
+    match command:
+        case StartWorker(worker, kind):
+            workers.start(worker, kind)
+        case KillWorker(worker):
+            workers.kill(worker)
+        case RunSlice():
+            workers.run_slice(command)
+        case Export():
+            workers.export(command)
+        case Quarantine(build):
+            scheduler.decided(build.asset_key, quarantine(command))
+
+
+def _feed_back(answer: Answer, scheduler: Scheduler, workers: Workers) -> None:
+    match answer.value:
+        case Ready():
+            scheduler.worker_ready(answer.worker)
+        case SliceReport() as report:
+            scheduler.slice_ended(answer.worker, report)
+        case ExportReport() as report:
+            scheduler.export_ended(answer.worker, report)
+        case Died(cause):
+            workers.kill(answer.worker)
+            scheduler.worker_died(answer.worker, cause)

@@ -1,0 +1,97 @@
+"""Stages 4 to 8 for one asset at a time: snapshot -> files -> blobs -> one outcome -> named view.
+
+Runs on CPU only and needs nothing but the library, so it can be repeated anywhere.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from dreamfoundry.cluster.messages import ExportReport, ExportTask, Failure, Fault, WorkerSettings
+from dreamfoundry.cluster.outcome import now_text, publish, quarantined_outcome
+from dreamfoundry.cluster.plan import recipe_digest
+from dreamfoundry.errors import InfrastructureError, PromptFailure
+from dreamfoundry.export import MEDIA_TYPES, asset_metadata, export_asset
+from dreamfoundry.records import AssetBundle, FieldSnapshot, Outcome
+from dreamfoundry.store.locate import open_store
+from dreamfoundry.store.outcomes import Library
+
+
+def open_exporter(settings: WorkerSettings) -> Exporter:
+    """Open the library; InfrastructureError if that fails."""
+    return Exporter(Library(open_store(settings.library_url)), settings)
+
+
+class Exporter:
+    """Publishes stored fields, or quarantines them with the reason."""
+
+    def __init__(self, library: Library, settings: WorkerSettings) -> None:
+        self._library, self._settings = library, settings
+
+    def export(self, task: ExportTask) -> ExportReport:
+        """Decide one asset key. Never raises."""
+        key = task.build.asset_key
+        try:
+            outcome = self._decide(task)
+        except InfrastructureError as error:
+            return ExportReport(key, None, fault=Fault(f"{type(error).__name__}: {error}"))
+        except Exception:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
+            return ExportReport(key, None, fault=Fault(traceback.format_exc(limit=-4), crashed=True))
+        failure = Failure(outcome.failure_class, outcome.message) if outcome.state == "quarantined" else None
+        return ExportReport(key, outcome.state, failure)
+
+    def _decide(self, task: ExportTask) -> Outcome:
+        """The outcome that stands afterwards, ours or an earlier one, with its named views."""
+        build, started_at = task.build, time.monotonic()
+        snapshot = FieldSnapshot.from_bytes(self._library.get_blob(task.snapshot))
+        metadata = asset_metadata(
+            build.prompt,
+            self._settings.prior_identity,
+            build.field_key,
+            build.asset_key,
+            recipe_digest(build.recipe),
+            build.profile,
+        )
+        try:
+            bundle = export_asset(snapshot, build.prompt, profile=build.profile, metadata=metadata)
+        except PromptFailure as error:
+            outcome = self._outcome(task, Failure.of(error), started_at)
+        else:
+            outcome = self._outcome(task, bundle, started_at)
+        standing = publish(self._library, outcome, build.instead_of)
+        if standing.state == "published":
+            for prompt_id in build.prompt_ids:
+                self._library.write_view(standing, prompt_id)
+        return standing
+
+    def _outcome(self, task: ExportTask, result: AssetBundle | Failure, started_at: float) -> Outcome:
+        export_s = time.monotonic() - started_at
+        timings = {"optimize_s": task.optimize_s, "export_s": export_s}
+        if isinstance(result, Failure):
+            provenance = {**self._settings.provenance, **timings}
+            return quarantined_outcome(task.build, result, task.attempts, provenance, task.snapshot)
+        files = {
+            name: self._library.put_blob(data, MEDIA_TYPES[name.rsplit(".", 1)[-1]])
+            for name, data in result.files.items()
+        }
+        return Outcome(
+            asset_key=task.build.asset_key,
+            field_key=task.build.field_key,
+            prompt_id=task.build.prompt.prompt_id,
+            prompt=task.build.prompt.text,
+            state="published",
+            slug=result.slug,
+            attempts=task.attempts,
+            files=files,
+            snapshot=task.snapshot,
+            scores=dict(result.scores),
+            provenance={
+                **self._settings.provenance,
+                **timings,
+                "created_at": now_text(),
+                "findings": [f"{f.severity} {f.gate}: {f.message}" for f in result.findings],
+                "export_timings_s": dict(result.timings_s),
+                "budget_profile": task.build.profile.name,
+            },
+        )

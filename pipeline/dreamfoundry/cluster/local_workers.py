@@ -1,0 +1,65 @@
+"""Optimizers and exporters in this process, one call at a time: for debugging, without Ray."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from dreamfoundry.cluster.exporter import Exporter, open_exporter
+from dreamfoundry.cluster.messages import (
+    Answer,
+    Died,
+    Export,
+    ExportReport,
+    Ready,
+    RunSlice,
+    SliceReport,
+    WorkerKind,
+    WorkerSettings,
+)
+from dreamfoundry.cluster.optimizer import Optimizer, open_optimizer
+from dreamfoundry.errors import DreamfoundryError
+
+
+class LocalWorkers:
+    """Implements the driver's `Workers`; every call runs inside `wait`."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._optimizers: dict[str, Optimizer] = {}
+        self._exporters: dict[str, Exporter] = {}
+        self._calls: deque[tuple[str, Callable[[], Ready | Died | SliceReport | ExportReport]]] = deque()
+
+    def start(self, worker: str, kind: WorkerKind) -> None:
+        self._calls.append((worker, lambda: self._open(worker, kind)))
+
+    def run_slice(self, command: RunSlice) -> None:
+        self._calls.append((command.worker, lambda: self._optimizers[command.worker].run_slice(command)))
+
+    def export(self, command: Export) -> None:
+        self._calls.append((command.worker, lambda: self._exporters[command.worker].export(command.task)))
+
+    def kill(self, worker: str) -> None:
+        self._optimizers.pop(worker, None)
+        self._exporters.pop(worker, None)
+        self._calls = deque((name, call) for name, call in self._calls if name != worker)
+
+    def wait(self, timeout_s: float) -> list[Answer]:
+        if not self._calls:
+            return []
+        worker, call = self._calls.popleft()
+        return [Answer(worker, call())]
+
+    def close(self) -> None:
+        self._optimizers.clear()
+        self._exporters.clear()
+
+    def _open(self, worker: str, kind: WorkerKind) -> Ready | Died:
+        try:
+            if kind == "optimizer":
+                self._optimizers[worker] = open_optimizer(self._settings)
+            else:
+                self._exporters[worker] = open_exporter(self._settings)
+        except DreamfoundryError as error:
+            return Died(f"{type(error).__name__}: {error}")
+        return Ready()

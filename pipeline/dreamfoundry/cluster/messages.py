@@ -1,0 +1,192 @@
+"""Plain values that travel between scheduler, driver and workers: keys and numbers, no bytes.
+
+Workers answer with these and never raise: an exception of a library may not be readable in
+another process, so it crosses as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dreamfoundry.config import ExportProfile, PriorConfig, Recipe
+from dreamfoundry.errors import PromptFailure
+from dreamfoundry.records import BlobRef, Outcome, OutcomeState, PriorIdentity, Prompt
+
+WorkerKind = Literal["optimizer", "exporter"]
+
+
+@dataclass(frozen=True)
+class Build:
+    """One asset to make, for one or more rows.
+
+    `recipe` is the resolved one. `prompt_ids` are the rows that ask for this asset, the one of
+    `prompt` first. `snapshot` is set when the field exists already: then only the export is left.
+    `instead_of` is the quarantined outcome that this build tries to replace.
+    """
+
+    asset_key: str
+    field_key: str
+    prompt: Prompt
+    prompt_ids: tuple[str, ...]
+    recipe: Recipe
+    profile: ExportProfile
+    snapshot: BlobRef | None = None
+    instead_of: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What every worker of a run is told when it starts.
+
+    `provenance` is recorded in each outcome; it holds the run's id and machine settings.
+    """
+
+    library_url: str
+    prior: PriorConfig
+    prior_identity: PriorIdentity
+    device: str
+    num_threads: int
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a prompt cannot become an asset: the class and message of a PromptFailure."""
+
+    failure_class: str
+    message: str
+
+    @staticmethod
+    def of(error: PromptFailure) -> Failure:
+        return Failure(error.failure_class, str(error))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What went wrong and is not known to be the prompt's fault.
+
+    `crashed`: nobody expected it, so the worker's state cannot be trusted and it is treated as
+    if its process had died.
+    """
+
+    message: str
+    crashed: bool = False
+
+
+@dataclass(frozen=True)
+class FieldTask:
+    """One field to optimise."""
+
+    prompt: Prompt
+    field_key: str
+
+
+@dataclass(frozen=True)
+class FinishedField:
+    """A field that has left its slot: stored under `snapshot`, or ended by `failure`."""
+
+    field_key: str
+    num_steps: int
+    optimize_s: float
+    snapshot: BlobRef | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class SliceReport:
+    """What an optimizer did in one slice.
+
+    `steps` has the steps done by each field still in a slot; `num_steps` counts the steps of all
+    slots within this slice.
+    """
+
+    steps: Mapping[str, int]
+    finished: tuple[FinishedField, ...]
+    num_steps: int
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class ExportTask:
+    """One stored field to deliver. `attempts` is what the outcome will say."""
+
+    build: Build
+    snapshot: BlobRef
+    attempts: int
+    optimize_s: float
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """The outcome that now stands for an asset key, or the fault that prevented one."""
+
+    asset_key: str
+    state: OutcomeState | None
+    failure: Failure | None = None
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker has loaded what it needs."""
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker is gone, or never came up."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one worker has to say."""
+
+    worker: str
+    value: Ready | Died | SliceReport | ExportReport
+
+
+@dataclass(frozen=True)
+class StartWorker:
+    worker: str
+    kind: WorkerKind
+
+
+@dataclass(frozen=True)
+class KillWorker:
+    """End a worker's process; no answer is expected any more."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunSlice:
+    """Put `add` into free slots and optimise for about `max_s` seconds."""
+
+    worker: str
+    recipe: Recipe
+    num_slots: int
+    add: tuple[FieldTask, ...]
+    max_s: float
+
+
+@dataclass(frozen=True)
+class Export:
+    worker: str
+    task: ExportTask
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Write the quarantined outcome of a build and answer with `decided`."""
+
+    build: Build
+    failure: Failure
+    attempts: int
+    snapshot: BlobRef | None
+
+
+Command = StartWorker | KillWorker | RunSlice | Export | Quarantine

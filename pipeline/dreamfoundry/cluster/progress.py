@@ -1,0 +1,99 @@
+"""What a person sees while a run is under way: one refreshing line, or a plain one now and then."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from dreamfoundry.cluster.work import Status
+
+TERMINAL_INTERVAL_S = 0.5
+PLAIN_INTERVAL_S = 30.0
+
+RATE_WINDOW_S = 120.0
+"""Steps per second are measured over this time."""
+
+
+@runtime_checkable
+class TextStream(Protocol):
+    """Where text goes: sys.stderr, a file, or memory."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
+
+
+class Progress:
+    """Shows `Status` on `stream`: in place on a terminal, as lines every 30 s elsewhere."""
+
+    def __init__(self, stream: TextStream, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
+        self._is_terminal = stream.isatty()
+        self._interval_s = TERMINAL_INTERVAL_S if self._is_terminal else PLAIN_INTERVAL_S
+        self._started_s = clock()
+        self._shown_s = float("-inf") if self._is_terminal else clock()
+        self._samples: deque[tuple[float, int]] = deque([(clock(), 0)])
+
+    def show(self, status: Status) -> None:
+        """Take note of `status` and display it when the last display is old enough."""
+        now_s = self._clock()
+        self._sample(now_s, status.steps_done)
+        if now_s - self._shown_s < self._interval_s:
+            return
+        self._shown_s = now_s
+        text = f"{_duration(now_s - self._started_s):>8}  {describe(status, self.steps_per_s)}"
+        if self._is_terminal:
+            width = shutil.get_terminal_size().columns - 1
+            self._stream.write(f"\r{text[:width]:<{width}}")
+        else:
+            self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the cursor on an empty line."""
+        if self._is_terminal:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    @property
+    def steps_per_s(self) -> float:
+        """Steps of all slots per second, over the last two minutes; 0 before the first one."""
+        (first_s, first), (last_s, last) = self._samples[0], self._samples[-1]
+        return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
+
+    def _sample(self, now_s: float, steps_done: int) -> None:
+        if steps_done == 0:  # loading is no optimisation: measure from the first step
+            self._samples = deque([(now_s, 0)])
+        elif steps_done > self._samples[-1][1]:
+            self._samples.append((now_s, steps_done))
+        while len(self._samples) > 2 and now_s - self._samples[0][0] > RATE_WINDOW_S:
+            self._samples.popleft()
+
+
+def describe(status: Status, steps_per_s: float) -> str:
+    """One line: how many builds are done, failed and in flight, the speed, and the time left."""
+    parts = [f"{status.published}/{status.num_builds} done", f"{status.quarantined} failed"]
+    counts = {
+        "optimizing": status.optimizing,
+        "exporting": status.exporting,
+        "waiting": status.waiting,
+        "elsewhere": status.delegated,
+    }
+    parts += [f"{count} {name}" for name, count in counts.items() if count]
+    if status.steps_left:
+        speed = f"{steps_per_s:.1f} steps/s" if steps_per_s else "loading the prior"
+        parts.append(speed)
+    if status.steps_left and steps_per_s:
+        parts.append(f"ETA {_duration(status.steps_left / steps_per_s)}")
+    return " · ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

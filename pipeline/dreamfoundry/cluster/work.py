@@ -1,0 +1,137 @@
+"""What the scheduler keeps books on: fields, workers, and the queue of fields that wait."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+from dreamfoundry.cluster.messages import Build, Failure, WorkerKind
+from dreamfoundry.config import Recipe
+from dreamfoundry.records import BlobRef, OutcomeState
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Patience, in seconds. A worker that does not answer within its limit is killed."""
+
+    slice_s: float = 5.0
+    setup_limit_s: float = 900.0
+    slice_limit_s: float = 600.0
+    export_limit_s: float = 1200.0
+    claim_retry_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a build ended. `is_ours` is False if another run decided it meanwhile."""
+
+    state: OutcomeState
+    failure: Failure | None = None
+    is_ours: bool = True
+
+
+@dataclass(frozen=True)
+class Status:
+    """Counts of builds by state, and steps of all slots, for the progress display."""
+
+    num_builds: int
+    published: int
+    quarantined: int
+    waiting: int
+    optimizing: int
+    exporting: int
+    delegated: int
+    steps_done: int
+    steps_left: int
+
+
+@runtime_checkable
+class Claims(Protocol):
+    """What the scheduler asks about other runs that work on the same library."""
+
+    def claim(self, field_key: str) -> int | None:
+        """Charged deaths so far, or None while a live run elsewhere owns the field."""
+
+    def charge(self, field_key: str, deaths: int) -> None:
+        """Record the charged deaths durably."""
+
+    def forget(self, field_key: str) -> None:
+        """Every build of the field is decided."""
+
+    def standing(self, asset_key: str) -> OutcomeState | None:
+        """State of the outcome that exists now, if any."""
+
+
+@dataclass(eq=False)
+class FieldWork:
+    """One field, with every build that needs it.
+
+    `rank` orders the queue: higher priority first, then the order of the rows. `deaths` are the
+    charged ones. `retry_at_s` is set once a claim was refused.
+    """
+
+    key: str
+    recipe: Recipe
+    shape_class: str
+    rank: tuple[int, int]
+    builds: list[Build]
+    snapshot: BlobRef | None = None
+    step: int = 0
+    deaths: int = 0
+    optimize_s: float = 0.0
+    is_suspect: bool = False
+    is_claimed: bool = False
+    is_delegated: bool = False
+    retry_at_s: float | None = None
+
+    @property
+    def steps_left(self) -> int:
+        return 0 if self.snapshot is not None else max(0, self.recipe.optimize.num_steps - self.step)
+
+
+@dataclass(eq=False)
+class Worker:
+    """One place where a process runs; processes come and go, the place stays."""
+
+    name: str
+    kind: WorkerKind
+    state: Literal["absent", "starting", "idle", "busy", "retired"] = "absent"
+    since_s: float = 0.0
+    faults: int = 0
+    shape_class: str = ""
+    num_slots: int = 0
+    fields: dict[str, FieldWork] = field(default_factory=dict)
+    build: Build | None = None
+
+
+class FieldQueue:
+    """Fields that wait for a slot: by shape class and rank, suspects apart."""
+
+    def __init__(self) -> None:
+        self._heaps: dict[str, list[tuple[tuple[int, int], FieldWork]]] = {}
+        self._suspects: deque[FieldWork] = deque()
+
+    def __len__(self) -> int:
+        return len(self._suspects) + sum(map(len, self._heaps.values()))
+
+    def push(self, work: FieldWork) -> None:
+        """Let a field wait; it starts from its first step again."""
+        work.step = 0
+        if work.is_suspect:
+            self._suspects.append(work)
+        else:
+            heapq.heappush(self._heaps.setdefault(work.shape_class, []), (work.rank, work))
+
+    def best_shape(self, current: str) -> str | None:
+        """The class whose next field is the most urgent; `current` wins a tie of priority."""
+        heads = {shape: heap[0][0] for shape, heap in self._heaps.items() if heap}
+        return min(heads, key=lambda shape: (heads[shape][0], shape != current, heads[shape][1]), default=None)
+
+    def pop(self, shape_class: str) -> FieldWork | None:
+        heap = self._heaps.get(shape_class)
+        return heapq.heappop(heap)[1] if heap else None
+
+    def pop_suspect(self) -> FieldWork | None:
+        return self._suspects.popleft() if self._suspects else None

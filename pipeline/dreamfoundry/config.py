@@ -1,0 +1,481 @@
+"""What a run is told: frozen dataclasses, read from TOML presets, that refuse nonsense.
+
+A `Recipe` decides what an asset looks like and is part of its field key; an `ExportProfile`
+decides how it is delivered and is part of its asset key; everything else (slots, actors,
+devices) is an argument of the run and in no key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from dreamfoundry.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def require(condition: bool, key: str, value: object, rule: str) -> None:
+    """Refuse `value` of `key` unless `condition`; `rule` says what would work."""
+    if not condition:
+        raise ConfigError(f"{key} = {value!r}: {rule}")
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A number that moves linearly from `start` to `end` between two fractions of the run."""
+
+    start: float
+    end: float
+    from_fraction: float = 0.0
+    until_fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(
+            0.0 <= self.from_fraction < self.until_fraction <= 1.0,
+            "from_fraction, until_fraction",
+            (self.from_fraction, self.until_fraction),
+            "must be fractions of the run, 0 <= from < until <= 1",
+        )
+
+    def at(self, progress: float) -> float:
+        """Value at `progress` in [0, 1] of the steps."""
+        share = (progress - self.from_fraction) / (self.until_fraction - self.from_fraction)
+        return self.start + (self.end - self.start) * min(max(share, 0.0), 1.0)
+
+
+def constant(value: float) -> Ramp:
+    return Ramp(value, value)
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """The frozen diffusion model. `path` is "toybox" or a diffusers folder.
+
+    For any folder `licence` (an SPDX id) is required: it travels with every asset. So does
+    `prior_id`, the name that the model is published under; empty takes the folder's name.
+    `digest` pins the weights; empty accepts what is found and records it.
+    """
+
+    path: str = "toybox"
+    prior_id: str = ""
+    revision: str = ""
+    digest: str = ""
+    licence: str = ""
+    research_only: bool = False
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "prior.path", self.path, 'must be "toybox" or a diffusers folder')
+
+
+@dataclass(frozen=True)
+class WordingConfig:
+    """How a prompt is worded for each view, shading and background.
+
+    The placeholders are {prompt}, {view}, {background} and, in `unconditional` only, {negative}.
+    `backgrounds` are the plain colours that the wording may name; when it is empty, backgrounds
+    are random colours that the wording does not name.
+    """
+
+    text: str = "{prompt}, {view} view"
+    textureless: str = "{prompt}, {view} view"
+    unconditional: str = "{negative}"
+    backgrounds: tuple[Literal["white", "grey", "black"], ...] = ()
+    front_half_angle_deg: float = 45.0
+    overhead_elevation_deg: float = 60.0
+
+    def __post_init__(self) -> None:
+        for key in ("text", "textureless"):
+            require(
+                "{prompt}" in getattr(self, key),
+                f"wording.{key}",
+                getattr(self, key),
+                "must contain {prompt}",
+            )
+        require(
+            0.0 < self.front_half_angle_deg < 90.0,
+            "wording.front_half_angle_deg",
+            self.front_half_angle_deg,
+            "must be between 0 and 90 degrees",
+        )
+
+
+@dataclass(frozen=True)
+class GuidanceConfig:
+    """Score distillation. `guidance_scale` is s in uncond + s (text - uncond).
+
+    Timesteps are drawn uniformly from [timestep_low, timestep_high], fractions of the prior's
+    noise schedule. DreamFusion: guidance_scale 101, range 0.02 to 0.98, weighting sigma^2.
+    """
+
+    method: Literal["sds"] = "sds"
+    guidance_scale: float = 101.0
+    weighting: Literal["sigma_squared", "uniform"] = "sigma_squared"
+    timestep_low: Ramp = constant(0.02)
+    timestep_high: Ramp = constant(0.98)
+
+    def __post_init__(self) -> None:
+        require(
+            self.guidance_scale >= 1.0,
+            "guidance.guidance_scale",
+            self.guidance_scale,
+            "must be at least 1 (1 is no guidance; a paper's omega is this minus 1)",
+        )
+        for progress in (0.0, 0.5, 1.0):
+            low, high = self.timestep_low.at(progress), self.timestep_high.at(progress)
+            require(
+                0.0 <= low <= high <= 1.0,
+                "guidance.timestep_low, timestep_high",
+                (low, high),
+                f"must keep 0 <= low <= high <= 1 at every step (fails at {progress:.0%})",
+            )
+
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """Where a training camera may stand: angles in degrees, lengths in scene units."""
+
+    elevation_deg: Range = (-10.0, 90.0)
+    uniform_area_probability: float = 0.5
+    radius: Range = (2.5, 3.0)
+    fovy_deg: Range = (40.0, 50.0)
+    position_jitter: float = 0.1
+    look_at_jitter: float = 0.2
+    up_jitter: float = 0.02
+
+    def __post_init__(self) -> None:
+        low, high = self.elevation_deg
+        require(
+            -90.0 <= low < high <= 90.0,
+            "cameras.elevation_deg",
+            self.elevation_deg,
+            "must be a rising pair of degrees within [-90, 90]",
+        )
+        require(
+            0.0 < self.radius[0] <= self.radius[1],
+            "cameras.radius",
+            self.radius,
+            "must be a rising pair of positive scene units",
+        )
+        require(
+            0.0 < self.fovy_deg[0] <= self.fovy_deg[1] < 180.0,
+            "cameras.fovy_deg",
+            self.fovy_deg,
+            "must be a rising pair of degrees within (0, 180)",
+        )
+
+
+@dataclass(frozen=True)
+class ShadingConfig:
+    """Share of albedo, lit and textureless renders, and the light (DreamFusion A.2)."""
+
+    albedo_only_until_fraction: float = 0.07
+    lit_probability: float = 0.75
+    textureless_probability: float = 0.5
+    ambient_ratio: float = 0.1
+    light_distance: Range = (0.8, 1.5)
+
+    def __post_init__(self) -> None:
+        for key in ("albedo_only_until_fraction", "lit_probability", "textureless_probability", "ambient_ratio"):
+            require(
+                0.0 <= getattr(self, key) <= 1.0, f"shading.{key}", getattr(self, key), "must be within [0, 1]"
+            )
+
+
+@dataclass(frozen=True)
+class FieldConfig:
+    """The radiance field of one asset: a dense multi-level feature grid and two small heads.
+
+    `level_resolutions` are vertices per side; `bound` is the half side of the cube and the
+    radius of the sphere outside of which nothing exists. The density starts as a blob,
+    density_blob_scale * (1 - |x| / density_blob_radius) before the activation (Magic3D) or the
+    Gaussian of DreamFusion.
+    """
+
+    level_resolutions: tuple[int, ...] = (16, 48)
+    features_per_level: int = 8
+    hidden_width: int = 32
+    bound: float = 1.0
+    density_activation: Literal["softplus", "exp"] = "softplus"
+    density_blob: Literal["linear", "gaussian"] = "linear"
+    density_blob_scale: float = 10.0
+    density_blob_radius: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.level_resolutions) > 0 and all(2 <= r <= 256 for r in self.level_resolutions),
+            "field.level_resolutions",
+            self.level_resolutions,
+            "must be a list of vertices per side, each from 2 to 256",
+        )
+        require(self.bound > 0.0, "field.bound", self.bound, "must be positive")
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """Pictures during optimisation: `image_px` per side, `samples_per_ray` within the sphere."""
+
+    image_px: int = 64
+    samples_per_ray: int = 64
+    normal_step: float = 0.02
+
+    def __post_init__(self) -> None:
+        require(8 <= self.image_px <= 1024, "render.image_px", self.image_px, "must be from 8 to 1024")
+        require(
+            4 <= self.samples_per_ray <= 1024,
+            "render.samples_per_ray",
+            self.samples_per_ray,
+            "must be from 4 to 1024",
+        )
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the regularisers, each a ramp over the run; 0 switches one off."""
+
+    orientation: Ramp = Ramp(1e-4, 1e-2, 0.0, 1.0 / 3.0)
+    opacity: Ramp = constant(1e-3)
+    sparsity: Ramp = constant(0.0)
+    entropy: Ramp = constant(0.0)
+    smoothness: Ramp = constant(0.0)
+
+
+@dataclass(frozen=True)
+class OptimizeConfig:
+    """The loop of one asset: Adam with linear warm-up and cosine decay to `final_rate_share`."""
+
+    num_steps: int = 15_000
+    views_per_step: int = 4
+    table_rate: float = 0.01
+    head_rate: float = 0.001
+    warmup_fraction: float = 0.2
+    final_rate_share: float = 0.01
+    betas: Range = (0.9, 0.99)
+    eps: float = 1e-15
+    max_grad_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self.num_steps >= 1, "optimize.num_steps", self.num_steps, "must be at least 1")
+        require(
+            1 <= self.views_per_step <= 64,
+            "optimize.views_per_step",
+            self.views_per_step,
+            "must be from 1 to 64",
+        )
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """When a finished volume is refused: mean opacity of the reference views in [0, 1]."""
+
+    min_mean_opacity: float = 0.02
+    max_mean_opacity: float = 0.85
+
+
+@dataclass(frozen=True)
+class SnapshotConfig:
+    """What the field leaves for the export: grid vertices per side and reference views."""
+
+    grid_resolution: int = 96
+    num_views: int = 12
+    view_px: int = 128
+
+    def __post_init__(self) -> None:
+        require(
+            16 <= self.grid_resolution <= 512,
+            "snapshot.grid_resolution",
+            self.grid_resolution,
+            "must be from 16 to 512",
+        )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a field becomes, except prompt and seed."""
+
+    prior: PriorConfig = PriorConfig()
+    wording: WordingConfig = WordingConfig()
+    guidance: GuidanceConfig = GuidanceConfig()
+    cameras: CameraConfig = CameraConfig()
+    shading: ShadingConfig = ShadingConfig()
+    field: FieldConfig = FieldConfig()
+    render: RenderConfig = RenderConfig()
+    losses: LossConfig = LossConfig()
+    optimize: OptimizeConfig = OptimizeConfig()
+    gates: GateConfig = GateConfig()
+    snapshot: SnapshotConfig = SnapshotConfig()
+
+
+@dataclass(frozen=True)
+class ExportProfile:
+    """How an asset is delivered: triangle budgets per level, texture sides in pixels.
+
+    `unwrap_limit_s` bounds the unwrap of one level; after it, the child process is killed.
+    """
+
+    name: str = "preview"
+    triangles: tuple[int, ...] = (8_000,)
+    texture_px: tuple[int, ...] = (512,)
+    collision_hull_vertices: int = 32
+    thumbnail_px: int = 512
+    turntable_frames: int = 0
+    turntable_px: int = 256
+    unwrap_limit_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.triangles) == len(self.texture_px) > 0,
+            "export.triangles, texture_px",
+            (self.triangles, self.texture_px),
+            "must name the same number of levels, at least one",
+        )
+        require(
+            all(100 <= count <= 30_000 for count in self.triangles),
+            "export.triangles",
+            self.triangles,
+            "must be from 100 to 30000 per level (unwrapping more takes minutes)",
+        )
+        require(
+            all(size & (size - 1) == 0 and 64 <= size <= 4096 for size in self.texture_px),
+            "export.texture_px",
+            self.texture_px,
+            "must be powers of two from 64 to 4096",
+        )
+
+
+EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
+    {
+        profile.name: profile
+        for profile in (
+            ExportProfile("preview", (8_000,), (512,), turntable_frames=24, turntable_px=192),
+            ExportProfile("mobile", (5_000, 2_000, 500), (512, 256, 128), turntable_frames=24),
+            ExportProfile(
+                "game_prop", (20_000, 10_000, 5_000, 1_000), (1024, 1024, 512, 256), turntable_frames=24
+            ),
+            ExportProfile(
+                "game_hero", (30_000, 15_000, 5_000, 1_500), (2048, 1024, 512, 256), turntable_frames=24
+            ),
+        )
+    }
+)
+
+
+def export_profile(name: str) -> ExportProfile:
+    """The profile called `name`; ConfigError names the ones there are."""
+    require(name in EXPORT_PROFILES, "budget_profile", name, f"must be one of {', '.join(EXPORT_PROFILES)}")
+    return EXPORT_PROFILES[name]
+
+
+def recipe_from_toml(path: Path) -> Recipe:
+    """Read a preset. Keys it leaves out keep their defaults; unknown keys are refused."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"recipe {str(path)!r}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe {str(path)!r} is not valid TOML: {error}") from None
+    return _build(Recipe, data, "")
+
+
+def bundled_recipe(name: str) -> Recipe:
+    """A preset of the package: "toybox", "dreamfusion"."""
+    folder = resources.files("dreamfoundry").joinpath("presets")
+    names = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    require(name in names, "recipe", name, f"must be a TOML file or one of {', '.join(names)}")
+    return _build(Recipe, tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")), "")
+
+
+def with_overrides(recipe: Recipe, overrides: Mapping[str, object]) -> Recipe:
+    """`recipe` with dotted keys replaced: {"optimize.num_steps": 200}."""
+    changes: dict[str, Any] = {}
+    for dotted, value in overrides.items():
+        *parents, leaf = dotted.split(".")
+        node = changes
+        for name in parents:
+            node = node.setdefault(name, {})
+            require(isinstance(node, dict), dotted, value, "contradicts another override")
+        node[leaf] = value
+    return _changed(recipe, changes, "")
+
+
+def _changed(value: T, changes: Mapping[str, Any], where: str) -> T:
+    """A copy of the dataclass `value` with nested `changes`; unknown keys are refused."""
+    hints = get_type_hints(type(value))
+    replaced: dict[str, Any] = {}
+    for name, change in changes.items():
+        dotted = f"{where}{name}"
+        _require_known(name, hints, dotted)
+        current = getattr(value, name)
+        if isinstance(change, Mapping) and is_dataclass(current) and not isinstance(current, type):
+            replaced[name] = _changed(current, change, f"{dotted}.")
+        else:
+            replaced[name] = _convert(hints[name], change, dotted)
+    return dataclasses.replace(value, **replaced)  # type: ignore[type-var]
+
+
+def _build(cls: type[T], data: Mapping[str, Any], where: str) -> T:
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for name, value in data.items():
+        _require_known(name, hints, f"{where}{name}")
+        values[name] = _convert(hints[name], value, f"{where}{name}")
+    missing = [
+        f.name
+        for f in fields(cls)  # type: ignore[arg-type]
+        if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    require(not missing, where.rstrip("."), dict(data), f"misses {', '.join(missing)}")
+    return cls(**values)
+
+
+def _require_known(name: str, hints: Mapping[str, Any], dotted: str) -> None:
+    if name not in hints:
+        close = get_close_matches(name, hints, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known keys here: {', '.join(hints)}"
+        raise ConfigError(f"{dotted}: unknown recipe key; {hint}")
+
+
+def _convert(kind: Any, value: Any, dotted: str) -> Any:
+    """`value` from TOML or JSON as the annotated type `kind`, without silent conversions."""
+    origin = get_origin(kind)
+    if kind is Ramp and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return constant(_finite(float(value), dotted))
+    if is_dataclass(kind):
+        require(isinstance(value, Mapping), dotted, value, "must be a table")
+        return _build(typing.cast(type[Any], kind), value, f"{dotted}.")
+    if origin is Literal:
+        require(value in get_args(kind), dotted, value, f"must be one of {', '.join(map(repr, get_args(kind)))}")
+        return value
+    if origin is tuple:
+        require(isinstance(value, (list, tuple)), dotted, value, "must be a list")
+        items = get_args(kind)
+        if len(items) == 2 and items[1] is Ellipsis:
+            return tuple(_convert(items[0], item, dotted) for item in value)
+        require(len(value) == len(items), dotted, value, f"must have {len(items)} items")
+        return tuple(_convert(item_kind, item, dotted) for item_kind, item in zip(items, value, strict=True))
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _finite(float(value), dotted)
+    require(
+        isinstance(value, kind) and not (kind is int and isinstance(value, bool)),
+        dotted,
+        value,
+        f"must be of type {kind.__name__}",
+    )
+    return value
+
+
+def _finite(value: float, dotted: str) -> float:
+    require(math.isfinite(value), dotted, value, "must be a finite number")
+    return value

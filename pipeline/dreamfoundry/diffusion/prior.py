@@ -1,0 +1,275 @@
+"""`ScorePrior`: what an optimisation asks of a frozen diffusion model; and one loader for all.
+
+Any diffusers folder will do: `model_index.json` decides between a latent prior (it has a VAE:
+Stable Diffusion) and a pixel prior (DeepFloyd IF stage I, the toybox). Both end in the same three
+questions, so there is one class behind the protocol. Views of all assets are flattened into rows.
+
+Dimension key:  B rows · C channels · H, W pixels · h, w samples of the noise space · L tokens · D width
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+import transformers
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torch.utils.checkpoint import checkpoint
+
+from dreamfoundry.config import PriorConfig
+from dreamfoundry.diffusion.weights import is_half_variant, part_files, prior_folder, prior_identity, read_json
+from dreamfoundry.errors import PriorUnavailable, PromptFailure
+from dreamfoundry.records import PriorIdentity
+
+MAX_TOKENS = 77
+"""No text encoder here was trained on longer texts (CLIP cannot, DeepFloyd's T5 was not)."""
+
+VAE_ROWS = 4
+"""Pictures per pass of the VAE encoder, which is what bounds its memory."""
+
+_TEXT_ENCODERS: dict[str, Any] = {
+    "CLIPTextModel": transformers.CLIPTextModel,
+    "T5EncoderModel": transformers.T5EncoderModel,
+}
+_PREDICTIONS = ("epsilon", "v_prediction")
+
+
+@runtime_checkable
+class ScorePrior(Protocol):
+    """A frozen text-conditioned denoiser. Its *noise space* is where noise is added: pixels in
+    [-1, 1] or scaled VAE latents. Everything it returns is in float32 except embeddings, which
+    are in the precision that it computes in.
+    """
+
+    @property
+    def identity(self) -> PriorIdentity: ...
+
+    @property
+    def picture_px(self) -> int:
+        """Side of the square pictures that it was trained on."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def alphas_cumprod(self) -> Float[Tensor, " timesteps"]:
+        """Share of signal (abar) left at each timestep, float32, on `device`."""
+        ...
+
+    def encode_prompts(self, texts: Sequence[str]) -> Float[Tensor, "B L D"]:
+        """Embeddings of `texts`; PromptFailure if one is too long to be read to its end."""
+        ...
+
+    def to_noise_space(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
+        """Display-referred sRGB pictures in [0, 1] in the noise space, differentiably."""
+        ...
+
+    def predict_noise(
+        self, noisy: Float[Tensor, "B C h w"], timesteps: Int[Tensor, " B"], embeds: Float[Tensor, "B L D"]
+    ) -> Float[Tensor, "B C h w"]:
+        """The noise in `noisy` as the prior sees it, without gradient."""
+        ...
+
+
+def load_prior(config: PriorConfig, *, device: str = "cpu", dtype: torch.dtype | None = None) -> ScorePrior:
+    """The prior that `config` names, frozen, on `device`.
+
+    `dtype` defaults to float32 on a CPU and float16 on a GPU (T5 then computes in bfloat16: its
+    activations overflow float16). Raises ConfigError for a licence that was not stated, and
+    PriorUnavailable if weights are missing, damaged, not the configured ones, or of a kind that
+    cannot guide.
+    """
+    identity = prior_identity(config)
+    folder = prior_folder(config)
+    index = read_json(folder / "model_index.json")
+    if dtype is None:
+        dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+    try:
+        alphas_cumprod, prediction_type = _read_schedule(folder / "scheduler")
+        return DiffusersPrior(
+            identity=identity,
+            alphas_cumprod=alphas_cumprod.to(device),
+            prediction_type=prediction_type,
+            tokenizer=_tokenizer(folder / "tokenizer", index),
+            text_encoder=_text_encoder(folder / "text_encoder", index, dtype).to(device),
+            unet=_unet(folder / "unet", dtype).to(device),
+            vae=_encoder_only_vae(folder / "vae", dtype).to(device) if index.get("vae") else None,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise PriorUnavailable(f"prior.path = {config.path!r} cannot be loaded: {error}") from error
+
+
+class DiffusersPrior:
+    """The parts of a diffusers pipeline that guide: a latent prior with `vae`, else a pixel prior.
+
+    The VAE has no decoder (nothing ever looks at its pictures). Latents are the mean of the
+    encoder's distribution times the scaling factor: its spread is far below the noise that is
+    added, and a sample would only add variance to the gradient.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: PriorIdentity,
+        alphas_cumprod: Float[Tensor, " timesteps"],
+        prediction_type: str,
+        tokenizer: Any,
+        text_encoder: Any,
+        unet: Any,
+        vae: Any | None = None,
+    ) -> None:
+        self.identity = identity
+        self.alphas_cumprod = alphas_cumprod
+        self.device = alphas_cumprod.device
+        self._predicts_velocity = prediction_type == "v_prediction"
+        self._tokenizer = tokenizer
+        self._text_encoder = text_encoder
+        self._unet = unet
+        self._vae = vae
+        downsampling = 2 ** (len(vae.config.block_out_channels) - 1) if vae is not None else 1
+        self.picture_px = int(unet.config.sample_size) * downsampling
+
+    @torch.no_grad()
+    def encode_prompts(self, texts: Sequence[str]) -> Float[Tensor, "B L D"]:
+        is_t5 = isinstance(self._text_encoder, transformers.T5EncoderModel)
+        # DeepFloyd lower-cases and masks the padding; Stable Diffusion does neither.
+        words = [text.lower().strip() for text in texts] if is_t5 else list(texts)
+        limit = min(self._tokenizer.model_max_length, MAX_TOKENS)
+        for text, ids in zip(texts, self._tokenizer(words, verbose=False).input_ids, strict=True):
+            if len(ids) > limit:
+                raise PromptFailure(
+                    f"prompt {text!r} has {len(ids)} tokens with its view words, but {self.identity.prior_id} "
+                    f"reads {limit}: shorten it (what is cut off would be the view)"
+                )
+        tokens = self._tokenizer(words, padding="max_length", max_length=limit, return_tensors="pt")
+        mask = tokens.attention_mask.to(self.device) if is_t5 else None
+        hidden: Tensor = self._text_encoder(tokens.input_ids.to(self.device), attention_mask=mask)[0]
+        return hidden.to(self._unet.dtype)
+
+    def to_noise_space(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
+        side = (self.picture_px, self.picture_px)
+        if tuple(pictures.shape[-2:]) != side:
+            pictures = interpolate(pictures, side, mode="bilinear", antialias=True, align_corners=False)
+        signed = pictures * 2.0 - 1.0
+        if self._vae is None:
+            return signed
+        rows = torch.split(signed.to(self._vae.dtype), VAE_ROWS)
+        if len(rows) == 1:
+            return self._encode(rows[0]).float()
+        # One pass may keep its activations; several recompute theirs on the way back, one at a time.
+        latents = [checkpoint(self._encode, part, use_reentrant=False, preserve_rng_state=False) for part in rows]
+        return torch.cat(latents).float()
+
+    @torch.no_grad()
+    def predict_noise(
+        self, noisy: Float[Tensor, "B C h w"], timesteps: Int[Tensor, " B"], embeds: Float[Tensor, "B L D"]
+    ) -> Float[Tensor, "B C h w"]:
+        sample = noisy.to(self._unet.dtype, memory_format=torch.channels_last)
+        output: Tensor = self._unet(sample, timesteps, encoder_hidden_states=embeds.to(self._unet.dtype)).sample
+        # DeepFloyd's second half of the channels is a learned variance: no part of the score.
+        prediction = output[:, : noisy.shape[1]].float()
+        if not self._predicts_velocity:
+            return prediction
+        signal = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+        return signal.sqrt() * prediction + (1.0 - signal).sqrt() * noisy
+
+    def _encode(self, signed: Tensor) -> Tensor:
+        assert self._vae is not None
+        mean: Tensor = self._vae.encode(signed).latent_dist.mean
+        return mean * float(self._vae.config.scaling_factor)
+
+
+def _read_schedule(part: Path) -> tuple[Float[Tensor, " timesteps"], str]:
+    """(alphas_cumprod, prediction type) of whichever scheduler the folder names.
+
+    All schedulers of the DDPM family (PNDM, DDIM, DPM-Solver …) are trained on the same noise
+    and differ in how they sample, so the DDPM reading of their configuration is the schedule.
+    """
+    found = read_json(part / "scheduler_config.json")
+    if "beta_schedule" not in found:
+        raise ValueError(
+            f"its scheduler {found.get('_class_name')!r} has no beta_schedule: only priors of the DDPM family "
+            "(Stable Diffusion 1 and 2, DeepFloyd IF, toybox) can guide"
+        )
+    scheduler_class: Any = DDPMScheduler
+    scheduler = scheduler_class(**{key: found[key] for key in found if key in _SCHEDULE_KEYS})
+    prediction_type = str(scheduler.config.prediction_type)
+    if prediction_type not in _PREDICTIONS:
+        raise ValueError(f"its prediction_type is {prediction_type!r}, but must be one of {', '.join(_PREDICTIONS)}")
+    return scheduler.alphas_cumprod.float(), prediction_type
+
+
+_SCHEDULE_KEYS = (
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "trained_betas",
+    "prediction_type",
+    "rescale_betas_zero_snr",
+)
+
+
+def _tokenizer(part: Path, index: dict[str, Any]) -> Any:
+    name = _class_name(index, "tokenizer")
+    tokenizer_class = getattr(transformers, name, None)
+    if not (isinstance(tokenizer_class, type) and issubclass(tokenizer_class, transformers.PreTrainedTokenizerBase)):
+        raise ValueError(f"its tokenizer {name!r} is no tokenizer of transformers {transformers.__version__}")
+    return tokenizer_class.from_pretrained(part, local_files_only=True)
+
+
+def _text_encoder(part: Path, index: dict[str, Any], dtype: torch.dtype) -> Any:
+    name = _class_name(index, "text_encoder")
+    if name not in _TEXT_ENCODERS:
+        raise ValueError(f"its text encoder is a {name}, but must be one of {', '.join(_TEXT_ENCODERS)}")
+    if name == "T5EncoderModel" and dtype == torch.float16:
+        dtype = torch.bfloat16
+    return _frozen(_TEXT_ENCODERS[name], part, dtype=dtype)
+
+
+def _unet(part: Path, dtype: torch.dtype) -> Any:
+    unet = _frozen(UNet2DConditionModel, part, torch_dtype=dtype, low_cpu_mem_usage=False)
+    if unet.config.addition_embed_type not in (None, "text"):
+        raise ValueError(
+            f"its UNet wants more than a text (addition_embed_type {unet.config.addition_embed_type!r}): "
+            "Stable Diffusion XL and Kandinsky cannot guide"
+        )
+    return unet.to(memory_format=torch.channels_last)
+
+
+def _encoder_only_vae(part: Path, dtype: torch.dtype) -> Any:
+    vae = _frozen(AutoencoderKL, part, torch_dtype=dtype, low_cpu_mem_usage=False)
+    vae.decoder = vae.post_quant_conv = None
+    return vae.to(memory_format=torch.channels_last)
+
+
+def _frozen(model_class: Any, part: Path, **arguments: Any) -> Any:
+    """The model in `part`, ready to be asked: nothing from the network, nothing pickled.
+
+    The libraries fill missing weights with noise and a log line; here that is a ValueError.
+    (`low_cpu_mem_usage` in `arguments` is off because it would need accelerate.)
+    """
+    model, info = model_class.from_pretrained(
+        part,
+        variant="fp16" if all(is_half_variant(path) for path in part_files(part)) else None,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+        **arguments,
+    )
+    if info["missing_keys"]:
+        raise ValueError(f"{part} lacks weights: {', '.join(sorted(info['missing_keys'])[:3])} …")
+    return model.eval().requires_grad_(False)
+
+
+def _class_name(index: dict[str, Any], part: str) -> str:
+    """The class that model_index.json names for `part`: its entries are [library, class]."""
+    entry = index.get(part)
+    return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else ""

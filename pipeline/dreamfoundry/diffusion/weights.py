@@ -1,0 +1,138 @@
+"""Where a prior lies and which one it is, without torch: the driver needs it for its keys.
+
+A prior is a folder in diffusers format: `model_index.json` names the parts, each part has a
+subfolder with its configuration and its safetensors. Only the parts that guide an optimisation
+count: `unet`, `text_encoder` and, for a latent prior, `vae`. Safety checkers, watermarkers and
+upscalers that happen to lie beside them are neither loaded nor part of the digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from dreamfoundry.config import PriorConfig, require
+from dreamfoundry.errors import ConfigError, PriorUnavailable
+from dreamfoundry.records import PriorIdentity
+
+TOYBOX = "toybox"
+"""The `PriorConfig.path` of the prior that is bundled with the package."""
+
+TOYBOX_ID = "dreamfoundry/toybox"
+TOYBOX_LICENCE = "Apache-2.0"
+
+_T5_XXL_WIDTH = 4096
+_CHUNK_BYTES = 1 << 20
+_WHAT_TO_DO = 'copy it there (from a mirror, say), or run with the bundled prior: prior.path = "toybox"'
+
+
+def prior_folder(config: PriorConfig) -> Path:
+    """The folder of the weights; PriorUnavailable if no diffusers pipeline lies there."""
+    if config.path == TOYBOX:
+        folder = Path(str(resources.files("dreamfoundry").joinpath("toybox", "weights")))
+    else:
+        folder = Path(config.path).expanduser()
+    if not (folder / "model_index.json").is_file():
+        raise PriorUnavailable(
+            f"prior.path = {config.path!r}: no diffusers pipeline lies there ({folder / 'model_index.json'} "
+            f"is missing); {_WHAT_TO_DO}"
+        )
+    return folder
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`; PriorUnavailable if there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PriorUnavailable(f"{path} of the prior cannot be read: {error}; {_WHAT_TO_DO}") from None
+    if not isinstance(value, dict):
+        raise PriorUnavailable(f"{path} of the prior is no JSON object; {_WHAT_TO_DO}")
+    return value
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The safetensors that are loaded, sorted: of each part the plain ones, else its fp16 variant."""
+    parts = ["text_encoder", "unet"]
+    if read_json(folder / "model_index.json").get("vae"):
+        parts.append("vae")
+    return tuple(path for part in parts for path in part_files(folder / part))
+
+
+def part_files(part: Path) -> tuple[Path, ...]:
+    """The safetensors of one part, sorted by name; PriorUnavailable if it has none."""
+    found = sorted(part.glob("*.safetensors"))
+    plain = [path for path in found if not is_half_variant(path)]
+    if not found:
+        raise PriorUnavailable(f"{part} of the prior holds no safetensors; {_WHAT_TO_DO}")
+    return tuple(plain or found)
+
+
+def is_half_variant(path: Path) -> bool:
+    """Whether a file belongs to the fp16 variant of a part (`model.fp16.safetensors`)."""
+    return ".fp16" in path.name
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 over part, name and content of the weight files: 64 hex characters."""
+    whole = hashlib.sha256()
+    for path in weight_files(folder):
+        whole.update(f"{path.parent.name}/{path.name}\0{_file_digest(path)}\n".encode())
+    return whole.hexdigest()
+
+
+def prior_identity(config: PriorConfig) -> PriorIdentity:
+    """Which prior `config` names. Reads every weight file once.
+
+    ConfigError without a licence, or for DeepFloyd IF without `research_only`; PriorUnavailable
+    if weights are missing or their digest is not the configured one.
+    """
+    folder = prior_folder(config)
+    if config.path == TOYBOX:
+        require(
+            config.licence in ("", TOYBOX_LICENCE) and config.prior_id in ("", TOYBOX_ID),
+            "prior.licence, prior.prior_id",
+            (config.licence, config.prior_id),
+            f"must be left out for the bundled prior, which is {TOYBOX_ID!r} under {TOYBOX_LICENCE}",
+        )
+        prior_id, licence = TOYBOX_ID, TOYBOX_LICENCE
+    else:
+        require(
+            bool(config.licence.strip()),
+            "prior.licence",
+            config.licence,
+            f"must name the licence of {config.path!r} as an SPDX id "
+            '(licence = "Apache-2.0" or "LicenseRef-…"): it is written into every asset',
+        )
+        _refuse_silent_research_weights(config, folder)
+        prior_id, licence = config.prior_id or folder.resolve().name, config.licence
+    digest = weights_digest(folder)
+    if config.digest and config.digest != digest:
+        raise PriorUnavailable(
+            f"prior.digest = {config.digest!r}, but the weights in {config.path!r} have {digest!r}; "
+            "restore the weights, or accept these by that digest (their assets get other keys)"
+        )
+    return PriorIdentity(prior_id, config.revision, digest, licence, config.research_only)
+
+
+def _refuse_silent_research_weights(config: PriorConfig, folder: Path) -> None:
+    """DeepFloyd IF is licensed for research only: the run has to say that it knows."""
+    class_name = str(read_json(folder / "model_index.json").get("_class_name", ""))
+    width = read_json(folder / "text_encoder" / "config.json").get("d_model", 0)
+    is_deepfloyd = class_name.startswith("IF") and int(width) >= _T5_XXL_WIDTH
+    if (is_deepfloyd or "deepfloyd" in config.licence.lower()) and not config.research_only:
+        raise ConfigError(
+            f"prior.path = {config.path!r} is DeepFloyd IF, licensed for research only: set "
+            "prior.research_only = true (every asset will say so) or use another prior"
+        )
+
+
+def _file_digest(path: Path) -> str:
+    content = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            content.update(chunk)
+    return content.hexdigest()

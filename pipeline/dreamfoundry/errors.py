@@ -1,0 +1,138 @@
+"""Every exception that dreamfoundry raises on purpose.
+
+DreamfoundryError
+├── InputError              the caller gave us something unusable; nothing was started      exit 4
+│   ├── ConfigError         a preset, an override or a command line
+│   ├── ManifestError       the manifest as a file: footer, columns, types, duplicates
+│   └── RowError            one row of it: null, bad UTF-8, unknown word, bad override
+├── PromptFailure           this prompt cannot become an asset; it ends as a quarantined row
+│   ├── OptimizationDiverged    a loss or a gradient was not finite
+│   ├── EmptyField              the volume vanished
+│   ├── FullField               the volume fills its box: a shell or a fog, no object
+│   ├── SurfaceFailed           no watertight surface could be made
+│   ├── ExportTimeout           a stage of the export ran past its limit and was killed
+│   ├── AssetInvalid            a gate refused the finished files
+│   └── WorkerDied              the process died on this prompt alone, again and again
+└── InfrastructureError     not the prompt's fault: retried, and exit 1 if it stays
+    ├── PriorUnavailable    weights missing, unreadable or of another digest
+    ├── StoreUnavailable    the library cannot be reached
+    ├── ObjectMissing       a key that should be in the library is not
+    ├── ObjectCorrupt       bytes of the library are not what their name or their schema says
+    ├── OutcomeExists       somebody else has already decided this key (a race, not a fault)
+    └── LeaseLost           somebody else owns this prompt now
+
+The class decides what happens next, never the message. A message names the thing, its value,
+the rule that it breaks and what would work.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DreamfoundryError(Exception):
+    """Root of the tree above."""
+
+
+class InputError(DreamfoundryError):
+    """The caller gave something unusable; nothing was started."""
+
+
+class ConfigError(InputError):
+    """A preset, an override or a command line is wrong."""
+
+
+class ManifestError(InputError):
+    """The manifest cannot be used as a file."""
+
+
+class RowError(InputError):
+    """One row of the manifest cannot be used."""
+
+    def __init__(self, message: str, *, row: int, prompt_id: str | None = None) -> None:
+        super().__init__(message)
+        self.row = row
+        self.prompt_id = prompt_id
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_row_error, (str(self), self.row, self.prompt_id))
+
+
+def _row_error(message: str, row: int, prompt_id: str | None) -> RowError:
+    return RowError(message, row=row, prompt_id=prompt_id)
+
+
+class PromptFailure(DreamfoundryError):
+    """This prompt cannot become an asset. `failure_class` is the word in the catalog."""
+
+    failure_class: ClassVar[str] = "failed"
+
+
+class OptimizationDiverged(PromptFailure):
+    """A loss or a gradient was not finite."""
+
+    failure_class = "diverged"
+
+
+class EmptyField(PromptFailure):
+    """The volume vanished: no view shows anything."""
+
+    failure_class = "empty"
+
+
+class FullField(PromptFailure):
+    """The volume fills its box: a shell or a fog, no object."""
+
+    failure_class = "full"
+
+
+class SurfaceFailed(PromptFailure):
+    """No watertight surface could be made from the field."""
+
+    failure_class = "surface"
+
+
+class ExportTimeout(PromptFailure):
+    """A stage of the export ran past its limit and was killed."""
+
+    failure_class = "export_timeout"
+
+
+class AssetInvalid(PromptFailure):
+    """A gate refused the finished files."""
+
+    failure_class = "invalid"
+
+
+class WorkerDied(PromptFailure):
+    """The process died on this prompt alone, again and again."""
+
+    failure_class = "worker_died"
+
+
+class InfrastructureError(DreamfoundryError):
+    """Not the prompt's fault."""
+
+
+class PriorUnavailable(InfrastructureError):
+    """Weights are missing, unreadable or of another digest than configured."""
+
+
+class StoreUnavailable(InfrastructureError):
+    """The library cannot be reached or does not allow what we need."""
+
+
+class ObjectMissing(InfrastructureError):
+    """A key that should be in the library is not."""
+
+
+class ObjectCorrupt(InfrastructureError):
+    """Bytes of the library are not what their name or their schema says."""
+
+
+class OutcomeExists(InfrastructureError):
+    """The key has an outcome already; the first one stands."""
+
+
+class LeaseLost(InfrastructureError):
+    """Somebody else owns this prompt now."""

@@ -1,0 +1,269 @@
+"""Stages 4 to 7 in their order: a FieldSnapshot becomes the files of an asset.
+
+This is the only place that knows the order. Everything is numpy on one core; the snapshot is all
+that is read, so an export can be repeated anywhere, with another budget, at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from dreamfoundry import gltf, lod, mesh, quality, texture, thumbnail, validate
+from dreamfoundry.config import ExportProfile
+from dreamfoundry.errors import AssetInvalid
+from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, canonical_json, slug
+from dreamfoundry.khronos import check_khronos
+from dreamfoundry.records import (
+    AssetBundle,
+    FieldSnapshot,
+    Finding,
+    PriorIdentity,
+    Prompt,
+    Surface,
+    TexturedMesh,
+)
+from dreamfoundry.unwrap import unwrap
+
+ASSET_SCHEMA = "dreamfoundry.asset.v1"
+VALIDATION_SCHEMA = "dreamfoundry.validation.v1"
+METADATA_SCHEMA = "dreamfoundry.asset_metadata.v1"
+
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""IPTC's word for a medium that a trained model made: the machine-readable AI mark."""
+
+NO_ASSERTION = "NOASSERTION"
+"""SPDX's word for "whoever ran this has not said"."""
+
+MEDIA_TYPES: Mapping[str, str] = {
+    "glb": "model/gltf-binary",
+    "png": "image/png",
+    "webp": "image/webp",
+    "json": "application/json",
+}
+
+
+def asset_metadata(
+    prompt: Prompt,
+    prior: PriorIdentity,
+    field_key: str,
+    asset_key: str,
+    recipe_digest: str,
+    profile: ExportProfile,
+    *,
+    asset_license: str = NO_ASSERTION,
+) -> dict[str, Any]:
+    """What is written into every file of an asset: only what its asset key determines.
+
+    `asset_license` is an SPDX id that the owner of the run chooses; it must be part of the
+    metadata policy in the asset key. Licences are SPDX ids; lengths are metres.
+    """
+    return {
+        "schema": METADATA_SCHEMA,
+        "ai_generated": True,
+        "digital_source_type": DIGITAL_SOURCE_TYPE,
+        "generator": GENERATOR,
+        "optimization_version": OPTIMIZATION_VERSION,
+        "export_version": EXPORT_VERSION,
+        "asset_key": asset_key,
+        "field_key": field_key,
+        "recipe_digest": recipe_digest,
+        "prompt": prompt.text,
+        "negative_prompt": prompt.negative_text,
+        "view_prompts": dict(prompt.view_texts),
+        "seed": prompt.seed,
+        "prior": {
+            "id": prior.prior_id,
+            "revision": prior.revision,
+            "digest": prior.digest,
+            "license": prior.licence,
+        },
+        "asset_license": asset_license,
+        "research_only": prior.research_only,
+        "export_profile": profile.name,
+        "target_height_m": prompt.target_height_m,
+        "units": "m",
+    }
+
+
+@dataclass
+class _Stopwatch:
+    """Wall seconds per stage of one export."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class _Placement:
+    """Scene units to metres: the base centre of the first level goes to the origin."""
+
+    scale: float
+    base_center: Float64[np.ndarray, " 3"]
+
+    @staticmethod
+    def of(surface: Surface, height_m: float) -> _Placement:
+        low, high = surface.vertices.min(axis=0).astype(np.float64), surface.vertices.max(axis=0).astype(np.float64)
+        center = 0.5 * (low + high)
+        return _Placement(height_m / float(high[1] - low[1]), np.array([center[0], low[1], center[2]]))
+
+    def __call__(self, vertices: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
+        placed: np.ndarray = ((vertices - self.base_center) * self.scale).astype(np.float32)
+        return placed
+
+
+def export_asset(
+    snapshot: FieldSnapshot, prompt: Prompt, *, profile: ExportProfile, metadata: Mapping[str, object]
+) -> AssetBundle:
+    """All files of one asset by delivered name, with findings, scores and timings.
+
+    `metadata` (see `asset_metadata`) is written into every GLB and the sidecar. The same
+    snapshot, prompt, profile and metadata give the same bytes of every GLB and picture; timings
+    stand only in `asset.json`. Raises PromptFailure: EmptyField, FullField, SurfaceFailed,
+    ExportTimeout, or AssetInvalid with the names of the gates that refused.
+    """
+    name = slug(prompt.text)
+    watch = _Stopwatch()
+    with watch.stage("mesh"):
+        isovalue = mesh.choose_isovalue(snapshot)
+        surface, area_share = mesh.extract_surface(snapshot, isovalue.density)
+    with watch.stage("lod"):
+        levels = lod.levels(surface, profile.triangles)
+        hull = lod.collision_hull(levels[0], profile.collision_hull_vertices)
+    textured = _textured_levels(snapshot, isovalue.density, levels, profile, watch)
+    place = _Placement.of(levels[0], prompt.target_height_m)
+    with watch.stage("gltf"):
+        glbs = _level_files(textured, place, name, metadata)
+        hull = replace(hull, vertices=place(hull.vertices))
+        collision = gltf.collision_glb(hull, slug=name, metadata=metadata, copyright_text=_copyright(metadata))
+    files = {**glbs, f"{name}_collision.glb": collision}
+    with watch.stage("validate"):
+        findings, khronos_reports = _check(files, name, profile, prompt.target_height_m)
+    _refuse_blocked(findings)
+    with watch.stage("thumbnail"):
+        master = glbs[f"{name}.glb"]
+        files["thumbnail.png"] = thumbnail.thumbnail_png(master, profile.thumbnail_px)
+        if profile.turntable_frames > 0:
+            files["turntable.webp"] = thumbnail.turntable_webp(master, profile.turntable_frames, profile.turntable_px)
+    with watch.stage("quality"):
+        scores = quality.quality_scores(snapshot, levels[0], textured[0])
+        scores |= {"isovalue_per_unit": isovalue.density, "largest_component_area_share": area_share}
+    files["validation.json"] = _json_file(_validation(findings, khronos_reports))
+    counts = {file: _counts(level) for file, level in zip(glbs, textured, strict=True)}
+    counts[f"{name}_collision.glb"] = _counts(hull)
+    dimensions_m = (np.ptp(levels[0].vertices.astype(np.float64), axis=0) * place.scale).tolist()
+    files["asset.json"] = _json_file(
+        {
+            "schema": ASSET_SCHEMA,
+            "slug": name,
+            "metadata": dict(metadata),
+            "dimensions_m": dimensions_m,
+            "files": {file: _described(file, data, counts.get(file, {})) for file, data in files.items()},
+            "gates": validate.gate_results(findings),
+            "findings": [vars(finding) for finding in findings],
+            "scores": scores,
+            "timings_s": watch.seconds,
+        }
+    )
+    return AssetBundle(
+        slug=name, files=files, findings=tuple(findings), scores=scores, timings_s=dict(watch.seconds)
+    )
+
+
+def _textured_levels(
+    snapshot: FieldSnapshot,
+    isovalue: float,
+    levels: Sequence[Surface],
+    profile: ExportProfile,
+    watch: _Stopwatch,
+) -> list[TexturedMesh]:
+    """Each level unwrapped and baked on its own, in scene units."""
+    with watch.stage("bake"):
+        colors = texture.surface_colors(snapshot, isovalue)
+    made = []
+    for surface, texture_px in zip(levels, profile.texture_px, strict=True):
+        with watch.stage("unwrap"):
+            atlas = unwrap(surface, texture_px, profile.unwrap_limit_s)
+        with watch.stage("bake"):
+            made.append(texture.textured(surface, atlas, colors, snapshot.bound, texture_px))
+    return made
+
+
+def _level_files(
+    levels: Sequence[TexturedMesh], place: _Placement, name: str, metadata: Mapping[str, object]
+) -> dict[str, bytes]:
+    return {
+        f"{name}_LOD{level}.glb" if level else f"{name}.glb": gltf.glb(
+            replace(textured, vertices=place(textured.vertices)),
+            slug=name,
+            level=level,
+            metadata=metadata,
+            copyright_text=_copyright(metadata),
+        )
+        for level, textured in enumerate(levels)
+    }
+
+
+def _copyright(metadata: Mapping[str, object]) -> str:
+    return f"AI-generated; license {metadata.get('asset_license', NO_ASSERTION)}"
+
+
+def _check(
+    glbs: Mapping[str, bytes], name: str, profile: ExportProfile, height_m: float
+) -> tuple[list[Finding], Mapping[str, Any]]:
+    findings, reports = check_khronos(glbs)
+    collision = f"{name}_collision.glb"
+    limits = [
+        validate.LevelLimits(max_triangles, texture_px, height_m)
+        for max_triangles, texture_px in zip(profile.triangles, profile.texture_px, strict=True)
+    ]
+    findings += validate.check_levels({file: data for file, data in glbs.items() if file != collision}, limits)
+    findings += validate.check_collision(glbs[collision], profile.collision_hull_vertices)
+    return findings, reports
+
+
+def _refuse_blocked(findings: Sequence[Finding]) -> None:
+    blocked = [finding for finding in findings if finding.severity == "block"]
+    if blocked:
+        gates = ", ".join(sorted({finding.gate for finding in blocked}))
+        raise AssetInvalid(f"refused by {gates}: " + "; ".join(finding.message for finding in blocked[:5]))
+
+
+def _validation(findings: Sequence[Finding], khronos_reports: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "schema": VALIDATION_SCHEMA,
+        "gates": validate.gate_results(findings),
+        "findings": [vars(finding) for finding in findings],
+        "khronos": dict(khronos_reports),
+    }
+
+
+def _counts(level: TexturedMesh | Surface) -> dict[str, int]:
+    return {"triangles": len(level.faces), "vertices": len(level.vertices)}
+
+
+def _described(file: str, data: bytes, counts: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "media_type": MEDIA_TYPES[file.rsplit(".", 1)[-1]],
+        **counts,
+    }
+
+
+def _json_file(value: Mapping[str, Any]) -> bytes:
+    """Readable JSON with sorted keys; the values are those of canonical JSON."""
+    return json.dumps(json.loads(canonical_json(value)), indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"

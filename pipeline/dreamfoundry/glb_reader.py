@@ -1,0 +1,96 @@
+"""Reading back a delivered GLB, without the library that wrote it.
+
+Pictures and gates look at what was delivered, so they share this reader of the GLB container
+(glTF 2.0 chapter 4) and of the one mesh in it. It refuses what it does not know.
+
+Dimension key:  N vertices · F faces
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8, UInt32
+from PIL import Image
+
+COMPONENTS: Mapping[int, str] = {5123: "<u2", 5125: "<u4", 5126: "<f4"}
+WIDTHS: Mapping[str, int] = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
+
+
+@dataclass(frozen=True)
+class DeliveredMesh:
+    """The mesh of a GLB as a consumer sees it; `base_color_png` is empty for a collision hull."""
+
+    vertices: Float32[np.ndarray, "N 3"]
+    faces: UInt32[np.ndarray, "F 3"]
+    normals: Float32[np.ndarray, "N 3"] | None
+    uvs: Float32[np.ndarray, "N 2"] | None
+    base_color_png: bytes
+    document: Mapping[str, Any]
+
+    def base_color(self) -> UInt8[np.ndarray, "H W 3"]:
+        """The texture, fully decoded. Raises ValueError when it is broken."""
+        try:
+            with Image.open(io.BytesIO(self.base_color_png)) as image:
+                return np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            raise ValueError(f"base colour texture: {error}") from error
+
+
+def read_glb(data: bytes) -> DeliveredMesh:
+    """The single mesh of a GLB. Raises ValueError, with the reason, for anything else."""
+    try:
+        document, binary = _chunks(data)
+        (node,) = document["nodes"]
+        if {"matrix", "translation", "rotation", "scale"} & node.keys():
+            raise ValueError(f"node {node.get('name')!r} has a transform; delivered nodes have none")
+        (primitive,) = document["meshes"][node["mesh"]]["primitives"]
+        attributes = primitive["attributes"]
+        return DeliveredMesh(
+            vertices=_accessor(document, binary, attributes["POSITION"]),
+            faces=_accessor(document, binary, primitive["indices"]).astype(np.uint32).reshape(-1, 3),
+            normals=_accessor(document, binary, attributes["NORMAL"]) if "NORMAL" in attributes else None,
+            uvs=_accessor(document, binary, attributes["TEXCOORD_0"]) if "TEXCOORD_0" in attributes else None,
+            base_color_png=_base_color(document, binary, primitive),
+            document=document,
+        )
+    except (KeyError, IndexError, TypeError, struct.error) as error:
+        raise ValueError(f"not a GLB of one mesh: {type(error).__name__}: {error}") from error
+
+
+def _chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
+    magic, version, length = struct.unpack_from("<4sII", data)
+    if magic != b"glTF" or version != 2 or length != len(data):
+        raise ValueError(f"not a GLB 2.0 of {len(data)} bytes: magic {magic!r}, version {version}, length {length}")
+    json_length, json_kind = struct.unpack_from("<I4s", data, 12)
+    binary_length, binary_kind = struct.unpack_from("<I4s", data, 20 + json_length)
+    if json_kind != b"JSON" or binary_kind != b"BIN\0":
+        raise ValueError(f"chunks are {json_kind!r} and {binary_kind!r}; must be JSON and BIN")
+    binary = data[28 + json_length : 28 + json_length + binary_length]
+    return json.loads(data[20 : 20 + json_length]), binary
+
+
+def _accessor(document: Mapping[str, Any], binary: bytes, index: int) -> np.ndarray:
+    accessor = document["accessors"][index]
+    width = WIDTHS[accessor["type"]]
+    view = document["bufferViews"][accessor["bufferView"]]
+    offset = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
+    count = accessor["count"] * width
+    values = np.frombuffer(binary, COMPONENTS[accessor["componentType"]], count, offset)
+    return values.reshape(-1, width) if width > 1 else values
+
+
+def _base_color(document: Mapping[str, Any], binary: bytes, primitive: Mapping[str, Any]) -> bytes:
+    if "material" not in primitive:
+        return b""
+    material = document["materials"][primitive["material"]]
+    texture = document["textures"][material["pbrMetallicRoughness"]["baseColorTexture"]["index"]]
+    view = document["bufferViews"][document["images"][texture["source"]]["bufferView"]]
+    start = view.get("byteOffset", 0)
+    return binary[start : start + view["byteLength"]]

@@ -1,0 +1,164 @@
+"""Stage 6, the GLB: bytes of one level, written by hand with pygltflib (glTF 2.0, metres, +Y up).
+
+The bytes hold nothing that the asset key does not determine: no time, no run, no path.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pygltflib
+from PIL import Image
+
+from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, canonical_json
+from dreamfoundry.records import Surface, TexturedMesh
+
+EXTRAS_KEY = "dreamfoundry"
+METALLIC = 0.0
+ROUGHNESS = 0.9
+
+
+def glb(mesh: TexturedMesh, *, slug: str, level: int, metadata: Mapping[str, object], copyright_text: str) -> bytes:
+    """One level of detail in metres, with its base colour as PNG and an explicit dull material.
+
+    Node and mesh are called `<slug>_LOD<level>`, the material `M_<slug>`, the texture
+    `T_<slug>_BC`. `metadata` stands in the extras of asset and scene under "dreamfoundry".
+    """
+    document = _document(metadata, copyright_text)
+    buffer = _Buffer(document)
+    attributes = pygltflib.Attributes(
+        POSITION=buffer.vertices(mesh.vertices, pygltflib.VEC3, with_bounds=True),
+        NORMAL=buffer.vertices(mesh.normals, pygltflib.VEC3),
+        TEXCOORD_0=buffer.vertices(mesh.uvs, pygltflib.VEC2),
+    )
+    indices = buffer.indices(mesh.faces)
+    document.images = [
+        pygltflib.Image(name=f"T_{slug}_BC", mimeType="image/png", bufferView=buffer.view(png(mesh.base_color)))
+    ]
+    document.samplers = [
+        pygltflib.Sampler(
+            magFilter=pygltflib.LINEAR,
+            minFilter=pygltflib.LINEAR_MIPMAP_LINEAR,
+            wrapS=pygltflib.CLAMP_TO_EDGE,
+            wrapT=pygltflib.CLAMP_TO_EDGE,
+        )
+    ]
+    document.textures = [pygltflib.Texture(name=f"T_{slug}_BC", sampler=0, source=0)]
+    document.materials = [
+        pygltflib.Material(
+            name=f"M_{slug}",
+            pbrMetallicRoughness=pygltflib.PbrMetallicRoughness(
+                baseColorTexture=pygltflib.TextureInfo(index=0),
+                baseColorFactor=[1.0, 1.0, 1.0, 1.0],
+                metallicFactor=METALLIC,
+                roughnessFactor=ROUGHNESS,
+            ),
+            alphaMode="OPAQUE",
+            doubleSided=False,
+        )
+    ]
+    return _finished(document, buffer, f"{slug}_LOD{level}", attributes, indices, material=0)
+
+
+def collision_glb(hull: Surface, *, slug: str, metadata: Mapping[str, object], copyright_text: str) -> bytes:
+    """The collision hull in metres: node and mesh `UCX_<slug>_LOD0_00`, no material."""
+    document = _document(metadata, copyright_text)
+    buffer = _Buffer(document)
+    attributes = pygltflib.Attributes(POSITION=buffer.vertices(hull.vertices, pygltflib.VEC3, with_bounds=True))
+    indices = buffer.indices(hull.faces)
+    return _finished(document, buffer, f"UCX_{slug}_LOD0_00", attributes, indices, material=None)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture (uint8, [H, W, 3] or [H, W, 4]) as PNG without any metadata."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+class _Buffer:
+    """The binary chunk as it grows; every view starts at a multiple of 4 bytes."""
+
+    def __init__(self, document: pygltflib.GLTF2) -> None:
+        self.document = document
+        self.data = bytearray()
+
+    def view(self, payload: bytes, target: int | None = None) -> int:
+        self.document.bufferViews.append(
+            pygltflib.BufferView(buffer=0, byteOffset=len(self.data), byteLength=len(payload), target=target)
+        )
+        self.data += payload + b"\0" * (-len(payload) % 4)
+        return len(self.document.bufferViews) - 1
+
+    def vertices(self, values: np.ndarray, kind: str, *, with_bounds: bool = False) -> int:
+        values = np.ascontiguousarray(values, dtype="<f4")
+        bounds = {"min": values.min(axis=0).tolist(), "max": values.max(axis=0).tolist()} if with_bounds else {}
+        return self._accessor(
+            self.view(values.tobytes(), pygltflib.ARRAY_BUFFER), pygltflib.FLOAT, len(values), kind, bounds
+        )
+
+    def indices(self, faces: np.ndarray) -> int:
+        # 65535 is the primitive restart value of 16-bit indices and may not name a vertex.
+        short = int(faces.max()) < 65_535
+        values = np.ascontiguousarray(faces.reshape(-1), dtype="<u2" if short else "<u4")
+        component = pygltflib.UNSIGNED_SHORT if short else pygltflib.UNSIGNED_INT
+        view = self.view(values.tobytes(), pygltflib.ELEMENT_ARRAY_BUFFER)
+        return self._accessor(view, component, len(values), pygltflib.SCALAR, {})
+
+    def _accessor(self, view: int, component: int, count: int, kind: str, bounds: dict[str, list[float]]) -> int:
+        self.document.accessors.append(
+            pygltflib.Accessor(bufferView=view, byteOffset=0, componentType=component, count=count, type=kind, **bounds)
+        )
+        return len(self.document.accessors) - 1
+
+
+def _document(metadata: Mapping[str, object], copyright_text: str) -> pygltflib.GLTF2:
+    extras = {EXTRAS_KEY: dict(metadata)}
+    return pygltflib.GLTF2(
+        asset=pygltflib.Asset(
+            version="2.0", generator=f"{GENERATOR} export {EXPORT_VERSION}", copyright=copyright_text, extras=extras
+        ),
+        scene=0,
+        scenes=[pygltflib.Scene(nodes=[0], extras=extras)],
+    )
+
+
+def _finished(
+    document: pygltflib.GLTF2,
+    buffer: _Buffer,
+    name: str,
+    attributes: pygltflib.Attributes,
+    indices: int,
+    material: int | None,
+) -> bytes:
+    document.scenes[0].name = name
+    document.nodes = [pygltflib.Node(name=name, mesh=0)]
+    primitive = pygltflib.Primitive(
+        attributes=attributes, indices=indices, material=material, mode=pygltflib.TRIANGLES
+    )
+    document.meshes = [pygltflib.Mesh(name=name, primitives=[primitive])]
+    document.buffers = [pygltflib.Buffer(byteLength=len(buffer.data))]
+    content: dict[str, Any] = json.loads(document.to_json())
+    # pygltflib leaves out what is empty, in metadata too; an empty negative prompt is a statement.
+    content["asset"]["extras"] = content["scenes"][0]["extras"] = document.asset.extras
+    return _container(canonical_json(content), bytes(buffer.data))
+
+
+def _container(text: bytes, binary: bytes) -> bytes:
+    """The chunks of a GLB (glTF 2.0 chapter 4): JSON padded with spaces, binary already padded."""
+    text += b" " * (-len(text) % 4)
+    length = 12 + 8 + len(text) + 8 + len(binary)
+    return b"".join(
+        (
+            struct.pack("<4sII", b"glTF", 2, length),
+            struct.pack("<I4s", len(text), b"JSON"),
+            text,
+            struct.pack("<I4s", len(binary), b"BIN\0"),
+            binary,
+        )
+    )

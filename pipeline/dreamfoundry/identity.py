@@ -1,0 +1,102 @@
+"""Names that follow from content: the field key, the asset key, and seeds.
+
+A key is the SHA-256 of canonical JSON (sorted keys, no spaces, NFC text). What cannot change
+the result by intent (slots, device, dtype, Ray, time) is in no key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from dreamfoundry.config import ExportProfile, Recipe
+from dreamfoundry.records import PriorIdentity, Prompt
+
+OPTIMIZATION_VERSION = "1"
+"""Declared version of what the optimisation computes; raised when its results change."""
+
+EXPORT_VERSION = "1"
+"""Declared version of what the export writes; raised when its bytes change."""
+
+GENERATOR = "dreamfoundry"
+"""What `asset.generator` says; with the two versions above it determines the code."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """`value` as JSON in which equal values have equal bytes."""
+    return json.dumps(
+        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode("utf-8")
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON, 64 hex characters."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
+    """Names the optimised field: equal keys would give the same field.
+
+    `recipe` is the resolved one, with the overrides of the prompt in it; where the weights lie
+    on this machine is not part of it, which weights they are (`prior`) is.
+    """
+    resolved = dataclasses.asdict(recipe)
+    resolved.pop("prior")
+    return digest(
+        {
+            "schema": "field_key.v1",
+            "prompt": prompt.text,
+            "negative_prompt": prompt.negative_text,
+            "view_prompts": dict(prompt.view_texts),
+            "seed": prompt.seed,
+            "recipe": resolved,
+            "prior": dataclasses.asdict(prior),
+            "optimization_version": OPTIMIZATION_VERSION,
+        }
+    )
+
+
+def asset_key(field_key: str, profile: ExportProfile, target_height_m: float, metadata: Mapping[str, Any]) -> str:
+    """Names the delivered asset. `metadata` is the metadata policy (what is embedded)."""
+    return digest(
+        {
+            "schema": "asset_key.v1",
+            "field_key": field_key,
+            "profile": dataclasses.asdict(profile),
+            "target_height_m": target_height_m,
+            "metadata": dict(metadata),
+            "export_version": EXPORT_VERSION,
+        }
+    )
+
+
+def seed_for(field_key: str, candidate: int, purpose: str) -> int:
+    """A 63-bit seed from identity, never from order: same asset and purpose, same draws."""
+    text = f"{field_key}/{candidate}/{purpose}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+
+
+def slug(text: str, max_chars: int = 40) -> str:
+    """A file name from a prompt: a-z, 0-9 and _, starting with a letter."""
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "_", ascii_text).strip("_")[:max_chars].rstrip("_")
+    if not words:
+        return "asset"
+    return words if words[0].isalpha() else f"a_{words}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(dataclasses.asdict(value))
+    return value

@@ -1,0 +1,113 @@
+"""The contact sheet of a library: one HTML file that works from a disk, a bucket or a web server.
+
+It needs nothing but the named views beside it (assets/…): style and script are in the file.
+Published assets come first; a quarantined prompt shows its class and its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from urllib.parse import quote
+
+from dreamfoundry.records import Outcome
+
+KEY = "index.html"
+MEDIA_TYPE = "text/html; charset=utf-8"
+
+_STYLE = """
+:root { color-scheme: dark; --ink: #e8e8e6; --soft: #9c9c98; --line: #333331; --card: #232322; --warm: #e0a458; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #191918; color: var(--ink); font: 15px/1.45 system-ui, sans-serif; }
+header { position: sticky; top: 0; z-index: 1; display: flex; flex-wrap: wrap; gap: 8px 20px; align-items: center;
+  padding: 14px 24px; background: #191918ee; border-bottom: 1px solid var(--line); }
+h1 { margin: 0; font-size: 17px; font-weight: 600; }
+header p { margin: 0; color: var(--soft); }
+header input { margin-left: auto; width: min(320px, 100%); padding: 7px 12px; font: inherit; color: inherit;
+  background: var(--card); border: 1px solid var(--line); border-radius: 7px; }
+main { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 18px; padding: 24px; }
+article { overflow: hidden; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+article[hidden] { display: none; }
+figure { position: relative; margin: 0; aspect-ratio: 1; background: #2b2b2a; }
+figure img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
+figure img + img { opacity: 0; background: #2b2b2a; }
+figure:hover img + img { opacity: 1; }
+figure span { position: absolute; inset: 0; display: grid; place-items: center; color: var(--warm); }
+section { padding: 11px 14px 13px; }
+h2 { margin: 0; font-size: 15px; font-weight: 600; overflow-wrap: anywhere; }
+section p { margin: 3px 0 0; font-size: 13px; color: var(--soft); overflow-wrap: anywhere; }
+a { color: inherit; text-underline-offset: 3px; }
+.quarantined { border-color: #5b4a33; }
+"""
+
+_SCRIPT = """
+const box = document.querySelector("input"), cards = [...document.querySelectorAll("article")];
+box.addEventListener("input", () => {
+  const words = box.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  for (const card of cards) card.hidden = !words.every((word) => card.dataset.find.includes(word));
+});
+"""
+
+
+def render(outcomes: Iterable[Outcome], title: str = "Asset library") -> bytes:
+    """The page for `outcomes` as UTF-8 HTML, to be stored as `KEY`. All text is escaped."""
+    ordered = sorted(outcomes, key=lambda outcome: (outcome.state, outcome.prompt_id, outcome.asset_key))
+    published = sum(outcome.state == "published" for outcome in ordered)
+    count = f"{published} published, {len(ordered) - published} quarantined"
+    cards = "\n".join(_card(outcome) for outcome in ordered)
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{_STYLE}</style>
+<header><h1>{escape(title)}</h1><p>{count}</p>
+<input type="search" placeholder="Search prompts, ids, states" aria-label="Search"></header>
+<main>
+{cards}
+</main>
+<script>{_SCRIPT}</script>
+</html>
+""".encode()
+
+
+def _card(outcome: Outcome) -> str:
+    found_by = " ".join([outcome.prompt, outcome.prompt_id, outcome.state, outcome.failure_class]).lower()
+    body = _published(outcome) if outcome.state == "published" else _quarantined(outcome)
+    return f'<article class="{outcome.state}" data-find="{escape(found_by)}">{body}</article>'
+
+
+def _published(outcome: Outcome) -> str:
+    names = [name for name in ("thumbnail.png", "turntable.webp") if name in outcome.files]
+    pictures = "".join(f'<img loading="lazy" src="{_link(outcome, name)}" alt="">' for name in names)
+    glb = f"{outcome.slug}.glb"
+    facts = [escape(outcome.prompt_id)]
+    if "triangles" in outcome.scores:
+        facts.append(f"{outcome.scores['triangles']:,.0f} triangles")
+    if "height_m" in outcome.scores:
+        facts.append(f"{outcome.scores['height_m']:.3g} m")
+    if glb in outcome.files:
+        facts.append(f"{outcome.files[glb].num_bytes / 1e6:.1f} MB")
+    links = [
+        f'<a href="{_link(outcome, name)}">{label}</a>'
+        for name, label in ((glb, "GLB"), ("asset.json", "metadata"))
+        if name in outcome.files
+    ]
+    return (
+        f"<figure>{pictures}</figure><section><h2>{escape(outcome.prompt)}</h2>"
+        f"<p>{' · '.join(facts)}</p><p>{' · '.join(links)}</p></section>"
+    )
+
+
+def _quarantined(outcome: Outcome) -> str:
+    return (
+        f"<figure><span>{escape(outcome.failure_class or 'quarantined')}</span></figure>"
+        f"<section><h2>{escape(outcome.prompt or outcome.prompt_id)}</h2>"
+        f"<p>{escape(outcome.prompt_id)} · quarantined</p>"
+        f"<p>{escape(outcome.message)}</p></section>"
+    )
+
+
+def _link(outcome: Outcome, name: str) -> str:
+    """Relative to the page. The named view lies at assets/{prompt_id}/{asset_key}/."""
+    return escape(quote(f"assets/{outcome.prompt_id}/{outcome.asset_key}/{name}"))

@@ -1,0 +1,141 @@
+"""Stage 5, levels of detail: fewer triangles, still closed, and a convex hull for collisions.
+
+Edge collapse by quadric error (Garland and Heckbert, SIGGRAPH 1997; fast-simplification), then a
+pass through manifold3d, which restores a manifold where collapses pinched the surface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import fast_simplification
+import manifold3d
+import numpy as np
+from scipy.spatial import ConvexHull, QhullError
+
+from dreamfoundry.errors import SurfaceFailed
+from dreamfoundry.records import Surface
+
+ATTEMPTS = ((1.0, 7), (0.97, 5), (0.9, 7), (0.8, 7))
+"""(share of the budget to aim at, aggressiveness), until one gives a manifold within the budget."""
+
+STEP_SHARE = 0.75
+"""A level has at most this share of the triangles of the level before it."""
+
+SMALLEST_LEVEL = 12
+
+PINCH_SHARE = 0.02
+"""How far a pinched vertex moves towards the middle of the faces around it."""
+
+
+def levels(surface: Surface, budgets: Sequence[int]) -> list[Surface]:
+    """One closed surface per budget of triangles, each with fewer triangles than the one before.
+
+    Raises SurfaceFailed when a level cannot be made.
+    """
+    made: list[Surface] = []
+    for budget in budgets:
+        limit = budget if not made else min(budget, int(STEP_SHARE * len(made[-1].faces)))
+        made.append(decimate(surface, limit))
+    return made
+
+
+def decimate(surface: Surface, max_triangles: int) -> Surface:
+    """`surface` with at most `max_triangles` triangles, closed and in one piece."""
+    if len(surface.faces) <= max_triangles and _welded(surface):
+        return surface
+    if max_triangles < SMALLEST_LEVEL:
+        raise SurfaceFailed(f"max_triangles = {max_triangles}: a level needs at least {SMALLEST_LEVEL}")
+    reached = "nothing"
+    for share, aggressiveness in ATTEMPTS:
+        target = min(int(share * max_triangles), int(share * len(surface.faces)))
+        vertices, faces = fast_simplification.simplify(
+            surface.vertices, surface.faces.astype(np.int32), target_count=target, agg=aggressiveness
+        )[:2]
+        solid = manifold3d.Manifold(manifold3d.Mesh(vertices.astype(np.float32), faces.astype(np.uint32)))
+        if solid.status() != manifold3d.Error.NoError or solid.is_empty():
+            reached = f"a mesh with status {solid.status().name}"
+            continue
+        body = max(solid.decompose(), key=lambda part: float(part.surface_area())).to_mesh()
+        level = _separated(np.array(body.vert_properties)[:, :3], np.array(body.tri_verts))
+        if len(level.faces) <= max_triangles and _welded(level):
+            return level
+        reached = f"{len(level.faces)} triangles"
+    raise SurfaceFailed(f"max_triangles = {max_triangles}: decimation reached {reached}, no manifold within the budget")
+
+
+def collision_hull(surface: Surface, max_vertices: int) -> Surface:
+    """A convex hull of at most `max_vertices` of the vertices, within the bounds of `surface`.
+
+    Starts with the extreme vertices of the three axes, so that the hull keeps the bounding box
+    and the footing, and adds the vertex that stands out farthest until the number is reached.
+    """
+    points = surface.vertices.astype(np.float64)
+    try:
+        points = points[ConvexHull(points).vertices]
+        chosen = sorted({int(f(points[:, axis])) for axis in range(3) for f in (np.argmin, np.argmax)})
+        chosen = _spread(points, chosen)
+        hull = ConvexHull(points[chosen])
+        while len(chosen) < min(max_vertices, len(points)):
+            outside = (points @ hull.equations[:, :3].T + hull.equations[:, 3]).max(axis=1)
+            if outside.max() <= 1e-7:
+                break
+            chosen.append(int(outside.argmax()))
+            hull = ConvexHull(points[chosen])
+    except QhullError as error:
+        raise SurfaceFailed(f"collision hull: the surface is flat ({str(error).splitlines()[0]})") from None
+    used = np.unique(hull.simplices)
+    corners = np.searchsorted(used, hull.simplices)
+    vertices = hull.points[used]
+    first, second, third = (vertices[corners[:, k]] for k in range(3))
+    normals = np.cross(second - first, third - first)
+    inward = (normals * hull.equations[:, :3]).sum(axis=1) < 0.0
+    corners[inward] = corners[inward][:, ::-1]
+    return Surface(vertices=vertices.astype(np.float32), faces=corners.astype(np.uint32))
+
+
+def _spread(points: np.ndarray, chosen: list[int]) -> list[int]:
+    """`chosen` with vertices added, farthest first, until four of them enclose a volume."""
+    while True:
+        centered = points[chosen] - points[chosen[0]]
+        _, sizes, axes = np.linalg.svd(centered, full_matrices=True)
+        rank = int((sizes > 1e-6 * max(float(sizes[0]), 1e-12)).sum())
+        if rank == 3:
+            return chosen
+        away = np.linalg.norm((points - points[chosen[0]]) @ axes[rank:].T, axis=1)
+        if int(away.argmax()) in chosen:
+            return chosen
+        chosen = [*chosen, int(away.argmax())]
+
+
+def _separated(vertices: np.ndarray, faces: np.ndarray) -> Surface:
+    """The surface with every position occurring once.
+
+    Where a collapse pinched it, the manifold has several vertices at one place, which a reader
+    of the file would weld back into a non-manifold one. Each moves a little into its own sheet.
+    """
+    _, index, copies = np.unique(vertices, axis=0, return_inverse=True, return_counts=True)
+    pinched = np.flatnonzero(copies[index.reshape(-1)] > 1)
+    if len(pinched):
+        around = np.zeros((len(vertices), 3))
+        count = np.zeros((len(vertices), 1))
+        for k in range(3):
+            np.add.at(around, faces[:, k], vertices[faces].mean(axis=1))
+            np.add.at(count, faces[:, k], 1.0)
+        target = around[pinched] / count[pinched]
+        vertices[pinched] += (PINCH_SHARE * (target - vertices[pinched])).astype(vertices.dtype)
+    return Surface(
+        vertices=np.ascontiguousarray(vertices, dtype=np.float32), faces=np.ascontiguousarray(faces, dtype=np.uint32)
+    )
+
+
+def _welded(surface: Surface) -> bool:
+    """Whether the surface is still a manifold once equal positions are one vertex, as in a file."""
+    unique, index = np.unique(surface.vertices, axis=0, return_inverse=True)
+    if len(unique) != len(surface.vertices):
+        return False
+    faces = index.reshape(-1)[surface.faces]
+    edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
+    codes = edges[:, 0].astype(np.int64) * len(unique) + edges[:, 1]
+    reverse = edges[:, 1].astype(np.int64) * len(unique) + edges[:, 0]
+    return bool(len(np.unique(codes)) == len(codes) and np.array_equal(np.sort(codes), np.sort(reverse)))

@@ -1,0 +1,111 @@
+"""Volume rendering: from rays to albedo, opacity, depth and normals, for K assets at once.
+
+DreamFusion shades every sample with a normal of its own. We shade once per ray, with the normal
+at the expected depth: 6 more density queries per ray instead of 3 or 6 per *sample* (64 samples:
+9 % more queries instead of 300 to 600 %). The two agree where a ray meets one surface.
+
+Dimension key:  K slots · R rays per slot · S samples per ray · C channels · J 1 or S
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamfoundry.config import RenderConfig
+from dreamfoundry.nerf.field import RadianceFields
+from dreamfoundry.nerf.sampling import stratified_samples
+
+GRADIENT_FLOOR = 1e-4
+"""Slopes of the density logit far below this (per scene unit) have no direction: normal 0."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What the rays saw. `albedo` is premultiplied by opacity; no background is in it.
+
+    `depth` is the expected distance along the ray of what it hits, in scene units, without
+    gradients (the middle of the chord where it hits nothing). `normals` are unit vectors out of
+    the surface at that depth, or None when they were not asked for.
+    """
+
+    albedo: Float[Tensor, "K R 3"]
+    opacity: Float[Tensor, "K R"]
+    depth: Float[Tensor, "K R"]
+    weights: Float[Tensor, "K R S"]
+    distances: Float[Tensor, "K R S"]
+    normals: Float[Tensor, "K R 3"] | None
+
+
+def ray_weights(density: Float[Tensor, "K R S"], deltas: Float[Tensor, "K R S"]) -> Float[Tensor, "K R S"]:
+    """Share of a ray that ends in each sample (Max 1995; NeRF, equation 3):
+
+    w_i = exp(-sum_{j<i} density_j delta_j) (1 - exp(-density_i delta_i)),  in [0, 1], sum <= 1.
+    """
+    optical_depth = density * deltas
+    before = torch.cumsum(optical_depth, dim=-1) - optical_depth
+    return torch.exp(-before) * -torch.expm1(-optical_depth)
+
+
+def composite(
+    weights: Float[Tensor, "K R S"], values: Float[Tensor, "K R S C"], background: Float[Tensor, "K R C"]
+) -> Float[Tensor, "K R C"]:
+    """Values that a ray sees:  sum_i w_i values_i + (1 - sum_i w_i) background."""
+    return over((weights.unsqueeze(-1) * values).sum(dim=2), weights.sum(dim=-1), background)
+
+
+def over(
+    premultiplied: Float[Tensor, "K R C"], opacity: Float[Tensor, "K R"], background: Float[Tensor, "K R C"]
+) -> Float[Tensor, "K R C"]:
+    """A premultiplied picture in front of a background:  premultiplied + (1 - opacity) background."""
+    return premultiplied + (1.0 - opacity).unsqueeze(-1) * background
+
+
+def surface_normals(fields: RadianceFields, points: Float[Tensor, "K R 3"], step: float) -> Float[Tensor, "K R 3"]:
+    """Unit vectors against the gradient of the density at `points`, out of the dense side.
+
+    Central differences of the density *before* its activation over `step` scene units: the same
+    direction as the density's own gradient, and defined where the density saturates or vanishes.
+    Differentiable in the field's parameters; smoothly 0 where the gradient is below
+    GRADIENT_FLOOR.
+    """
+    slots, num_rays = points.shape[:2]
+    offsets = step * torch.eye(3, device=points.device, dtype=points.dtype)
+    probes = points.unsqueeze(2) + torch.cat([offsets, -offsets])
+    logit = fields.density_logit(probes.view(slots, num_rays * 6, 3)).view(slots, num_rays, 6)
+    outwards = (logit[..., 3:] - logit[..., :3]) / (2.0 * step)
+    squared = outwards.square().sum(dim=-1, keepdim=True)
+    return outwards * torch.rsqrt(squared + GRADIENT_FLOOR**2)
+
+
+def render(
+    fields: RadianceFields,
+    origins: Float[Tensor, "K R 3"],
+    directions: Float[Tensor, "K R 3"],
+    uniforms: Float[Tensor, "#K #R J"],
+    config: RenderConfig,
+    *,
+    with_normals: bool = True,
+) -> Rendering:
+    """Render all slots along rays with unit `directions`; `uniforms` as in `stratified_samples`."""
+    slots, num_rays = origins.shape[:2]
+    num_samples = config.samples_per_ray
+    samples = stratified_samples(origins, directions, uniforms, num_samples, fields.config.bound)
+    density, albedo = fields.query(samples.points.view(slots, num_rays * num_samples, 3))
+    weights = ray_weights(density.view(slots, num_rays, num_samples), samples.deltas)
+    opacity = weights.sum(dim=-1)
+    seen = torch.matmul(weights.unsqueeze(2), albedo.view(slots, num_rays, num_samples, 3)).squeeze(2)
+    depth = _expected_distance(weights.detach(), samples.distances)
+    normals = None
+    if with_normals:
+        normals = surface_normals(fields, origins + depth.unsqueeze(-1) * directions, config.normal_step)
+    return Rendering(seen, opacity, depth, weights, samples.distances, normals)
+
+
+def _expected_distance(weights: Tensor, distances: Tensor) -> Tensor:
+    """Mean distance under the weights; a trace of equal weights decides where all are zero."""
+    weights = weights + 1e-6
+    return (weights * distances).sum(dim=-1) / weights.sum(dim=-1)

@@ -1,0 +1,101 @@
+"""Stage 7, judging an asset from what every asset has: its field, its mesh and its pictures.
+
+Nothing here knows a true surface: gates and restarts read these numbers, and a measurement must
+not be selected by its own answer.
+
+Dimension key:  T texels per side
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dreamfoundry.raster import project, rasterize, sample_texture, silhouette
+from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
+
+HALF_OPAQUE = 127
+"""A pixel of a reference view (0 to 255) above this counts as covered."""
+
+
+def quality_scores(snapshot: FieldSnapshot, surface: Surface, textured: TexturedMesh) -> dict[str, float]:
+    """All scores of an asset. `surface` and `textured` are its first level in scene units."""
+    return {
+        "silhouette_iou": silhouette_iou(snapshot, surface),
+        "view_color_error_mean": view_color_error_mean(snapshot, textured),
+        "mean_opacity": mean_opacity(snapshot),
+        "flatness_ratio": flatness_ratio(surface),
+        "saturation_mean": saturation_mean(textured.base_color),
+        "genus": float(genus(surface)),
+        "enclosed_share_of_box": enclosed_share_of_box(surface),
+    }
+
+
+def silhouette_iou(snapshot: FieldSnapshot, surface: Surface) -> float:
+    """Mean intersection over union of the mesh and the rendered volume over the views, in [0, 1]."""
+    ious = []
+    for view, opacity in enumerate(snapshot.view_opacity):
+        pose, fovy_deg = snapshot.camera_to_world[view], float(snapshot.fovy_deg[view])
+        drawn = silhouette(surface.vertices, surface.faces, pose, fovy_deg, len(opacity))
+        shown = opacity > HALF_OPAQUE
+        union = int((drawn | shown).sum())
+        ious.append(float((drawn & shown).sum()) / union if union else 1.0)
+    return float(np.mean(ious))
+
+
+def view_color_error_mean(snapshot: FieldSnapshot, mesh: TexturedMesh) -> float:
+    """Mean absolute sRGB difference, in [0, 1], of textured mesh and reference views where both are.
+
+    Catches what geometry cannot show: a mirrored atlas, swapped axes, colours of the interior.
+    It is 1 when they share no pixel.
+    """
+    differences = []
+    for view, opacity in enumerate(snapshot.view_opacity):
+        pose, fovy_deg = snapshot.camera_to_world[view], float(snapshot.fovy_deg[view])
+        points = project(mesh.vertices, pose, fovy_deg, len(opacity))
+        seen = rasterize(points, mesh.faces, len(opacity), front_only=True)
+        both = opacity.reshape(-1)[seen.pixel] > HALF_OPAQUE
+        drawn = sample_texture(mesh.base_color, seen.interpolate(mesh.uvs, mesh.faces))[both]
+        premultiplied = snapshot.view_rgb[view].reshape(-1, 3)[seen.pixel[both]].astype(np.float64)
+        covered = opacity.reshape(-1, 1)[seen.pixel[both]]
+        differences.append(np.abs(drawn - np.minimum(premultiplied / covered, 1.0)).reshape(-1))
+    together = np.concatenate(differences)
+    return float(together.mean()) if together.size else 1.0
+
+
+def mean_opacity(snapshot: FieldSnapshot) -> float:
+    """Mean opacity of the reference views, in [0, 1]: near 0 is empty, near 1 is a fog."""
+    return float(snapshot.view_opacity.mean() / 255.0)
+
+
+def flatness_ratio(surface: Surface) -> float:
+    """Smallest by middle standard deviation of the surface along its principal axes, in [0, 1].
+
+    A ball has 1, a disc near 0: "a picture on a plate" is how flat text-to-3D fails.
+    """
+    corners = surface.vertices.astype(np.float64)[surface.faces]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    centers = corners.mean(axis=1)
+    centered = centers - np.average(centers, axis=0, weights=area)
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh((centered * area[:, None]).T @ centered / area.sum()), 0.0))
+    return float(spread[0] / spread[1]) if spread[1] > 0.0 else 0.0
+
+
+def saturation_mean(base_color: UInt8[np.ndarray, "T T 3"]) -> float:
+    """Mean HSV saturation of the texture, in [0, 1]; strong guidance drives it towards 1."""
+    largest = base_color.max(axis=-1).astype(np.float64)
+    chroma = largest - base_color.min(axis=-1)
+    return float((chroma / np.maximum(largest, 1.0)).mean())
+
+
+def genus(surface: Surface) -> int:
+    """Number of handles of a closed surface, from Euler's characteristic V - E + F = 2 - 2 g."""
+    return 1 - (len(surface.vertices) - len(surface.faces) // 2) // 2
+
+
+def enclosed_share_of_box(surface: Surface) -> float:
+    """Enclosed volume by the volume of the bounding box, in [0, 1]; a brick has 1, a ball 0.52."""
+    corners = surface.vertices.astype(np.float64)[surface.faces]
+    volume = float(np.einsum("fk,fk->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6.0)
+    box = float(np.prod(np.ptp(surface.vertices.astype(np.float64), axis=0)))
+    return volume / box if box > 0.0 else 0.0

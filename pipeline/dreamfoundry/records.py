@@ -1,0 +1,181 @@
+"""Plain values that travel between stages: numpy, bytes and strings, never torch.
+
+Dimension key:  R voxels per side · V reference views · H, W pixels · N vertices · F faces · T texels
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float16, Float32, UInt8, UInt32
+
+View = Literal["front", "side", "back", "overhead"]
+VIEWS: tuple[View, ...] = ("front", "side", "back", "overhead")
+
+OutcomeState = Literal["published", "quarantined"]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One request: a row of the manifest, checked.
+
+    `view_texts` replaces the wording of single views; `overrides` are dotted recipe keys
+    ("optimize.num_steps") with their values. `target_height_m` is the height of the asset.
+    """
+
+    prompt_id: str
+    text: str
+    negative_text: str = ""
+    seed: int = 0
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    target_height_m: float = 1.0
+    budget_profile: str = ""
+    view_texts: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PriorIdentity:
+    """Which frozen model guided an asset; part of the field key and of every asset."""
+
+    prior_id: str
+    revision: str
+    digest: str
+    licence: str
+    research_only: bool = False
+
+
+@dataclass(frozen=True)
+class FieldSnapshot:
+    """What an optimised field leaves behind: all that the export ever reads.
+
+    Samples stand on the vertices of a regular grid over the cube [-bound, bound]^3 in scene
+    units, so index i along an axis is at -bound + 2 * bound * i / (R - 1); axes are x, y, z.
+    Colours are display-referred sRGB. The reference views are square pictures of the albedo
+    without background (rgb is premultiplied by opacity); depth is in scene units.
+    """
+
+    bound: float
+    density: Float16[np.ndarray, "R R R"]
+    albedo: UInt8[np.ndarray, "R R R 3"]
+    view_rgb: UInt8[np.ndarray, "V H H 3"]
+    view_opacity: UInt8[np.ndarray, "V H H"]
+    view_depth: Float16[np.ndarray, "V H H"]
+    camera_to_world: Float32[np.ndarray, "V 4 4"]
+    fovy_deg: Float32[np.ndarray, " V"]
+
+    def to_bytes(self) -> bytes:
+        """The snapshot as a compressed npz; equal snapshots give equal bytes."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            bound=np.float32(self.bound),
+            density=self.density,
+            albedo=self.albedo,
+            view_rgb=self.view_rgb,
+            view_opacity=self.view_opacity,
+            view_depth=self.view_depth,
+            camera_to_world=self.camera_to_world,
+            fovy_deg=self.fovy_deg,
+        )
+        return buffer.getvalue()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> FieldSnapshot:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            values = {name: arrays[name] for name in arrays.files}
+        bound = float(values.pop("bound"))
+        return FieldSnapshot(bound=bound, **values)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A closed surface of triangles, wound counterclockwise seen from outside.
+
+    Each position occurs once; lengths are scene units until the export places the asset.
+    """
+
+    vertices: Float32[np.ndarray, "N 3"]
+    faces: UInt32[np.ndarray, "F 3"]
+
+
+@dataclass(frozen=True)
+class TexturedMesh:
+    """A surface ready to be written: one level of detail, in metres.
+
+    `uvs` follow glTF (origin at the top left); `normals` are unit and point outwards;
+    `base_color` is sRGB.
+    """
+
+    vertices: Float32[np.ndarray, "N 3"]
+    normals: Float32[np.ndarray, "N 3"]
+    uvs: Float32[np.ndarray, "N 2"]
+    faces: UInt32[np.ndarray, "F 3"]
+    base_color: UInt8[np.ndarray, "T T 3"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a gate noticed. `gate` names the check, `tool` what ran it.
+
+    `severity` "block" refuses publication, "warn" is recorded, "not_run" says that a tool is
+    absent: never to be read as passed.
+    """
+
+    severity: Literal["block", "warn", "not_run"]
+    gate: str
+    tool: str
+    message: str
+
+
+@dataclass(frozen=True)
+class AssetBundle:
+    """The files of one asset by delivered name, and what was measured on the way.
+
+    `scores` are numbers with units in their names; `timings_s` are per stage of the export.
+    """
+
+    slug: str
+    files: Mapping[str, bytes]
+    findings: tuple[Finding, ...]
+    scores: Mapping[str, float]
+    timings_s: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class BlobRef:
+    """An immutable object of the store, named by its content."""
+
+    sha256: str
+    num_bytes: int
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one asset key: the only thing that makes an asset exist.
+
+    `provenance` holds what no key may contain (run, device, slots, timings, versions, time).
+    """
+
+    asset_key: str
+    field_key: str
+    prompt_id: str
+    prompt: str
+    state: OutcomeState
+    slug: str = ""
+    failure_class: str = ""
+    message: str = ""
+    attempts: int = 1
+    candidate: int = 0
+    files: Mapping[str, BlobRef] = field(default_factory=dict)
+    snapshot: BlobRef | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+

@@ -1,0 +1,55 @@
+"""From a URL to a store, and from a manifest on S3 to files on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dreamfoundry.errors import ConfigError, ObjectMissing
+from dreamfoundry.store.directory import DirectoryStore
+from dreamfoundry.store.objects import ObjectStore
+from dreamfoundry.store.s3 import S3Store
+
+_S3 = "s3://"
+
+
+def open_store(url: str | Path) -> ObjectStore:
+    """The store at "s3://bucket/prefix" or in a directory, which is made when it is absent.
+
+    Raises ConfigError for another kind of URL and StoreUnavailable, saying what to do, when the
+    place cannot be used.
+    """
+    text = str(url)
+    if text.startswith(_S3):
+        bucket, _, prefix = text[len(_S3) :].partition("/")
+        if not bucket:
+            raise ConfigError(f"library = {text!r}: must name a bucket, as in s3://bucket/prefix")
+        store = S3Store(bucket, prefix)
+        store.check()
+        return store
+    if "://" in text:
+        raise ConfigError(f"library = {text!r}: must be s3://bucket/prefix or a directory")
+    return DirectoryStore(text)
+
+
+def local_copy(url: str | Path, folder: Path) -> Path:
+    """A path on this machine with the content of `url`.
+
+    A local path is returned as it is. An object on S3 is written into `folder`; a prefix becomes
+    a directory in it with the prefix's *.parquet objects. ObjectMissing when there is neither.
+    """
+    if not str(url).startswith(_S3):
+        return Path(url)
+    bucket, _, key = str(url)[len(_S3) :].rstrip("/").partition("/")
+    store = open_store(f"{_S3}{bucket}")
+    target = folder / (key.rpartition("/")[2] or bucket)
+    if key and store.exists(key):
+        target.write_bytes(store.get(key))
+        return target
+    prefix = f"{key}/" if key else ""
+    parts = [part for part in store.list(prefix) if part.endswith(".parquet") and "/" not in part[len(prefix) :]]
+    if not parts:
+        raise ObjectMissing(f"{str(url)!r} is neither an object nor a prefix with *.parquet objects in it")
+    target.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        (target / part[len(prefix) :]).write_bytes(store.get(part))
+    return target

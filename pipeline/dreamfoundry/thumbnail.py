@@ -1,0 +1,123 @@
+"""Stage 6, pictures of the delivered file: a thumbnail and a turntable, without GPU or display.
+
+They are drawn from the GLB as it was written, so what is wrong with the file is wrong in the
+picture. Azimuth 0 stands on +Z, where the front is, and grows towards +X.
+
+Dimension key:  H picture side in pixels · P points
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from jaxtyping import Float, Float64, UInt8
+from PIL import Image
+
+from dreamfoundry.glb_reader import DeliveredMesh, read_glb
+from dreamfoundry.raster import project, rasterize, sample_texture
+
+THUMBNAIL_AZIMUTH_DEG = 30.0
+ELEVATION_DEG = 20.0
+FOVY_DEG = 30.0
+SUPERSAMPLING = 2
+AMBIENT = 0.42
+"""Share of the light that comes from everywhere; the key light gives the rest."""
+
+KEY_LIGHT = np.array([-0.45, 0.75, 0.6])
+"""Direction to the key light in the frame of the camera (right, up, towards the viewer)."""
+
+FRAME_MS = 90
+
+
+def orbit_pose(
+    azimuth_deg: float, elevation_deg: float, distance: float, target: Float[np.ndarray, " 3"]
+) -> Float64[np.ndarray, "4 4"]:
+    """Camera-to-world of a camera on a circle around `target`, looking at it along its -Z, +Y up."""
+    azimuth, elevation = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)
+    backward = np.array(
+        [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
+    )
+    right = np.array([np.cos(azimuth), 0.0, -np.sin(azimuth)])
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack((right, np.cross(backward, right), backward), axis=1)
+    pose[:3, 3] = target + distance * backward
+    return pose
+
+
+def thumbnail_png(glb: bytes, size_px: int) -> bytes:
+    """The asset from the front right, slightly from above, on a transparent ground, as PNG."""
+    mesh = read_glb(glb)
+    picture = _picture(mesh, mesh.base_color(), THUMBNAIL_AZIMUTH_DEG, size_px)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def turntable_webp(glb: bytes, num_frames: int, size_px: int) -> bytes:
+    """One turn around the asset as an endless animated WebP on a transparent ground.
+
+    The viewer walks towards +X, beginning at the front.
+    """
+    mesh = read_glb(glb)
+    texture = mesh.base_color()
+    frames = [
+        Image.fromarray(_picture(mesh, texture, 360.0 * index / num_frames, size_px)) for index in range(num_frames)
+    ]
+    buffer = io.BytesIO()
+    frames[0].save(
+        buffer,
+        format="WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=FRAME_MS,
+        loop=0,
+        quality=80,
+        method=3,
+        minimize_size=False,
+    )
+    return buffer.getvalue()
+
+
+def _picture(
+    mesh: DeliveredMesh, texture: UInt8[np.ndarray, "T T 3"], azimuth_deg: float, size_px: int
+) -> UInt8[np.ndarray, "H H 4"]:
+    """One view with straight alpha: Lambert's law with a soft key light, in linear light."""
+    if mesh.uvs is None or mesh.normals is None:
+        raise ValueError("a picture needs normals and texture coordinates")
+    side_px = SUPERSAMPLING * size_px
+    pose = _framing(mesh, azimuth_deg)
+    points = project(mesh.vertices, pose, FOVY_DEG, side_px)
+    seen = rasterize(points, mesh.faces, side_px, front_only=True)
+    normals = seen.interpolate(mesh.normals, mesh.faces)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    key = pose[:3, :3] @ (KEY_LIGHT / np.linalg.norm(KEY_LIGHT))
+    wrapped = 0.5 + 0.5 * (normals @ key)
+    light = AMBIENT + (1.0 - AMBIENT) * wrapped[:, None] ** 1.5
+    color = _to_linear(sample_texture(texture, seen.interpolate(mesh.uvs, mesh.faces))) * light
+    image = np.zeros((side_px * side_px, 4))
+    image[seen.pixel] = np.column_stack((color, np.ones(len(color))))
+    blocks = image.reshape(size_px, SUPERSAMPLING, size_px, SUPERSAMPLING, 4).mean(axis=(1, 3))
+    opacity = blocks[..., 3:]
+    straight = _to_srgb(blocks[..., :3] / np.maximum(opacity, 1e-9))
+    return (np.concatenate((straight, opacity), axis=-1) * 255.0).round().astype(np.uint8)
+
+
+def _framing(mesh: DeliveredMesh, azimuth_deg: float) -> Float64[np.ndarray, "4 4"]:
+    """The pose from which the asset fills the picture at every azimuth."""
+    low, high = mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64)
+    center = 0.5 * (low + high)
+    radius = float(np.linalg.norm(mesh.vertices - center, axis=1).max())
+    distance = 1.02 * radius / np.sin(np.deg2rad(0.5 * FOVY_DEG))
+    return orbit_pose(azimuth_deg, ELEVATION_DEG, distance, center)
+
+
+def _to_linear(srgb: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"]:
+    """sRGB in [0, 1] to linear light (IEC 61966-2-1)."""
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
+def _to_srgb(linear: Float64[np.ndarray, "H H 3"]) -> Float64[np.ndarray, "H H 3"]:
+    """Linear light to sRGB in [0, 1] (IEC 61966-2-1)."""
+    linear = np.clip(linear, 0.0, 1.0)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1.0 / 2.4) - 0.055)

@@ -1,0 +1,61 @@
+"""The sidecar of an exported asset fits its frozen schema, and the schema names what the code does."""
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from dreamfoundry.config import ExportProfile
+from dreamfoundry.export import asset_metadata, export_asset
+from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.validate import GATES
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads((ROOT / "schemas" / "asset.v1.schema.json").read_text(encoding="utf-8"))
+SNAPSHOTS = runpy.run_path(str(ROOT / "tests" / "unit" / "snapshots.py"))
+
+
+@pytest.fixture(scope="module")
+def sidecar() -> dict[str, Any]:
+    prompt = Prompt("row-1", "a red ball", target_height_m=0.5)
+    profile = ExportProfile("tiny", (500, 200), (64, 64), thumbnail_px=32)
+    prior = PriorIdentity("toybox", "1", "d" * 64, "Apache-2.0")
+    metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, profile, asset_license="CC0-1.0")
+    snapshot = SNAPSHOTS["make_snapshot"](SNAPSHOTS["ball"](0.5), resolution=24)
+    return json.loads(export_asset(snapshot, prompt, profile=profile, metadata=metadata).files["asset.json"])
+
+
+def test_the_sidecar_fits_its_schema(sidecar: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(sidecar, SCHEMA, cls=jsonschema.Draft202012Validator)
+
+
+def test_the_schema_names_every_gate_of_the_code() -> None:
+    assert tuple(SCHEMA["properties"]["gates"]["properties"]) == GATES
+    assert tuple(SCHEMA["properties"]["findings"]["items"]["properties"]["gate"]["enum"]) == GATES
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("metadata", "ai_generated"), False),
+        (("metadata", "asset_key"), "short"),
+        (("gates", "volume"), "perhaps"),
+        (("dimensions_m",), [1.0, 2.0]),
+        (("files", "thumbnail.png", "sha256"), "0"),
+    ],
+)
+def test_a_sidecar_that_says_something_else_does_not_fit(
+    sidecar: dict[str, Any], path: tuple[str, ...], value: object
+) -> None:
+    changed = json.loads(json.dumps(sidecar))
+    node = changed
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(changed, SCHEMA, cls=jsonschema.Draft202012Validator)

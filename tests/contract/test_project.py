@@ -1,0 +1,181 @@
+"""The project's own promises: documents name real commands, layers hold, licences stay permissive."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "pipeline" / "dreamfoundry"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "infra").rglob("*.md")])
+SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "jobs").glob("*.py")])
+
+DRIVER_MODULES = (
+    "dreamfoundry.errors",
+    "dreamfoundry.records",
+    "dreamfoundry.config",
+    "dreamfoundry.identity",
+    "dreamfoundry.manifest",
+    "dreamfoundry.record_json",
+    "dreamfoundry.store",
+    "dreamfoundry.catalog",
+    "dreamfoundry.library",
+    "dreamfoundry.diffusion.weights",
+    "dreamfoundry.cluster.scheduler",
+    "dreamfoundry.cluster.build",
+)
+
+PERMISSIVE = {
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "MIT-CMU",
+    "PSF-2.0",
+    "Zlib",
+}
+PERMISSIVE_CLASSIFIERS = {"Apache Software License", "BSD License", "ISC License (ISCL)", "MIT License"}
+# Packages that state their licence only as prose: what that prose must begin with.
+PERMISSIVE_PROSE = ("Apache 2.0", "Apache-2.0", "BSD 3-Clause", "MIT License")
+# Tools of the developer that we neither import in the package nor ship.
+DEVELOPER_ONLY = {"hypothesis": "MPL-2.0"}
+
+
+def dependency_names(requirements: list[str]) -> list[str]:
+    return [re.split(r"[\[<>=!~; ]", requirement, maxsplit=1)[0] for requirement in requirements]
+
+
+def stated_licence(name: str) -> str:
+    """SPDX expression of an installed package, else its classifier, else the first words of its prose."""
+    stated = metadata.metadata(name).json
+    expression, prose = (str(stated.get(key, "")).strip() for key in ("license_expression", "license"))
+    classifiers = [text.rsplit(" :: ", 1)[1] for text in stated.get("classifier", ()) if "OSI Approved" in text]
+    return expression or " AND ".join(classifiers) or prose[:80]
+
+
+def is_permissive(licence: str) -> bool:
+    if licence.startswith(PERMISSIVE_PROSE):
+        return True
+    return bool(licence) and all(part in PERMISSIVE | PERMISSIVE_CLASSIFIERS for part in licence.split(" AND "))
+
+
+@pytest.mark.parametrize("name", dependency_names(PROJECT["dependencies"]))
+def test_every_dependency_is_permissively_licensed(name: str) -> None:
+    licence = stated_licence(name)
+
+    assert is_permissive(licence), f"{name}: {licence!r}"
+
+
+@pytest.mark.parametrize("name", dependency_names(PROJECT["optional-dependencies"]["dev"]))
+def test_every_developer_tool_is_permissive_or_stays_with_the_developer(name: str) -> None:
+    licence = stated_licence(name)
+
+    assert is_permissive(licence) or DEVELOPER_ONLY.get(name) == licence, f"{name}: {licence!r}"
+
+
+@pytest.mark.parametrize("licence", ["GPL-3.0-only", "MIT AND GPL-2.0-or-later", "MPL-2.0", "Proprietary", ""])
+def test_a_licence_outside_the_list_is_refused(licence: str) -> None:
+    assert not is_permissive(licence)
+
+
+def test_every_dependency_is_pinned_within_its_bounds() -> None:
+    requirement = pytest.importorskip("packaging.requirements").Requirement
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    asked = [requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+
+    assert [str(one) for one in asked if pins.get(one.name.lower()) not in one.specifier] == []
+    assert [f"{name}=={pin}" for name, pin in pins.items() if "+" in pin or "/" in pin] == []
+
+
+def test_every_command_that_a_document_names_is_a_make_target() -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {
+        word
+        for document in DOCUMENTS
+        for word in re.findall(r"(?:^|`)make ([a-z][a-z-]*)", document.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+    assert {"demo", "test"} <= named
+    assert named - targets == set()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert phony is not None
+    assert sorted(re.findall(r"^  make ([a-z-]+)", shown, re.MULTILINE)) == sorted(phony[1].split())
+
+
+def test_every_program_that_a_document_names_exists() -> None:
+    named = {
+        path
+        for document in DOCUMENTS
+        for path in re.findall(r"\bjobs/\w+\.py\b", document.read_text(encoding="utf-8"))
+    }
+
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+def test_every_link_of_a_document_leads_somewhere() -> None:
+    broken = [
+        f"{document.relative_to(ROOT)}: {target}"
+        for document in DOCUMENTS
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8"))
+        if not target.startswith("https://") and not (document.parent / target).exists()
+    ]
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def test_nothing_imports_the_source_root_as_a_package() -> None:
+    importers = [
+        str(path.relative_to(ROOT))
+        for path in [*SOURCES, *(ROOT / "tests").rglob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pipeline")
+        or (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "pipeline" for alias in node.names))
+    ]
+
+    assert importers == []
+
+
+def loaded_by(module: str) -> set[str]:
+    """Top-level packages that a fresh interpreter has loaded after importing `module`."""
+    program = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", DRIVER_MODULES)
+def test_the_drivers_side_loads_no_torch_and_no_ray(module: str) -> None:
+    assert loaded_by(module) & {"torch", "diffusers", "transformers", "ray"} == set()
+
+
+def test_importing_the_package_loads_no_heavy_library() -> None:
+    assert loaded_by("dreamfoundry") & {"torch", "diffusers", "ray", "boto3", "numpy", "pyarrow"} == set()
+
+
+def test_the_check_for_heavy_libraries_would_see_one() -> None:
+    assert "numpy" in loaded_by("numpy")

@@ -1,0 +1,177 @@
+"""One suite for every place that keeps bytes: the fixture `store` is a directory, then S3."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dreamfoundry.errors import ConfigError, ObjectMissing, StoreUnavailable
+from dreamfoundry.store import DirectoryStore, ObjectStore, S3Store, local_copy, open_store
+
+TEXT = "text/plain"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
+
+
+def test_what_was_put_is_read_back_with_its_etag(store: ObjectStore) -> None:
+    store.put("a/b.txt", b"one", TEXT)
+
+    assert store.get("a/b.txt") == b"one"
+    assert store.read("a/b.txt") == (b"one", store.etag("a/b.txt"))
+    assert store.exists("a/b.txt")
+
+
+def test_an_absent_key_is_missing_not_empty(store: ObjectStore) -> None:
+    with pytest.raises(ObjectMissing, match="nothing"):
+        store.get("nothing")
+    assert store.etag("nothing") is None
+    assert not store.exists("nothing")
+    store.delete("nothing")
+
+
+def test_create_never_overwrites(store: ObjectStore) -> None:
+    assert store.create("k", b"first", TEXT)
+    assert not store.create("k", b"second", TEXT)
+    assert not store.create("k", b"first", TEXT)
+    assert store.get("k") == b"first"
+
+
+def test_of_sixteen_threads_that_create_one_key_exactly_one_wins(store: ObjectStore) -> None:
+    start = threading.Barrier(16)
+
+    def contend(number: int) -> bool:
+        start.wait()
+        return store.create("race", f"{number}".encode(), TEXT)
+
+    with ThreadPoolExecutor(16) as pool:
+        won = list(pool.map(contend, range(16)))
+
+    assert won.count(True) == 1
+    assert store.get("race") == str(won.index(True)).encode()
+
+
+def test_replace_needs_the_etag_that_stands(store: ObjectStore) -> None:
+    store.put("k", b"one", TEXT)
+    _, etag = store.read("k")
+
+    assert store.replace("k", b"two", TEXT, etag)
+    assert not store.replace("k", b"three", TEXT, etag)
+    assert not store.replace("absent", b"four", TEXT, etag)
+    assert store.get("k") == b"two"
+    assert not store.exists("absent")
+
+
+def test_of_eight_threads_that_replace_one_etag_exactly_one_wins(store: ObjectStore) -> None:
+    store.put("k", b"old", TEXT)
+    _, etag = store.read("k")
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda number: store.replace("k", str(number).encode(), TEXT, etag), range(8)))
+
+    assert won.count(True) == 1
+    assert store.get("k") == str(won.index(True)).encode()
+
+
+def test_listing_gives_the_keys_under_a_prefix_in_order(store: ObjectStore) -> None:
+    keys = ["b/2", "b/10", "b-1/x", "a/x/y", "bc"]
+    for key in keys:
+        store.put(key, b"", TEXT)
+
+    assert list(store.list()) == sorted(keys)
+    assert list(store.list("b/")) == ["b/10", "b/2"]
+    assert list(store.list("b")) == ["b-1/x", "b/10", "b/2", "bc"]
+    assert list(store.list("nowhere/")) == []
+
+
+def test_a_copy_outlives_its_source(store: ObjectStore) -> None:
+    store.put("source", b"bytes", TEXT)
+    store.put("target", b"other", TEXT)
+
+    store.copy("source", "target")
+    store.copy("source", "target")
+    store.delete("source")
+
+    assert store.get("target") == b"bytes"
+    assert not store.exists("source")
+    with pytest.raises(ObjectMissing):
+        store.copy("source", "target")
+
+
+def test_the_stores_clock_is_near_ours(store: ObjectStore) -> None:
+    store.exists("k")
+
+    assert abs(store.now_s() - time.time()) < 5.0
+
+
+def test_a_directory_never_lists_what_is_half_written(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    (tmp_path / ".staging" / "left-behind").write_bytes(b"half")
+
+    assert list(store.list()) == []
+
+
+def test_a_directory_refuses_keys_that_leave_it(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "library")
+
+    for key in ("../outside", "a//b", "/etc/x", ".staging/x", ""):
+        with pytest.raises(ValueError, match="parts"):
+            store.put(key, b"", TEXT)
+
+
+def test_a_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(StoreUnavailable, match="choose a directory"):
+        DirectoryStore(tmp_path / "file" / "library")
+
+
+def opened_elsewhere(program: str, endpoint: str) -> str:
+    """What `program` prints in a fresh interpreter that finds S3 through the environment."""
+    settings = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL_S3": endpoint}
+    source_root = str(Path(sys.modules["dreamfoundry"].__file__ or "").parents[1])
+    settings["PYTHONPATH"] = source_root
+    done = subprocess.run([sys.executable, "-c", program], env=settings, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_another_process_opens_the_same_store_by_its_url(
+    s3_endpoint: str, new_s3_store: Callable[..., S3Store]
+) -> None:
+    s3_store = new_s3_store()
+    s3_store.put("k", b"shared", TEXT)
+    program = f"from dreamfoundry.store import open_store; print(open_store({s3_store.url!r}).get('k').decode())"
+
+    assert opened_elsewhere(program, s3_endpoint) == "shared"
+
+
+def test_a_manifest_in_parts_on_s3_is_copied_here(
+    s3_endpoint: str, new_s3_store: Callable[..., S3Store], tmp_path: Path
+) -> None:
+    s3_store = new_s3_store()
+    for name in ("m/0.parquet", "m/1.parquet", "m/deep/2.parquet", "m/notes.txt", "one.parquet"):
+        s3_store.put(name, name.encode(), TEXT)
+    program = (
+        "from pathlib import Path; from dreamfoundry.store import local_copy; "
+        f"print([str(local_copy({s3_store.url!r} + name, Path({str(tmp_path)!r}))) for name in ('/m', '/one.parquet')])"
+    )
+
+    opened_elsewhere(program, s3_endpoint)
+
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["0.parquet", "1.parquet"]
+    assert (tmp_path / "one.parquet").read_bytes() == b"one.parquet"
+
+
+def test_a_local_manifest_is_used_where_it_lies(tmp_path: Path) -> None:
+    assert local_copy(tmp_path / "m.parquet", tmp_path / "elsewhere") == tmp_path / "m.parquet"
+
+
+def test_a_url_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="s3://bucket/prefix or a directory"):
+        open_store("gs://bucket/library")
+    with pytest.raises(ConfigError, match="must name a bucket"):
+        open_store("s3://")

@@ -1,0 +1,144 @@
+"""One Ray and one S3 server for all integration tests, and a tiny recipe that makes balls.
+
+pytest reads this file before jaxtyping can watch the package, so the package is imported inside
+the fixtures only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from dreamfoundry.config import ExportProfile, Recipe
+
+ROOT = Path(__file__).parents[2]
+BUCKET = "shelf"
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def environment() -> Iterator[pytest.MonkeyPatch]:
+    """Variables for this process and all that it starts: no foreign Ray, no token, quiet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "pipeline"), os.environ.get("PYTHONPATH", "")]))
+        yield patch
+
+
+@pytest.fixture(scope="session")
+def s3_url(environment: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket on an S3 server in its own process, which every process finds by AWS_* variables."""
+    port = _free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+    environment.setenv("AWS_ACCESS_KEY_ID", "any")
+    environment.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    try:
+        _wait_for_port(port)
+        import boto3
+
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        yield f"s3://{BUCKET}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for_port(port: int) -> None:
+    for _ in range(600):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[Any]:
+    """A private Ray with four logical processors; its workers inherit the S3 variables."""
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="df-", dir="/tmp")  # short: Ray's sockets lie below
+    ray.init(
+        address="local",
+        num_cpus=4,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="error",
+        object_store_memory=100 * 2**20,
+        _temp_dir=folder,
+    )
+    yield ray
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ball_recipe(tiny_deepfloyd_folder: Path) -> Recipe:
+    """A few tiny steps with a random prior: the density keeps its first shape, a ball."""
+    from dreamfoundry.config import Recipe, with_overrides
+
+    return with_overrides(
+        Recipe(),
+        {
+            "prior.path": str(tiny_deepfloyd_folder),
+            "prior.licence": "Apache-2.0",
+            "field.level_resolutions": [8, 16],
+            "field.density_blob_scale": 30.0,
+            "render.image_px": 8,
+            "render.samples_per_ray": 8,
+            "optimize.num_steps": 4,
+            "optimize.views_per_step": 1,
+            "optimize.table_rate": 1e-6,
+            "optimize.head_rate": 1e-6,
+            "gates.min_mean_opacity": 0.0,
+            "gates.max_mean_opacity": 1.0,
+            "snapshot.grid_resolution": 32,
+            "snapshot.num_views": 4,
+            "snapshot.view_px": 32,
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_profile() -> ExportProfile:
+    from dreamfoundry.config import ExportProfile
+
+    return ExportProfile("tiny", (400,), (64,), collision_hull_vertices=16, thumbnail_px=64)
+
+
+@pytest.fixture
+def write_manifest(tmp_path: Path) -> Callable[..., str]:
+    """Writes columns into a Parquet file and returns its path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def write(**columns: list[Any]) -> str:
+        path = tmp_path / "manifest.parquet"
+        pq.write_table(pa.table(columns), path, write_page_checksum=True)
+        return str(path)
+
+    return write

@@ -1,0 +1,192 @@
+"""Whole runs: a manifest in, a library out, on Ray with S3, in one process, and from the shell."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
+from dreamfoundry.cluster.work import Limits
+from dreamfoundry.config import ExportProfile, Recipe
+from dreamfoundry.errors import ManifestError, PriorUnavailable
+from dreamfoundry.library import report
+from dreamfoundry.store import Library, open_store
+
+JOB = Path(__file__).parents[2] / "jobs" / "build_library.py"
+NAMES = ["one", "two", "three", "four", "five"]
+
+
+def build(request: RunRequest, **kwargs: Any) -> RunResult:
+    return build_library(request, io.StringIO(), **kwargs)
+
+
+def job(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(JOB), *arguments], capture_output=True, text=True, timeout=100)
+
+
+@pytest.fixture
+def request_of(
+    write_manifest: Callable[..., str], ball_recipe: Recipe, tiny_profile: ExportProfile, tmp_path: Path
+) -> Callable[..., RunRequest]:
+    """A request for the given prompts; without Ray into a directory if nothing else is said."""
+
+    def make(names: list[str], prompts: list[str | None] | None = None, **changes: Any) -> RunRequest:
+        manifest = write_manifest(prompt_id=names, prompt=prompts or [f"a ball {name}" for name in names])
+        basic = RunRequest(manifest, str(tmp_path / "library"), ball_recipe, tiny_profile, use_ray=False)
+        return replace(basic, **changes)
+
+    return make
+
+
+def test_two_optimizers_build_a_manifest_into_s3_once(
+    ray_cluster: Any, s3_url: str, request_of: Callable[..., RunRequest], tiny_profile: ExportProfile
+) -> None:
+    prompts: list[str | None] = [f"a ball {name}" for name in NAMES]
+    request = request_of(
+        [*NAMES, "again"],
+        [*prompts, "a ball one"],  # the last row asks for the asset of the first
+        library=f"{s3_url}/balls",
+        num_optimizers=2,
+        num_slots=2,
+        use_ray=True,
+    )
+    first = build(request)
+    steps_of_five = 5 * request.recipe.optimize.num_steps
+    assert (first.report.word, first.report.published, first.num_steps) == ("complete", 6, steps_of_five)
+
+    library = Library(open_store(request.library))
+    assert sum(outcome.state == "published" for outcome in library.outcomes()) == 5
+    assert {prompt_id for prompt_id, _ in library.views()} == {*NAMES, "again"}
+    assert pq.read_table(io.BytesIO(library.store.get("catalog/catalog.parquet"))).num_rows == 6
+    assert b"a ball one" in library.store.get("index.html")
+    assert report.from_json(library.store.get(report.report_key(first.report.run_id))) == first.report
+    assert not list(library.store.list("leases/")), "decided keys need no lease"
+
+    second = build(request)
+    assert (second.report.word, second.report.skipped, second.num_steps) == ("complete", 6, 0)
+
+    smaller = build(replace(request, profile=replace(tiny_profile, triangles=(200,))))
+    assert (smaller.report.word, smaller.report.published, smaller.num_steps) == ("complete", 6, 0)
+
+
+def test_killing_an_optimizer_in_the_middle_loses_no_prompt(
+    ray_cluster: Any, s3_url: str, request_of: Callable[..., RunRequest]
+) -> None:
+    request = request_of(
+        NAMES[:3], library=f"{s3_url}/survivors", num_slots=2, use_ray=True, limits=Limits(slice_s=0.5)
+    )
+    recipe = replace(request.recipe, optimize=replace(request.recipe.optimize, num_steps=200))
+    request = replace(request, recipe=recipe)
+    results: list[RunResult] = []
+    run = threading.Thread(target=lambda: results.append(build(request)))
+    run.start()
+    store = open_store(request.library)
+    wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
+    kill_actor(ray_cluster, "optimizer-0/1")
+    run.join(timeout=200)
+    assert [result.report.published for result in results] == [3]
+    assert results[0].report.word == "complete"
+
+
+def wait_until(happens: Callable[[], bool], what: str) -> None:
+    for _ in range(1200):
+        if happens():
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"never: {what}")
+
+
+def kill_actor(ray: Any, name: str) -> None:
+    """SIGKILL for the process of the actor whose name ends so."""
+    named = [entry for entry in ray.util.list_named_actors(all_namespaces=True) if entry["name"].endswith(name)]
+    assert len(named) == 1
+    actor = ray.get_actor(named[0]["name"], namespace=named[0]["namespace"])
+    os.kill(ray.get(actor.pid.remote(), timeout=60), signal.SIGKILL)
+
+
+def test_a_run_that_is_stopped_ends_drained_and_the_next_one_finishes(request_of: Callable[..., RunRequest]) -> None:
+    request = request_of(NAMES[:2], num_slots=1, limits=Limits(slice_s=0.0))
+    looks = iter([False] * 5)
+    stopped = build(request, should_stop=lambda: next(looks, True))
+    assert (stopped.report.word, stopped.report.exit_code, stopped.report.pending) == ("drained", 75, 2)
+    resumed = build(request)
+    assert (resumed.report.word, resumed.report.published) == ("complete", 2)
+
+
+def test_a_prompt_that_fails_is_quarantined_with_its_class_and_can_be_retried(
+    request_of: Callable[..., RunRequest],
+) -> None:
+    request = request_of(["one"])
+    nothing = replace(request.recipe.gates, min_mean_opacity=0.99)
+    request = replace(request, recipe=replace(request.recipe, gates=nothing))
+    failed = build(request)
+    assert (failed.report.word, failed.report.exit_code) == ("partial", 3)
+    assert failed.report.failure_classes == {"empty": 1}
+    again = build(request)
+    assert (again.report.word, again.report.skipped, again.num_steps) == ("partial", 1, 0)
+    retried = build(replace(request, retry_class="empty"))
+    assert (retried.report.quarantined, retried.num_steps) == (1, request.recipe.optimize.num_steps)
+
+
+def test_bad_rows_are_refused_together_or_quarantined_on_request(request_of: Callable[..., RunRequest]) -> None:
+    request = request_of(["one", "two", "three"], ["a ball", None, "  "])
+    with pytest.raises(ManifestError, match=r"(?s)2 of 3 rows.*row 1 .*row 2 .*--quarantine-bad-rows"):
+        build(request)
+    assert not Path(request.library).exists(), "nothing was started"
+    result = build(replace(request, quarantine_bad_rows=True))
+    assert (result.report.published, result.report.quarantined, result.report.exit_code) == (1, 2, 3)
+    assert result.report.failure_classes == {"bad_row": 2}
+
+
+def test_missing_weights_say_what_to_do(request_of: Callable[..., RunRequest], tmp_path: Path) -> None:
+    request = request_of(["one"])
+    prior = replace(request.recipe.prior, path=str(tmp_path / "nowhere"))
+    with pytest.raises(PriorUnavailable, match="nowhere.*bundled prior"):
+        build(replace(request, recipe=replace(request.recipe, prior=prior)))
+
+
+def test_the_program_refuses_words_that_toybox_does_not_know_with_exit_code_4(
+    write_manifest: Callable[..., str], tmp_path: Path
+) -> None:
+    manifest = write_manifest(prompt_id=["good", "bad"], prompt=["a red cube", "a gren dragon"])
+    done = job(manifest, str(tmp_path / "library"))
+    assert done.returncode == 4
+    assert "'gren' (did you mean 'green'?), 'dragon'" in done.stderr
+    assert "mushroom" in done.stderr, "the vocabulary is taught"
+    assert "'bad'" in done.stderr or "(bad)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.parquet", "library"], "missing.parquet: no such file"),
+        (["missing.parquet", "library", "--set", "optimize.num_step=3"], "did you mean 'num_steps'"),
+        (["missing.parquet", "library", "--profile", "huge"], "must be one of preview"),
+        (["missing.parquet", "library", "--slots", "0"], "at least 1"),
+    ],
+)
+def test_a_command_line_that_cannot_be_used_exits_with_4_and_says_why(arguments: list[str], message: str) -> None:
+    done = job(*arguments)
+    assert done.returncode == 4
+    assert message in done.stderr
+
+
+def test_an_unreachable_bucket_exits_with_1_and_says_why(
+    s3_url: str, write_manifest: Callable[..., str]
+) -> None:
+    manifest = write_manifest(prompt_id=["one"], prompt=["a red cube"])
+    done = job(manifest, "s3://no-such-bucket/library")
+    assert done.returncode == 1
+    assert "no-such-bucket" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,78 @@
+"""Fixtures of the unit tests: snapshots of known objects, made once.
+
+pytest reads this file before jaxtyping can watch the package, so the package is imported inside
+the fixtures only.
+"""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
+
+
+@pytest.fixture(scope="session")
+def snapshots() -> SimpleNamespace:
+    """What snapshots.py defines."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("snapshots.py"))))
+
+
+@pytest.fixture(scope="session")
+def make_snapshot(snapshots: SimpleNamespace) -> Callable[..., FieldSnapshot]:
+    return snapshots.make_snapshot
+
+
+@pytest.fixture(scope="session")
+def ball_snapshot(snapshots: SimpleNamespace) -> FieldSnapshot:
+    return snapshots.make_snapshot(snapshots.ball(0.5), resolution=32)
+
+
+@pytest.fixture(scope="session")
+def torus_snapshot(snapshots: SimpleNamespace) -> FieldSnapshot:
+    return snapshots.make_snapshot(snapshots.torus)
+
+
+@pytest.fixture(scope="session")
+def beacon_snapshot(snapshots: SimpleNamespace) -> FieldSnapshot:
+    """A gray box with a red nose on +Z and a green arm on +X."""
+    return snapshots.make_snapshot(snapshots.beacon)
+
+
+@pytest.fixture(scope="session")
+def torus_surface(torus_snapshot: FieldSnapshot) -> Surface:
+    from dreamfoundry.mesh import choose_isovalue, extract_surface
+
+    return extract_surface(torus_snapshot, choose_isovalue(torus_snapshot).density)[0]
+
+
+@pytest.fixture(scope="session")
+def beacon_surface(beacon_snapshot: FieldSnapshot) -> Surface:
+    """The beacon with at most 1000 triangles, in scene units."""
+    from dreamfoundry.lod import decimate
+    from dreamfoundry.mesh import choose_isovalue, extract_surface
+
+    return decimate(extract_surface(beacon_snapshot, choose_isovalue(beacon_snapshot).density)[0], 1000)
+
+
+@pytest.fixture(scope="session")
+def textured_beacon(beacon_snapshot: FieldSnapshot, beacon_surface: Surface) -> TexturedMesh:
+    """The beacon with its colours in a texture of 128 px, one metre high, standing on the origin."""
+    from dataclasses import replace
+
+    from dreamfoundry.mesh import choose_isovalue
+    from dreamfoundry.texture import surface_colors, textured
+    from dreamfoundry.unwrap import unwrap
+
+    colors = surface_colors(beacon_snapshot, choose_isovalue(beacon_snapshot).density)
+    mesh = textured(beacon_surface, unwrap(beacon_surface, 128, 60.0), colors, beacon_snapshot.bound, 128)
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    base = (low + high) / 2
+    base[1] = low[1]
+    return replace(mesh, vertices=(mesh.vertices - base) / (high[1] - low[1]))

@@ -1,0 +1,152 @@
+"""A snapshot becomes a whole asset, the same one every time, or a failure with its class."""
+
+import hashlib
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from dreamfoundry.config import ExportProfile
+from dreamfoundry.errors import AssetInvalid, EmptyField, ExportTimeout, PromptFailure
+from dreamfoundry.export import asset_metadata, export_asset
+from dreamfoundry.glb_reader import read_glb
+from dreamfoundry.identity import canonical_json
+from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt
+
+PROMPT = Prompt("row-7", "A Beacon, gray!", seed=5, target_height_m=0.4, view_texts={"back": "its back"})
+PROFILE = ExportProfile(
+    "tiny", (1000, 300), (128, 64), thumbnail_px=64, turntable_frames=3, turntable_px=32, collision_hull_vertices=16
+)
+PRIOR = PriorIdentity("toybox", "r1", "d" * 64, "Apache-2.0", research_only=True)
+METADATA = asset_metadata(PROMPT, PRIOR, "f" * 64, "a" * 64, "e" * 64, PROFILE)
+REPEATABLE = (
+    "a_beacon_gray.glb",
+    "a_beacon_gray_LOD1.glb",
+    "a_beacon_gray_collision.glb",
+    "thumbnail.png",
+    "turntable.webp",
+    "validation.json",
+)
+
+
+def exported(snapshot: FieldSnapshot) -> AssetBundle:
+    return export_asset(snapshot, PROMPT, profile=PROFILE, metadata=METADATA)
+
+
+@pytest.fixture(scope="module")
+def bundle(beacon_snapshot: FieldSnapshot) -> AssetBundle:
+    return exported(beacon_snapshot)
+
+
+def test_every_promised_file_is_there(bundle: AssetBundle) -> None:
+    assert set(bundle.files) == {*REPEATABLE, "asset.json"}
+    assert bundle.slug == "a_beacon_gray"
+
+
+def test_a_second_export_has_the_same_bytes(bundle: AssetBundle, beacon_snapshot: FieldSnapshot) -> None:
+    again = exported(FieldSnapshot.from_bytes(beacon_snapshot.to_bytes()))
+
+    assert {name: again.files[name] for name in REPEATABLE} == {name: bundle.files[name] for name in REPEATABLE}
+    first, second = (json.loads(files["asset.json"]) for files in (bundle.files, again.files))
+    assert {**first, "timings_s": {}} == {**second, "timings_s": {}}
+
+
+def test_the_asset_stands_on_the_ground_in_metres_with_its_front_on_plus_z(bundle: AssetBundle) -> None:
+    mesh = trimesh.load(io.BytesIO(bundle.files["a_beacon_gray.glb"]), file_type="glb", force="mesh", process=False)
+
+    low, high = mesh.bounds
+    assert high[1] == pytest.approx(0.4, abs=1e-4)
+    assert low[1] == pytest.approx(0.0, abs=1e-5)
+    assert (low + high)[[0, 2]] == pytest.approx([0.0, 0.0], abs=1e-5)
+    delivered = read_glb(bundle.files["a_beacon_gray.glb"])
+    texel = np.minimum((delivered.uvs * 128).astype(int), 127)
+    color = delivered.base_color()[texel[:, 1], texel[:, 0]].astype(int)
+    red = color[:, 0] > 2 * color[:, 1]
+    assert delivered.vertices[red][:, 2].mean() > 0.5 * high[2]
+
+
+def test_the_collision_hull_stands_around_the_asset(bundle: AssetBundle) -> None:
+    asset, hull = (read_glb(bundle.files[f"a_beacon_gray{end}.glb"]).vertices for end in ("", "_collision"))
+
+    assert hull.min(axis=0) == pytest.approx(asset.min(axis=0), abs=1e-5)
+    assert hull.max(axis=0) == pytest.approx(asset.max(axis=0), abs=1e-5)
+
+
+def test_the_sidecar_describes_the_files_as_they_are(bundle: AssetBundle) -> None:
+    sidecar = json.loads(bundle.files["asset.json"])
+
+    assert set(sidecar["files"]) == set(REPEATABLE)
+    for name, entry in sidecar["files"].items():
+        data = bundle.files[name]
+        assert (entry["bytes"], entry["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+    mesh = read_glb(bundle.files["a_beacon_gray.glb"])
+    entry = sidecar["files"]["a_beacon_gray.glb"]
+    assert (entry["triangles"], entry["vertices"]) == (len(mesh.faces), len(mesh.vertices))
+    assert sidecar["dimensions_m"] == pytest.approx(np.ptp(mesh.vertices, axis=0).tolist(), abs=1e-4)
+    assert sidecar["scores"] == dict(bundle.scores)
+    assert set(sidecar["timings_s"]) == {"mesh", "lod", "unwrap", "bake", "gltf", "validate", "thumbnail", "quality"}
+
+
+def test_the_same_metadata_stands_in_every_glb_and_in_the_sidecar(bundle: AssetBundle) -> None:
+    expected = json.loads(canonical_json(METADATA))
+
+    assert json.loads(bundle.files["asset.json"])["metadata"] == expected
+    for name, data in bundle.files.items():
+        if name.endswith(".glb"):
+            assert read_glb(data).document["asset"]["extras"]["dreamfoundry"] == expected
+    assert expected["ai_generated"] is True and expected["research_only"] is True
+    assert expected["prior"]["license"] == "Apache-2.0" and expected["asset_license"] == "NOASSERTION"
+    assert "row-7" not in json.dumps(expected)  # two rows of a manifest can share one asset key
+
+
+def test_no_gate_blocks_and_the_scores_are_good(bundle: AssetBundle) -> None:
+    gates = json.loads(bundle.files["validation.json"])["gates"]
+
+    assert {gate: word for gate, word in gates.items() if word != "passed"} in ({}, {"khronos": "not_run"})
+    assert bundle.scores["silhouette_iou"] > 0.95
+    assert bundle.scores["view_color_error_mean"] < 0.05
+
+
+def test_a_red_ball_has_a_red_thumbnail(ball_snapshot: FieldSnapshot) -> None:
+    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48)
+
+    bundle = export_asset(ball_snapshot, replace(PROMPT, text="ball"), profile=profile, metadata=METADATA)
+
+    assert "turntable.webp" not in bundle.files
+    picture = np.asarray(Image.open(io.BytesIO(bundle.files["thumbnail.png"]))).astype(int)
+    shown = picture[picture[..., 3] == 255]
+    assert len(shown) > 500
+    assert (shown[:, 0] > 3 * np.maximum(shown[:, 1], shown[:, 2])).all()
+    assert [finding.gate for finding in bundle.findings if finding.severity == "warn"] == ["base_color_varies"]
+
+
+def test_a_field_without_anything_ends_as_a_prompt_failure(ball_snapshot: FieldSnapshot) -> None:
+    with pytest.raises(EmptyField):
+        exported(replace(ball_snapshot, density=np.zeros_like(ball_snapshot.density)))
+
+
+def test_noise_ends_as_an_asset_or_a_prompt_failure(ball_snapshot: FieldSnapshot) -> None:
+    generator = np.random.default_rng(0)
+    noise = (ball_snapshot.density * generator.random(ball_snapshot.density.shape)).astype(np.float16)
+
+    try:
+        assert exported(replace(ball_snapshot, density=noise)).files
+    except PromptFailure as failure:
+        assert failure.failure_class in ("surface", "invalid")
+
+
+def test_a_level_that_misses_its_limit_in_time_ends_the_export(beacon_snapshot: FieldSnapshot) -> None:
+    with pytest.raises(ExportTimeout, match="unwrap"):
+        export_asset(
+            beacon_snapshot, PROMPT, profile=replace(PROFILE, unwrap_limit_s=0.01), metadata=METADATA
+        )
+
+
+def test_a_blocking_gate_refuses_the_asset_by_name(beacon_snapshot: FieldSnapshot) -> None:
+    """A height of 1e-50 m is below what the positions of a GLB can hold."""
+    with pytest.raises(AssetInvalid, match="refused by .*volume"):
+        export_asset(beacon_snapshot, replace(PROMPT, target_height_m=1e-50), profile=PROFILE, metadata=METADATA)

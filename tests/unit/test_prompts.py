@@ -1,0 +1,131 @@
+"""Each camera is told what it looks at, in the words of the recipe."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dreamfoundry.config import WordingConfig
+from dreamfoundry.diffusion.analytic import AnalyticPrior
+from dreamfoundry.diffusion.prompts import encode, view_index, view_texts
+from dreamfoundry.errors import ConfigError
+from dreamfoundry.records import VIEWS, Prompt
+
+CHAIR = Prompt("chair", "a red chair", negative_text="blurry")
+
+
+def test_every_view_names_itself() -> None:
+    texts = view_texts(CHAIR, WordingConfig())
+    assert texts.text[0] == (
+        ("a red chair, front view",),
+        ("a red chair, side view",),
+        ("a red chair, back view",),
+        ("a red chair, overhead view",),
+    )
+    assert texts.unconditional == ("blurry",)
+
+
+def test_shadings_and_backgrounds_have_their_own_words() -> None:
+    wording = WordingConfig(
+        text="{prompt}, {view} view, {background} background",
+        textureless="a plaster model of {prompt}, {view} view, {background} background",
+        unconditional="{negative}, {background} background",
+        backgrounds=("white", "black"),
+    )
+    texts = view_texts(CHAIR, wording)
+    assert texts.text[0][2][1] == "a red chair, back view, black background"
+    assert texts.text[1][0][0] == "a plaster model of a red chair, front view, white background"
+    assert texts.unconditional == ("blurry, white background", "blurry, black background")
+
+
+def test_an_empty_negative_leaves_no_comma_behind() -> None:
+    wording = WordingConfig(unconditional="{negative}, {background} background", backgrounds=("grey",))
+    assert view_texts(Prompt("chair", "a chair"), wording).unconditional == ("grey background",)
+
+
+def test_a_row_may_word_single_views_itself() -> None:
+    prompt = Prompt("owl", "an owl", view_texts={"back": "the feathers of an owl"})
+    front, _, back, _ = view_texts(prompt, WordingConfig()).text[0]
+    assert (front, back) == (("an owl, front view",), ("the feathers of an owl, back view",))
+
+
+def test_braces_in_a_prompt_are_only_braces() -> None:
+    prompt = Prompt("odd", "a {view} \\1 {nothing}")
+    assert view_texts(prompt, WordingConfig()).text[0][0] == ("a {view} \\1 {nothing}, front view",)
+
+
+@pytest.mark.parametrize(
+    ("wording", "message"),
+    [
+        (WordingConfig(text="{prompt} {side}"), r"wording.text = .*\{side\} cannot be filled; .*\{prompt\}, \{view\}"),
+        (WordingConfig(text="{prompt}, {background}"), r"\{background\} needs wording.backgrounds"),
+        (WordingConfig(text="{prompt}, {negative}"), r"\{negative\} cannot be filled"),
+        (WordingConfig(unconditional="{prompt}"), r"wording.unconditional = .*known here: \{negative\}"),
+    ],
+)
+def test_a_placeholder_that_cannot_be_filled_is_named(wording: WordingConfig, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        view_texts(CHAIR, wording)
+
+
+def test_embeddings_stand_where_their_texts_stand() -> None:
+    prior = AnalyticPrior(picture_px=4)
+    wording = WordingConfig(
+        text="{prompt} on {background} seen from the {view}",
+        textureless="grey {prompt} on {background}",
+        backgrounds=("white", "grey", "black"),
+    )
+    embeds = encode(prior, CHAIR, wording)
+    texts = view_texts(CHAIR, wording)
+    assert embeds.text.shape == (2, len(VIEWS), 3, 1, 48) and embeds.unconditional.shape == (3, 1, 48)
+    for shading in range(2):
+        for view in range(len(VIEWS)):
+            for background in range(3):
+                alone = prior.encode_prompts([texts.text[shading][view][background]])[0]
+                assert torch.equal(embeds.text[shading, view, background], alone)
+    assert torch.equal(embeds.unconditional[1], prior.encode_prompts(["blurry"])[0])
+
+
+def test_each_distinct_text_is_encoded_once() -> None:
+    asked: list[list[str]] = []
+
+    class Listening(AnalyticPrior):
+        def encode_prompts(self, texts):  # type: ignore[no-untyped-def]
+            asked.append(list(texts))
+            return super().encode_prompts(texts)
+
+    encode(Listening(picture_px=4), CHAIR, WordingConfig())
+    assert asked == [[*(f"a red chair, {view} view" for view in VIEWS), "blurry"]]
+
+
+@pytest.mark.parametrize(
+    ("azimuth_deg", "elevation_deg", "view"),
+    [
+        (0.0, 0.0, "front"),
+        (44.0, 0.0, "front"),
+        (-44.0, 10.0, "front"),
+        (316.0, 59.0, "front"),
+        (46.0, 0.0, "side"),
+        (90.0, -10.0, "side"),
+        (270.0, 0.0, "side"),
+        (134.0, 0.0, "side"),
+        (136.0, 0.0, "back"),
+        (180.0, 0.0, "back"),
+        (-180.0, 0.0, "back"),
+        (224.0, 60.0, "back"),
+        (540.0, 0.0, "back"),
+        (720.0, 0.0, "front"),
+        (180.0, 61.0, "overhead"),
+        (0.0, 90.0, "overhead"),
+    ],
+)
+def test_a_camera_sees_the_nearest_view(azimuth_deg: float, elevation_deg: float, view: str) -> None:
+    index = view_index(torch.tensor([azimuth_deg]), torch.tensor([elevation_deg]), WordingConfig())
+    assert VIEWS[int(index)] == view
+
+
+def test_the_front_may_be_narrower_and_cameras_come_in_any_shape() -> None:
+    wording = WordingConfig(front_half_angle_deg=30.0, overhead_elevation_deg=50.0)
+    azimuth_deg = torch.tensor([[29.0, 31.0], [151.0, 149.0]])
+    index = view_index(azimuth_deg, torch.tensor([[0.0, 0.0], [0.0, 51.0]]), wording)
+    assert [[VIEWS[item] for item in row] for row in index.tolist()] == [["front", "side"], ["back", "overhead"]]

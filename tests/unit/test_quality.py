@@ -1,0 +1,96 @@
+"""Scores move the right way when the asset gets worse."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import trimesh
+
+from dreamfoundry.mesh import choose_isovalue
+from dreamfoundry.quality import (
+    enclosed_share_of_box,
+    flatness_ratio,
+    genus,
+    mean_opacity,
+    quality_scores,
+    saturation_mean,
+    silhouette_iou,
+    view_color_error_mean,
+)
+from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
+from dreamfoundry.texture import surface_colors, textured
+from dreamfoundry.unwrap import unwrap
+
+
+def surface_of(mesh: trimesh.Trimesh) -> Surface:
+    return Surface(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+
+
+@pytest.fixture(scope="module")
+def scene_beacon(beacon_snapshot: FieldSnapshot, beacon_surface: Surface) -> TexturedMesh:
+    colors = surface_colors(beacon_snapshot, choose_isovalue(beacon_snapshot).density)
+    return textured(beacon_surface, unwrap(beacon_surface, 128, 60.0), colors, beacon_snapshot.bound, 128)
+
+
+def test_the_mesh_covers_what_the_pictures_show_and_a_shifted_one_does_not(
+    beacon_snapshot: FieldSnapshot, beacon_surface: Surface
+) -> None:
+    shifted = replace(beacon_surface, vertices=beacon_surface.vertices + np.array([0.3, 0, 0], np.float32))
+
+    assert silhouette_iou(beacon_snapshot, beacon_surface) > 0.97
+    assert silhouette_iou(beacon_snapshot, shifted) < 0.8
+
+
+def test_the_texture_agrees_with_the_pictures_and_a_mirrored_one_does_not(
+    beacon_snapshot: FieldSnapshot, scene_beacon: TexturedMesh
+) -> None:
+    mirrored = replace(scene_beacon, base_color=np.ascontiguousarray(scene_beacon.base_color[::-1]))
+
+    good, bad = (view_color_error_mean(beacon_snapshot, mesh) for mesh in (scene_beacon, mirrored))
+
+    assert good < 0.03
+    assert bad > 2 * good
+
+
+def test_a_ball_is_not_flat_and_a_plate_is() -> None:
+    assert flatness_ratio(surface_of(trimesh.creation.icosphere())) == pytest.approx(1.0, abs=1e-3)
+    plate = trimesh.creation.box((1.0, 1.0, 0.02)).subdivide_to_size(0.2)
+    assert flatness_ratio(surface_of(plate)) < 0.1
+
+
+def test_saturation_is_that_of_hsv() -> None:
+    assert saturation_mean(np.full((4, 4, 3), 200, np.uint8)) == 0.0
+    assert saturation_mean(np.full((4, 4, 3), (255, 0, 0), np.uint8)) == 1.0
+    assert saturation_mean(np.full((4, 4, 3), (200, 100, 150), np.uint8)) == pytest.approx(0.5)
+
+
+def test_handles_are_counted(torus_surface: Surface) -> None:
+    assert genus(surface_of(trimesh.creation.icosphere(subdivisions=1))) == 0
+    assert genus(torus_surface) == 1
+
+
+def test_a_brick_fills_its_box() -> None:
+    assert enclosed_share_of_box(surface_of(trimesh.creation.box((1, 2, 3)))) == pytest.approx(1.0)
+    assert enclosed_share_of_box(surface_of(trimesh.creation.icosphere())) == pytest.approx(np.pi / 6, abs=0.02)
+
+
+def test_mean_opacity_is_a_share(ball_snapshot: FieldSnapshot) -> None:
+    opaque = replace(ball_snapshot, view_opacity=np.full_like(ball_snapshot.view_opacity, 255))
+
+    assert mean_opacity(opaque) == 1.0
+    assert 0.05 < mean_opacity(ball_snapshot) < 0.5
+
+
+def test_a_mesh_outside_of_every_picture_has_the_worst_scores(
+    make_snapshot: Callable[..., FieldSnapshot], ball_snapshot: FieldSnapshot, scene_beacon: TexturedMesh
+) -> None:
+    away = scene_beacon.vertices + np.array([0, 50, 0], np.float32)
+
+    scores = quality_scores(
+        ball_snapshot, Surface(away, scene_beacon.faces), replace(scene_beacon, vertices=away)
+    )
+
+    assert scores["silhouette_iou"] == 0.0
+    assert scores["view_color_error_mean"] == 1.0
+    assert all(np.isfinite(value) for value in scores.values())

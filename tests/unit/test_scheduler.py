@@ -1,0 +1,352 @@
+"""The scheduler, driven by a small world in which workers finish, fail, crash and die at random."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dreamfoundry.cluster.messages import (
+    Build,
+    Export,
+    ExportReport,
+    Failure,
+    Fault,
+    FinishedField,
+    KillWorker,
+    Quarantine,
+    RunSlice,
+    SliceReport,
+    StartWorker,
+)
+from dreamfoundry.cluster.scheduler import MAX_DEATHS, Scheduler
+from dreamfoundry.cluster.work import Decision, Limits
+from dreamfoundry.config import ExportProfile, Recipe, with_overrides
+from dreamfoundry.records import BlobRef, OutcomeState, Prompt
+
+RECIPES = [with_overrides(Recipe(), {"optimize.num_steps": steps}) for steps in (10, 20)]
+BLOB = BlobRef("0" * 64, 1, "application/octet-stream")
+
+
+def build_of(name: str, recipe: int = 0, priority: int = 0, profile: str = "preview", stored: bool = False) -> Build:
+    prompt = Prompt(name, f"a {name}", priority=priority)
+    return Build(
+        asset_key=f"{name}/{recipe}/{profile}",
+        field_key=f"{name}/{recipe}",
+        prompt=prompt,
+        prompt_ids=(name,),
+        recipe=RECIPES[recipe],
+        profile=ExportProfile(profile),
+        snapshot=BLOB if stored else None,
+    )
+
+
+@dataclass
+class Ledger:
+    """Claims of one run; other runs hold what is in `foreign`."""
+
+    foreign: set[str] = field(default_factory=set)
+    outcomes: dict[str, OutcomeState] = field(default_factory=dict)
+    deaths: dict[str, int] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)
+
+    def claim(self, field_key: str) -> int | None:
+        return None if field_key in self.foreign else self.deaths.get(field_key, 0)
+
+    def charge(self, field_key: str, deaths: int) -> None:
+        assert deaths > self.deaths.get(field_key, 0), "attempts never fall"
+        self.deaths[field_key] = deaths
+
+    def forget(self, field_key: str) -> None:
+        self.forgotten.add(field_key)
+
+    def standing(self, asset_key: str) -> OutcomeState | None:
+        return self.outcomes.get(asset_key)
+
+
+class World:
+    """Executes commands as workers would, and checks on the way what must always hold."""
+
+    def __init__(self, builds: list[Build], *, optimizers: int = 2, exporters: int = 1, slots: int = 2) -> None:
+        self.claims, self.now_s, self.slots = Ledger(), 0.0, slots
+        self.scheduler = Scheduler(
+            builds,
+            num_optimizers=optimizers,
+            num_exporters=exporters,
+            num_slots=slots,
+            claims=self.claims,
+            clock=lambda: self.now_s,
+            shape_class=lambda recipe: str(recipe.optimize.num_steps),
+            limits=Limits(),
+        )
+        self.exporters = exporters
+        self.alive: set[str] = set()
+        self.starting: list[str] = []
+        self.running: dict[str, RunSlice | Export] = {}
+        self.slot_contents: dict[str, dict[str, int]] = {}
+        self.outcomes: Counter[str] = Counter()
+        self.deaths_alone: Counter[str] = Counter()
+        self.unexported: set[str] = set()
+        self.optimized: Counter[str] = Counter()
+
+    def obey(self) -> None:
+        for command in self.scheduler.commands():
+            match command:
+                case StartWorker(worker):
+                    assert worker not in self.alive and worker not in self.starting
+                    self.starting.append(worker)
+                case KillWorker(worker):
+                    self.vanish(worker)
+                case RunSlice(worker, recipe, num_slots, add):
+                    self.check_slice(command)
+                    for task in add:
+                        self.slot_contents[worker][task.field_key] = recipe.optimize.num_steps
+                    assert 0 < len(self.slot_contents[worker]) <= num_slots
+                    self.running[worker] = command
+                case Export(worker, task):
+                    assert worker in self.alive and worker not in self.running
+                    self.running[worker] = command
+                case Quarantine(build, failure):
+                    if failure.failure_class == "worker_died":
+                        assert self.deaths_alone[build.field_key] >= MAX_DEATHS
+                    self.outcomes[build.asset_key] += 1
+                    self.unexported.discard(build.asset_key)
+                    self.scheduler.decided(build.asset_key, Decision("quarantined", failure))
+
+    def check_slice(self, command: RunSlice) -> None:
+        held = self.slot_contents.setdefault(command.worker, {})
+        assert command.worker in self.alive and command.worker not in self.running
+        steps = {command.recipe.optimize.num_steps} | set(held.values())
+        assert len(steps) == 1, "all slots of an optimizer share one recipe"
+        in_slots = {key for contents in self.slot_contents.values() for key in contents}
+        assert not in_slots & {task.field_key for task in command.add}, "a field is in one slot only"
+        if command.add:
+            assert len(self.unexported) < 2 * self.exporters, "a full export queue pauses refilling"
+
+    def vanish(self, worker: str) -> None:
+        self.alive.discard(worker)
+        self.running.pop(worker, None)
+        self.slot_contents.pop(worker, None)
+
+    def start(self, worker: str, works: bool) -> None:
+        self.starting.remove(worker)
+        if works:
+            self.alive.add(worker)
+            self.scheduler.worker_ready(worker)
+        else:
+            self.scheduler.worker_died(worker, "no weights")
+
+    def die(self, worker: str) -> None:
+        held = self.running[worker]
+        contents = list(self.slot_contents.get(worker, {}))
+        if isinstance(held, Export):
+            contents = [held.task.build.field_key]
+        if len(contents) == 1:
+            self.deaths_alone[contents[0]] += 1
+        self.vanish(worker)
+        self.scheduler.worker_died(worker, "killed")
+
+    def finish(self, worker: str, *, failure: Failure | None = None, fault: Fault | None = None) -> None:
+        command = self.running.pop(worker)
+        if isinstance(command, Export):
+            build = command.task.build
+            if fault is not None:
+                report = ExportReport(build.asset_key, None, fault=fault)
+                if fault.crashed:
+                    self.deaths_alone[build.field_key] += 1
+            else:
+                self.outcomes[build.asset_key] += 1
+                self.unexported.discard(build.asset_key)
+                report = ExportReport(build.asset_key, "quarantined" if failure else "published", failure)
+            self.scheduler.export_ended(worker, report)
+            return
+        contents = self.slot_contents[worker]
+        done = () if fault is not None else tuple(list(contents)[:1])
+        for key in done:
+            self.optimized[key] += failure is None
+            contents.pop(key)
+            self.unexported |= {b.asset_key for b in self.scheduler.undecided if b.field_key == key and not failure}
+        if fault is not None and fault.crashed and len(contents) == 1:
+            self.deaths_alone[next(iter(contents))] += 1
+        finished = tuple(FinishedField(key, 10, 1.0, None if failure else BLOB, failure) for key in done)
+        self.scheduler.slice_ended(worker, SliceReport(dict.fromkeys(contents, 5), finished, 5, fault))
+
+    def run_to_the_end(self) -> None:
+        """From here on everything works."""
+        for _ in range(1000):
+            self.obey()
+            if self.scheduler.is_finished:
+                return
+            for worker in list(self.starting):
+                self.start(worker, works=True)
+            for worker in list(self.running):
+                self.finish(worker)
+            self.now_s += 1.0
+        raise AssertionError(f"never ended: {self.scheduler.status()}")
+
+
+def run_until(world: World, worker: str) -> None:
+    """Let everything start until `worker` is busy."""
+    for _ in range(5):
+        world.obey()
+        if worker in world.running:
+            return
+        for name in list(world.starting):
+            world.start(name, works=True)
+    raise AssertionError(f"{worker} never got work")
+
+
+builds_of_a_run = st.lists(
+    st.builds(
+        build_of,
+        name=st.sampled_from("abcdefg"),
+        recipe=st.integers(0, 1),
+        priority=st.integers(0, 2),
+        profile=st.sampled_from(["preview", "mobile"]),
+    ),
+    min_size=1,
+    max_size=10,
+    unique_by=lambda build: build.asset_key,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(builds=builds_of_a_run, stored=st.sets(st.sampled_from("abcdefg"), max_size=2), data=st.data())
+def test_every_build_ends_exactly_once_whatever_happens_in_whatever_order(
+    builds: list[Build], stored: set[str], data: st.DataObject
+) -> None:
+    builds = [replace(b, snapshot=BLOB) if b.prompt.prompt_id in stored else b for b in builds]
+    world = World(builds, optimizers=data.draw(st.integers(1, 3)), slots=data.draw(st.integers(1, 3)))
+    crash, glitch = Fault("bug", crashed=True), Fault("the store is away")
+    for event in data.draw(st.lists(st.sampled_from(["start", "no start", "go", "fail", "die", "crash", "glitch"]), max_size=60)):
+        world.obey()
+        world.now_s += 1.0
+        if event in ("start", "no start") and world.starting:
+            world.start(data.draw(st.sampled_from(world.starting)), works=event == "start")
+        elif event not in ("start", "no start") and world.running:
+            worker = data.draw(st.sampled_from(sorted(world.running)))
+            if event == "die":
+                world.die(worker)
+            elif event == "fail":
+                world.finish(worker, failure=Failure("empty", "nothing to see"))
+            else:
+                world.finish(worker, fault={"crash": crash, "glitch": glitch}.get(event))
+    if world.scheduler.abort_cause is None:
+        world.run_to_the_end()
+    if world.scheduler.abort_cause is None:
+        assert world.outcomes == Counter({build.asset_key: 1 for build in builds})
+        assert world.claims.forgotten == {build.field_key for build in builds}
+    assert max(world.outcomes.values(), default=0) <= 1
+    assert max(world.optimized.values(), default=0) <= 1
+
+
+def test_a_poisonous_prompt_is_quarantined_after_three_deaths_alone_and_its_neighbours_are_published() -> None:
+    world = World([build_of("poison", priority=1), build_of("good"), build_of("fine")], optimizers=1)
+    for _ in range(200):
+        world.obey()
+        if world.scheduler.is_finished:
+            break
+        for worker in list(world.starting):
+            world.start(worker, works=True)
+        for worker in list(world.running):
+            if "poison/0" in world.slot_contents.get(worker, {}):
+                world.die(worker)
+            else:
+                world.finish(worker)
+    states = {key: decision.state for key, decision in world.scheduler.decisions.items()}
+    assert states == {
+        "poison/0/preview": "quarantined", "good/0/preview": "published", "fine/0/preview": "published",
+    }  # fmt: skip
+    assert world.claims.deaths == {"poison/0": MAX_DEATHS}
+
+
+def test_prompts_that_were_side_by_side_in_a_death_are_run_alone_afterwards() -> None:
+    world = World([build_of("a"), build_of("b")], optimizers=1)
+    run_until(world, "optimizer-0")
+    assert len(world.slot_contents["optimizer-0"]) == 2
+    world.die("optimizer-0")
+    run_until(world, "optimizer-0")
+    assert len(world.slot_contents["optimizer-0"]) == 1
+    command = world.running["optimizer-0"]
+    assert isinstance(command, RunSlice) and command.num_slots == 1
+    assert world.claims.deaths == {}, "a death in company is no proof"
+
+
+def test_three_setup_failures_in_a_row_abort_the_run_with_their_cause() -> None:
+    world = World([build_of("a")], optimizers=1)
+    for _ in range(3):
+        world.obey()
+        world.start("optimizer-0", works=False)
+    assert world.scheduler.is_finished and world.scheduler.abort_cause == "no weights"
+
+
+def test_one_broken_place_does_not_stop_a_run_that_has_another() -> None:
+    world = World([build_of("a"), build_of("b")], optimizers=2, slots=1)
+    for _ in range(3):
+        world.obey()
+        world.start("optimizer-0", works=False)
+    world.run_to_the_end()
+    assert world.scheduler.abort_cause is None
+    assert world.outcomes.total() == 2
+
+
+def test_a_field_is_optimised_once_for_all_the_budgets_that_need_it() -> None:
+    world = World([build_of("a", profile="preview"), build_of("a", profile="mobile")], optimizers=1)
+    world.run_to_the_end()
+    assert world.optimized == {"a/0": 1}
+    assert world.outcomes == {"a/0/preview": 1, "a/0/mobile": 1}
+
+
+def test_stored_fields_need_no_optimizer() -> None:
+    world = World([build_of(name, stored=True) for name in "abc"])
+    world.run_to_the_end()
+    assert world.alive == {"exporter-0"}
+    assert world.scheduler.status().published == 3
+
+
+def test_a_field_that_a_live_run_holds_is_asked_for_twice_and_then_left_to_it() -> None:
+    world = World([build_of("theirs"), build_of("ours")])
+    world.claims.foreign = {"theirs/0"}
+    world.run_to_the_end()
+    assert world.now_s >= Limits().claim_retry_s
+    assert world.scheduler.is_delegated
+    assert [build.asset_key for build in world.scheduler.undecided] == ["theirs/0/preview"]
+
+
+def test_a_field_whose_owner_has_died_is_taken_over_when_the_lease_is_over() -> None:
+    world = World([build_of("orphan")])
+    world.claims.foreign = {"orphan/0"}
+    world.obey()
+    world.start("optimizer-0", works=True)
+    world.obey()
+    world.claims.foreign = set()
+    world.run_to_the_end()
+    assert world.outcomes == {"orphan/0/preview": 1}
+
+
+def test_what_another_run_has_published_meanwhile_is_not_built() -> None:
+    world = World([build_of("theirs")])
+    world.claims.outcomes = {"theirs/0/preview": "published"}
+    world.run_to_the_end()
+    assert world.scheduler.decisions == {"theirs/0/preview": Decision("published", is_ours=False)}
+    assert world.optimized == {}
+
+
+def test_a_worker_that_gives_no_answer_is_killed_and_its_prompt_charged() -> None:
+    world = World([build_of("stuck")], optimizers=1)
+    run_until(world, "optimizer-0")
+    world.now_s = Limits().slice_limit_s + 1.0
+    world.obey()
+    assert "optimizer-0" not in world.alive
+    assert world.claims.deaths == {"stuck/0": 1}
+
+
+@pytest.mark.parametrize("priority_of_last", [0, 5])
+def test_urgent_rows_come_first_and_equal_ones_in_their_order(priority_of_last: int) -> None:
+    names = [build_of("a"), build_of("b"), build_of("c", priority=priority_of_last)]
+    world = World(names, optimizers=1, slots=1)
+    run_until(world, "optimizer-0")
+    assert list(world.slot_contents["optimizer-0"]) == ["c/0" if priority_of_last else "a/0"]

@@ -1,0 +1,98 @@
+"""Pictures show the delivered file from the right side, in its colours, on nothing."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dreamfoundry.gltf import glb
+from dreamfoundry.records import TexturedMesh
+from dreamfoundry.thumbnail import orbit_pose, thumbnail_png, turntable_webp
+
+
+@pytest.fixture(scope="module")
+def beacon_glb(textured_beacon: TexturedMesh) -> bytes:
+    return glb(textured_beacon, slug="beacon", level=0, metadata={}, copyright_text="nobody")
+
+
+def pixels(picture: bytes, frame: int = 0) -> np.ndarray:
+    image = Image.open(io.BytesIO(picture))
+    image.seek(frame)
+    return np.asarray(image.convert("RGBA")).astype(float)
+
+
+def centroid(mask: np.ndarray) -> tuple[float, float]:
+    rows, columns = np.nonzero(mask)
+    return float(columns.mean()), float(rows.mean())
+
+
+def red(picture: np.ndarray) -> np.ndarray:
+    return (picture[..., 3] > 200) & (picture[..., 0] > 2 * picture[..., 1]) & (picture[..., 0] > 60)
+
+
+def green(picture: np.ndarray) -> np.ndarray:
+    return (picture[..., 3] > 200) & (picture[..., 1] > 2 * picture[..., 0]) & (picture[..., 1] > 60)
+
+
+def gray(picture: np.ndarray) -> np.ndarray:
+    return (picture[..., 3] > 200) & (np.ptp(picture[..., :3], axis=-1) < 12)
+
+
+def test_from_the_front_the_nose_is_before_the_body_and_the_arm_on_the_right(beacon_glb: bytes) -> None:
+    front = pixels(turntable_webp(beacon_glb, 4, 96))
+
+    assert centroid(red(front))[0] == pytest.approx(centroid(gray(front))[0], abs=8)
+    assert centroid(green(front))[0] > centroid(gray(front))[0] + 10
+    assert centroid(red(front))[1] < centroid(gray(front))[1]
+
+
+def test_the_turn_goes_towards_plus_x_and_comes_around(beacon_glb: bytes) -> None:
+    picture = turntable_webp(beacon_glb, 4, 96)
+    from_plus_x, from_behind = pixels(picture, 1), pixels(picture, 2)
+
+    assert Image.open(io.BytesIO(picture)).n_frames == 4
+    assert centroid(red(from_plus_x))[0] < centroid(gray(from_plus_x))[0] - 10
+    assert not red(from_behind).any()
+    assert centroid(green(from_behind))[0] < centroid(gray(from_behind))[0] - 10
+
+
+def test_the_thumbnail_shows_front_and_left_side_whole_on_a_transparent_ground(beacon_glb: bytes) -> None:
+    picture = pixels(thumbnail_png(beacon_glb, 128))
+
+    assert picture.shape == (128, 128, 4)
+    assert red(picture).sum() > 100 and green(picture).sum() > 100 and gray(picture).sum() > 500
+    assert picture[[0, -1], :, 3].max() == picture[:, [0, -1], 3].max() == 0
+    assert 0.1 < (picture[..., 3] > 0).mean() < 0.8
+
+
+def test_light_comes_from_above_and_keeps_the_hue(textured_beacon: TexturedMesh) -> None:
+    flat_color = np.broadcast_to(np.array([204, 26, 26], dtype=np.uint8), (64, 64, 3)).copy()
+    mesh = replace(textured_beacon, base_color=flat_color)
+
+    picture = pixels(thumbnail_png(glb(mesh, slug="b", level=0, metadata={}, copyright_text="n"), 96))
+
+    body = picture[picture[..., 3] == 255]
+    assert red(picture).sum() > 0.95 * len(body)
+    assert body[:, 0].max() == pytest.approx(204, abs=25)
+    assert body[:, 0].min() > 80
+
+
+def test_pictures_have_the_same_bytes_every_time(beacon_glb: bytes) -> None:
+    assert thumbnail_png(beacon_glb, 64) == thumbnail_png(beacon_glb, 64)
+    assert turntable_webp(beacon_glb, 2, 48) == turntable_webp(beacon_glb, 2, 48)
+
+
+@pytest.mark.parametrize(
+    ("azimuth_deg", "elevation_deg", "place"),
+    [(0.0, 0.0, (0, 0, 2)), (90.0, 0.0, (2, 0, 0)), (180.0, 0.0, (0, 0, -2)), (0.0, 90.0, (0, 2, 0))],
+)
+def test_azimuth_grows_from_plus_z_to_plus_x(
+    azimuth_deg: float, elevation_deg: float, place: tuple[float, float, float]
+) -> None:
+    pose = orbit_pose(azimuth_deg, elevation_deg, 2.0, np.zeros(3))
+
+    assert pose[:3, 3] == pytest.approx(place, abs=1e-12)
+    assert -pose[:3, 2] == pytest.approx(-np.array(place) / 2, abs=1e-12)
+    assert np.linalg.det(pose[:3, :3]) == pytest.approx(1.0)
