@@ -58,7 +58,7 @@ def measure(recipe_name: str, num_slots: int, num_steps: int, profile_name: str)
             return noise
 
     prompts = [Prompt(f"bench-{index}", "a red mushroom") for index in range(num_slots)]
-    batch = SlotBatch(TimedPrior(), recipe, num_slots)  # type: ignore[arg-type]
+    batch = SlotBatch(TimedPrior(), recipe, num_slots)
     for prompt in prompts:
         batch.admit(Assignment(prompt, prompt.prompt_id))
     step_times_s, prior_times_s = [], []

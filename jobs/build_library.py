@@ -98,9 +98,7 @@ class CommandLine(argparse.ArgumentParser):
 def parse_arguments() -> argparse.Namespace:
     assert __doc__ is not None
     about, _, teaching = __doc__.partition("\n\n")
-    parser = CommandLine(
-        description=about, epilog=teaching, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandLine(description=about, epilog=teaching, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", metavar="MANIFEST", help="Parquet file or folder of parts; a path or s3://…")
     parser.add_argument("library", metavar="LIBRARY", help="where assets go; a directory or s3://bucket/prefix")
     parser.add_argument("--recipe", default="toybox", help="a bundled preset or a TOML file (default: %(default)s)")

@@ -66,7 +66,7 @@ def build(prompts: list[str], num_seeds: int, library: Path, extra: list[str]) -
 
 def surface(glb: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Points on the delivered surface and their texture colors in [0, 1]."""
-    mesh = trimesh.load(io.BytesIO(glb), file_type="glb", force="mesh")
+    mesh: Any = trimesh.load(io.BytesIO(glb), file_type="glb", force="mesh")
     points, faces = trimesh.sample.sample_surface(mesh, NUM_POINTS, seed=0)
     barycentric = trimesh.triangles.points_to_barycentric(mesh.triangles[faces], points)
     uv = (mesh.visual.uv[mesh.faces[faces]] * barycentric[..., None]).sum(axis=1)

@@ -18,7 +18,11 @@ from pathlib import Path
 
 # Training allocates and frees the same large buffers again and again; keeping them mapped saves
 # a page fault per page and step. glibc reads these at start, hence the new process image.
-ALLOCATOR = {"MALLOC_TOP_PAD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
+ALLOCATOR = {
+    "MALLOC_TOP_PAD_": "268435456",
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "8589934592",
+}
 
 
 def main() -> int:
@@ -52,14 +56,17 @@ def main() -> int:
 
     def report(step: int, loss: float, steps_per_s: float) -> None:
         left_min = (config.num_steps - step) / steps_per_s / 60
-        print(f"step {step}/{config.num_steps}  loss {loss:.4f}  {steps_per_s:.2f} steps/s  ETA {left_min:.0f} min", flush=True)
+        text = f"step {step}/{config.num_steps}  loss {loss:.4f}  {steps_per_s:.2f} steps/s  ETA {left_min:.0f} min"
+        print(text, flush=True)
 
     if not arguments.export_only:
         trainer.run(report)
     trainer.export(arguments.weights or arguments.output / "weights")
     num_parameters = sum(weight.numel() for weight in trainer.weights)
-    print(f"trained {trainer.step} steps of {config.batch_size}, {num_parameters / 1e6:.1f} M parameters, "
-          f"last loss {sum(trainer.losses[-200:]) / max(1, len(trainer.losses[-200:])):.4f}")
+    print(
+        f"trained {trainer.step} steps of {config.batch_size}, {num_parameters / 1e6:.1f} M parameters, "
+        f"last loss {sum(trainer.losses[-200:]) / max(1, len(trainer.losses[-200:])):.4f}"
+    )
     return 0
 
 

@@ -189,9 +189,7 @@ class ShadingConfig:
 
     def __post_init__(self) -> None:
         for key in ("albedo_only_until_fraction", "lit_probability", "textureless_probability", "ambient_ratio"):
-            require(
-                0.0 <= getattr(self, key) <= 1.0, f"shading.{key}", getattr(self, key), "must be within [0, 1]"
-            )
+            require(0.0 <= getattr(self, key) <= 1.0, f"shading.{key}", getattr(self, key), "must be within [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -361,12 +359,8 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
         for profile in (
             ExportProfile("preview", (8_000,), (512,), turntable_frames=24, turntable_px=192),
             ExportProfile("mobile", (5_000, 2_000, 500), (512, 256, 128), turntable_frames=24),
-            ExportProfile(
-                "game_prop", (20_000, 10_000, 5_000, 1_000), (1024, 1024, 512, 256), turntable_frames=24
-            ),
-            ExportProfile(
-                "game_hero", (30_000, 15_000, 5_000, 1_500), (2048, 1024, 512, 256), turntable_frames=24
-            ),
+            ExportProfile("game_prop", (20_000, 10_000, 5_000, 1_000), (1024, 1024, 512, 256), turntable_frames=24),
+            ExportProfile("game_hero", (30_000, 15_000, 5_000, 1_500), (2048, 1024, 512, 256), turntable_frames=24),
         )
     }
 )

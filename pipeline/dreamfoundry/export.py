@@ -178,9 +178,7 @@ def export_asset(
             "timings_s": watch.seconds,
         }
     )
-    return AssetBundle(
-        slug=name, files=files, findings=tuple(findings), scores=scores, timings_s=dict(watch.seconds)
-    )
+    return AssetBundle(slug=name, files=files, findings=tuple(findings), scores=scores, timings_s=dict(watch.seconds))
 
 
 def _textured_levels(

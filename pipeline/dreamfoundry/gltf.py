@@ -138,9 +138,7 @@ def _finished(
 ) -> bytes:
     document.scenes[0].name = name
     document.nodes = [pygltflib.Node(name=name, mesh=0)]
-    primitive = pygltflib.Primitive(
-        attributes=attributes, indices=indices, material=material, mode=pygltflib.TRIANGLES
-    )
+    primitive = pygltflib.Primitive(attributes=attributes, indices=indices, material=material, mode=pygltflib.TRIANGLES)
     document.meshes = [pygltflib.Mesh(name=name, primitives=[primitive])]
     document.buffers = [pygltflib.Buffer(byteLength=len(buffer.data))]
     content: dict[str, Any] = json.loads(document.to_json())

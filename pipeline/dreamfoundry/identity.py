@@ -29,9 +29,9 @@ GENERATOR = "dreamfoundry"
 
 def canonical_json(value: Any) -> bytes:
     """`value` as JSON in which equal values have equal bytes."""
-    return json.dumps(
-        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode("utf-8")
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
+        "utf-8"
+    )
 
 
 def digest(value: Any) -> str:

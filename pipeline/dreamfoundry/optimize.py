@@ -112,7 +112,8 @@ class SlotBatch:
         self.healthy = torch.ones(num_slots, dtype=torch.bool, device=device)
         with torch.no_grad():
             probe = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
-            self.noise_shape = tuple(prior.to_noise_space(probe).shape[1:])
+            _, channels, height, width = prior.to_noise_space(probe).shape
+        self.noise_shape = (channels, height, width)
         self.failed: list[OptimizedField] = []
 
     @property
@@ -198,9 +199,7 @@ class SlotBatch:
             failure = FullField(f"mean opacity {mean_opacity:.3f} is above {recipe.gates.max_mean_opacity}")
         return self._release(index, snapshot if failure is None else None, failure)
 
-    def _release(
-        self, index: int, snapshot: FieldSnapshot | None, failure: PromptFailure | None
-    ) -> OptimizedField:
+    def _release(self, index: int, snapshot: FieldSnapshot | None, failure: PromptFailure | None) -> OptimizedField:
         slot = self.slots[index]
         if slot is None:
             raise RuntimeError(f"slot {index} is already free")
@@ -224,9 +223,7 @@ class SlotBatch:
         generators = [slot.generator if slot else idle for slot in self.slots]
         progress = [self._slot_progress(slot or padding) for slot in self.slots]
         views = self.recipe.optimize.views_per_step
-        timesteps = draw_timesteps(
-            generators, progress, views, self.recipe.guidance, len(self.prior.alphas_cumprod)
-        )
+        timesteps = draw_timesteps(generators, progress, views, self.recipe.guidance, len(self.prior.alphas_cumprod))
         noise = draw_noise(generators, views, self.noise_shape)
 
         def together(name: str) -> Tensor:
@@ -234,7 +231,10 @@ class SlotBatch:
 
         return StepViews(
             cameras=Cameras(
-                together("camera_to_world"), together("fovy_deg"), together("azimuth_deg"), together("elevation_deg")
+                *(
+                    torch.cat([draw[name] for draw in draws])
+                    for name in ("camera_to_world", "fovy_deg", "azimuth_deg", "elevation_deg")
+                )
             ),
             light_directions=together("light_directions"),
             backgrounds=together("backgrounds"),
@@ -275,8 +275,9 @@ class SlotBatch:
         }
 
     def _rays(self, cameras: Cameras) -> tuple[Float[Tensor, "K R 3"], Float[Tensor, "K R 3"]]:
+        shape = (len(self.slots), -1, 3)
         origins, directions = rays(cameras, self.recipe.render.image_px)
-        return origins.reshape(len(self.slots), -1, 3), directions.reshape(len(self.slots), -1, 3)
+        return origins.reshape(shape).to(self.device), directions.reshape(shape).to(self.device)
 
     def _pictures(self, rendering: Rendering, views: StepViews) -> Float[Tensor, "B 3 H H"]:
         """Each slot's rendering in the shading it drew, over its backgrounds, in [0, 1]."""
@@ -330,10 +331,7 @@ class SlotBatch:
         optimize = self.recipe.optimize
         self.adam.step(
             clip_slots(gradients, norms, optimize.max_grad_norm),
-            {
-                name: rates * (optimize.table_rate if name == "table" else optimize.head_rate)
-                for name in parameters
-            },
+            {name: rates * (optimize.table_rate if name == "table" else optimize.head_rate) for name in parameters},
             occupied & self.healthy,
         )
 

@@ -113,9 +113,7 @@ def silhouette(
     return mask.reshape(side_px, side_px)
 
 
-def sample_texture(
-    texture: UInt8[np.ndarray, "H W C"], uvs: Float[np.ndarray, "P 2"]
-) -> Float64[np.ndarray, "P C"]:
+def sample_texture(texture: UInt8[np.ndarray, "H W C"], uvs: Float[np.ndarray, "P 2"]) -> Float64[np.ndarray, "P C"]:
     """Bilinear look-up in [0, 1] at glTF coordinates (origin at the top left), clamped at the border."""
     height, width = texture.shape[:2]
     column = np.clip(uvs[:, 0].astype(np.float64) * width - 0.5, 0.0, width - 1.0)
@@ -131,9 +129,7 @@ def sample_texture(
 
 def _set_up(
     corners: Float64[np.ndarray, "F 3 3"], side_px: int, front_only: bool
-) -> tuple[
-    Float64[np.ndarray, "K 2 3"], Int64[np.ndarray, "K 2"], Int64[np.ndarray, "K 2"], Int64[np.ndarray, " K"]
-]:
+) -> tuple[Float64[np.ndarray, "K 2 3"], Int64[np.ndarray, "K 2"], Int64[np.ndarray, "K 2"], Int64[np.ndarray, " K"]]:
     """Per kept triangle: weight planes (a x + b y + c for corners 0 and 1), first pixel, extent."""
     (x0, y0), (x1, y1), (x2, y2) = (corners[:, k, :2].T for k in range(3))
     doubled_area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)

@@ -177,5 +177,3 @@ class Outcome:
     snapshot: BlobRef | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, object] = field(default_factory=dict)
-
-

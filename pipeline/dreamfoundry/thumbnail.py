@@ -35,9 +35,7 @@ def orbit_pose(
 ) -> Float64[np.ndarray, "4 4"]:
     """Camera-to-world of a camera on a circle around `target`, looking at it along its -Z, +Y up."""
     azimuth, elevation = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)
-    backward = np.array(
-        [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
-    )
+    backward = np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
     right = np.array([np.cos(azimuth), 0.0, -np.sin(azimuth)])
     pose = np.eye(4)
     pose[:3, :3] = np.stack((right, np.cross(backward, right), backward), axis=1)

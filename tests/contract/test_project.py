@@ -124,9 +124,7 @@ def test_make_help_lists_every_target() -> None:
 
 def test_every_program_that_a_document_names_exists() -> None:
     named = {
-        path
-        for document in DOCUMENTS
-        for path in re.findall(r"\bjobs/\w+\.py\b", document.read_text(encoding="utf-8"))
+        path for document in DOCUMENTS for path in re.findall(r"\bjobs/\w+\.py\b", document.read_text(encoding="utf-8"))
     }
 
     assert sorted(path for path in named if not (ROOT / path).exists()) == []

@@ -95,6 +95,7 @@ def test_killing_an_optimizer_in_the_middle_loses_no_prompt(
     store = open_store(request.library)
     wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
     kill_actor(ray_cluster, "optimizer-0/1")
+    wait_until(lambda: bool(actors(ray_cluster, "optimizer-0/2")), "a fresh actor takes its place")
     run.join(timeout=200)
     assert [result.report.published for result in results] == [3]
     assert results[0].report.word == "complete"
@@ -108,11 +109,15 @@ def wait_until(happens: Callable[[], bool], what: str) -> None:
     raise TimeoutError(f"never: {what}")
 
 
+def actors(ray: Any, name: str) -> list[dict[str, str]]:
+    """Actors whose name ends so: "{worker}/{incarnation}"."""
+    return [entry for entry in ray.util.list_named_actors(all_namespaces=True) if entry["name"].endswith(name)]
+
+
 def kill_actor(ray: Any, name: str) -> None:
-    """SIGKILL for the process of the actor whose name ends so."""
-    named = [entry for entry in ray.util.list_named_actors(all_namespaces=True) if entry["name"].endswith(name)]
-    assert len(named) == 1
-    actor = ray.get_actor(named[0]["name"], namespace=named[0]["namespace"])
+    """SIGKILL for the process of an actor."""
+    (found,) = actors(ray, name)
+    actor = ray.get_actor(found["name"], namespace=found["namespace"])
     os.kill(ray.get(actor.pid.remote(), timeout=60), signal.SIGKILL)
 
 
@@ -183,9 +188,7 @@ def test_a_command_line_that_cannot_be_used_exits_with_4_and_says_why(arguments:
     assert message in done.stderr
 
 
-def test_an_unreachable_bucket_exits_with_1_and_says_why(
-    s3_url: str, write_manifest: Callable[..., str]
-) -> None:
+def test_an_unreachable_bucket_exits_with_1_and_says_why(s3_url: str, write_manifest: Callable[..., str]) -> None:
     manifest = write_manifest(prompt_id=["one"], prompt=["a red cube"])
     done = job(manifest, "s3://no-such-bucket/library")
     assert done.returncode == 1

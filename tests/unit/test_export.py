@@ -141,9 +141,7 @@ def test_noise_ends_as_an_asset_or_a_prompt_failure(ball_snapshot: FieldSnapshot
 
 def test_a_level_that_misses_its_limit_in_time_ends_the_export(beacon_snapshot: FieldSnapshot) -> None:
     with pytest.raises(ExportTimeout, match="unwrap"):
-        export_asset(
-            beacon_snapshot, PROMPT, profile=replace(PROFILE, unwrap_limit_s=0.01), metadata=METADATA
-        )
+        export_asset(beacon_snapshot, PROMPT, profile=replace(PROFILE, unwrap_limit_s=0.01), metadata=METADATA)
 
 
 def test_a_blocking_gate_refuses_the_asset_by_name(beacon_snapshot: FieldSnapshot) -> None:

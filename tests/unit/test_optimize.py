@@ -115,11 +115,18 @@ def test_more_assignments_than_slots_all_end_and_places_are_refilled_at_once():
 
 def test_an_analytic_prior_turns_the_blob_into_a_ball_of_its_color():
     recipe = with_overrides(
-        SMALL, {"optimize.num_steps": 60, "guidance.guidance_scale": 2.0, "shading.lit_probability": 0.0}
+        SMALL,
+        {
+            "optimize.num_steps": 100,
+            "optimize.table_rate": 0.05,
+            "guidance.guidance_scale": 2.0,
+            "shading.lit_probability": 0.0,
+        },
     )
     red = torch.ones(3, 16, 16)
     red[1:, 4:12, 4:12] = 0.1
-    prior = AnalyticPrior(16, mean_pictures={f"a ball, {view} view": red for view in ("front", "side", "back", "overhead")})
+    views = ("front", "side", "back", "overhead")
+    prior = AnalyticPrior(16, mean_pictures={f"a ball, {view} view": red for view in views})
     recipe = dataclasses.replace(
         recipe, wording=dataclasses.replace(recipe.wording, backgrounds=("white",), unconditional="")
     )

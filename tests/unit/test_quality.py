@@ -87,9 +87,7 @@ def test_a_mesh_outside_of_every_picture_has_the_worst_scores(
 ) -> None:
     away = scene_beacon.vertices + np.array([0, 50, 0], np.float32)
 
-    scores = quality_scores(
-        ball_snapshot, Surface(away, scene_beacon.faces), replace(scene_beacon, vertices=away)
-    )
+    scores = quality_scores(ball_snapshot, Surface(away, scene_beacon.faces), replace(scene_beacon, vertices=away))
 
     assert scores["silhouette_iou"] == 0.0
     assert scores["view_color_error_mean"] == 1.0

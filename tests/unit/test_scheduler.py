@@ -221,7 +221,8 @@ def test_every_build_ends_exactly_once_whatever_happens_in_whatever_order(
     builds = [replace(b, snapshot=BLOB) if b.prompt.prompt_id in stored else b for b in builds]
     world = World(builds, optimizers=data.draw(st.integers(1, 3)), slots=data.draw(st.integers(1, 3)))
     crash, glitch = Fault("bug", crashed=True), Fault("the store is away")
-    for event in data.draw(st.lists(st.sampled_from(["start", "no start", "go", "fail", "die", "crash", "glitch"]), max_size=60)):
+    events = st.sampled_from(["start", "no start", "go", "fail", "die", "crash", "glitch"])
+    for event in data.draw(st.lists(events, max_size=60)):
         world.obey()
         world.now_s += 1.0
         if event in ("start", "no start") and world.starting:

@@ -81,9 +81,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_a_red_ball_has_a_red_texture_in_every_texel(
-    ball_snapshot: FieldSnapshot, snapshots: SimpleNamespace
-) -> None:
+def test_a_red_ball_has_a_red_texture_in_every_texel(ball_snapshot: FieldSnapshot, snapshots: SimpleNamespace) -> None:
     isovalue = choose_isovalue(ball_snapshot).density
     surface = decimate(extract_surface(ball_snapshot, isovalue)[0], 300)
 

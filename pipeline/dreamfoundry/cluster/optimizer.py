@@ -86,6 +86,8 @@ class Optimizer:
             except PromptFailure as failure:
                 self._finished.append(FinishedField(task.field_key, 0, 0.0, failure=Failure.of(failure)))
             self._tasks.popleft()
+        if self._tasks:
+            raise RuntimeError(f"{len(self._tasks)} fields more than the {len(batch.slots)} slots can take")
 
     def _optimize(self, batch: SlotBatch, max_s: float) -> None:
         end_s = time.monotonic() + max_s

@@ -37,7 +37,7 @@ class Progress:
         self._interval_s = TERMINAL_INTERVAL_S if self._is_terminal else PLAIN_INTERVAL_S
         self._started_s = clock()
         self._shown_s = float("-inf") if self._is_terminal else clock()
-        self._samples: deque[tuple[float, int]] = deque([(clock(), 0)])
+        self._samples: deque[tuple[float, int]] = deque()
 
     def show(self, status: Status) -> None:
         """Take note of `status` and display it when the last display is old enough."""
@@ -62,14 +62,14 @@ class Progress:
 
     @property
     def steps_per_s(self) -> float:
-        """Steps of all slots per second, over the last two minutes; 0 before the first one."""
+        """Steps of all slots per second, over the last two minutes; 0 before the second report."""
+        if len(self._samples) < 2:
+            return 0.0
         (first_s, first), (last_s, last) = self._samples[0], self._samples[-1]
-        return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
+        return (last - first) / (last_s - first_s)
 
     def _sample(self, now_s: float, steps_done: int) -> None:
-        if steps_done == 0:  # loading is no optimisation: measure from the first step
-            self._samples = deque([(now_s, 0)])
-        elif steps_done > self._samples[-1][1]:
+        if steps_done > (self._samples[-1][1] if self._samples else 0):  # the first report starts the clock
             self._samples.append((now_s, steps_done))
         while len(self._samples) > 2 and now_s - self._samples[0][0] > RATE_WINDOW_S:
             self._samples.popleft()
@@ -85,11 +85,10 @@ def describe(status: Status, steps_per_s: float) -> str:
         "elsewhere": status.delegated,
     }
     parts += [f"{count} {name}" for name, count in counts.items() if count]
-    if status.steps_left:
-        speed = f"{steps_per_s:.1f} steps/s" if steps_per_s else "loading the prior"
-        parts.append(speed)
-    if status.steps_left and steps_per_s:
-        parts.append(f"ETA {_duration(status.steps_left / steps_per_s)}")
+    if status.steps_left and not status.steps_done:
+        parts.append("loading the prior")
+    elif status.steps_left and steps_per_s:
+        parts += [f"{steps_per_s:.1f} steps/s", f"ETA {_duration(status.steps_left / steps_per_s)}"]
     return " · ".join(parts)
 
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from dreamfoundry.errors import InfrastructureError
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Nothing big passes through Ray."""
+
+LISTENER_TIMEOUT_S = 10.0
 
 
 @contextmanager
@@ -51,6 +54,7 @@ def _connect(folder: Path | None, num_cpus: int) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     try:
         if folder is None:
+            _require_listener(os.environ["RAY_ADDRESS"])
             ray.init(**quiet)
             return
         ray.init(
@@ -61,12 +65,19 @@ def _connect(folder: Path | None, num_cpus: int) -> None:
             _temp_dir=str(folder),
             **quiet,
         )
-    except (ConnectionError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:
         remedy = "a private Ray could not be started on this machine; --no-ray does without"
         if folder is None:
             address = os.environ["RAY_ADDRESS"]
             remedy = f"RAY_ADDRESS = {address!r} cannot be reached; correct it, or unset it for a private Ray"
         raise InfrastructureError(f"{remedy} ({error})") from None
+
+
+def _require_listener(address: str) -> None:
+    """OSError when nothing listens at "host:port": Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=LISTENER_TIMEOUT_S).close()
 
 
 def _prepare_environment() -> None:

@@ -84,9 +84,7 @@ def sample_cameras(config: CameraConfig, num_views: int, generator: torch.Genera
     azimuth_deg = (360.0 * (strata / num_views + offset)) % 360.0 - 180.0
     low_deg, high_deg = config.elevation_deg
     by_angle_deg = uniform(low_deg, high_deg)
-    by_area_deg = torch.rad2deg(
-        torch.asin(uniform(math.sin(math.radians(low_deg)), math.sin(math.radians(high_deg))))
-    )
+    by_area_deg = torch.rad2deg(torch.asin(uniform(math.sin(math.radians(low_deg)), math.sin(math.radians(high_deg)))))
     use_area = torch.rand(num_views, generator=generator) < config.uniform_area_probability
     elevation_deg = torch.where(use_area, by_area_deg, by_angle_deg)
     positions = orbit_positions(azimuth_deg, elevation_deg, uniform(*config.radius))

@@ -34,7 +34,8 @@ def ddim_pictures(
     for now, following in zip(schedule[:-1], schedule[1:], strict=True):
         timesteps = now.repeat(2 * len(texts))
         both = prior.predict_noise(torch.cat([sample, sample]), timesteps, torch.cat([uncond_embeds, text_embeds]))
-        noise = classifier_free(*both.chunk(2), guidance_scale)
+        uncond_noise, text_noise = both.chunk(2)
+        noise = classifier_free(uncond_noise, text_noise, guidance_scale)
         signal, next_signal = prior.alphas_cumprod[now], prior.alphas_cumprod[following]
         clean = ((sample - (1 - signal).sqrt() * noise) / signal.sqrt()).clamp(-1.0, 1.0)
         noise = (sample - signal.sqrt() * clean) / (1 - signal).sqrt()

@@ -15,7 +15,8 @@ Distances = Float[Tensor, "*P"]
 
 
 def sphere(points: Points, radius: float) -> Distances:
-    return points.norm(dim=-1) - radius
+    result: Tensor = points.norm(dim=-1) - radius
+    return result
 
 
 def ellipsoid(points: Points, radii: tuple[float, float, float]) -> Distances:
@@ -23,13 +24,14 @@ def ellipsoid(points: Points, radii: tuple[float, float, float]) -> Distances:
     scale = torch.tensor(radii)
     unit = (points / scale).norm(dim=-1)
     gradient = (points / scale**2).norm(dim=-1).clamp(min=1e-6)
-    return unit * (unit - 1.0) / gradient
+    result: Tensor = unit * (unit - 1.0) / gradient
+    return result
 
 
 def box(points: Points, half: tuple[float, float, float], rounding: float = 0.02) -> Distances:
     """A box with half sides `half`, its edges rounded by `rounding`."""
     outside = points.abs() - (torch.tensor(half) - rounding)
-    return outside.clamp(min=0.0).norm(dim=-1) + outside.amax(dim=-1).clamp(max=0.0) - rounding
+    return _corner_distance(outside) - rounding
 
 
 def cylinder(points: Points, radius: float, half_height: float, rounding: float = 0.01) -> Distances:
@@ -37,7 +39,7 @@ def cylinder(points: Points, radius: float, half_height: float, rounding: float 
     radial = points[..., [0, 2]].norm(dim=-1) - radius + rounding
     axial = points[..., 1].abs() - half_height + rounding
     outside = torch.stack([radial, axial], dim=-1)
-    return outside.clamp(min=0.0).norm(dim=-1) + outside.amax(dim=-1).clamp(max=0.0) - rounding
+    return _corner_distance(outside) - rounding
 
 
 def cone(points: Points, bottom_radius: float, top_radius: float, half_height: float) -> Distances:
@@ -57,4 +59,11 @@ def cone(points: Points, bottom_radius: float, top_radius: float, half_height: f
 def torus(points: Points, radius: float, thickness: float) -> Distances:
     """A ring around y."""
     ring = points[..., [0, 2]].norm(dim=-1) - radius
-    return torch.stack([ring, points[..., 1]], dim=-1).norm(dim=-1) - thickness
+    result: Tensor = torch.stack([ring, points[..., 1]], dim=-1).norm(dim=-1) - thickness
+    return result
+
+
+def _corner_distance(outside: Tensor) -> Tensor:
+    """Distance to a box-like corner from the excess [..., axes] over each side."""
+    result: Tensor = outside.clamp(min=0.0).norm(dim=-1) + outside.amax(dim=-1).clamp(max=0.0)
+    return result

@@ -180,7 +180,8 @@ def _parts(kind: str) -> list[Part]:
                 *arms,
             ]
         case "mushroom":
-            return [Part(_half_dome, offset=(0.0, 0.15, 0.0)), _cone(0.3, 0.22, 0.42, offset=(0.0, -0.25, 0.0), role="white")]
+            cap = Part(_half_dome, offset=(0.0, 0.15, 0.0))
+            return [cap, _cone(0.3, 0.22, 0.42, offset=(0.0, -0.25, 0.0), role="white")]
         case "tree":
             tiers = [_cone(0.62 - 0.16 * i, 0.06, 0.32, offset=(0.0, 0.05 + 0.36 * i, 0.0)) for i in range(3)]
             return [*tiers, _cylinder(0.12, 0.25, offset=(0.0, -0.45, 0.0), role="wood")]

@@ -1,7 +1,8 @@
 """Training of the bundled prior: a pixel-space text-to-picture model in DeepFloyd IF's layout.
 
-The UNet predicts v (Salimans & Ho 2022) with min-SNR weighting (Hang et al. 2023); a tiny T5
-encoder is trained along with it. Every picture is made on the fly from traced view buffers.
+The UNet predicts v (Salimans & Ho 2022); a tiny T5 encoder is trained along with it. Every
+picture is made on the fly from traced view buffers. Most timesteps are drawn from the noisier part
+of the schedule, because that is what score distillation asks about.
 
 Dimension key:  B pictures · H pixels per side · L tokens
 """
@@ -39,7 +40,8 @@ from dreamfoundry.toybox.toys import ROLES, role_palette, toy
 from dreamfoundry.toybox.views import ViewBuffers, shade, trace
 
 MAX_TOKENS = 16
-SNR_CLIP = 5.0
+NOISY_PART = 0.3
+"""Fraction of the schedule below which only NOISY_PART / 3 of the timesteps are drawn."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,7 @@ def _trace_all(config: TrainingConfig, cameras: CameraConfig) -> dict[str, Any]:
             positions.append(batch.positions)
             kinds += [kind] * len(batch.fovy_deg)
             views += [
-                view_word(a, e)
-                for a, e in zip(batch.azimuth_deg.tolist(), batch.elevation_deg.tolist(), strict=True)
+                view_word(a, e) for a, e in zip(batch.azimuth_deg.tolist(), batch.elevation_deg.tolist(), strict=True)
             ]
     return {
         "roles": torch.cat(roles),
@@ -220,16 +221,21 @@ def diffusion_loss(
     alphas_cumprod: Float[Tensor, " timesteps"],
     generator: torch.Generator,
 ) -> Float[Tensor, ""]:
-    """Weighted error of v = sqrt(abar) noise - sqrt(1 - abar) x;  weight min(SNR, 5) / (SNR + 1)."""
-    timesteps: Int[Tensor, " B"] = torch.randint(0, len(alphas_cumprod), (len(pictures),), generator=generator)
+    """Mean squared error of v = sqrt(abar) noise - sqrt(1 - abar) x, every timestep alike.
+
+    In the noisy limit v is -x, so that the error there is the error of the picture itself.
+    """
+    num_pictures = len(pictures)
+    share = torch.rand(num_pictures, generator=generator)
+    low = torch.rand(num_pictures, generator=generator) < NOISY_PART / 3
+    fraction = torch.where(low, share * NOISY_PART, NOISY_PART + share * (1 - NOISY_PART))
+    timesteps: Int[Tensor, " B"] = (fraction * len(alphas_cumprod)).long()
     noise = torch.randn(pictures.shape, generator=generator)
     signal = alphas_cumprod[timesteps][:, None, None, None]
     noisy = signal.sqrt() * pictures + (1 - signal).sqrt() * noise
     velocity = signal.sqrt() * noise - (1 - signal).sqrt() * pictures
     predicted = unet(noisy.contiguous(memory_format=torch.channels_last), timesteps, embeds).sample
-    snr = (signal / (1 - signal)).flatten()
-    weight = snr.clamp(max=SNR_CLIP) / (snr + 1) + 0.25
-    return (weight * mse_loss(predicted, velocity, reduction="none").mean(dim=(1, 2, 3))).mean()
+    return mse_loss(predicted, velocity)
 
 
 class Trainer:
@@ -282,9 +288,7 @@ class Trainer:
         tokens = self.tokenizer(
             captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
         )
-        embeds: Tensor = self.text_encoder(
-            tokens.input_ids, attention_mask=tokens.attention_mask
-        ).last_hidden_state
+        embeds: Tensor = self.text_encoder(tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
         return embeds
 
     def save_checkpoint(self) -> None:
@@ -340,5 +344,3 @@ class Trainer:
         with torch.no_grad():
             for weight, saved in zip(self.weights, kept, strict=True):
                 weight.copy_(saved)
-
-

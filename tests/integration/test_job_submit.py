@@ -1,0 +1,141 @@
+"""`ray job submit` through jobs/submit.py on a local head: the documented status comes back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dreamfoundry.config import Recipe
+from dreamfoundry.library import report
+from dreamfoundry.store import Library, open_store
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+JOBS = Path(__file__).parents[2] / "jobs"
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for free in sockets:
+        free.bind(("127.0.0.1", 0))
+    ports = [int(free.getsockname()[1]) for free in sockets]
+    for free in sockets:
+        free.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def head(environment: pytest.MonkeyPatch) -> Iterator[str]:
+    """The dashboard of `ray start --head --block` with its own ports and folder; ended by pid."""
+    folder = tempfile.mkdtemp(prefix="df-", dir="/tmp")  # short: Ray's sockets lie below
+    gcs, dashboard, metrics, client, agent = free_ports(5)
+    command = [
+        *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats"),
+        *(f"--port={gcs}", f"--dashboard-port={dashboard}", f"--metrics-export-port={metrics}"),
+        *(f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"),
+        *("--num-cpus=4", f"--temp-dir={folder}", "--object-store-memory=104857600"),
+    ]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where a job finds its python
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "PATH": path, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(dashboard, process)
+        yield f"http://127.0.0.1:{dashboard}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(1200):
+        assert process.poll() is None, "the head has ended by itself"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("the dashboard never came up")
+
+
+def submit(head: str, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(JOBS / "submit.py"), "--address", head, "--", "python", *command],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+
+
+def test_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
+    head: str, write_manifest: Callable[..., str], ball_recipe: Recipe, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    done = submit(
+        head,
+        str(JOBS / "build_library.py"),
+        write_manifest(prompt_id=["one"], prompt=["a ball"]),
+        str(library),
+        "--recipe",
+        write_recipe(ball_recipe, tmp_path),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 published, 0 skipped, 0 quarantined" in done.stdout
+    store = Library(open_store(library)).store
+    (key,) = [key for key in store.list("runs/") if key.endswith("report.json")]
+    assert report.from_json(store.get(key)).word == "complete"
+
+
+def write_recipe(recipe: Recipe, folder: Path) -> str:
+    """The keys in which `ball_recipe` differs from the defaults, as a TOML file."""
+    optimize = recipe.optimize
+    path = folder / "ball.toml"
+    path.write_text(
+        f"""
+        prior = {{ path = "{recipe.prior.path}", licence = "Apache-2.0" }}
+        field = {{ level_resolutions = [8, 16], density_blob_scale = {recipe.field.density_blob_scale} }}
+        render = {{ image_px = 8, samples_per_ray = 8 }}
+        gates = {{ min_mean_opacity = 0.0, max_mean_opacity = 1.0 }}
+        snapshot = {{ grid_resolution = 32, num_views = 4, view_px = 32 }}
+        [optimize]
+        num_steps = {optimize.num_steps}
+        views_per_step = 1
+        table_rate = {optimize.table_rate}
+        head_rate = {optimize.head_rate}
+        """
+    )
+    return str(path)
+
+
+def test_the_true_exit_code_of_a_refused_manifest_comes_back(
+    head: str, write_manifest: Callable[..., str], tmp_path: Path
+) -> None:
+    manifest = write_manifest(prompt_id=["one"], prompt=["a dragon"])
+    done = submit(head, str(JOBS / "build_library.py"), manifest, str(tmp_path / "library"))
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "'dragon'" in done.stdout
+
+
+def test_a_head_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    done = submit(f"http://127.0.0.1:{port}", "-c", "pass")
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr and "Traceback" not in done.stderr
