@@ -119,6 +119,7 @@ def test_an_analytic_prior_turns_the_blob_into_a_ball_of_its_color():
         {
             "optimize.num_steps": 100,
             "optimize.table_rate": 0.05,
+            "optimize.head_rate": 0.01,
             "guidance.guidance_scale": 2.0,
             "shading.lit_probability": 0.0,
         },
