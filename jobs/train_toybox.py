@@ -37,7 +37,8 @@ def main() -> int:
     parser.add_argument("--export-only", action="store_true", help="write the weights of the last checkpoint")
     arguments = parser.parse_args()
 
-    from dreamfoundry.config import bundled_recipe
+    from dreamfoundry.config import PriorConfig, bundled_recipe
+    from dreamfoundry.toybox import pictures
     from dreamfoundry.toybox.training import Trainer, TrainingConfig, trace_library
 
     config = TrainingConfig(
@@ -61,7 +62,10 @@ def main() -> int:
 
     if not arguments.export_only:
         trainer.run(report)
-    trainer.export(arguments.weights or arguments.output / "weights")
+    weights = arguments.weights or arguments.output / "weights"
+    trainer.export(weights)
+    pictures.loss_plot(trainer.losses).save(arguments.output / "loss.png")
+    pictures.sample_grid(PriorConfig(path=str(weights), licence="Apache-2.0")).save(arguments.output / "samples.png")
     num_parameters = sum(weight.numel() for weight in trainer.weights)
     print(
         f"trained {trainer.step} steps of {config.batch_size}, {num_parameters / 1e6:.1f} M parameters, "

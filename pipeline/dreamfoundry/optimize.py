@@ -114,7 +114,6 @@ class SlotBatch:
             probe = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
             _, channels, height, width = prior.to_noise_space(probe).shape
         self.noise_shape = (channels, height, width)
-        self.failed: list[OptimizedField] = []
 
     @property
     def num_live(self) -> int:
