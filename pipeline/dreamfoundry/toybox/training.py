@@ -25,9 +25,11 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from dreamfoundry.config import CameraConfig, ShadingConfig
+from dreamfoundry.config import CameraConfig, ShadingConfig, WordingConfig
+from dreamfoundry.diffusion.prompts import view_index
 from dreamfoundry.nerf.cameras import Cameras, sample_cameras
 from dreamfoundry.nerf.shading import sample_light_directions
+from dreamfoundry.records import VIEWS
 from dreamfoundry.toybox.captions import (
     BACKGROUNDS,
     COLORS,
@@ -78,14 +80,6 @@ class ViewLibrary:
     camera_positions: Float[Tensor, "N 3"]
 
 
-def view_word(azimuth_deg: float, elevation_deg: float) -> str:
-    """The word of a caption for a camera: DreamFusion's quadrants, overhead above 60 degrees."""
-    if elevation_deg > 60.0:
-        return "overhead"
-    distance_deg = abs((azimuth_deg + 180.0) % 360.0 - 180.0)
-    return "front" if distance_deg <= 45.0 else "back" if distance_deg >= 135.0 else "side"
-
-
 def trace_library(config: TrainingConfig, cameras: CameraConfig, folder: Path) -> ViewLibrary:
     """Trace `views_per_kind` views of every kind, or read them from an earlier run in `folder`."""
     cached = folder / f"views-{config.picture_px}px-{config.views_per_kind}.pt"
@@ -113,9 +107,8 @@ def _trace_all(config: TrainingConfig, cameras: CameraConfig) -> dict[str, Any]:
             normals.append(buffers.normals)
             positions.append(batch.positions)
             kinds += [kind] * len(batch.fovy_deg)
-            views += [
-                view_word(a, e) for a, e in zip(batch.azimuth_deg.tolist(), batch.elevation_deg.tolist(), strict=True)
-            ]
+            seen = view_index(batch.azimuth_deg, batch.elevation_deg, WordingConfig())
+            views += [VIEWS[index] for index in seen.tolist()]
     return {
         "roles": torch.cat(roles),
         "normals": torch.cat(normals),
@@ -257,12 +250,16 @@ class Trainer:
     def checkpoint_path(self) -> Path:
         return self.folder / "checkpoint.pt"
 
-    def run(self, report: Callable[[int, float, float], None]) -> None:
-        """Train to the last step; `report(step, loss, steps_per_s)` is called every 50 steps."""
+    def run(self, report: Callable[[int, float, float], None], until_step: int | None = None) -> None:
+        """Train to the last step, or to an earlier one, and leave a checkpoint there.
+
+        `report(step, loss, steps_per_s)` is called every 50 steps.
+        """
+        last_step = self.config.num_steps if until_step is None else until_step
         abar = self.scheduler.alphas_cumprod
         saved_at = started_at = time.monotonic()
         first_step = self.step
-        while self.step < self.config.num_steps:
+        while self.step < last_step:
             pictures, captions = training_batch(self.library, self.config, self.shading, self.step)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.rate(self.step)
