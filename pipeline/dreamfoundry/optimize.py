@@ -20,34 +20,26 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from dreamfoundry.config import Recipe
-from dreamfoundry.diffusion.guidance import distill, draw_noise, draw_timesteps, sds_gradient
+from dreamfoundry.diffusion.guidance import distill, sds_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.prompts import PromptEmbeds, encode, view_index
+from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
+from dreamfoundry.draws import SlotChance, StepDraws, draw_step
 from dreamfoundry.errors import EmptyField, FullField, OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
 from dreamfoundry.nerf import regularizers
 from dreamfoundry.nerf.adam import SlotAdam, clip_slots, slot_gradient_norms
-from dreamfoundry.nerf.cameras import Cameras, rays, sample_cameras
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.render import Rendering, over, render
-from dreamfoundry.nerf.shading import (
-    ALBEDO,
-    TEXTURELESS,
-    draw_shading,
-    lambertian,
-    sample_light_directions,
-)
+from dreamfoundry.nerf.shading import lambertian
 from dreamfoundry.nerf.snapshot import take_snapshot
 from dreamfoundry.records import FieldSnapshot, Prompt
 
 HEALTH_CHECK_STEPS = 10
 """Steps between two looks at the health flags; each look copies K numbers to the host."""
-
-BACKGROUND_LEVELS = {"white": 1.0, "grey": 0.5, "black": 0.0}
 
 
 @dataclass(frozen=True)
@@ -79,22 +71,6 @@ class Slot:
     generator: torch.Generator
     started_at: float = field(default_factory=time.monotonic)
     step: int = 0
-
-
-@dataclass(frozen=True)
-class StepViews:
-    """What one step looks at, for all slots."""
-
-    cameras: Cameras
-    light_directions: Float[Tensor, "B 3"]
-    backgrounds: Float[Tensor, "B 3"]
-    jitter: Float[Tensor, "K R 1"]
-    is_lit: Bool[Tensor, " K"]
-    is_textureless: Bool[Tensor, " K"]
-    text_embeds: Float[Tensor, "B L D"]
-    uncond_embeds: Float[Tensor, "B L D"]
-    timesteps: Int[Tensor, " B"]
-    noise: Float[Tensor, "B C h w"]
 
 
 class SlotBatch:
@@ -136,30 +112,28 @@ class SlotBatch:
         """One optimisation step of every live slot: render, ask the prior, update."""
         if not self.num_live:
             raise RuntimeError("SlotBatch.step() needs at least one live slot: admit an assignment first")
-        views = self._draw_views()
-        origins, directions = self._rays(views.cameras)
-        needs_light = bool(views.is_lit.any())  # drawn on the host: no synchronisation
+        draws = self._draw()
         rendering = render(
             self.fields,
-            origins,
-            directions,
-            views.jitter,
+            draws.origins,
+            draws.directions,
+            draws.jitter,
             self.recipe.render,
-            with_normals=needs_light or self._weighs_normals,
+            with_normals=draws.any_lit or self._weighs_normals,
         )
-        noise_space = self.prior.to_noise_space(self._pictures(rendering, views))
+        noise_space = self.prior.to_noise_space(self._pictures(rendering, draws))
         gradient = sds_gradient(
             self.prior,
             noise_space.detach(),
-            views.text_embeds,
-            views.uncond_embeds,
-            views.timesteps,
-            views.noise,
+            draws.text_embeds,
+            draws.uncond_embeds,
+            draws.timesteps,
+            draws.noise,
             self.recipe.guidance,
         )
         elements_per_slot = gradient.numel() / len(self.slots)
         loss = distill(noise_space, gradient) / elements_per_slot
-        loss = loss + self._regularizers(rendering, directions).sum()
+        loss = loss + self._regularizers(rendering, draws.directions).sum()
         self._update(loss)
         for slot in self.slots:
             if slot is not None:
@@ -182,10 +156,6 @@ class SlotBatch:
             elif slot.step >= num_steps:
                 results.append(self._finish(index))
         return results
-
-    def progress(self) -> list[tuple[str, int]]:
-        """(prompt_id, steps done) of every live slot."""
-        return [(slot.assignment.prompt.prompt_id, slot.step) for slot in self.slots if slot is not None]
 
     def _finish(self, index: int) -> OptimizedField:
         recipe = self.recipe
@@ -212,84 +182,29 @@ class SlotBatch:
     def _slot_progress(self, slot: Slot) -> float:
         return slot.step / max(1, self.recipe.optimize.num_steps - 1)
 
-    def _draw_views(self) -> StepViews:
-        """Every random decision of the step, each slot from its own generator."""
+    def _draw(self) -> StepDraws:
+        """The draws of this step; a free slot looks at what a live one is told, with draws of its own."""
         padding = next(slot for slot in self.slots if slot is not None)
-        idle = torch.Generator()
-        draws = [
-            self._draw_slot(slot or padding, slot.generator if slot else idle.manual_seed(0)) for slot in self.slots
+        idle = SlotChance(padding.embeds, torch.Generator().manual_seed(0), 0.0)
+        chances = [
+            SlotChance(slot.embeds, slot.generator, self._slot_progress(slot)) if slot is not None else idle
+            for slot in self.slots
         ]
-        generators = [slot.generator if slot else idle for slot in self.slots]
-        progress = [self._slot_progress(slot or padding) for slot in self.slots]
-        views = self.recipe.optimize.views_per_step
-        timesteps = draw_timesteps(generators, progress, views, self.recipe.guidance, len(self.prior.alphas_cumprod))
-        noise = draw_noise(generators, views, self.noise_shape)
+        num_timesteps = len(self.prior.alphas_cumprod)
+        return draw_step(self.recipe, chances, num_timesteps, self.noise_shape, self.device)
 
-        def together(name: str) -> Tensor:
-            return torch.cat([draw[name] for draw in draws]).to(self.device)
-
-        return StepViews(
-            cameras=Cameras(
-                *(
-                    torch.cat([draw[name] for draw in draws])
-                    for name in ("camera_to_world", "fovy_deg", "azimuth_deg", "elevation_deg")
-                )
-            ),
-            light_directions=together("light_directions"),
-            backgrounds=together("backgrounds"),
-            jitter=together("jitter"),
-            is_lit=torch.cat([draw["shading"] for draw in draws]) != ALBEDO,
-            is_textureless=torch.cat([draw["shading"] for draw in draws]) == TEXTURELESS,
-            text_embeds=together("text_embeds"),
-            uncond_embeds=together("uncond_embeds"),
-            timesteps=timesteps.to(self.device),
-            noise=noise.to(self.device),
-        )
-
-    def _draw_slot(self, slot: Slot, generator: torch.Generator) -> dict[str, Tensor]:
-        recipe = self.recipe
-        views, image_px = recipe.optimize.views_per_step, recipe.render.image_px
-        cameras = sample_cameras(recipe.cameras, views, generator)
-        shading = draw_shading(recipe.shading, self._slot_progress(slot), generator)
-        names = recipe.wording.backgrounds
-        if names:
-            which = torch.randint(len(names), (views,), generator=generator)
-            levels = torch.tensor([BACKGROUND_LEVELS[name] for name in names])
-            backgrounds = levels[which][:, None].expand(views, 3)
-        else:
-            which = torch.zeros(views, dtype=torch.long)
-            backgrounds = torch.rand(views, 3, generator=generator)
-        view = view_index(cameras.azimuth_deg, cameras.elevation_deg, recipe.wording)
-        return {
-            "camera_to_world": cameras.camera_to_world,
-            "fovy_deg": cameras.fovy_deg,
-            "azimuth_deg": cameras.azimuth_deg,
-            "elevation_deg": cameras.elevation_deg,
-            "light_directions": sample_light_directions(cameras.positions, recipe.shading, generator),
-            "shading": torch.tensor([shading]),
-            "backgrounds": backgrounds,
-            "jitter": torch.rand(1, views * image_px * image_px, 1, generator=generator),
-            "text_embeds": slot.embeds.text[int(shading == TEXTURELESS), view, which],
-            "uncond_embeds": slot.embeds.unconditional[which],
-        }
-
-    def _rays(self, cameras: Cameras) -> tuple[Float[Tensor, "K R 3"], Float[Tensor, "K R 3"]]:
-        shape = (len(self.slots), -1, 3)
-        origins, directions = rays(cameras, self.recipe.render.image_px)
-        return origins.reshape(shape).to(self.device), directions.reshape(shape).to(self.device)
-
-    def _pictures(self, rendering: Rendering, views: StepViews) -> Float[Tensor, "B 3 H H"]:
+    def _pictures(self, rendering: Rendering, draws: StepDraws) -> Float[Tensor, "B 3 H H"]:
         """Each slot's rendering in the shading it drew, over its backgrounds, in [0, 1]."""
         num_slots, num_rays = rendering.opacity.shape
         per_view = num_rays // self.recipe.optimize.views_per_step
-        background = views.backgrounds.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
+        background = draws.backgrounds.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
         surface = rendering.albedo
         if rendering.normals is not None:
             white = rendering.opacity[..., None].expand_as(surface)
-            surface = torch.where(views.is_textureless.to(self.device)[:, None, None], white, surface)
-            light = views.light_directions.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
+            surface = torch.where(draws.is_textureless[:, None, None], white, surface)
+            light = draws.light_directions.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
             brightness = lambertian(rendering.normals, light, self.recipe.shading.ambient_ratio)
-            surface = surface * torch.where(views.is_lit.to(self.device)[:, None, None], brightness, 1.0)
+            surface = surface * torch.where(draws.is_lit[:, None, None], brightness, 1.0)
         pictures = over(surface, rendering.opacity, background)
         image_px = self.recipe.render.image_px
         return pictures.reshape(-1, image_px, image_px, 3).permute(0, 3, 1, 2)
