@@ -29,6 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("out/toybox"), help="checkpoints, plot and samples")
     parser.add_argument("--weights", type=Path, help="where to write the weights (default: OUTPUT/weights)")
+    parser.add_argument("--start-from", type=Path, help="a folder of earlier weights to begin with")
     parser.add_argument("--picture-px", type=int, default=32)
     parser.add_argument("--num-steps", type=int, default=8_000)
     parser.add_argument("--batch-size", type=int, default=16)
@@ -53,7 +54,7 @@ def main() -> int:
     print("tracing views of the toys …", flush=True)
     library = trace_library(config, recipe.cameras, arguments.output)
     print(f"{len(library.kinds)} views after {time.monotonic() - started_at:.0f} s", flush=True)
-    trainer = Trainer(config, recipe.shading, library, arguments.output)
+    trainer = Trainer(config, recipe.shading, library, arguments.output, arguments.start_from)
 
     def report(step: int, loss: float, steps_per_s: float) -> None:
         left_min = (config.num_steps - step) / steps_per_s / 60

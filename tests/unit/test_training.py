@@ -48,6 +48,15 @@ def test_a_checkpoint_of_another_configuration_is_refused(library, tmp_path):
         Trainer(dataclasses.replace(TINY, seed=1), ShadingConfig(), library, tmp_path)
 
 
+def test_a_run_can_start_from_the_weights_of_another(library, tmp_path):
+    trained(TINY, library, tmp_path / "first").export(tmp_path / "weights")
+    fresh = Trainer(TINY, ShadingConfig(), library, tmp_path / "second", start_from=tmp_path / "weights")
+    exported = [weight.half().float() for weight in trained(TINY, library, tmp_path / "first").average]
+
+    assert fresh.step == 0
+    assert all(torch.equal(a, b) for a, b in zip(fresh.weights, exported, strict=True))
+
+
 def test_held_out_pairs_are_never_shown(library):
     config = dataclasses.replace(TINY, batch_size=64)
     captions = [caption for step in range(20) for caption in training_batch(library, config, ShadingConfig(), step)[1]]

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from jaxtyping import Float, Int
+from safetensors.torch import load_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from torch.nn.functional import mse_loss
@@ -232,12 +233,26 @@ def diffusion_loss(
 
 
 class Trainer:
-    """Models, optimizer and running average of one run; `run` continues from the last checkpoint."""
+    """Models, optimizer and running average of one run; `run` continues from the last checkpoint.
 
-    def __init__(self, config: TrainingConfig, shading: ShadingConfig, library: ViewLibrary, folder: Path) -> None:
+    `start_from` is a folder of earlier weights (as `export` writes them) to begin with instead of
+    random ones; the checkpoint of this run, if there is one, goes before it.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        shading: ShadingConfig,
+        library: ViewLibrary,
+        folder: Path,
+        start_from: Path | None = None,
+    ) -> None:
         self.config, self.shading, self.library, self.folder = config, shading, library, folder
         self.tokenizer = build_tokenizer()
         self.text_encoder, self.unet = build_models(config, len(self.tokenizer))
+        if start_from is not None:
+            load_model(self.text_encoder, start_from / "text_encoder" / "model.safetensors")
+            load_model(self.unet, start_from / "unet" / "diffusion_pytorch_model.safetensors")
         self.scheduler = build_scheduler()
         self.weights = [*self.text_encoder.parameters(), *self.unet.parameters()]
         self.average = [weight.detach().clone() for weight in self.weights]
