@@ -160,7 +160,12 @@ def export_asset(
             files["turntable.webp"] = thumbnail.turntable_webp(master, profile.turntable_frames, profile.turntable_px)
     with watch.stage("quality"):
         scores = quality.quality_scores(snapshot, levels[0], textured[0])
-        scores |= {"isovalue_per_unit": isovalue.density, "largest_component_area_share": area_share}
+        scores |= {
+            "isovalue_per_unit": isovalue.density,
+            "largest_component_area_share": area_share,
+            "triangles": float(len(levels[0].faces)),
+            "height_m": prompt.target_height_m,
+        }
     files["validation.json"] = _json_file(_validation(findings, khronos_reports))
     counts = {file: _counts(level) for file, level in zip(glbs, textured, strict=True)}
     counts[f"{name}_collision.glb"] = _counts(hull)

@@ -25,7 +25,7 @@ from dreamfoundry.library import report
 from dreamfoundry.store import Library, open_store
 
 JOB = Path(__file__).parents[2] / "jobs" / "build_library.py"
-NAMES = ["one", "two", "three", "four", "five"]
+NAMES = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 
 
 def build(request: RunRequest, **kwargs: Any) -> RunResult:
@@ -63,31 +63,31 @@ def test_two_optimizers_build_a_manifest_into_s3_once(
         use_ray=True,
     )
     first = build(request)
-    steps_of_five = 5 * request.recipe.optimize.num_steps
-    assert (first.report.word, first.report.published, first.num_steps) == ("complete", 6, steps_of_five)
+    steps_of_eight = 8 * request.recipe.optimize.num_steps
+    assert (first.report.word, first.report.published, first.num_steps) == ("complete", 9, steps_of_eight)
 
     library = Library(open_store(request.library))
-    assert sum(outcome.state == "published" for outcome in library.outcomes()) == 5
+    assert sum(outcome.state == "published" for outcome in library.outcomes()) == 8
     assert {prompt_id for prompt_id, _ in library.views()} == {*NAMES, "again"}
-    assert pq.read_table(io.BytesIO(library.store.get("catalog/catalog.parquet"))).num_rows == 6
+    assert pq.read_table(io.BytesIO(library.store.get("catalog/catalog.parquet"))).num_rows == 9
     assert b"a ball one" in library.store.get("index.html")
     assert report.from_json(library.store.get(report.report_key(first.report.run_id))) == first.report
     assert not list(library.store.list("leases/")), "decided keys need no lease"
 
     second = build(request)
-    assert (second.report.word, second.report.skipped, second.num_steps) == ("complete", 6, 0)
+    assert (second.report.word, second.report.skipped, second.num_steps) == ("complete", 9, 0)
 
     smaller = build(replace(request, profile=replace(tiny_profile, triangles=(200,))))
-    assert (smaller.report.word, smaller.report.published, smaller.num_steps) == ("complete", 6, 0)
+    assert (smaller.report.word, smaller.report.published, smaller.num_steps) == ("complete", 9, 0)
 
 
 def test_killing_an_optimizer_in_the_middle_loses_no_prompt(
     ray_cluster: Any, s3_url: str, request_of: Callable[..., RunRequest]
 ) -> None:
     request = request_of(
-        NAMES[:3], library=f"{s3_url}/survivors", num_slots=2, use_ray=True, limits=Limits(slice_s=0.5)
+        NAMES, library=f"{s3_url}/survivors", num_optimizers=2, num_slots=2, use_ray=True, limits=Limits(slice_s=0.5)
     )
-    recipe = replace(request.recipe, optimize=replace(request.recipe.optimize, num_steps=200))
+    recipe = replace(request.recipe, optimize=replace(request.recipe.optimize, num_steps=100))
     request = replace(request, recipe=recipe)
     results: list[RunResult] = []
     run = threading.Thread(target=lambda: results.append(build(request)))
@@ -97,7 +97,7 @@ def test_killing_an_optimizer_in_the_middle_loses_no_prompt(
     kill_actor(ray_cluster, "optimizer-0/1")
     wait_until(lambda: bool(actors(ray_cluster, "optimizer-0/2")), "a fresh actor takes its place")
     run.join(timeout=200)
-    assert [result.report.published for result in results] == [3]
+    assert [result.report.published for result in results] == [8]
     assert results[0].report.word == "complete"
 
 
