@@ -44,16 +44,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
-from dreamfoundry.config import (
-    EXPORT_PROFILES,
-    Recipe,
-    bundled_recipe,
-    export_profile,
-    recipe_from_toml,
-    with_overrides,
-)
+from dreamfoundry.config import EXPORT_PROFILES, Recipe, export_profile
 from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
 from dreamfoundry.library.report import EXIT_CODES
+from dreamfoundry.recipes import bundled_recipe, recipe_from_toml, with_overrides
 
 MAX_SHOWN = 20
 

@@ -38,7 +38,8 @@ def main() -> int:
     parser.add_argument("--export-only", action="store_true", help="write the weights of the last checkpoint")
     arguments = parser.parse_args()
 
-    from dreamfoundry.config import PriorConfig, bundled_recipe
+    from dreamfoundry.config import PriorConfig
+    from dreamfoundry.recipes import bundled_recipe
     from dreamfoundry.toybox import pictures
     from dreamfoundry.toybox.training import Trainer, TrainingConfig, trace_library
 

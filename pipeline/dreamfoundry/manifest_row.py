@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from dreamfoundry.config import Recipe, export_profile, with_overrides
+from dreamfoundry.config import Recipe, export_profile
 from dreamfoundry.errors import ConfigError, RowError
+from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import VIEWS, Prompt
 
 MAX_PROMPT_CHARS = 1000

@@ -99,7 +99,8 @@ def ray_cluster(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def ball_recipe(tiny_deepfloyd_folder: Path) -> Recipe:
     """A few tiny steps with a random prior: the density keeps its first shape, a ball."""
-    from dreamfoundry.config import Recipe, with_overrides
+    from dreamfoundry.config import Recipe
+    from dreamfoundry.recipes import with_overrides
 
     return with_overrides(
         Recipe(),

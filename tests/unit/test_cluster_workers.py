@@ -10,9 +10,10 @@ import pytest
 from dreamfoundry.cluster.claims import RunClaims
 from dreamfoundry.cluster.messages import FieldTask, RunSlice
 from dreamfoundry.cluster.optimizer import Optimizer
-from dreamfoundry.config import Recipe, with_overrides
+from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.errors import StoreUnavailable
+from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import BlobRef, FieldSnapshot, Prompt
 from dreamfoundry.store import DirectoryStore, Leases, Library
 

@@ -2,9 +2,10 @@
 
 import torch
 
-from dreamfoundry.config import Recipe, with_overrides
+from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.prompts import PromptEmbeds
 from dreamfoundry.draws import BACKGROUND_LEVELS, SlotChance, draw_step
+from dreamfoundry.recipes import with_overrides
 
 RECIPE = with_overrides(
     Recipe(),

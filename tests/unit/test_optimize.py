@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from dreamfoundry.config import Recipe, with_overrides
+from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.errors import EmptyField, FullField, OptimizationDiverged
 from dreamfoundry.optimize import Assignment, SlotBatch, optimize_all
+from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import Prompt
 
 SMALL = with_overrides(

@@ -24,7 +24,8 @@ from dreamfoundry.cluster.messages import (
 )
 from dreamfoundry.cluster.scheduler import MAX_DEATHS, Scheduler
 from dreamfoundry.cluster.work import Decision, Limits
-from dreamfoundry.config import ExportProfile, Recipe, with_overrides
+from dreamfoundry.config import ExportProfile, Recipe
+from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import BlobRef, OutcomeState, Prompt
 
 RECIPES = [with_overrides(Recipe(), {"optimize.num_steps": steps}) for steps in (10, 20)]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from dreamfoundry.cluster.messages import Build
-from dreamfoundry.config import ExportProfile, Recipe, export_profile, with_overrides
+from dreamfoundry.config import ExportProfile, Recipe, export_profile
 from dreamfoundry.diffusion.weights import TOYBOX
 from dreamfoundry.identity import asset_key, canonical_json, digest, field_key
+from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import Outcome, PriorIdentity, Prompt
 from dreamfoundry.store.outcomes import Library
 from dreamfoundry.toybox.captions import COLORS, KINDS, VOCABULARY, unknown_words

@@ -1,0 +1,86 @@
+"""Keys and seeds follow from content, and from nothing else."""
+
+import dataclasses
+
+import pytest
+
+from dreamfoundry.config import PriorConfig, Recipe, export_profile
+from dreamfoundry.identity import asset_key, canonical_json, digest, field_key, seed_for, slug
+from dreamfoundry.recipes import with_overrides
+from dreamfoundry.records import PriorIdentity, Prompt
+
+PRIOR = PriorIdentity("toy", "1", "abc", "Apache-2.0")
+PROMPT = Prompt("p1", "a red chair", seed=3)
+
+
+def key(prompt: Prompt = PROMPT, recipe: Recipe | None = None, prior: PriorIdentity = PRIOR) -> str:
+    return field_key(prompt, recipe or Recipe(), prior)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"text": "a blue chair"},
+        {"negative_text": "blurry"},
+        {"seed": 4},
+        {"view_texts": {"back": "the back of a red chair"}},
+    ],
+)
+def test_what_decides_the_field_changes_the_field_key(changed):
+    assert key(dataclasses.replace(PROMPT, **changed)) != key()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"prompt_id": "p2"}, {"priority": 9}, {"tags": ("new",)}, {"target_height_m": 2.0}]
+)
+def test_what_does_not_decide_the_field_leaves_its_key(changed):
+    assert key(dataclasses.replace(PROMPT, **changed)) == key()
+
+
+def test_recipe_and_weights_are_in_the_key_but_not_where_the_weights_lie():
+    elsewhere = dataclasses.replace(Recipe(), prior=PriorConfig(path="/mnt/models/x", licence="MIT"))
+
+    assert key(recipe=with_overrides(Recipe(), {"optimize.num_steps": 2})) != key()
+    assert key(prior=dataclasses.replace(PRIOR, digest="def")) != key()
+    assert key(recipe=elsewhere) == key()
+
+
+def test_profile_height_and_metadata_policy_are_in_the_asset_key():
+    base = asset_key("f", export_profile("preview"), 1.0, {"embed_prompt": True})
+
+    assert asset_key("f", export_profile("mobile"), 1.0, {"embed_prompt": True}) != base
+    assert asset_key("f", export_profile("preview"), 2.0, {"embed_prompt": True}) != base
+    assert asset_key("f", export_profile("preview"), 1.0, {"embed_prompt": False}) != base
+    assert asset_key("g", export_profile("preview"), 1.0, {"embed_prompt": True}) != base
+
+
+def test_equal_values_have_equal_bytes_whatever_their_order_and_unicode_form():
+    assert canonical_json({"b": 1, "a": (1, 2)}) == canonical_json({"a": [1, 2], "b": 1})
+    assert digest("caf\u00e9") == digest("cafe\u0301")
+
+
+def test_numbers_that_json_does_not_know_are_refused():
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json({"x": float("nan")})
+
+
+def test_seeds_differ_by_asset_candidate_and_purpose_and_fit_a_generator():
+    seeds = {seed_for(f, c, p) for f in ("f", "g") for c in (0, 1) for p in ("field", "steps")}
+
+    assert len(seeds) == 8
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert seed_for("f", 0, "field") == seed_for("f", 0, "field")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("A Red chair!", "a_red_chair"),
+        ("caf\u00e9 table", "cafe_table"),
+        ("3 wheels", "a_3_wheels"),
+        ("\u6905\u5b50", "asset"),
+        ("x" * 99, "x" * 40),
+    ],
+)
+def test_a_slug_is_a_safe_file_name(text, name):
+    assert slug(text) == name

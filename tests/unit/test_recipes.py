@@ -1,0 +1,110 @@
+"""Recipes: presets load, overrides change one key, nonsense is refused by name."""
+
+import pytest
+
+from dreamfoundry.config import EXPORT_PROFILES, CameraConfig, ExportProfile, Ramp, Recipe, export_profile
+from dreamfoundry.errors import ConfigError
+from dreamfoundry.recipes import bundled_recipe, recipe_from_toml, with_overrides
+
+
+def test_the_presets_of_the_package_load_and_differ():
+    assert bundled_recipe("toybox") != bundled_recipe("dreamfusion")
+
+
+def test_the_dreamfusion_preset_states_the_numbers_of_the_paper():
+    recipe = bundled_recipe("dreamfusion")
+
+    assert recipe.guidance.guidance_scale == 101.0
+    assert (recipe.guidance.timestep_low.at(0.5), recipe.guidance.timestep_high.at(0.5)) == (0.02, 0.98)
+    assert (recipe.optimize.num_steps, recipe.optimize.views_per_step) == (15_000, 4)
+    assert (recipe.shading.lit_probability, recipe.shading.textureless_probability) == (0.75, 0.5)
+    assert recipe.losses.orientation.at(0.0) == pytest.approx(1e-4)
+    assert recipe.losses.orientation.at(0.5) == pytest.approx(1e-2)
+    assert recipe.render.image_px == 64
+
+
+def test_a_file_keeps_the_defaults_of_keys_it_leaves_out(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("[optimize]\nnum_steps = 7\n[losses]\nopacity = { start = 0.0, end = 1.0 }\n")
+    recipe = recipe_from_toml(path)
+
+    assert recipe.optimize.num_steps == 7
+    assert recipe.losses.opacity == Ramp(0.0, 1.0)
+    assert recipe.cameras == CameraConfig()
+
+
+def test_an_override_changes_one_key_and_nothing_else():
+    recipe = with_overrides(Recipe(), {"guidance.guidance_scale": 8})
+
+    assert recipe.guidance.guidance_scale == 8.0
+    assert with_overrides(recipe, {"guidance.guidance_scale": 101.0}) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"optimise.num_steps": 3}, "optimise: unknown recipe key; did you mean 'optimize'"),
+        ({"optimize.num_step": 3}, "did you mean 'num_steps'"),
+        ({"optimize.num_steps": "many"}, "optimize.num_steps = 'many': must be of type int"),
+        ({"optimize.num_steps": True}, "must be of type int"),
+        ({"optimize.num_steps": 0}, "must be at least 1"),
+        ({"guidance.guidance_scale": 0.5}, "guidance.guidance_scale = 0.5: must be at least 1"),
+        ({"guidance.guidance_scale": float("nan")}, "must be a finite number"),
+        ({"guidance.method": "magic"}, "must be one of 'sds'"),
+        ({"guidance.timestep_low": 0.99}, "0 <= low <= high <= 1"),
+        ({"cameras.elevation_deg": [10.0]}, "must have 2 items"),
+        ({"cameras.elevation_deg": [40.0, 10.0]}, "rising pair"),
+        ({"cameras.fovy_deg": "wide"}, "must be a list"),
+        ({"field": 3}, "must be a table"),
+        ({"wording.text": "no placeholder"}, "must contain {prompt}"),
+        ({"optimize.num_steps": 3, "optimize.num_steps.more": 4}, "contradicts another override"),
+    ],
+)
+def test_nonsense_is_refused_with_key_value_and_rule(overrides, message):
+    with pytest.raises(ConfigError) as refused:
+        with_overrides(Recipe(), overrides)
+
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[optimize\n", "not valid TOML"), ("speed = 3\n", "speed: unknown recipe key; known keys here: prior, wording")],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path, text, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=message):
+        recipe_from_toml(path)
+
+
+def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        recipe_from_toml(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="dreamfusion, toybox"):
+        bundled_recipe("stable")
+
+
+def test_a_ramp_is_flat_outside_its_fractions_and_linear_between():
+    ramp = Ramp(1.0, 3.0, 0.25, 0.75)
+
+    assert [ramp.at(progress) for progress in (0.0, 0.25, 0.5, 0.75, 1.0)] == [1.0, 1.0, 2.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ({"triangles": (8000, 4000)}, "same number of levels"),
+        ({"triangles": (90_000,)}, "unwrapping more takes minutes"),
+        ({"texture_px": (500,)}, "powers of two"),
+    ],
+)
+def test_an_impossible_export_profile_is_refused(profile, message):
+    with pytest.raises(ConfigError, match=message):
+        ExportProfile(**profile)
+
+
+def test_an_unknown_profile_is_answered_with_the_known_ones():
+    with pytest.raises(ConfigError, match=", ".join(EXPORT_PROFILES)):
+        export_profile("tiny")
