@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from dreamfoundry.allocation import LARGE_ALLOCATIONS
+
 WARM_UP_STEPS = 3
 
 
@@ -113,7 +115,8 @@ def main() -> int:
     for num_slots in arguments.slots:
         command = [sys.executable, __file__, "--recipe", arguments.recipe, "--profile", arguments.profile]
         command += ["--steps", str(arguments.steps), "--one", str(num_slots)]
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        environment = {**os.environ, **LARGE_ALLOCATIONS}  # as the optimizer actors have it
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
         runs.append(json.loads(output.splitlines()[-1]))
         run = runs[-1]
         print(

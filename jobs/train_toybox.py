@@ -16,13 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-# Training allocates and frees the same large buffers again and again; keeping them mapped saves
-# a page fault per page and step. glibc reads these at start, hence the new process image.
-ALLOCATOR = {
-    "MALLOC_TOP_PAD_": "268435456",
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-}
+from dreamfoundry.allocation import LARGE_ALLOCATIONS
 
 
 def main() -> int:
@@ -77,6 +71,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if not os.environ.items() >= ALLOCATOR.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+    if not os.environ.items() >= LARGE_ALLOCATIONS.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **LARGE_ALLOCATIONS})
     sys.exit(main())

@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from dreamfoundry.allocation import LARGE_ALLOCATIONS
 from dreamfoundry.cluster.messages import (
     Answer,
     Died,
@@ -33,14 +34,6 @@ NAMESPACE = "dreamfoundry"
 
 ANSWER_TIMEOUT_S = 60.0
 """A small answer that Ray calls ready is fetched within this, or its worker counts as dead."""
-
-LARGE_ALLOCATIONS = {
-    "MALLOC_TOP_PAD_": "268435456",
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-}
-"""An optimisation allocates and frees the same large buffers in every step; kept mapped, they cost
-no page faults. glibc reads these when a process starts."""
 
 
 class OptimizerActor:
