@@ -68,6 +68,10 @@ class PriorConfig:
         require(bool(self.path), "prior.path", self.path, 'must be "toybox" or a diffusers folder')
 
 
+BACKGROUND_LEVELS: Mapping[str, float] = types.MappingProxyType({"white": 1.0, "grey": 0.5, "black": 0.0})
+"""The plain backgrounds that a wording may name, each with its display-referred level."""
+
+
 @dataclass(frozen=True)
 class WordingConfig:
     """How a prompt is worded for each view, shading and background.

@@ -15,14 +15,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dreamfoundry.config import Recipe
+from dreamfoundry.config import BACKGROUND_LEVELS, Recipe
 from dreamfoundry.diffusion.guidance import draw_noise, draw_timesteps
 from dreamfoundry.diffusion.prompts import PromptEmbeds, view_index
 from dreamfoundry.nerf.cameras import Cameras, rays, sample_cameras
 from dreamfoundry.nerf.shading import ALBEDO, TEXTURELESS, draw_shading, sample_light_directions
-
-BACKGROUND_LEVELS = {"white": 1.0, "grey": 0.5, "black": 0.0}
-"""Display-referred level of the backgrounds that a wording may name."""
 
 
 @dataclass(frozen=True)

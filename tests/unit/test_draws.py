@@ -2,9 +2,9 @@
 
 import torch
 
-from dreamfoundry.config import Recipe
+from dreamfoundry.config import BACKGROUND_LEVELS, Recipe
 from dreamfoundry.diffusion.prompts import PromptEmbeds
-from dreamfoundry.draws import BACKGROUND_LEVELS, SlotChance, draw_step
+from dreamfoundry.draws import SlotChance, draw_step
 from dreamfoundry.recipes import with_overrides
 
 RECIPE = with_overrides(

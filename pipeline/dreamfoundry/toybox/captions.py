@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from dreamfoundry.config import BACKGROUND_LEVELS
+
 COLORS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
     {
         "red": (0.85, 0.10, 0.10),
@@ -47,9 +49,6 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Kinds of toys and the synonyms that captions use for them."""
 
-BACKGROUNDS: Mapping[str, float] = MappingProxyType({"white": 1.0, "grey": 0.5, "black": 0.0})
-"""Plain backgrounds, each with its level in display-referred sRGB."""
-
 OPENINGS = ("a", "a small", "a toy", "one", "the")
 
 _FILLERS = ("a", "an", "one", "the", "small", "toy", "untextured", "view", "background", "on")
@@ -61,7 +60,7 @@ VOCABULARY: tuple[str, ...] = tuple(
             *_FILLERS,
             ",",
             *_VIEW_WORDS,
-            *BACKGROUNDS,
+            *BACKGROUND_LEVELS,
             *COLORS,
             *(word for kind, synonyms in KINDS.items() for word in (kind, *synonyms)),
         )

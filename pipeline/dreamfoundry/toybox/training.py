@@ -26,13 +26,12 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from dreamfoundry.config import CameraConfig, ShadingConfig, WordingConfig
+from dreamfoundry.config import BACKGROUND_LEVELS, CameraConfig, ShadingConfig, WordingConfig
 from dreamfoundry.diffusion.prompts import view_index
 from dreamfoundry.nerf.cameras import Cameras, sample_cameras
 from dreamfoundry.nerf.shading import sample_light_directions
 from dreamfoundry.records import VIEWS
 from dreamfoundry.toybox.captions import (
-    BACKGROUNDS,
     COLORS,
     KINDS,
     VOCABULARY,
@@ -187,13 +186,13 @@ def training_batch(
         index = rng.randrange(len(library.kinds))
         kind = library.kinds[index]
         color = rng.choice([color for color in COLORS if (color, kind) not in held_out])
-        background = rng.choice(list(BACKGROUNDS))
+        background = rng.choice(list(BACKGROUND_LEVELS))
         textureless = rng.random() < 0.08
         flat = not textureless and rng.random() < 0.35
         chosen.append(index)
         palettes.append(torch.full((len(ROLES), 3), 0.8) if textureless else role_palette(color))
         ambient.append(1.0 if flat else rng.uniform(0.3, 0.6))
-        levels.append(BACKGROUNDS[background])
+        levels.append(BACKGROUND_LEVELS[background])
         captions.append(
             training_caption(color, kind, library.views[index], background, textureless=textureless, rng=rng)
         )
