@@ -27,7 +27,14 @@ from PIL import Image, ImageDraw
 from dreamfoundry.records import Outcome
 from dreamfoundry.store import Library, open_store
 from dreamfoundry.toybox.captions import COLORS, KINDS, color_of, held_out_pairs, kind_of
-from dreamfoundry.toybox.scoring import NUM_POINTS, TOLERANCES, dominant_color, score_shape, sphere_f_scores
+from dreamfoundry.toybox.scoring import (
+    NUM_POINTS,
+    TOLERANCES,
+    dominant_color,
+    score_shape,
+    sphere_f_scores,
+    wilson_interval,
+)
 
 JOBS = Path(__file__).parent
 
@@ -112,14 +119,6 @@ def judge(library: Library, outcome: Outcome | None, text: str) -> dict[str, Any
     }
 
 
-def wilson(successes: int, asked: int) -> tuple[float, float]:
-    """95 % confidence interval of a share (Wilson 1927)."""
-    z, share = 1.96, successes / asked
-    center = (share + z * z / (2 * asked)) / (1 + z * z / asked)
-    half = z / (1 + z * z / asked) * math.sqrt(share * (1 - share) / asked + z * z / (4 * asked * asked))
-    return center - half, center + half
-
-
 def contact_sheet(library: Library, rows: list[tuple[dict[str, Any], Outcome | None]], path: Path) -> None:
     """All results in one picture, each with its prompt and what it was taken for."""
     cell, columns = 128, 8
@@ -158,9 +157,9 @@ def summary(entries: list[dict[str, Any]], num_prompts: int, num_seeds: int) -> 
         "f_score_2_percent": mean(entry["f_score_2_percent"] for entry in entries),
         "sphere_f_score": mean(entry["sphere_f_score_5_percent"] for entry in entries),
         "sphere_f_score_2_percent": mean(entry["sphere_f_score_2_percent"] for entry in entries),
-        "yield_interval_95": wilson(sum(entry["published"] for entry in entries), asked),
-        "kind_interval_95": wilson(sum(entry["kind_correct"] for entry in entries), asked),
-        "colour_interval_95": wilson(sum(entry["color_correct"] for entry in entries), asked),
+        "yield_interval_95": wilson_interval(sum(entry["published"] for entry in entries), asked),
+        "kind_interval_95": wilson_interval(sum(entry["kind_correct"] for entry in entries), asked),
+        "colour_interval_95": wilson_interval(sum(entry["color_correct"] for entry in entries), asked),
         "held_out_kind_accuracy": share("kind_correct", unseen),
         "held_out_colour_accuracy": share("color_correct", unseen),
         "tolerances_share_of_diagonal": TOLERANCES,

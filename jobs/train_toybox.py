@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--views-per-kind", type=int, default=480)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bf16", action="store_true", help="faster on CPUs with AVX512-BF16 instructions")
     parser.add_argument("--export-only", action="store_true", help="write the weights of the last checkpoint")
     arguments = parser.parse_args()
 
@@ -43,6 +44,7 @@ def main() -> int:
         batch_size=arguments.batch_size,
         views_per_kind=arguments.views_per_kind,
         seed=arguments.seed,
+        bf16=arguments.bf16,
     )
     recipe = bundled_recipe("toybox")
     started_at = time.monotonic()

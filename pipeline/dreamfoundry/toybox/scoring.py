@@ -126,3 +126,11 @@ def dominant_color(colors: Float[np.ndarray, "N 3"]) -> str:
     distances = np.linalg.norm(rgb2lab(colors[None])[0][:, None] - palette[None], axis=-1)
     votes = np.bincount(distances.argmin(axis=1), minlength=len(names))[: len(COLORS)]
     return names[int(votes.argmax())]
+
+
+def wilson_interval(successes: int, asked: int) -> tuple[float, float]:
+    """95 % confidence interval of a share (Wilson 1927)."""
+    z, share = 1.96, successes / asked
+    center = (share + z * z / (2 * asked)) / (1 + z * z / asked)
+    half = z / (1 + z * z / asked) * math.sqrt(share * (1 - share) / asked + z * z / (4 * asked * asked))
+    return center - half, center + half

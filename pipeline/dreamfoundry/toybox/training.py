@@ -61,6 +61,8 @@ class TrainingConfig:
     text_width: int = 96
     seed: int = 0
     checkpoint_every_s: float = 180.0
+    bf16: bool = False
+    """Multiply in bfloat16 (weights and error stay float32): faster where the CPU has AVX512-BF16."""
 
     def rate(self, step: int) -> float:
         if step < self.warmup_steps:
@@ -196,15 +198,36 @@ def training_batch(
         captions.append(
             training_caption(color, kind, library.views[index], background, textureless=textureless, rng=rng)
         )
-    picked = torch.tensor(chosen)
-    pictures = shade(
-        ViewBuffers(library.buffers.roles[picked], library.buffers.normals[picked]),
+    pictures = draw_pictures(
+        library,
+        torch.tensor(chosen),
         torch.stack(palettes),
-        sample_light_directions(library.camera_positions[picked], shading, generator),
         torch.tensor(ambient),
         torch.tensor(levels),
+        shading,
+        generator,
     )
-    return pictures * 2 - 1, captions
+    return pictures, captions
+
+
+def draw_pictures(
+    library: ViewLibrary,
+    chosen: Int[Tensor, " B"],
+    palettes: Float[Tensor, "B roles 3"],
+    ambient_ratio: Float[Tensor, " B"],
+    backgrounds: Float[Tensor, " B"],
+    shading: ShadingConfig,
+    generator: torch.Generator,
+) -> Float[Tensor, "B 3 H H"]:
+    """The `chosen` views in these colours, each under a light of its own; values in [-1, 1]."""
+    pictures = shade(
+        ViewBuffers(library.buffers.roles[chosen], library.buffers.normals[chosen]),
+        palettes,
+        sample_light_directions(library.camera_positions[chosen], shading, generator),
+        ambient_ratio,
+        backgrounds,
+    )
+    return pictures * 2 - 1
 
 
 def diffusion_loss(
@@ -228,7 +251,7 @@ def diffusion_loss(
     noisy = signal.sqrt() * pictures + (1 - signal).sqrt() * noise
     velocity = signal.sqrt() * noise - (1 - signal).sqrt() * pictures
     predicted = unet(noisy.contiguous(memory_format=torch.channels_last), timesteps, embeds).sample
-    return mse_loss(predicted, velocity)
+    return mse_loss(predicted.float(), velocity)
 
 
 class Trainer:
@@ -278,7 +301,8 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.rate(self.step)
             generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
-            loss = diffusion_loss(self.unet, self.embed(captions), pictures, abar, generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16):
+                loss = diffusion_loss(self.unet, self.embed(captions), pictures, abar, generator)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
