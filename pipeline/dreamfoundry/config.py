@@ -110,11 +110,13 @@ class GuidanceConfig:
 
     Timesteps are drawn uniformly from [timestep_low, timestep_high], fractions of the prior's
     noise schedule. DreamFusion: guidance_scale 101, range 0.02 to 0.98, weighting sigma^2.
+    `rescale` is how much of the contrast that guidance adds is taken back (MVDream: 0.5).
     """
 
     method: Literal["sds"] = "sds"
     guidance_scale: float = 101.0
-    weighting: Literal["sigma_squared", "uniform"] = "sigma_squared"
+    rescale: float = 0.0
+    weighting: Literal["sigma_squared", "uniform", "reconstruction"] = "sigma_squared"
     timestep_low: Ramp = constant(0.02)
     timestep_high: Ramp = constant(0.98)
 
@@ -125,6 +127,7 @@ class GuidanceConfig:
             self.guidance_scale,
             "must be at least 1 (1 is no guidance; a paper's omega is this minus 1)",
         )
+        require(0.0 <= self.rescale <= 1.0, "guidance.rescale", self.rescale, "must be from 0 (off) to 1")
         for progress in (0.0, 0.5, 1.0):
             low, high = self.timestep_low.at(progress), self.timestep_high.at(progress)
             require(

@@ -15,6 +15,7 @@ from dreamfoundry.diffusion.guidance import (
     distill,
     draw_noise,
     draw_timesteps,
+    rescaled,
     sds_gradient,
     sds_weight,
 )
@@ -137,6 +138,34 @@ def test_weights_are_the_noise_variance_or_one() -> None:
     signal = torch.tensor([0.75, 0.25])
     assert sds_weight(signal, "sigma_squared").tolist() == [0.25, 0.75]
     assert sds_weight(signal, "uniform").tolist() == [1.0, 1.0]
+
+
+def test_the_reconstruction_weight_makes_the_gradient_picture_minus_clean() -> None:
+    prior = AnalyticPrior(PX, variance=0.2)
+    pictures, noise = torch.rand(2, 3, PX, PX) * 2 - 1, torch.randn(2, 3, PX, PX)
+    timesteps, text = torch.tensor([200, 700]), prior.encode_prompts(["a ball", "a cup"])
+    config = GuidanceConfig(guidance_scale=1.0, weighting="reconstruction")
+    gradient = sds_gradient(prior, pictures, text, text, timesteps, noise, config)
+
+    abar = prior.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    noisy = add_noise(pictures, noise, prior.alphas_cumprod[timesteps])
+    clean = (noisy - (1 - abar).sqrt() * prior.predict_noise(noisy, timesteps, text)) / abar.sqrt()
+    assert torch.allclose(gradient, pictures - clean, atol=1e-4)
+
+
+@pytest.mark.parametrize(("share", "expected_ratio"), [(0.0, 3.0), (0.5, 2.0), (1.0, 1.0)])
+def test_rescaling_takes_back_the_contrast_that_guidance_added(share: float, expected_ratio: float) -> None:
+    """With a guided clean picture of three times the contrast, share s leaves s + 3 (1 - s) of it."""
+    abar = torch.tensor([0.3, 0.8])
+    signal = abar.view(-1, 1, 1, 1)
+    text_clean, noise = torch.randn(2, 3, PX, PX), torch.randn(2, 3, PX, PX)
+    noisy = add_noise(text_clean, noise, abar)
+
+    def noise_of(clean: torch.Tensor) -> torch.Tensor:
+        return (noisy - signal.sqrt() * clean) / (1 - signal).sqrt()
+
+    found = rescaled(noise_of(3 * text_clean), noise_of(text_clean), noisy, abar, share)
+    assert torch.allclose(found, noise_of(expected_ratio * text_clean), atol=1e-4)
 
 
 def test_timesteps_cover_the_configured_range_and_nothing_else() -> None:

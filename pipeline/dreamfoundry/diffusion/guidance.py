@@ -65,10 +65,18 @@ def add_noise(
 
 
 def sds_weight(
-    alphas_cumprod: Float[Tensor, " B"], weighting: Literal["sigma_squared", "uniform"]
+    alphas_cumprod: Float[Tensor, " B"], weighting: Literal["sigma_squared", "uniform", "reconstruction"]
 ) -> Float[Tensor, " B"]:
-    """Weight of a timestep: its noise variance 1 - abar (DreamFusion), or 1."""
-    return 1.0 - alphas_cumprod if weighting == "sigma_squared" else torch.ones_like(alphas_cumprod)
+    """Weight of a timestep: its noise variance 1 - abar (DreamFusion), 1, or sqrt((1 - abar) / abar).
+
+    The last makes the gradient picture - clean, clean being what the prior takes the picture to be:
+    the x0 reconstruction loss of MVDream (arXiv 2308.16512, equation 4).
+    """
+    if weighting == "sigma_squared":
+        return 1.0 - alphas_cumprod
+    if weighting == "reconstruction":
+        return ((1.0 - alphas_cumprod) / alphas_cumprod).sqrt()
+    return torch.ones_like(alphas_cumprod)
 
 
 def classifier_free(
@@ -76,6 +84,27 @@ def classifier_free(
 ) -> Float[Tensor, "B C h w"]:
     """uncond + s (text - uncond): 1 is the text alone, DreamFusion's omega = 100 is s = 101."""
     return noise_uncond + guidance_scale * (noise_text - noise_uncond)
+
+
+def rescaled(
+    noise_guided: Float[Tensor, "B C h w"],
+    noise_text: Float[Tensor, "B C h w"],
+    noisy: Float[Tensor, "B C h w"],
+    alphas_cumprod: Float[Tensor, " B"],
+    share: float,
+) -> Float[Tensor, "B C h w"]:
+    """Guided noise whose clean picture has `share` of the way to the contrast of the unguided one.
+
+    Guidance stretches the clean picture, which over-saturates; scaling it back by the ratio of the
+    two standard deviations undoes that (Lin et al., arXiv 2305.08891, equations 15 and 16).
+    """
+    signal = alphas_cumprod.view(-1, 1, 1, 1)
+    guided, text = (
+        (noisy - (1.0 - signal).sqrt() * noise) / signal.sqrt() for noise in (noise_guided, noise_text)
+    )
+    ratio = text.std(dim=(1, 2, 3), keepdim=True) / guided.std(dim=(1, 2, 3), keepdim=True)
+    clean = guided * (share * ratio + 1.0 - share)
+    return (noisy - signal.sqrt() * clean) / (1.0 - signal).sqrt()
 
 
 @torch.no_grad()
@@ -100,6 +129,8 @@ def sds_gradient(
     )
     noise_uncond, noise_text = predicted.chunk(2)
     guided = classifier_free(noise_uncond, noise_text, config.guidance_scale)
+    if config.rescale:
+        guided = rescaled(guided, noise_text, noisy, signal, config.rescale)
     return sds_weight(signal, config.weighting).view(-1, 1, 1, 1) * (guided - noise)
 
 
