@@ -352,3 +352,24 @@ def test_urgent_rows_come_first_and_equal_ones_in_their_order(priority_of_last: 
     world = World(names, optimizers=1, slots=1)
     run_until(world, "optimizer-0")
     assert list(world.slot_contents["optimizer-0"]) == ["c/0" if priority_of_last else "a/0"]
+
+
+def test_the_last_rows_are_spread_over_all_optimizers() -> None:
+    world = World([build_of(f"p{n}") for n in range(6)], optimizers=2, slots=4)
+    world.obey()
+    for worker in ("optimizer-0", "optimizer-1"):
+        world.start(worker, works=True)
+    world.obey()
+
+    assert sorted(len(contents) for contents in world.slot_contents.values()) == [3, 3]
+
+
+def test_an_optimizer_whose_slots_are_full_goes_on() -> None:
+    world = World([build_of(f"p{n}") for n in range(4)], optimizers=1, slots=2)
+    run_until(world, "optimizer-0")
+    contents = world.slot_contents["optimizer-0"]
+    world.running.pop("optimizer-0")
+    world.scheduler.slice_ended("optimizer-0", SliceReport(dict.fromkeys(contents, 5), (), 5))
+    world.obey()
+
+    assert world.running["optimizer-0"].add == ()

@@ -176,8 +176,20 @@ class Scheduler:
         return []
 
     def _fill(self, worker: Worker) -> list[FieldWork]:
+        """Fill the slots of `worker`, but leave to others with room what would make them even.
+
+        Only the last rows of a run are too few for all: side by side in one optimizer they would
+        take longer than spread out.
+        """
+        sharing = [
+            other
+            for other in self._workers.values()
+            if other is worker
+            or (other.kind == "optimizer" and other.state in ("starting", "idle", "busy") and other.has_room)
+        ]
+        even = -(-(len(self._queue) + sum(len(other.fields) for other in sharing)) // len(sharing))
         added: list[FieldWork] = []
-        while len(worker.fields) < worker.num_slots:
+        while len(worker.fields) < min(worker.num_slots, even):
             work = self._queue.pop(worker.shape_class)
             if work is None:
                 break

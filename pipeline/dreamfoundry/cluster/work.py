@@ -105,6 +105,11 @@ class Worker:
     fields: dict[str, FieldWork] = field(default_factory=dict)
     build: Build | None = None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether an optimizer could take a field; an empty one may change its number of slots."""
+        return not self.fields or len(self.fields) < self.num_slots
+
 
 class FieldQueue:
     """Fields that wait for a slot: by shape class and rank, suspects apart."""
