@@ -30,7 +30,9 @@ from dreamfoundry.toybox.captions import COLORS, KINDS, color_of, held_out_pairs
 from dreamfoundry.toybox.scoring import (
     NUM_POINTS,
     TOLERANCES,
+    aligned,
     dominant_color,
+    score_back,
     score_shape,
     sphere_f_scores,
     wilson_interval,
@@ -106,7 +108,10 @@ def judge(library: Library, outcome: Outcome | None, text: str) -> dict[str, Any
         return entry | {"failure_class": outcome.failure_class if outcome else "missing"}
     points, colors = surface(library.get_blob(outcome.files[f"{outcome.slug}.glb"]))
     shape, found_color = score_shape(points, kind), dominant_color(colors)
+    back = score_back(aligned(points), kind, shape.yaw_deg)
     return entry | {
+        "is_second_front": None if back is None else back.is_second_front,
+        "front_error_deg": None if back is None else abs((shape.yaw_deg + 180.0) % 360.0 - 180.0),
         "f_score_5_percent": shape.f_scores[0],
         "f_score_2_percent": shape.f_scores[1],
         "nearest_kind": shape.nearest_kind,
@@ -145,6 +150,7 @@ def summary(entries: list[dict[str, Any]], num_prompts: int, num_seeds: int) -> 
         return sum(bool(row[key]) for row in rows) / max(1, len(rows))
 
     unseen = [entry for entry in entries if entry["held_out"]]
+    with_front = [entry for entry in entries if entry.get("is_second_front") is not None]
     times_s = [entry["optimize_s"] for entry in entries if entry.get("optimize_s")]
     return {
         "prompts": num_prompts,
@@ -162,6 +168,9 @@ def summary(entries: list[dict[str, Any]], num_prompts: int, num_seeds: int) -> 
         "colour_interval_95": wilson_interval(sum(entry["color_correct"] for entry in entries), asked),
         "held_out_kind_accuracy": share("kind_correct", unseen),
         "held_out_colour_accuracy": share("color_correct", unseen),
+        "with_front": len(with_front),
+        "second_fronts": sum(entry["is_second_front"] for entry in with_front),
+        "median_front_error_deg": median(entry["front_error_deg"] for entry in with_front) if with_front else None,
         "tolerances_share_of_diagonal": TOLERANCES,
         "median_optimize_s": median(times_s) if times_s else None,
         "assets": entries,
@@ -197,7 +206,8 @@ def main() -> int:
     print(
         f"{result['asked']} asked: yield {result['yield']:.0%}, kind {result['kind_accuracy']:.0%}, "
         f"colour {result['colour_accuracy']:.0%}, F-score {result['f_score']:.2f} (a sphere: "
-        f"{result['sphere_f_score']:.2f}) -> {arguments.sheet}"
+        f"{result['sphere_f_score']:.2f}), {result['second_fronts']} of {result['with_front']} with a front show it "
+        f"twice -> {arguments.sheet}"
     )
     return 0
 

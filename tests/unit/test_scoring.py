@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from dreamfoundry.toybox.captions import COLORS
-from dreamfoundry.toybox.scoring import aligned, best_yaw, dominant_color, sphere_f_scores, true_surface, turned
+from dreamfoundry.toybox.scoring import (
+    aligned,
+    best_yaw,
+    dominant_color,
+    score_back,
+    sphere_f_scores,
+    true_surface,
+    turned,
+    wilson_interval,
+)
 from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, ROLE_COLORS, toy
 
 
@@ -46,6 +55,26 @@ def test_alignment_puts_the_base_at_zero_and_the_height_at_one():
 
     assert points[:, 1].min() == pytest.approx(0.0) and points[:, 1].max() == pytest.approx(1.0)
     assert np.ptp(true_surface("tree")[:, 1]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", KINDS_WITH_FRONT)
+def test_a_toy_with_two_fronts_is_told_from_a_true_one(kind):
+    points = aligned(moved(kind, 0.0))
+    front = points[points[:, 2] > 0]
+    two_faced = np.random.default_rng(0).permutation(np.concatenate([front, turned(front, 180.0)]))
+
+    assert not score_back(points, kind, 0.0).is_second_front
+    assert score_back(two_faced, kind, 0.0).is_second_front
+
+
+def test_a_kind_without_a_front_has_no_back_to_judge():
+    assert score_back(aligned(moved("torus")), "torus", 0.0) is None
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    low, high = wilson_interval(7, 24)
+
+    assert (low, high) == pytest.approx((0.149, 0.492), abs=1e-3)  # (p + z2/2n +- z sqrt(..)) / (1 + z2/n) by hand
 
 
 @pytest.mark.parametrize("name", COLORS)

@@ -3,7 +3,7 @@
 Surfaces are compared after aligning height, base and yaw, nothing else: scaled to height 1, the
 base at 0, the box centred in x and z, and turned by whole steps of 15 degrees about +Y.
 
-Dimension key:  N points of a generated surface · M points of a true one
+Dimension key:  N points of a generated surface · M points of a true one · H points of a half
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from skimage.color import rgb2lab
 
 from dreamfoundry.toybox.captions import COLORS, KINDS
-from dreamfoundry.toybox.toys import ROLE_COLORS, toy
+from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, ROLE_COLORS, toy
 
 NUM_YAWS = 24
 NUM_POINTS = 10_000
@@ -104,6 +104,46 @@ def score_shape(points: Points, kind: str) -> ShapeScore:
     distances = {other: best_yaw(own, other) for other in KINDS}
     chamfer, yaw_deg, f_scores = distances[kind]
     return ShapeScore(min(distances, key=lambda other: distances[other][0]), chamfer, f_scores, yaw_deg)
+
+
+@dataclass(frozen=True)
+class BackScore:
+    """Chamfer distances (shares of the true diagonal) of the generated back half, at the best yaw."""
+
+    to_true_back: float
+    to_true_front: float
+
+    @property
+    def is_second_front(self) -> bool:
+        """Several faces: the back is nearer to a front turned round than to the back it should be."""
+        return self.to_true_front < self.to_true_back
+
+
+def score_back(points: Points, kind: str, yaw_deg: float) -> BackScore | None:
+    """Whether the toy shows its front on both sides; None for kinds that have no front.
+
+    `points` are aligned. Halves are cut through the middle of the box, z < 0 being the back; the true front is turned by
+    180 degrees to stand where the back is.
+    """
+    if kind not in KINDS_WITH_FRONT:
+        return None
+    back, true = _back_half(turned(points, yaw_deg)), true_surface(kind)
+    return BackScore(
+        _chamfer(back, _back_half(true)) / diagonal(kind),
+        _chamfer(back, _back_half(turned(true, 180.0))) / diagonal(kind),
+    )
+
+
+def _back_half(points: Points) -> Float[np.ndarray, "H 3"]:
+    middle = (points[:, 2].min() + points[:, 2].max()) / 2
+    half: Float[np.ndarray, "H 3"] = points[points[:, 2] < middle]
+    return half
+
+
+def _chamfer(points: Points, others: Float[np.ndarray, "M 3"]) -> float:
+    there = cKDTree(others).query(points[:NUM_QUERIES])[0].mean()
+    back = cKDTree(points).query(others[:NUM_QUERIES])[0].mean()
+    return float(there + back) / 2
 
 
 @functools.cache
