@@ -122,8 +122,8 @@ class BackScore:
 def score_back(points: Points, kind: str, yaw_deg: float) -> BackScore | None:
     """Whether the toy shows its front on both sides; None for kinds that have no front.
 
-    `points` are aligned. Halves are cut through the middle of the box, z < 0 being the back; the true front is turned by
-    180 degrees to stand where the back is.
+    `points` are aligned. Halves are cut through the middle of the box, z < 0 being the back; the
+    true front is turned by 180 degrees to stand where the back is.
     """
     if kind not in KINDS_WITH_FRONT:
         return None
