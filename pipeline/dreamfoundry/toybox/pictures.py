@@ -13,9 +13,9 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from dreamfoundry.config import BACKGROUND_LEVELS, PriorConfig
+from dreamfoundry.config import BACKGROUND_LEVELS
 from dreamfoundry.diffusion.guidance import classifier_free
-from dreamfoundry.diffusion.prior import ScorePrior, load_prior
+from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.records import VIEWS
 from dreamfoundry.toybox.captions import COLORS, KINDS, held_out_pairs
 
@@ -48,9 +48,8 @@ def ddim_pictures(
     return (sample.clamp(-1.0, 1.0) + 1.0) / 2.0
 
 
-def sample_grid(config: PriorConfig, *, guidance_scale: float = 3.0, num_steps: int = 30) -> Image.Image:
+def sample_grid(prior: ScorePrior, *, guidance_scale: float = 3.0, num_steps: int = 30) -> Image.Image:
     """Every kind from four views; colors and backgrounds run along, held-out pairs have a red label."""
-    prior = load_prior(config)
     colors, backgrounds = list(COLORS), list(BACKGROUND_LEVELS)
     cell, label = 2 * prior.picture_px, 14
     sheet = Image.new("RGB", (6 * (4 * cell + 8), -(-len(KINDS) // 6) * (cell + label)), "white")
