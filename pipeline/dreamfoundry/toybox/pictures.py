@@ -84,8 +84,8 @@ def loss_plot(losses: Sequence[float], width_px: int = 720, height_px: int = 320
 
     draw.line(points(losses, 0), fill=(205, 215, 235))
     draw.line(points(mean.tolist(), window - 1), fill=(30, 60, 160), width=2)
-    for exponent in np.arange(np.ceil(low * 2) / 2, high, 0.5):
-        (_, y), value = points([10**exponent], 0)[0], 10**exponent
-        draw.text((4, y - 6), f"{value:.3f}", fill="black")
+    for level in (digit * 10.0**exponent for exponent in range(-6, 3) for digit in (1, 2, 3, 5)):
+        if low < np.log10(level) < high:
+            draw.text((4, points([level], 0)[0][1] - 6), f"{level:g}", fill="black")
     draw.text((50, height_px - 18), f"{len(losses)} steps; blue: mean of {window}", fill="black")
     return sheet

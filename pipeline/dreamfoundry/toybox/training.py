@@ -366,6 +366,8 @@ class Trainer:
         for name, model in (("text_encoder", self.text_encoder), ("unet", self.unet)):
             model.half().save_pretrained(folder / name, safe_serialization=True)
             model.float()
+        self.tokenizer.backend_tokenizer.no_truncation()  # what the last call asked for would be saved with it
+        self.tokenizer.backend_tokenizer.no_padding()
         self.tokenizer.save_pretrained(folder / "tokenizer")
         self.scheduler.save_pretrained(folder / "scheduler")
         index = {
