@@ -106,8 +106,9 @@ def judge(made: Any, picture: Path) -> dict[str, Any]:
             raise made.failure
         surface, _ = extract_surface(snapshot, choose_isovalue(snapshot).density)
     except PromptFailure as failure:
-        lost = {"kind_correct": False, "f_score_5_percent": 0.0, "f_score_2_percent": 0.0}
-        return lost | {"nearest_kind": failure.failure_class, "chamfer_share": None, "picture": None}
+        lost: dict[str, Any] = {"kind_correct": False, "f_score_5_percent": 0.0, "f_score_2_percent": 0.0}
+        lost |= {"nearest_kind": failure.failure_class, "failure": str(failure)}
+        return lost | {"chamfer_share": None, "picture": None}
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     shape = score_shape(np.asarray(trimesh.sample.sample_surface(mesh, NUM_POINTS, seed=0)[0]), str(kind))
     views = range(0, len(snapshot.view_rgb), max(1, len(snapshot.view_rgb) // 4))
