@@ -4,8 +4,8 @@
     python jobs/ablation.py --prior ideal --prompts prompts.txt --seeds 2 --variant '…' --variant '…'
 
 A variant is a name and then changes to the recipe, all parted by semicolons, written as in a recipe
-file. With `--prior ideal` the answers come from the toys' pictures themselves, without a network:
-what fails there fails because of the recipe. Results are appended to OUTPUT/results.jsonl; what is in
+file. With `--prior ideal` the answers come from the toys' pictures themselves, without a network
+(toybox/ideal.py says what that is worth). Results are appended to OUTPUT/results.jsonl; what is in
 it is not computed again, so a run can be stopped, continued and extended. All seeds and prompts of
 one variant share their draws with those of the others.
 """

@@ -1,4 +1,4 @@
-"""The prior that training aims at: the exact answer for the pictures themselves, without a network.
+"""A prior made of the toys' pictures: the exact denoiser of a finite set, without a network.
 
 For a caption the training program can draw a set of pictures x_i. If each stands for a small Gaussian
 cloud of width w around it, the best possible denoiser (posterior mean; Karras et al. 2022, appendix
@@ -8,8 +8,8 @@ B.3, with w added to the noise) has a closed form:
     mean = sum_i weight_i x_i
     clean = mean + sqrt(abar) w^2 / spread (noisy - sqrt(abar) mean)
 
-An optimisation that fails with this prior fails because of its recipe; one that fails only with the
-trained network fails because of the network. It is for comparing recipes, never for a build.
+It hears every word and knows its pictures by heart, but nothing in between: it is no upper bound for
+a network that has learnt to generalise (docs/LOG.md). For experiments and tests, never for a build.
 
 Dimension key:  B rows · N pictures of a caption · H pixels per side · P = 3 H H
 """
