@@ -16,7 +16,6 @@ import argparse
 import functools
 import json
 import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from dreamfoundry.allocation import LARGE_ALLOCATIONS
+from dreamfoundry.allocation import LARGE_ALLOCATIONS, restart_with
 
 HARD_PROMPTS = ("a red chair", "a purple table", "a cyan house", "a yellow car", "a blue mug", "a orange cube")
 
@@ -226,7 +225,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    one_thread = {**LARGE_ALLOCATIONS, "OMP_NUM_THREADS": "1"}
-    if not os.environ.items() >= one_thread.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **one_thread})
+    restart_with({**LARGE_ALLOCATIONS, "OMP_NUM_THREADS": "1"})
     sys.exit(main())

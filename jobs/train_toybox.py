@@ -11,12 +11,11 @@ grid of samples, and a table says how much the new prior listens to its captions
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
 
-from dreamfoundry.allocation import LARGE_ALLOCATIONS
+from dreamfoundry.allocation import LARGE_ALLOCATIONS, restart_with
 
 
 def main() -> int:
@@ -79,6 +78,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if not os.environ.items() >= LARGE_ALLOCATIONS.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **LARGE_ALLOCATIONS})
+    restart_with(LARGE_ALLOCATIONS)
     sys.exit(main())

@@ -104,6 +104,10 @@ class WordingConfig:
         )
 
 
+Weighting = Literal["sigma_squared", "uniform", "reconstruction"]
+"""How much a timestep counts; `diffusion.guidance.sds_weight` has the formulas."""
+
+
 @dataclass(frozen=True)
 class GuidanceConfig:
     """Score distillation. `guidance_scale` is s in uncond + s (text - uncond).
@@ -116,7 +120,7 @@ class GuidanceConfig:
     method: Literal["sds"] = "sds"
     guidance_scale: float = 101.0
     rescale: float = 0.0
-    weighting: Literal["sigma_squared", "uniform", "reconstruction"] = "sigma_squared"
+    weighting: Weighting = "sigma_squared"
     timestep_low: Ramp = constant(0.02)
     timestep_high: Ramp = constant(0.98)
 

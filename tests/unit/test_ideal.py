@@ -69,7 +69,7 @@ def test_its_answer_equals_bayes_rule_written_out(prior):
     assert torch.allclose(found, expected, atol=1e-4)
 
 
-def test_captions_of_one_kind_are_drawn_from_views_of_that_kind(library, prior):
+def test_a_caption_decides_its_pictures(library, prior):
     grey = prior._draw("a red sphere, grey background")
     again = IdealPrior(library, ShadingConfig(), pictures_per_caption=6)._draw("a red sphere, grey background")
 

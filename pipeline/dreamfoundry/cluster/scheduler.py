@@ -181,11 +181,12 @@ class Scheduler:
         Only the last rows of a run are too few for all: side by side in one optimizer they would
         take longer than spread out.
         """
+        if not worker.has_room:
+            return []
         sharing = [
             other
             for other in self._workers.values()
-            if other is worker
-            or (other.kind == "optimizer" and other.state in ("starting", "idle", "busy") and other.has_room)
+            if other.kind == "optimizer" and other.state in ("starting", "idle", "busy") and other.has_room
         ]
         even = -(-(len(self._queue) + sum(len(other.fields) for other in sharing)) // len(sharing))
         added: list[FieldWork] = []

@@ -15,13 +15,12 @@ Dimension key:  B rows · C channels · h, w samples of the noise space · L tok
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamfoundry.config import GuidanceConfig
+from dreamfoundry.config import GuidanceConfig, Weighting
 from dreamfoundry.diffusion.prior import ScorePrior
 
 
@@ -64,9 +63,23 @@ def add_noise(
     return signal.sqrt() * noise_space + (1.0 - signal).sqrt() * noise
 
 
-def sds_weight(
-    alphas_cumprod: Float[Tensor, " B"], weighting: Literal["sigma_squared", "uniform", "reconstruction"]
-) -> Float[Tensor, " B"]:
+def clean_part(
+    noisy: Float[Tensor, "B C h w"], noise: Float[Tensor, "B C h w"], alphas_cumprod: Float[Tensor, " B"]
+) -> Float[Tensor, "B C h w"]:
+    """The picture that `add_noise` made `noisy` of, if `noise` is what was added."""
+    signal = alphas_cumprod.view(-1, 1, 1, 1)
+    return (noisy - (1.0 - signal).sqrt() * noise) / signal.sqrt()
+
+
+def noise_part(
+    noisy: Float[Tensor, "B C h w"], clean: Float[Tensor, "B C h w"], alphas_cumprod: Float[Tensor, " B"]
+) -> Float[Tensor, "B C h w"]:
+    """The noise that `add_noise` made `noisy` of, if `clean` is the picture it was added to."""
+    signal = alphas_cumprod.view(-1, 1, 1, 1)
+    return (noisy - signal.sqrt() * clean) / (1.0 - signal).sqrt()
+
+
+def sds_weight(alphas_cumprod: Float[Tensor, " B"], weighting: Weighting) -> Float[Tensor, " B"]:
     """Weight of a timestep: its noise variance 1 - abar (DreamFusion), 1, or sqrt((1 - abar) / abar).
 
     The last makes the gradient picture - clean, clean being what the prior takes the picture to be:
@@ -98,13 +111,9 @@ def rescaled(
     Guidance stretches the clean picture, which over-saturates; scaling it back by the ratio of the
     two standard deviations undoes that (Lin et al., arXiv 2305.08891, equations 15 and 16).
     """
-    signal = alphas_cumprod.view(-1, 1, 1, 1)
-    guided, text = (
-        (noisy - (1.0 - signal).sqrt() * noise) / signal.sqrt() for noise in (noise_guided, noise_text)
-    )
+    guided, text = (clean_part(noisy, noise, alphas_cumprod) for noise in (noise_guided, noise_text))
     ratio = text.std(dim=(1, 2, 3), keepdim=True) / guided.std(dim=(1, 2, 3), keepdim=True)
-    clean = guided * (share * ratio + 1.0 - share)
-    return (noisy - signal.sqrt() * clean) / (1.0 - signal).sqrt()
+    return noise_part(noisy, guided * (share * ratio + 1.0 - share), alphas_cumprod)
 
 
 @torch.no_grad()

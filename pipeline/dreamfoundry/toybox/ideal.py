@@ -24,14 +24,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamfoundry.config import BACKGROUND_LEVELS, ShadingConfig
+from dreamfoundry.diffusion.guidance import noise_part
 from dreamfoundry.errors import PromptFailure
 from dreamfoundry.records import VIEWS, PriorIdentity
 from dreamfoundry.toybox.captions import COLORS, color_of, kind_of, words_of
 from dreamfoundry.toybox.toys import role_palette
-from dreamfoundry.toybox.training import ViewLibrary, build_scheduler, draw_pictures
-
-FLAT_SHARE = 0.35
-"""Share of the pictures that show the albedo alone, as in training."""
+from dreamfoundry.toybox.training import ViewLibrary, build_scheduler, draw_ambient_ratio, draw_pictures
 
 
 class IdealPrior:
@@ -64,15 +62,15 @@ class IdealPrior:
     def predict_noise(
         self, noisy: Float[Tensor, "B 3 H H"], timesteps: Int[Tensor, " B"], embeds: Float[Tensor, "B 1 1"]
     ) -> Float[Tensor, "B 3 H H"]:
-        answers = []
-        for row, abar, caption in zip(noisy.flatten(1), self.alphas_cumprod[timesteps], embeds[:, 0, 0], strict=True):
+        found = []
+        signals = self.alphas_cumprod[timesteps]
+        for row, abar, caption in zip(noisy.flatten(1), signals, embeds[:, 0, 0], strict=True):
             pictures, signal = self._pictures[int(caption)], abar.sqrt()
             spread = abar * self._width**2 + 1.0 - abar
             weights = torch.softmax(-(row - signal * pictures).square().sum(dim=1) / (2.0 * spread), dim=0)
             mean = weights @ pictures
-            clean = mean + signal * self._width**2 / spread * (row - signal * mean)
-            answers.append((row - signal * clean) / (1.0 - abar).sqrt())
-        return torch.stack(answers).reshape(noisy.shape)
+            found.append(mean + signal * self._width**2 / spread * (row - signal * mean))
+        return noise_part(noisy, torch.stack(found).reshape(noisy.shape), signals)
 
     def _draw(self, text: str) -> Float[Tensor, "N P"]:
         """Pictures that fit `text`; what it does not name (kind, color, view) is drawn at random."""
@@ -93,7 +91,7 @@ class IdealPrior:
             library,
             torch.tensor(rng.choices(fitting, k=num)),
             torch.stack(palettes),
-            torch.tensor([1.0 if rng.random() < FLAT_SHARE else rng.uniform(0.3, 0.6) for _ in range(num)]),
+            torch.tensor([draw_ambient_ratio(rng) for _ in range(num)]),
             torch.full((num,), BACKGROUND_LEVELS[background]),
             self._shading,
             torch.Generator().manual_seed(rng.getrandbits(63)),

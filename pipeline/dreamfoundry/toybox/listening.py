@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamfoundry.config import ShadingConfig
-from dreamfoundry.diffusion.guidance import add_noise
+from dreamfoundry.diffusion.guidance import add_noise, clean_part
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.records import VIEWS
 from dreamfoundry.toybox.captions import KINDS, kind_of
@@ -62,8 +62,7 @@ def _error(
     abar = prior.alphas_cumprod[timesteps]
     noisy = add_noise(pictures, noise, abar)
     predicted = prior.predict_noise(noisy, timesteps, prior.encode_prompts(texts))
-    signal = abar.view(-1, 1, 1, 1)
-    clean = ((noisy - (1 - signal).sqrt() * predicted) / signal.sqrt()).clamp(-1.0, 1.0)
+    clean = clean_part(noisy, predicted, abar).clamp(-1.0, 1.0)
     return float((clean - pictures).square().mean())
 
 

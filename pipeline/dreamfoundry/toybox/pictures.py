@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from dreamfoundry.config import BACKGROUND_LEVELS
-from dreamfoundry.diffusion.guidance import classifier_free
+from dreamfoundry.diffusion.guidance import add_noise, classifier_free, clean_part, noise_part
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.records import VIEWS
 from dreamfoundry.toybox.captions import COLORS, KINDS, held_out_pairs
@@ -41,10 +41,9 @@ def ddim_pictures(
         both = prior.predict_noise(torch.cat([sample, sample]), timesteps, torch.cat([uncond_embeds, text_embeds]))
         uncond_noise, text_noise = both.chunk(2)
         noise = classifier_free(uncond_noise, text_noise, guidance_scale)
-        signal, next_signal = prior.alphas_cumprod[now], prior.alphas_cumprod[following]
-        clean = ((sample - (1 - signal).sqrt() * noise) / signal.sqrt()).clamp(-1.0, 1.0)
-        noise = (sample - signal.sqrt() * clean) / (1 - signal).sqrt()
-        sample = next_signal.sqrt() * clean + (1 - next_signal).sqrt() * noise
+        abar, next_abar = (prior.alphas_cumprod[timestep].expand(len(texts)) for timestep in (now, following))
+        clean = clean_part(sample, noise, abar).clamp(-1.0, 1.0)
+        sample = add_noise(clean, noise_part(sample, clean, abar), next_abar)
     return (sample.clamp(-1.0, 1.0) + 1.0) / 2.0
 
 

@@ -27,6 +27,7 @@ from torch.nn.functional import mse_loss
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from dreamfoundry.config import BACKGROUND_LEVELS, CameraConfig, ShadingConfig, WordingConfig
+from dreamfoundry.diffusion.guidance import add_noise
 from dreamfoundry.diffusion.prompts import view_index
 from dreamfoundry.nerf.cameras import Cameras, sample_cameras
 from dreamfoundry.nerf.shading import sample_light_directions
@@ -190,10 +191,9 @@ def training_batch(
         color = rng.choice([color for color in COLORS if (color, kind) not in held_out])
         background = rng.choice(list(BACKGROUND_LEVELS))
         textureless = rng.random() < 0.08
-        flat = not textureless and rng.random() < 0.35
         chosen.append(index)
         palettes.append(torch.full((len(ROLES), 3), 0.8) if textureless else role_palette(color))
-        ambient.append(1.0 if flat else rng.uniform(0.3, 0.6))
+        ambient.append(_lit(rng) if textureless else draw_ambient_ratio(rng))
         levels.append(BACKGROUND_LEVELS[background])
         captions.append(
             training_caption(color, kind, library.views[index], background, textureless=textureless, rng=rng)
@@ -208,6 +208,15 @@ def training_batch(
         generator,
     )
     return pictures, captions
+
+
+def draw_ambient_ratio(rng: random.Random) -> float:
+    """Light of one picture: 35 % show the albedo alone (1), the others are lit."""
+    return 1.0 if rng.random() < 0.35 else _lit(rng)
+
+
+def _lit(rng: random.Random) -> float:
+    return rng.uniform(0.3, 0.6)
 
 
 def draw_pictures(
@@ -248,7 +257,7 @@ def diffusion_loss(
     timesteps: Int[Tensor, " B"] = (fraction * len(alphas_cumprod)).long()
     noise = torch.randn(pictures.shape, generator=generator)
     signal = alphas_cumprod[timesteps][:, None, None, None]
-    noisy = signal.sqrt() * pictures + (1 - signal).sqrt() * noise
+    noisy = add_noise(pictures, noise, alphas_cumprod[timesteps])
     velocity = signal.sqrt() * noise - (1 - signal).sqrt() * pictures
     predicted = unet(noisy.contiguous(memory_format=torch.channels_last), timesteps, embeds).sample
     return mse_loss(predicted.float(), velocity)
