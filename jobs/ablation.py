@@ -1,11 +1,10 @@
 """Compare variants of a recipe on toys: fields and surfaces only, no textures, no library.
 
     python jobs/ablation.py --variant 'plain' --variant 'long; optimize.num_steps = 400'
-    python jobs/ablation.py --prior ideal --prompts prompts.txt --seeds 2 --variant '…' --variant '…'
+    python jobs/ablation.py --prompts prompts.txt --seeds 2 --variant '…' --variant '…'
 
 A variant is a name and then changes to the recipe, all parted by semicolons, written as in a recipe
-file. With `--prior ideal` the answers come from the toys' pictures themselves, without a network
-(toybox/ideal.py says what that is worth). Results are appended to OUTPUT/results.jsonl; what is in
+file. Results are appended to OUTPUT/results.jsonl; what is in
 it is not computed again, so a run can be stopped, continued and extended. All seeds and prompts of
 one variant share their draws with those of the others.
 """
@@ -39,24 +38,15 @@ class Task:
     prompts: tuple[tuple[str, int], ...]
     recipe: str
     prior: str
-    ideal_views: int
     folder: Path
 
 
 @functools.cache
-def prior_of(name: str, ideal_views: int, folder: Path) -> Any:
+def prior_of(path: str) -> Any:
     from dreamfoundry.config import PriorConfig
     from dreamfoundry.diffusion.prior import load_prior
-    from dreamfoundry.recipes import bundled_recipe
 
-    if name != "ideal":
-        return load_prior(PriorConfig() if name == "toybox" else PriorConfig(path=name, licence="Apache-2.0"))
-    from dreamfoundry.toybox.ideal import IdealPrior
-    from dreamfoundry.toybox.training import TrainingConfig, trace_library
-
-    recipe = bundled_recipe("toybox")
-    config = TrainingConfig(views_per_kind=ideal_views)
-    return IdealPrior(trace_library(config, recipe.cameras, folder), recipe.shading)
+    return load_prior(PriorConfig() if path == "toybox" else PriorConfig(path=path, licence="Apache-2.0"))
 
 
 def changed_recipe(name: str, changes: str) -> Any:
@@ -76,7 +66,7 @@ def work(task: Task) -> list[dict[str, Any]]:
         Assignment(Prompt(f"{text.replace(' ', '-')}-s{seed}", text, seed=seed), f"ablation/{text}/{seed}")
         for text, seed in task.prompts
     ]
-    prior, recipe = prior_of(task.prior, task.ideal_views, task.folder), changed_recipe(task.recipe, task.changes)
+    prior, recipe = prior_of(task.prior), changed_recipe(task.recipe, task.changes)
     started_at = time.monotonic()
     rows = [
         {"variant": task.variant, "changes": task.changes, "prompt": made.assignment.prompt.text}
@@ -136,9 +126,7 @@ def pending(arguments: argparse.Namespace, variants: dict[str, str], prompts: li
         rows = [row for row in rows if (name, *row) not in done]
         for start in range(0, len(rows), arguments.slots):
             chunk = tuple(rows[start : start + arguments.slots])
-            yield Task(
-                name, changes, chunk, arguments.recipe, arguments.prior, arguments.ideal_views, arguments.output
-            )
+            yield Task(name, changes, chunk, arguments.recipe, arguments.prior, arguments.output)
 
 
 def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -179,8 +167,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", action="append", required=True, help="'name; key = value; key = value'")
     parser.add_argument("--recipe", default="toybox", help="the bundled recipe that variants change")
-    parser.add_argument("--prior", default="toybox", help='"toybox", "ideal" or a folder of weights')
-    parser.add_argument("--ideal-views", type=int, default=240, help="traced views of each kind of the ideal prior")
+    parser.add_argument("--prior", default="toybox", help='"toybox" or a folder of weights')
     parser.add_argument("--prompts", type=Path, help="a file with one prompt per line (default: six hard kinds)")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--slots", type=int, default=3, help="prompts that a process optimises side by side")
@@ -197,7 +184,6 @@ def main() -> int:
     if arguments.prompts:
         prompts = [line.strip() for line in arguments.prompts.read_text().splitlines() if line.strip()]
     arguments.output.mkdir(parents=True, exist_ok=True)
-    prior_of(arguments.prior, arguments.ideal_views, arguments.output)  # traced views are kept for the processes
     tasks = list(pending(arguments, variants, prompts))
     started_at = time.monotonic()
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:

@@ -50,7 +50,7 @@ def main() -> int:
     recipe = bundled_recipe("toybox")
     started_at = time.monotonic()
     print("tracing views of the toys …", flush=True)
-    library = trace_library(config, recipe.cameras, arguments.output)
+    library = trace_library(config, recipe.cameras, recipe.wording, arguments.output)
     print(f"{len(library.kinds)} views after {time.monotonic() - started_at:.0f} s", flush=True)
     trainer = Trainer(config, recipe.shading, library, arguments.output, arguments.start_from)
 

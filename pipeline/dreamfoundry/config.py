@@ -78,17 +78,27 @@ class WordingConfig:
 
     The placeholders are {prompt}, {view}, {background} and, in `unconditional` only, {negative}.
     `backgrounds` are the plain colours that the wording may name; when it is empty, backgrounds
-    are random colours that the wording does not name.
+    are random colours that the wording does not name. {view} is one of `azimuth_words`, which
+    follow one another with the azimuth from the front around (an even number, the back half way);
+    above `overhead_elevation_deg` it is `overhead`, in which {azimuth} stands for that word.
     """
 
     text: str = "{prompt}, {view} view"
     textureless: str = "{prompt}, {view} view"
     unconditional: str = "{negative}"
     backgrounds: tuple[Literal["white", "grey", "black"], ...] = ()
+    azimuth_words: tuple[str, ...] = ("front", "side", "back", "side")
     front_half_angle_deg: float = 45.0
+    overhead: str = "overhead"
     overhead_elevation_deg: float = 60.0
 
     def __post_init__(self) -> None:
+        require(
+            len(self.azimuth_words) >= 4 and len(self.azimuth_words) % 2 == 0,
+            "wording.azimuth_words",
+            self.azimuth_words,
+            "must be an even number of words, at least 4: front first, back half way",
+        )
         for key in ("text", "textureless"):
             require(
                 "{prompt}" in getattr(self, key),

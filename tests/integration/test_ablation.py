@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     prompts = folder / "prompts.txt"
     prompts.write_text("a red sphere\n")
-    small = ["--prior", "ideal", "--ideal-views", "24", "--processes", "1", "--prompts", str(prompts)]
+    small = ["--processes", "1", "--prompts", str(prompts)]
     command = [sys.executable, str(ABLATION), *small, "--output", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 

@@ -7,7 +7,7 @@ import torch
 
 from dreamfoundry.config import WordingConfig
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.diffusion.prompts import encode, view_index, view_texts
+from dreamfoundry.diffusion.prompts import encode, view_index, view_texts, view_words
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.records import VIEWS, Prompt
 
@@ -20,7 +20,8 @@ def test_every_view_names_itself() -> None:
         ("a red chair, front view",),
         ("a red chair, side view",),
         ("a red chair, back view",),
-        ("a red chair, overhead view",),
+        ("a red chair, side view",),
+        *[("a red chair, overhead view",)] * 4,
     )
     assert texts.unconditional == ("blurry",)
 
@@ -45,7 +46,7 @@ def test_an_empty_negative_leaves_no_comma_behind() -> None:
 
 def test_a_row_may_word_single_views_itself() -> None:
     prompt = Prompt("owl", "an owl", view_texts={"back": "the feathers of an owl"})
-    front, _, back, _ = view_texts(prompt, WordingConfig()).text[0]
+    front, _, back, *_ = view_texts(prompt, WordingConfig()).text[0]
     assert (front, back) == (("an owl, front view",), ("the feathers of an owl, back view",))
 
 
@@ -77,9 +78,9 @@ def test_embeddings_stand_where_their_texts_stand() -> None:
     )
     embeds = encode(prior, CHAIR, wording)
     texts = view_texts(CHAIR, wording)
-    assert embeds.text.shape == (2, len(VIEWS), 3, 1, 48) and embeds.unconditional.shape == (3, 1, 48)
+    assert embeds.text.shape == (2, 8, 3, 1, 48) and embeds.unconditional.shape == (3, 1, 48)
     for shading in range(2):
-        for view in range(len(VIEWS)):
+        for view in range(8):
             for background in range(3):
                 alone = prior.encode_prompts([texts.text[shading][view][background]])[0]
                 assert torch.equal(embeds.text[shading, view, background], alone)
@@ -121,11 +122,56 @@ def test_each_distinct_text_is_encoded_once() -> None:
 )
 def test_a_camera_sees_the_nearest_view(azimuth_deg: float, elevation_deg: float, view: str) -> None:
     index = view_index(torch.tensor([azimuth_deg]), torch.tensor([elevation_deg]), WordingConfig())
-    assert VIEWS[int(index)] == view
+    assert view_words(WordingConfig())[int(index)] == view
 
 
 def test_the_front_may_be_narrower_and_cameras_come_in_any_shape() -> None:
     wording = WordingConfig(front_half_angle_deg=30.0, overhead_elevation_deg=50.0)
     azimuth_deg = torch.tensor([[29.0, 31.0], [151.0, 149.0]])
     index = view_index(azimuth_deg, torch.tensor([[0.0, 0.0], [0.0, 51.0]]), wording)
-    assert [[VIEWS[item] for item in row] for row in index.tolist()] == [["front", "side"], ["back", "overhead"]]
+    words = view_words(wording)
+    assert [[words[item] for item in row] for row in index.tolist()] == [["front", "side"], ["back", "overhead"]]
+
+
+COMPASS = WordingConfig(
+    azimuth_words=("front", "front left", "left", "back left", "back", "back right", "right", "front right"),
+    front_half_angle_deg=22.5,
+    overhead="overhead {azimuth}",
+)
+
+
+def test_eight_words_go_around_with_the_azimuth_and_again_from_overhead() -> None:
+    azimuth_deg = torch.arange(0.0, 360.0, 45.0)
+    words = view_words(COMPASS)
+    seen = [words[i] for i in view_index(azimuth_deg, torch.zeros(8), COMPASS)]
+    above = [words[i] for i in view_index(azimuth_deg, torch.full((8,), 70.0), COMPASS)]
+    assert seen == list(COMPASS.azimuth_words)
+    assert above == [f"overhead {word}" for word in COMPASS.azimuth_words]
+
+
+def test_every_azimuth_gets_the_word_whose_middle_is_nearest() -> None:
+    azimuth_deg = torch.arange(-179.95, 540.0, 0.9)  # never half way between two words
+    middles_deg = 45.0 * torch.arange(8)
+    apart_deg = (torch.remainder(azimuth_deg[:, None] - middles_deg + 180.0, 360.0) - 180.0).abs()
+    assert torch.equal(view_index(azimuth_deg, torch.zeros_like(azimuth_deg), COMPASS), apart_deg.argmin(dim=1))
+
+
+def test_a_text_for_one_view_is_used_for_all_words_of_that_view() -> None:
+    texts = view_texts(Prompt("p", "a face", view_texts={"back": "hair", "overhead": "a parting"}), COMPASS)
+    assert [words[0] for words in texts.text[0]] == [
+        "a face, front view",
+        "a face, front left view",
+        "a face, left view",
+        "hair, back left view",
+        "hair, back view",
+        "hair, back right view",
+        "a face, right view",
+        "a face, front right view",
+        *(f"a parting, overhead {word} view" for word in COMPASS.azimuth_words),
+    ]
+
+
+@pytest.mark.parametrize("words", [("front",), ("front", "side", "back")])
+def test_an_odd_or_too_small_number_of_words_is_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="wording.azimuth_words = .*even number"):
+        WordingConfig(azimuth_words=words)

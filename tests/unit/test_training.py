@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dreamfoundry.config import CameraConfig, PriorConfig, ShadingConfig
+from dreamfoundry.config import CameraConfig, PriorConfig, ShadingConfig, WordingConfig
 from dreamfoundry.diffusion.prior import load_prior
 from dreamfoundry.toybox.captions import color_of, held_out_pairs, kind_of
 from dreamfoundry.toybox.pictures import ddim_pictures
@@ -19,7 +19,7 @@ TINY = TrainingConfig(
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    return trace_library(TINY, CameraConfig(), tmp_path_factory.mktemp("views"))
+    return trace_library(TINY, CameraConfig(), WordingConfig(), tmp_path_factory.mktemp("views"))
 
 
 def trained(config: TrainingConfig, library, folder: Path) -> Trainer:

@@ -3,8 +3,8 @@
 A prior that is told which side it looks at does not paint a face on every side (DreamFusion
 3.2, "view-dependent conditioning"). Wordings are encoded once per asset, then looked up.
 
-Dimension key:  S shadings (0 textured, 1 textureless) · V views as in `records.VIEWS` ·
-G backgrounds · L tokens · D width
+Dimension key:  S shadings (0 textured, 1 textureless) · V view wordings: every azimuth word, then
+every azimuth word seen from overhead · G backgrounds · L tokens · D width
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch import Tensor
 from dreamfoundry.config import WordingConfig
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.errors import ConfigError
-from dreamfoundry.records import VIEWS, Prompt
+from dreamfoundry.records import Prompt, View
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
 @dataclass(frozen=True)
 class ViewTexts:
-    """What the prior is told: `text[shading][view][background]`, `unconditional[background]`."""
+    """What the prior is told: `text[shading][wording][background]`, `unconditional[background]`."""
 
     text: tuple[tuple[tuple[str, ...], ...], ...]
     unconditional: tuple[str, ...]
@@ -44,25 +44,27 @@ class ViewTexts:
 class PromptEmbeds:
     """The embeddings of one asset, in the order of `ViewTexts`."""
 
-    text: Float[Tensor, "2 4 G L D"]
+    text: Float[Tensor, "2 V G L D"]
     unconditional: Float[Tensor, "G L D"]
 
 
 def view_texts(prompt: Prompt, wording: WordingConfig) -> ViewTexts:
     """`prompt` worded for both shadings, each view and each background.
 
-    `prompt.view_texts` replaces {prompt} for single views. Without configured backgrounds there
-    is one unnamed background. ConfigError if a template has a placeholder that cannot be filled.
+    `prompt.view_texts` replaces {prompt} for the views of `records.VIEWS`. Without configured
+    backgrounds there is one unnamed background. ConfigError if a template has a placeholder that
+    cannot be filled.
     """
     backgrounds: tuple[str | None, ...] = wording.backgrounds or (None,)
+    views = view_words(wording)
 
-    def worded(key: str, view: str, background: str | None) -> str:
-        words = {"prompt": prompt.view_texts.get(view, prompt.text), "view": view}
-        return _filled(f"wording.{key}", getattr(wording, key), words, background)
+    def worded(key: str, index: int, background: str | None) -> str:
+        text = prompt.view_texts.get(view_of(index, wording), prompt.text)
+        return _filled(f"wording.{key}", getattr(wording, key), {"prompt": text, "view": views[index]}, background)
 
     return ViewTexts(
         text=tuple(
-            tuple(tuple(worded(key, view, background) for background in backgrounds) for view in VIEWS)
+            tuple(tuple(worded(key, index, background) for background in backgrounds) for index in range(len(views)))
             for key in ("text", "textureless")
         ),
         unconditional=tuple(
@@ -80,25 +82,44 @@ def encode(prior: ScorePrior, prompt: Prompt, wording: WordingConfig) -> PromptE
     rows = embeds[torch.tensor([distinct[text] for text in texts], device=embeds.device)]
     num_backgrounds = len(texts.unconditional)
     return PromptEmbeds(
-        text=rows[:-num_backgrounds].reshape(2, len(VIEWS), num_backgrounds, *rows.shape[1:]),
+        text=rows[:-num_backgrounds].reshape(2, -1, num_backgrounds, *rows.shape[1:]),
         unconditional=rows[-num_backgrounds:],
     )
+
+
+def view_words(wording: WordingConfig) -> tuple[str, ...]:
+    """What {view} becomes: every azimuth word, then every azimuth word seen from overhead."""
+    overhead = (_filled("wording.overhead", wording.overhead, {"azimuth": word}, None) for word in wording.azimuth_words)
+    return (*wording.azimuth_words, *overhead)
 
 
 def view_index(
     azimuth_deg: Float[Tensor, "*rows"], elevation_deg: Float[Tensor, "*rows"], wording: WordingConfig
 ) -> Int[Tensor, "*rows"]:
-    """Which of `VIEWS` a camera sees. Azimuth 0 is the front, any multiple of 360 may be added.
+    """Which of `view_words` a camera gets. Azimuth 0 is the front, any multiple of 360 may be added.
 
-    Overhead above the threshold, whatever the azimuth; then front and back within the half angle
-    around 0 and 180 degrees; all else is a side (DreamFusion 3.2, nearest wording).
+    Front and back within the half angle around 0 and 180 degrees; the other words share what is
+    between them; above the threshold the same again, from overhead (DreamFusion 3.2, nearest wording).
     """
-    from_front_deg = (torch.remainder(azimuth_deg + 180.0, 360.0) - 180.0).abs()
-    index = torch.full_like(azimuth_deg, VIEWS.index("side"), dtype=torch.long)
-    index[from_front_deg <= wording.front_half_angle_deg] = VIEWS.index("front")
-    index[from_front_deg >= 180.0 - wording.front_half_angle_deg] = VIEWS.index("back")
-    index[elevation_deg > wording.overhead_elevation_deg] = VIEWS.index("overhead")
-    return index
+    num_words = len(wording.azimuth_words)
+    from_front_deg = torch.remainder(azimuth_deg + 180.0, 360.0) - 180.0
+    beyond_deg = from_front_deg.abs() - wording.front_half_angle_deg
+    per_side = num_words // 2 - 1
+    side_deg = (180.0 - 2.0 * wording.front_half_angle_deg) / per_side
+    index = (beyond_deg / side_deg).floor().long().clamp(0, per_side - 1) + 1
+    index[beyond_deg <= 0.0] = 0
+    index[beyond_deg >= side_deg * per_side] = num_words // 2
+    index = torch.where(from_front_deg < 0.0, num_words - index, index) % num_words
+    return torch.where(elevation_deg > wording.overhead_elevation_deg, index + num_words, index)
+
+
+def view_of(index: int, wording: WordingConfig) -> View:
+    """The one of `records.VIEWS` that a view word belongs to: half way between front and back is a side."""
+    num_words = len(wording.azimuth_words)
+    if index >= num_words:
+        return "overhead"
+    from_front = min(index, num_words - index) / (num_words / 2)
+    return "front" if from_front <= 0.25 else "back" if from_front >= 0.75 else "side"
 
 
 def _filled(key: str, template: str, words: dict[str, str], background: str | None) -> str:

@@ -53,6 +53,7 @@ OPENINGS = ("a", "a small", "a toy", "one", "the")
 
 _FILLERS = ("a", "an", "one", "the", "small", "toy", "untextured", "view", "background", "on")
 _VIEW_WORDS = ("front", "side", "back", "overhead")
+_DIRECTIONS = ("left", "right")
 
 VOCABULARY: tuple[str, ...] = tuple(
     dict.fromkeys(
@@ -63,6 +64,7 @@ VOCABULARY: tuple[str, ...] = tuple(
             *BACKGROUND_LEVELS,
             *COLORS,
             *(word for kind, synonyms in KINDS.items() for word in (kind, *synonyms)),
+            *_DIRECTIONS,  # last, because the ids before them belong to earlier weights
         )
     )
 )

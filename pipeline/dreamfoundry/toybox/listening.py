@@ -21,7 +21,6 @@ from torch import Tensor
 from dreamfoundry.config import ShadingConfig
 from dreamfoundry.diffusion.guidance import add_noise, clean_part
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.records import VIEWS
 from dreamfoundry.toybox.captions import KINDS, kind_of
 from dreamfoundry.toybox.training import TrainingConfig, ViewLibrary, training_batch
 
@@ -47,7 +46,7 @@ def caption_errors(
     told = {
         "right": captions,
         "other kind": [_with_other_kind(text, rng) for text in captions],
-        "other view": [_with_other_view(text, rng) for text in captions],
+        "other view": [_with_other_view(text, library, rng) for text in captions],
         "background only": [text.rsplit(", ", 1)[-1] for text in captions],
     }
     return {
@@ -72,5 +71,10 @@ def _with_other_kind(text: str, rng: random.Random) -> str:
     return re.sub(rf"\b({names})\b", rng.choice([other for other in KINDS if other != kind]), text)
 
 
-def _with_other_view(text: str, rng: random.Random) -> str:
-    return re.sub(r"(\w+) view", lambda found: f"{rng.choice([v for v in VIEWS if v != found[1]])} view", text)
+def _with_other_view(text: str, library: ViewLibrary, rng: random.Random) -> str:
+    """Another view of the same wording: the four plain words are never mixed with the finer ones."""
+    plain, fine = (sorted(set(names)) for names in zip(*library.views, strict=True))
+    view = re.search(r"(?<=, )[\w ]+(?= view)", text)
+    assert view is not None
+    others = [other for other in (plain if view[0] in plain else fine) if other != view[0]]
+    return text.replace(f", {view[0]} view", f", {rng.choice(others)} view")

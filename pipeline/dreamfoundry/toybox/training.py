@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from jaxtyping import Float, Int
-from safetensors.torch import load_model
+from safetensors.torch import load_file, load_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from torch.nn.functional import mse_loss
@@ -28,10 +28,9 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from dreamfoundry.config import BACKGROUND_LEVELS, CameraConfig, ShadingConfig, WordingConfig
 from dreamfoundry.diffusion.guidance import add_noise
-from dreamfoundry.diffusion.prompts import view_index
+from dreamfoundry.diffusion.prompts import view_index, view_words
 from dreamfoundry.nerf.cameras import Cameras, sample_cameras
 from dreamfoundry.nerf.shading import sample_light_directions
-from dreamfoundry.records import VIEWS
 from dreamfoundry.toybox.captions import (
     COLORS,
     KINDS,
@@ -43,6 +42,9 @@ from dreamfoundry.toybox.toys import ROLES, role_palette, toy
 from dreamfoundry.toybox.views import ViewBuffers, shade, trace
 
 MAX_TOKENS = 16
+PLAIN_VIEWS = 0.3
+"""Share of the captions that name the view by the four words of the default wording."""
+
 NOISY_PART = 0.3
 """Fraction of the schedule below which only NOISY_PART / 3 of the timesteps are drawn."""
 
@@ -75,15 +77,20 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ViewLibrary:
-    """Traced views of every kind and the word for each: the whole training set but its colours."""
+    """Traced views of every kind and the words for each: the whole training set but its colours.
+
+    `views` names each view twice: in the default wording and in that of the recipe.
+    """
 
     buffers: ViewBuffers
     kinds: list[str]
-    views: list[str]
+    views: list[tuple[str, str]]
     camera_positions: Float[Tensor, "N 3"]
 
 
-def trace_library(config: TrainingConfig, cameras: CameraConfig, folder: Path) -> ViewLibrary:
+def trace_library(
+    config: TrainingConfig, cameras: CameraConfig, wording: WordingConfig, folder: Path
+) -> ViewLibrary:
     """Trace `views_per_kind` views of every kind, or read them from an earlier run in `folder`."""
     cached = folder / f"views-{config.picture_px}px-{config.views_per_kind}.pt"
     if cached.exists():
@@ -94,14 +101,21 @@ def trace_library(config: TrainingConfig, cameras: CameraConfig, folder: Path) -
         partial = cached.with_suffix(".partial")
         torch.save(data, partial)
         partial.replace(cached)
+    named = []
+    for names in (WordingConfig(), wording):
+        words = view_words(names)
+        named.append([words[index] for index in view_index(data["azimuth_deg"], data["elevation_deg"], names)])
     return ViewLibrary(
-        ViewBuffers(data["roles"], data["normals"]), data["kinds"], data["views"], data["camera_positions"]
+        ViewBuffers(data["roles"], data["normals"]),
+        data["kinds"],
+        list(zip(*named, strict=True)),
+        data["camera_positions"],
     )
 
 
 def _trace_all(config: TrainingConfig, cameras: CameraConfig) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(config.seed)
-    roles, normals, kinds, views, positions = [], [], [], [], []
+    roles, normals, kinds, positions, azimuths_deg, elevations_deg = [], [], [], [], [], []
     for kind in KINDS:
         for start in range(0, config.views_per_kind, 16):
             batch: Cameras = sample_cameras(cameras, min(16, config.views_per_kind - start), generator)
@@ -110,14 +124,15 @@ def _trace_all(config: TrainingConfig, cameras: CameraConfig) -> dict[str, Any]:
             normals.append(buffers.normals)
             positions.append(batch.positions)
             kinds += [kind] * len(batch.fovy_deg)
-            seen = view_index(batch.azimuth_deg, batch.elevation_deg, WordingConfig())
-            views += [VIEWS[index] for index in seen.tolist()]
+            azimuths_deg.append(batch.azimuth_deg)
+            elevations_deg.append(batch.elevation_deg)
     return {
         "roles": torch.cat(roles),
         "normals": torch.cat(normals),
         "camera_positions": torch.cat(positions),
         "kinds": kinds,
-        "views": views,
+        "azimuth_deg": torch.cat(azimuths_deg),
+        "elevation_deg": torch.cat(elevations_deg),
     }
 
 
@@ -195,9 +210,8 @@ def training_batch(
         palettes.append(torch.full((len(ROLES), 3), 0.8) if textureless else role_palette(color))
         ambient.append(_lit(rng) if textureless else draw_ambient_ratio(rng))
         levels.append(BACKGROUND_LEVELS[background])
-        captions.append(
-            training_caption(color, kind, library.views[index], background, textureless=textureless, rng=rng)
-        )
+        view = library.views[index][rng.random() > PLAIN_VIEWS]
+        captions.append(training_caption(color, kind, view, background, textureless=textureless, rng=rng))
     pictures = draw_pictures(
         library,
         torch.tensor(chosen),
@@ -263,6 +277,13 @@ def diffusion_loss(
     return mse_loss(predicted.float(), velocity)
 
 
+def _start_text_encoder(text_encoder: T5EncoderModel, weights: Path) -> None:
+    """Load earlier weights; words that the vocabulary has gained since keep their random embedding."""
+    earlier, words = load_file(weights), text_encoder.shared.weight.detach().clone()
+    words[: len(earlier["shared.weight"])] = earlier["shared.weight"]
+    text_encoder.load_state_dict(earlier | {"shared.weight": words, "encoder.embed_tokens.weight": words})
+
+
 class Trainer:
     """Models, optimizer and running average of one run; `run` continues from the last checkpoint.
 
@@ -282,7 +303,7 @@ class Trainer:
         self.tokenizer = build_tokenizer()
         self.text_encoder, self.unet = build_models(config, len(self.tokenizer))
         if start_from is not None:
-            load_model(self.text_encoder, start_from / "text_encoder" / "model.safetensors")
+            _start_text_encoder(self.text_encoder, start_from / "text_encoder" / "model.safetensors")
             load_model(self.unet, start_from / "unet" / "diffusion_pytorch_model.safetensors")
         self.scheduler = build_scheduler()
         self.weights = [*self.text_encoder.parameters(), *self.unet.parameters()]
