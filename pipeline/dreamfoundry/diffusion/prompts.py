@@ -89,8 +89,9 @@ def encode(prior: ScorePrior, prompt: Prompt, wording: WordingConfig) -> PromptE
 
 def view_words(wording: WordingConfig) -> tuple[str, ...]:
     """What {view} becomes: every azimuth word, then every azimuth word seen from overhead."""
-    overhead = (_filled("wording.overhead", wording.overhead, {"azimuth": word}, None) for word in wording.azimuth_words)
-    return (*wording.azimuth_words, *overhead)
+    azimuth_words = wording.azimuth_words
+    overhead = (_filled("wording.overhead", wording.overhead, {"azimuth": word}, None) for word in azimuth_words)
+    return (*azimuth_words, *overhead)
 
 
 def view_index(

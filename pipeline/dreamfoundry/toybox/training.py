@@ -88,9 +88,7 @@ class ViewLibrary:
     camera_positions: Float[Tensor, "N 3"]
 
 
-def trace_library(
-    config: TrainingConfig, cameras: CameraConfig, wording: WordingConfig, folder: Path
-) -> ViewLibrary:
+def trace_library(config: TrainingConfig, cameras: CameraConfig, wording: WordingConfig, folder: Path) -> ViewLibrary:
     """Trace `views_per_kind` views of every kind, or read them from an earlier run in `folder`."""
     cached = folder / f"views-{config.picture_px}px-{config.views_per_kind}.pt"
     if cached.exists():
