@@ -70,7 +70,7 @@ def work(task: Task) -> list[dict[str, Any]]:
     started_at = time.monotonic()
     rows = [
         {"variant": task.variant, "changes": task.changes, "prompt": made.assignment.prompt.text}
-        | {"seed": made.assignment.prompt.seed, "num_steps": made.num_steps}
+        | {"seed": made.assignment.prompt.seed, "num_steps": made.history.steps_spent}
         | judge(made, task.folder / "pictures" / f"{task.variant}-{made.assignment.prompt.prompt_id}.png")
         for made in optimize_all(prior, recipe, assignments, len(assignments))
     ]

@@ -18,6 +18,14 @@ from dreamfoundry.records import BlobRef, Outcome
 KEY = "catalog/catalog.parquet"
 MEDIA_TYPE = "application/vnd.apache.parquet"
 
+_CANDIDATE = pa.struct(
+    [
+        pa.field("candidate", pa.int32()),
+        pa.field("num_steps", pa.int64()),
+        pa.field("verdict", pa.string()),
+    ]
+)
+
 SCHEMA = pa.schema(
     [
         pa.field("prompt_id", pa.string(), nullable=False),
@@ -41,6 +49,9 @@ SCHEMA = pa.schema(
         pa.field("run_id", pa.string()),
         pa.field("created_at", pa.string()),
         pa.field("scores", pa.map_(pa.string(), pa.float64())),
+        pa.field("steps_spent", pa.int64()),
+        pa.field("step_budget", pa.int64()),
+        pa.field("candidates", pa.list_(pa.field("element", _CANDIDATE))),
     ]
 )
 """Paths are relative to the library; created_at is RFC 3339 text in UTC; null is "not known"."""
@@ -106,12 +117,28 @@ def _row(outcome: Outcome, prompt_id: str) -> dict[str, Any]:
         "run_id": _text(outcome.provenance, "run_id"),
         "created_at": _text(outcome.provenance, "created_at"),
         "scores": sorted(outcome.scores.items()),
+        "steps_spent": _integer(outcome.provenance, "steps_spent"),
+        "step_budget": _integer(outcome.provenance, "step_budget"),
+        "candidates": _candidates(outcome.provenance),
     }
 
 
 def _number(provenance: Mapping[str, object], name: str) -> float | None:
     value = provenance.get(name)
     return float(value) if isinstance(value, (int, float)) else None
+
+
+def _integer(provenance: Mapping[str, object], name: str) -> int | None:
+    value = provenance.get(name)
+    return value if isinstance(value, int) else None
+
+
+def _candidates(provenance: Mapping[str, object]) -> list[dict[str, Any]] | None:
+    """Every candidate that was tried for the field, as the provenance lists them."""
+    tried = provenance.get("candidates")
+    if not isinstance(tried, list):
+        return None
+    return [{field.name: candidate[field.name] for field in _CANDIDATE} for candidate in tried]
 
 
 def _text(provenance: Mapping[str, object], name: str) -> str | None:

@@ -9,6 +9,9 @@ DreamfoundryError
 │   ├── OptimizationDiverged    a loss or a gradient was not finite
 │   ├── EmptyField              the volume vanished
 │   ├── FullField               the volume fills its box: a shell or a fog, no object
+│   ├── FlatField               a picture on a plate
+│   ├── SeveralFaces            it shows its front on other sides too
+│   ├── OffPrompt               the prior does not recognise the prompt in it
 │   ├── SurfaceFailed           no watertight surface could be made
 │   ├── ExportTimeout           a stage of the export ran past its limit and was killed
 │   ├── AssetInvalid            a gate refused the finished files
@@ -84,6 +87,24 @@ class FullField(PromptFailure):
     """The volume fills its box: a shell or a fog, no object."""
 
     failure_class = "full"
+
+
+class FlatField(PromptFailure):
+    """The volume is a picture on a plate."""
+
+    failure_class = "flat"
+
+
+class SeveralFaces(PromptFailure):
+    """The asset shows its front on other sides too (the Janus problem)."""
+
+    failure_class = "several_faces"
+
+
+class OffPrompt(PromptFailure):
+    """The prior does not recognise the prompt in the pictures of the asset."""
+
+    failure_class = "off_prompt"
 
 
 class SurfaceFailed(PromptFailure):

@@ -17,7 +17,7 @@ from typing import Any
 from dreamfoundry.config import ExportProfile, Recipe
 from dreamfoundry.records import PriorIdentity, Prompt
 
-OPTIMIZATION_VERSION = "1"
+OPTIMIZATION_VERSION = "2"
 """Declared version of what the optimisation computes; raised when its results change."""
 
 EXPORT_VERSION = "1"

@@ -4,8 +4,10 @@
     batch.admit(Assignment(prompt, field_key))
     while batch.num_live:
         batch.step()                      # one render, ONE prior call, one update for all slots
-        for result in batch.harvest():    # finished and failed slots; their places are free again
-            ...
+        for result in batch.harvest():    # looks at those that are due; finished and given up
+            ...                           # assignments leave, and their places are free again
+
+A slot holds one assignment, and of it one candidate at a time (`candidates` says which is next).
 
 Lifetimes: the prior outlives the batch; fields, moments, embeddings and generators live as long as
 an assignment; cameras, rays and noise as long as a step.
@@ -15,28 +17,31 @@ Dimension key:  K slots · V views per slot · B = K V views, slot-major · H pi
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamfoundry.candidates import Finish, GiveUp, Race
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.guidance import distill, sds_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
 from dreamfoundry.draws import SlotChance, StepDraws, draw_step
-from dreamfoundry.errors import EmptyField, FullField, OptimizationDiverged, PromptFailure
+from dreamfoundry.errors import OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
+from dreamfoundry.looks import judge, take_look
 from dreamfoundry.nerf import regularizers
 from dreamfoundry.nerf.adam import SlotAdam, clip_slots, slot_gradient_norms
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.render import Rendering, over, render
 from dreamfoundry.nerf.shading import lambertian
 from dreamfoundry.nerf.snapshot import take_snapshot
-from dreamfoundry.records import FieldSnapshot, Prompt
+from dreamfoundry.records import FieldHistory, FieldSnapshot, Prompt
 
 HEALTH_CHECK_STEPS = 10
 """Steps between two looks at the health flags; each look copies K numbers to the host."""
@@ -44,33 +49,50 @@ HEALTH_CHECK_STEPS = 10
 
 @dataclass(frozen=True)
 class Assignment:
-    """One prompt to distil. `candidate` counts quality restarts and changes every draw."""
+    """One prompt to distil; the key and a candidate's number decide every draw."""
 
     prompt: Prompt
     field_key: str
-    candidate: int = 0
 
 
 @dataclass(frozen=True)
 class OptimizedField:
-    """What came of an assignment: a snapshot, or the failure that ends it."""
+    """What came of an assignment: a snapshot, or the failure that ends it, and all that was tried."""
 
     assignment: Assignment
     snapshot: FieldSnapshot | None
     failure: PromptFailure | None
-    num_steps: int
+    history: FieldHistory
     optimize_s: float
+
+
+@dataclass(frozen=True)
+class ParkedCandidate:
+    """A candidate out of its slot, on the host: continued from this, it makes the same bits."""
+
+    step: int
+    generator_state: Tensor
+    field: Mapping[str, Tensor]
+    adam: Mapping[str, Tensor]
 
 
 @dataclass
 class Slot:
-    """One asset while it is being made."""
+    """One asset while it is being made; `step` and `generator` are those of the running candidate."""
 
     assignment: Assignment
     embeds: PromptEmbeds
+    race: Race
+    candidate: int
     generator: torch.Generator
-    started_at: float = field(default_factory=time.monotonic)
     step: int = 0
+    parked: dict[int, ParkedCandidate] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def steps_left(self) -> int:
+        """Steps to the end of the assignment if nothing fails."""
+        return self.race.steps_ahead(self.candidate, self.step)
 
 
 class SlotBatch:
@@ -103,10 +125,9 @@ class SlotBatch:
         """Start an assignment in a free slot. Raises PromptFailure if its text cannot be encoded."""
         index = self.slots.index(None)
         embeds = encode(self.prior, assignment.prompt, self.recipe.wording)
-        self.fields.init_slot(index, self._generator(assignment, "field"))
-        self.adam.init_slot(index)
-        self.healthy[index] = True
-        self.slots[index] = Slot(assignment, embeds, self._generator(assignment, "steps"))
+        race = Race(self.recipe.looks, self.recipe.optimize.num_steps)
+        self.slots[index] = slot = Slot(assignment, embeds, race, race.start(), torch.Generator())
+        self._begin(index, slot)
 
     def step(self) -> None:
         """One optimisation step of every live slot: render, ask the prior, update."""
@@ -140,43 +161,76 @@ class SlotBatch:
                 slot.step += 1
 
     def harvest(self) -> list[OptimizedField]:
-        """Take out the slots that are done or have failed; their places are free afterwards."""
+        """Look at the candidates that are due, put the next ones in, take out what is done."""
         results = []
-        num_steps = self.recipe.optimize.num_steps
-        looked = None
+        healthy = None
         for index, slot in enumerate(self.slots):
-            if slot is None or (slot.step % HEALTH_CHECK_STEPS and slot.step < num_steps):
+            if slot is None:
                 continue
-            looked = self.healthy.tolist() if looked is None else looked
-            if not looked[index]:
-                failure = OptimizationDiverged(
-                    f"a gradient of {slot.assignment.prompt.prompt_id!r} was not finite before step {slot.step}"
-                )
-                results.append(self._release(index, None, failure))
-            elif slot.step >= num_steps:
-                results.append(self._finish(index))
+            is_look = slot.step >= slot.race.next_look(slot.candidate)
+            if not is_look and slot.step % HEALTH_CHECK_STEPS:
+                continue
+            healthy = self.healthy.tolist() if healthy is None else healthy
+            if is_look or not healthy[index]:
+                result = self._look(index, slot, is_healthy=healthy[index])
+                results += [] if result is None else [result]
         return results
 
-    def _finish(self, index: int) -> OptimizedField:
-        recipe = self.recipe
-        snapshot = take_snapshot(self.fields, index, recipe.render, recipe.snapshot, recipe.cameras)
-        mean_opacity = float(snapshot.view_opacity.mean()) / 255.0
-        failure: PromptFailure | None = None
-        if not mean_opacity >= recipe.gates.min_mean_opacity:
-            failure = EmptyField(f"mean opacity {mean_opacity:.3f} is below {recipe.gates.min_mean_opacity}")
-        elif mean_opacity > recipe.gates.max_mean_opacity:
-            failure = FullField(f"mean opacity {mean_opacity:.3f} is above {recipe.gates.max_mean_opacity}")
-        return self._release(index, snapshot if failure is None else None, failure)
+    def _look(self, index: int, slot: Slot, is_healthy: bool) -> OptimizedField | None:
+        """Judge the candidate in a slot and do what its race decides; a result frees the slot."""
+        scores: Mapping[str, float] = {}
+        failure: PromptFailure | None
+        if is_healthy:
+            seed = seed_for(slot.assignment.field_key, 0, "look")
+            scores = take_look(self.prior, self.fields, index, slot.embeds, self.recipe, seed)
+            failure = judge(scores, self.recipe.gates, slot.step / self.recipe.optimize.num_steps)
+        else:
+            failure = OptimizationDiverged(f"a gradient was not finite before step {slot.step}")
+        measured = {name: score for name, score in scores.items() if math.isfinite(score)}
+        move = slot.race.looked(slot.candidate, slot.step, measured, failure)
+        if isinstance(move, GiveUp):
+            return self._release(index, slot, None, move.failure)
+        if move.candidate != slot.candidate:
+            if failure is None:
+                self._park(index, slot)
+            slot.candidate = move.candidate
+            self._begin(index, slot)
+        if not isinstance(move, Finish):
+            return None
+        snapshot = take_snapshot(self.fields, index, self.recipe.render, self.recipe.snapshot, self.recipe.cameras)
+        return self._release(index, slot, snapshot, None)
 
-    def _release(self, index: int, snapshot: FieldSnapshot | None, failure: PromptFailure | None) -> OptimizedField:
-        slot = self.slots[index]
-        if slot is None:
-            raise RuntimeError(f"slot {index} is already free")
+    def _begin(self, index: int, slot: Slot) -> None:
+        """Put the slot's candidate in place: from where it was parked, or from its first draws."""
+        parked = slot.parked.pop(slot.candidate, None)
+        self.healthy[index] = True
+        if parked is not None:
+            slot.step = parked.step
+            slot.generator.set_state(parked.generator_state)
+            self.fields.load_slot(index, parked.field)
+            self.adam.load_slot(index, parked.adam)
+            return
+        slot.step = 0
+        slot.generator = self._generator(slot, "steps")
+        self.fields.init_slot(index, self._generator(slot, "field"))
+        self.adam.init_slot(index)
+
+    def _park(self, index: int, slot: Slot) -> None:
+        slot.parked[slot.candidate] = ParkedCandidate(
+            slot.step, slot.generator.get_state(), self.fields.slot_state(index), self.adam.slot_state(index)
+        )
+
+    def _release(
+        self, index: int, slot: Slot, snapshot: FieldSnapshot | None, failure: PromptFailure | None
+    ) -> OptimizedField:
         self.slots[index] = None
-        return OptimizedField(slot.assignment, snapshot, failure, slot.step, time.monotonic() - slot.started_at)
+        history = slot.race.history(None if snapshot is None else slot.candidate)
+        if snapshot is not None:
+            snapshot = replace(snapshot, history=history)
+        return OptimizedField(slot.assignment, snapshot, failure, history, time.monotonic() - slot.started_at)
 
-    def _generator(self, assignment: Assignment, purpose: str) -> torch.Generator:
-        seed = seed_for(assignment.field_key, assignment.candidate, purpose)
+    def _generator(self, slot: Slot, purpose: str) -> torch.Generator:
+        seed = seed_for(slot.assignment.field_key, slot.candidate, purpose)
         return torch.Generator().manual_seed(seed)
 
     def _slot_progress(self, slot: Slot) -> float:
@@ -277,7 +331,7 @@ def optimize_all(
             try:
                 batch.admit(assignment)
             except PromptFailure as failure:
-                yield OptimizedField(assignment, None, failure, 0, 0.0)
+                yield OptimizedField(assignment, None, failure, FieldHistory(0, ()), 0.0)
         if not batch.num_live:
             return
         batch.step()

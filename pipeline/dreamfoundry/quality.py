@@ -19,8 +19,14 @@ HALF_OPAQUE = 127
 
 
 def quality_scores(snapshot: FieldSnapshot, surface: Surface, textured: TexturedMesh) -> dict[str, float]:
-    """All scores of an asset. `surface` and `textured` are its first level in scene units."""
+    """All scores of an asset. `surface` and `textured` are its first level in scene units.
+
+    What the prior thought of the finished field (`prompt_gain`, `several_faces_share`: see
+    `looks`) is carried over from the snapshot.
+    """
+    seen = snapshot.history.chosen.scores if snapshot.history.chosen else {}
     return {
+        **{name: score for name, score in seen.items() if name in ("prompt_gain", "several_faces_share")},
         "silhouette_iou": silhouette_iou(snapshot, surface),
         "view_color_error_mean": view_color_error_mean(snapshot, textured),
         "mean_opacity": mean_opacity(snapshot),

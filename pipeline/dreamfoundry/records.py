@@ -6,8 +6,9 @@ Dimension key:  R voxels per side · V reference views · H, W pixels · N verti
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -51,6 +52,35 @@ class PriorIdentity:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One candidate of a field: the steps it took, how it ended and what was seen of it last.
+
+    `verdict` is "chosen", "outrun" (another was better) or the class of the failure.
+    """
+
+    candidate: int
+    num_steps: int
+    verdict: str
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class FieldHistory:
+    """Everything that was tried for one field, and the steps that it was allowed."""
+
+    step_budget: int
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def steps_spent(self) -> int:
+        return sum(attempt.num_steps for attempt in self.attempts)
+
+    @property
+    def chosen(self) -> Attempt | None:
+        return next((attempt for attempt in self.attempts if attempt.verdict == "chosen"), None)
+
+
+@dataclass(frozen=True)
 class FieldSnapshot:
     """What an optimised field leaves behind: all that the export ever reads.
 
@@ -68,6 +98,7 @@ class FieldSnapshot:
     view_depth: Float16[np.ndarray, "V H H"]
     camera_to_world: Float32[np.ndarray, "V 4 4"]
     fovy_deg: Float32[np.ndarray, " V"]
+    history: FieldHistory = FieldHistory(0, ())
 
     def to_bytes(self) -> bytes:
         """The snapshot as a compressed npz; equal snapshots give equal bytes."""
@@ -82,6 +113,7 @@ class FieldSnapshot:
             view_depth=self.view_depth,
             camera_to_world=self.camera_to_world,
             fovy_deg=self.fovy_deg,
+            history=np.str_(json.dumps(asdict(self.history), sort_keys=True)),
         )
         return buffer.getvalue()
 
@@ -89,8 +121,9 @@ class FieldSnapshot:
     def from_bytes(data: bytes) -> FieldSnapshot:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             values = {name: arrays[name] for name in arrays.files}
-        bound = float(values.pop("bound"))
-        return FieldSnapshot(bound=bound, **values)
+        bound, history = float(values.pop("bound")), json.loads(str(values.pop("history")))
+        attempts = tuple(Attempt(**attempt) for attempt in history["attempts"])
+        return FieldSnapshot(bound=bound, history=FieldHistory(history["step_budget"], attempts), **values)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,18 @@ def published(number: int, **changes: Any) -> Outcome:
             "thumbnail.png": BlobRef("c" * 64, 300, "image/png"),
         },
         "scores": {"triangles": 8000.0, "height_m": 1.5, "silhouette_iou": 0.9},
-        "provenance": {"optimize_s": 60, "export_s": 2.5, "run_id": "r1", "created_at": "2026-01-01T00:00:00Z"},
+        "provenance": {
+            "optimize_s": 60,
+            "export_s": 2.5,
+            "run_id": "r1",
+            "created_at": "2026-01-01T00:00:00Z",
+            "steps_spent": 230,
+            "step_budget": 500,
+            "candidates": [
+                {"candidate": 0, "num_steps": 30, "verdict": "flat", "scores": {"flatness_ratio": 0.04}},
+                {"candidate": 1, "num_steps": 200, "verdict": "chosen", "scores": {}},
+            ],
+        },
     }
     return Outcome(**{**values, **changes})
 
@@ -60,6 +71,12 @@ def test_a_published_asset_fills_its_row() -> None:
         "run_id": "r1",
         "created_at": "2026-01-01T00:00:00Z",
         "scores": [("height_m", 1.5), ("silhouette_iou", 0.9), ("triangles", 8000.0)],
+        "steps_spent": 230,
+        "step_budget": 500,
+        "candidates": [
+            {"candidate": 0, "num_steps": 30, "verdict": "flat"},
+            {"candidate": 1, "num_steps": 200, "verdict": "chosen"},
+        ],
     }
 
 

@@ -53,8 +53,11 @@ def slice_of(*names: str, num_slots: int = 2) -> RunSlice:
 def test_fields_end_in_the_library_and_only_keys_and_numbers_come_back(tmp_path: Path) -> None:
     library = Library(DirectoryStore(tmp_path))
     report = Optimizer(AnalyticPrior(picture_px=8), library).run_slice(slice_of("cube", "cone"))
-    assert {field.field_key: field.num_steps for field in report.finished} == {"field-cube": 2, "field-cone": 2}
-    assert (report.num_steps, report.steps, report.fault) == (4, {}, None)
+    assert {field.field_key: field.history.steps_spent for field in report.finished} == {
+        "field-cube": 2,
+        "field-cone": 2,
+    }
+    assert (report.num_steps, report.steps_left, report.fault) == (4, {}, None)
     snapshot = library.find_field("field-cube")
     assert snapshot is not None and snapshot == report.finished[0].snapshot
     assert FieldSnapshot.from_bytes(library.get_blob(snapshot)).density.shape == (16, 16, 16)
@@ -65,7 +68,7 @@ def test_a_field_that_cannot_be_stored_is_kept_and_stored_in_a_later_slice(tmp_p
     optimizer = Optimizer(AnalyticPrior(picture_px=8), library)
     first = optimizer.run_slice(slice_of("cube"))
     assert first.fault is not None and not first.fault.crashed and "make room" in first.fault.message
-    assert (first.steps, first.finished) == ({"field-cube": 2}, ())
+    assert (first.steps_left, first.finished) == ({"field-cube": 0}, ())
     library.is_away = False
     second = optimizer.run_slice(slice_of())
     assert [field.field_key for field in second.finished] == ["field-cube"]
@@ -77,7 +80,7 @@ def test_a_bug_comes_back_as_text_and_names_every_field_in_the_slots(tmp_path: P
     broken = slice_of("cube", num_slots=0)
     report = optimizer.run_slice(broken)
     assert report.fault is not None and report.fault.crashed and "more than the 0 slots" in report.fault.message
-    assert report.steps == {"field-cube": 0}
+    assert report.steps_left == {"field-cube": 2}
 
 
 def test_a_new_recipe_takes_over_when_the_slots_are_empty(tmp_path: Path) -> None:
@@ -86,7 +89,7 @@ def test_a_new_recipe_takes_over_when_the_slots_are_empty(tmp_path: Path) -> Non
     longer = with_overrides(RECIPE, {"optimize.num_steps": 3})
     task = FieldTask(Prompt("cone", "a cone"), "field-cone")
     report = optimizer.run_slice(RunSlice("optimizer-0", longer, 1, (task,), max_s=60.0))
-    assert [field.num_steps for field in report.finished] == [3]
+    assert [field.history.steps_spent for field in report.finished] == [3]
 
 
 def test_a_lease_is_held_against_others_while_a_run_lasts_and_keeps_its_charges_afterwards(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.errors import EmptyField, FullField, OptimizationDiverged
+from dreamfoundry.errors import EmptyField, FlatField, FullField, OffPrompt, OptimizationDiverged, SeveralFaces
 from dreamfoundry.optimize import Assignment, SlotBatch, optimize_all
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import Prompt
@@ -32,8 +32,8 @@ SMALL = with_overrides(
 )
 
 
-def assignment(name: str, candidate: int = 0) -> Assignment:
-    return Assignment(Prompt(name, f"a {name} ball"), field_key=f"key of {name}", candidate=candidate)
+def assignment(name: str) -> Assignment:
+    return Assignment(Prompt(name, f"a {name} ball"), field_key=f"key of {name}")
 
 
 def state_after(steps: int, names: list[str], watched: int, num_slots: int = 3) -> dict[str, torch.Tensor]:
@@ -72,7 +72,7 @@ def test_a_slot_does_not_depend_on_its_neighbours_bit_for_bit():
 
 
 def test_a_slot_that_diverges_stops_before_the_update_and_leaves_its_neighbours_alone():
-    batch = SlotBatch(AnalyticPrior(), SMALL, 3)
+    batch = SlotBatch(AnalyticPrior(), with_overrides(SMALL, {"looks.max_restarts": 0}), 3)
     for name in ("red", "green", "blue"):
         batch.admit(assignment(name))
     batch.step()
@@ -83,25 +83,21 @@ def test_a_slot_that_diverges_stops_before_the_update_and_leaves_its_neighbours_
     undisturbed = state_after(4, ["red", "green", "blue"], watched=0)
 
     assert all(torch.equal(batch.fields.slot_state(0)[name], undisturbed[name]) for name in undisturbed)
-    while batch.num_live == 3:
+    results = []
+    while batch.num_live:
         batch.step()
-        results = batch.harvest()
+        results += batch.harvest()
     by_name = {result.assignment.prompt.prompt_id: result for result in results}
     assert isinstance(by_name["green"].failure, OptimizationDiverged)
     assert by_name["red"].failure is None and by_name["blue"].failure is None
 
 
-def test_draws_follow_from_identity_and_candidate_not_from_order():
+def test_draws_follow_from_identity_not_from_order():
     first = state_after(3, ["red", "green"], watched=1, num_slots=2)
     second = state_after(3, ["blue", "green"], watched=1, num_slots=2)
-    batch = SlotBatch(AnalyticPrior(), SMALL, 2)
-    batch.admit(assignment("blue"))
-    batch.admit(assignment("green", candidate=1))
-    for _ in range(3):
-        batch.step()
 
     assert torch.equal(first["table"], second["table"])
-    assert not torch.equal(batch.fields.slot_state(1)["table"], second["table"])
+    assert not torch.equal(first["table"], state_after(3, ["red", "blue"], watched=1, num_slots=2)["table"])
 
 
 def test_more_assignments_than_slots_all_end_and_places_are_refilled_at_once():
@@ -110,8 +106,9 @@ def test_more_assignments_than_slots_all_end_and_places_are_refilled_at_once():
     results = list(optimize_all(prior, SMALL, map(assignment, names), num_slots=2))
 
     assert sorted(result.assignment.prompt.prompt_id for result in results) == names
-    assert all(result.num_steps == 6 for result in results)
-    assert prior.num_predictions == 3 * 6  # two, two, then one: three rounds of six steps
+    assert all(result.history.steps_spent == 6 for result in results)
+    looks = len(names) * 2 * 3 * len(SMALL.looks.timesteps)  # an early one and the last, three wordings each
+    assert prior.num_predictions == 3 * 6 + looks  # two, two, then one: three rounds of six steps
 
 
 def test_an_analytic_prior_turns_the_blob_into_a_ball_of_its_color():
@@ -142,13 +139,99 @@ def test_an_analytic_prior_turns_the_blob_into_a_ball_of_its_color():
 
 @pytest.mark.parametrize(
     ("overrides", "failure"),
-    [({"gates.min_mean_opacity": 0.99}, EmptyField), ({"gates.max_mean_opacity": 0.001}, FullField)],
+    [
+        ({"gates.min_mean_opacity": 0.99}, EmptyField),
+        ({"gates.max_mean_opacity": 0.001}, FullField),
+        ({"gates.min_flatness_ratio": 1.1}, FlatField),
+        ({"gates.max_several_faces_share": -0.1}, SeveralFaces),
+        ({"gates.min_prompt_gain": 1.1}, OffPrompt),
+    ],
 )
-def test_an_empty_and_a_full_volume_are_failures_with_their_class(overrides, failure):
+def test_a_volume_that_a_gate_refuses_is_a_failure_with_its_class(overrides, failure):
     (result,) = optimize_all(AnalyticPrior(), with_overrides(SMALL, overrides), [assignment("red")], num_slots=1)
 
     assert isinstance(result.failure, failure)
     assert result.snapshot is None
+    assert [attempt.verdict for attempt in result.history.attempts] == [failure.failure_class] * 2  # one restart
+
+
+RACE = with_overrides(
+    SMALL, {"optimize.num_steps": 12, "looks.at": [0.25, 0.5], "looks.best_of": 3, "looks.step_budget": 3.0}
+)
+
+
+def test_the_best_of_three_goes_on_and_the_others_stay_behind():
+    (result,) = optimize_all(AnalyticPrior(), RACE, [assignment("red")], num_slots=1)
+    attempts = result.history.attempts
+
+    assert result.failure is None and result.snapshot.history == result.history
+    assert sorted(attempt.num_steps for attempt in attempts) == [3, 6, 12]
+    assert [attempt.verdict for attempt in sorted(attempts, key=lambda a: a.num_steps)] == ["outrun"] * 2 + ["chosen"]
+    assert result.history.steps_spent == 21
+
+
+def test_a_candidate_that_was_parked_goes_on_as_if_it_had_not_been():
+    raced = SlotBatch(AnalyticPrior(), RACE, 1)
+    raced.admit(assignment("red"))
+    while (slot := raced.slots[0]) is not None:
+        raced.step()
+        result = raced.harvest()
+        if slot.step == 11:
+            field, candidate = raced.fields.slot_state(0), slot.candidate
+    assert result[0].history.chosen.candidate == candidate
+
+    alone = SlotBatch(AnalyticPrior(), RACE, 1)
+    alone.admit(assignment("red"))
+    alone.slots[0].candidate = candidate
+    alone._begin(0, alone.slots[0])
+    for _ in range(11):
+        alone.step()
+    undisturbed = alone.fields.slot_state(0)
+    assert all(torch.equal(field[name], undisturbed[name]) for name in field)
+
+
+class NotANumber(AnalyticPrior):
+    """Answers NaN when it is asked about green."""
+
+    def predict_noise(self, noisy, timesteps, embeds):
+        bad = (embeds == self.mean_picture("a green ball").flatten()).all(dim=-1).view(-1, 1, 1, 1)
+        return torch.where(bad, torch.nan, super().predict_noise(noisy, timesteps, embeds))
+
+
+class OnlyGrey(AnalyticPrior):
+    """Knows grey pictures only, whatever it is asked about green."""
+
+    def mean_picture(self, text):
+        return torch.full((3, self.picture_px, self.picture_px), 0.5) if "green" in text else super().mean_picture(text)
+
+
+@pytest.mark.parametrize(
+    ("prior", "min_gain", "failure_class"), [(NotANumber, -1.0, "diverged"), (OnlyGrey, 0.001, "off_prompt")]
+)
+def test_a_prompt_made_to_fail_ends_in_its_class_and_its_neighbours_keep_every_bit(prior, min_gain, failure_class):
+    recipe = with_overrides(
+        SMALL,
+        {
+            "optimize.num_steps": 20,
+            "looks.max_restarts": 2,
+            "looks.step_budget": 3.0,
+            "wording.backgrounds": ["white"],
+            "gates.min_prompt_gain": min_gain,
+        },
+    )
+
+    def made(names):
+        results = optimize_all(prior(), recipe, map(assignment, names), num_slots=3)
+        return {result.assignment.prompt.prompt_id: result for result in results}
+
+    together, without = made(["red", "green", "blue"]), made(["red", "blue"])
+    failed = together["green"]
+
+    assert failed.failure.failure_class == failure_class
+    assert [(a.candidate, a.verdict) for a in failed.history.attempts] == [(n, failure_class) for n in range(3)]
+    assert 0 < failed.history.steps_spent < failed.history.step_budget == 60
+    for name in ("red", "blue"):
+        assert together[name].snapshot.to_bytes() == without[name].snapshot.to_bytes()
 
 
 def test_a_step_without_a_live_slot_says_what_is_missing():

@@ -172,7 +172,7 @@ class World:
             self.unexported |= {b.asset_key for b in self.scheduler.undecided if b.field_key == key and not failure}
         if fault is not None and fault.crashed and len(contents) == 1:
             self.deaths_alone[next(iter(contents))] += 1
-        finished = tuple(FinishedField(key, 10, 1.0, None if failure else BLOB, failure) for key in done)
+        finished = tuple(FinishedField(key, 1.0, None if failure else BLOB, failure) for key in done)
         self.scheduler.slice_ended(worker, SliceReport(dict.fromkeys(contents, 5), finished, 5, fault))
 
     def run_to_the_end(self) -> None:

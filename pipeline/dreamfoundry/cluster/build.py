@@ -181,7 +181,9 @@ class _Run:
 
         def quarantine(command: Quarantine) -> Decision:
             build = command.build
-            outcome = quarantined_outcome(build, command.failure, command.attempts, provenance, command.snapshot)
+            outcome = quarantined_outcome(
+                build, command.failure, command.attempts, provenance, command.snapshot, command.history
+            )
             standing = publish(self.library, outcome, build.instead_of)
             return Decision(standing.state, command.failure if standing is outcome else None, standing is outcome)
 

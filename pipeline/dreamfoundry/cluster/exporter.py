@@ -9,11 +9,11 @@ import time
 import traceback
 
 from dreamfoundry.cluster.messages import ExportReport, ExportTask, Failure, Fault, WorkerSettings
-from dreamfoundry.cluster.outcome import now_text, publish, quarantined_outcome
+from dreamfoundry.cluster.outcome import effort, now_text, publish, quarantined_outcome
 from dreamfoundry.cluster.plan import recipe_digest
 from dreamfoundry.errors import InfrastructureError, PromptFailure
 from dreamfoundry.export import MEDIA_TYPES, asset_metadata, export_asset
-from dreamfoundry.records import AssetBundle, FieldSnapshot, Outcome
+from dreamfoundry.records import AssetBundle, FieldHistory, FieldSnapshot, Outcome
 from dreamfoundry.store.locate import open_store
 from dreamfoundry.store.outcomes import Library
 
@@ -56,21 +56,23 @@ class Exporter:
         try:
             bundle = export_asset(snapshot, build.prompt, profile=build.profile, metadata=metadata)
         except PromptFailure as error:
-            outcome = self._outcome(task, Failure.of(error), started_at)
+            outcome = self._outcome(task, Failure.of(error), snapshot.history, started_at)
         else:
-            outcome = self._outcome(task, bundle, started_at)
+            outcome = self._outcome(task, bundle, snapshot.history, started_at)
         standing = publish(self._library, outcome, build.instead_of)
         if standing.state == "published":
             for prompt_id in build.prompt_ids:
                 self._library.write_view(standing, prompt_id)
         return standing
 
-    def _outcome(self, task: ExportTask, result: AssetBundle | Failure, started_at: float) -> Outcome:
+    def _outcome(
+        self, task: ExportTask, result: AssetBundle | Failure, history: FieldHistory, started_at: float
+    ) -> Outcome:
         export_s = time.monotonic() - started_at
         timings = {"optimize_s": task.optimize_s, "export_s": export_s}
         if isinstance(result, Failure):
             provenance = {**self._settings.provenance, **timings}
-            return quarantined_outcome(task.build, result, task.attempts, provenance, task.snapshot)
+            return quarantined_outcome(task.build, result, task.attempts, provenance, task.snapshot, history)
         files = {
             name: self._library.put_blob(data, MEDIA_TYPES[name.rsplit(".", 1)[-1]])
             for name, data in result.files.items()
@@ -83,12 +85,14 @@ class Exporter:
             state="published",
             slug=result.slug,
             attempts=task.attempts,
+            candidate=history.chosen.candidate if history.chosen else 0,
             files=files,
             snapshot=task.snapshot,
             scores=dict(result.scores),
             provenance={
                 **self._settings.provenance,
                 **timings,
+                **effort(history),
                 "created_at": now_text(),
                 "findings": [f"{f.severity} {f.gate}: {f.message}" for f in result.findings],
                 "export_timings_s": dict(result.timings_s),

@@ -12,7 +12,7 @@ from typing import Literal
 
 from dreamfoundry.config import ExportProfile, PriorConfig, Recipe
 from dreamfoundry.errors import PromptFailure
-from dreamfoundry.records import BlobRef, Outcome, OutcomeState, PriorIdentity, Prompt
+from dreamfoundry.records import BlobRef, FieldHistory, Outcome, OutcomeState, PriorIdentity, Prompt
 
 WorkerKind = Literal["optimizer", "exporter"]
 
@@ -88,21 +88,21 @@ class FinishedField:
     """A field that has left its slot: stored under `snapshot`, or ended by `failure`."""
 
     field_key: str
-    num_steps: int
     optimize_s: float
     snapshot: BlobRef | None = None
     failure: Failure | None = None
+    history: FieldHistory = FieldHistory(0, ())
 
 
 @dataclass(frozen=True)
 class SliceReport:
     """What an optimizer did in one slice.
 
-    `steps` has the steps done by each field still in a slot; `num_steps` counts the steps of all
-    slots within this slice.
+    `steps_left` has the steps to the end of each field still in a slot, if nothing fails;
+    `num_steps` counts the steps of all slots within this slice.
     """
 
-    steps: Mapping[str, int]
+    steps_left: Mapping[str, int]
     finished: tuple[FinishedField, ...]
     num_steps: int
     fault: Fault | None = None
@@ -187,6 +187,7 @@ class Quarantine:
     failure: Failure
     attempts: int
     snapshot: BlobRef | None
+    history: FieldHistory
 
 
 Command = StartWorker | KillWorker | RunSlice | Export | Quarantine

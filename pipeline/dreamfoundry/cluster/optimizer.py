@@ -11,6 +11,7 @@ from collections import deque
 
 import torch
 
+from dreamfoundry.candidates import planned_steps
 from dreamfoundry.cluster.messages import (
     Failure,
     Fault,
@@ -40,7 +41,7 @@ def open_optimizer(settings: WorkerSettings) -> Optimizer:
 class Optimizer:
     """Turns field tasks into snapshots in the library, a slice at a time.
 
-    Every task that was added is, at the end of each slice, either in `steps` or in `finished` of
+    Every task that was added is, at the end of each slice, either in `steps_left` or in `finished` of
     the report. A snapshot that could not be stored is kept and stored in a later slice.
     """
 
@@ -66,7 +67,7 @@ class Optimizer:
             fault = Fault(f"{type(error).__name__}: {error}")
         except Exception:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
             fault = Fault(traceback.format_exc(limit=-4), crashed=True)
-        return SliceReport(self._steps(), tuple(self._finished), self._num_steps, fault)
+        return SliceReport(self._steps_left(command.recipe), tuple(self._finished), self._num_steps, fault)
 
     def _batch_for(self, recipe: Recipe, num_slots: int) -> SlotBatch:
         """The batch as it runs, or a new one when recipe or number of slots have changed."""
@@ -84,7 +85,7 @@ class Optimizer:
             try:
                 batch.admit(Assignment(task.prompt, task.field_key))
             except PromptFailure as failure:
-                self._finished.append(FinishedField(task.field_key, 0, 0.0, failure=Failure.of(failure)))
+                self._finished.append(FinishedField(task.field_key, 0.0, failure=Failure.of(failure)))
             self._tasks.popleft()
         if self._tasks:
             raise RuntimeError(f"{len(self._tasks)} fields more than the {len(batch.slots)} slots can take")
@@ -107,15 +108,14 @@ class Optimizer:
                 ref = self._library.put_blob(done.snapshot.to_bytes(), SNAPSHOT_MEDIA_TYPE)
                 ref = self._library.record_field(done.assignment.field_key, ref)
             failure = None if done.failure is None else Failure.of(done.failure)
-            self._finished.append(
-                FinishedField(done.assignment.field_key, done.num_steps, done.optimize_s, ref, failure)
-            )
+            self._finished.append(FinishedField(done.assignment.field_key, done.optimize_s, ref, failure, done.history))
             del self._unsaved[0]
 
-    def _steps(self) -> dict[str, int]:
-        """Steps done by each field that is not finished, from the task that waits to the unsaved one."""
+    def _steps_left(self, recipe: Recipe) -> dict[str, int]:
+        """Steps left of each field that is not finished, from the task that waits to the unsaved one."""
         slots = self._batch.slots if self._batch is not None else []
-        steps = {task.field_key: 0 for task in self._tasks}
-        steps |= {slot.assignment.field_key: slot.step for slot in slots if slot is not None}
-        steps |= {done.assignment.field_key: done.num_steps for done in self._unsaved}
-        return steps
+        waiting = planned_steps(recipe.looks, recipe.optimize.num_steps)
+        left = {task.field_key: waiting for task in self._tasks}
+        left |= {slot.assignment.field_key: slot.steps_left for slot in slots if slot is not None}
+        left |= {done.assignment.field_key: 0 for done in self._unsaved}
+        return left

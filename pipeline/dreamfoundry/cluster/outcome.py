@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from dreamfoundry.cluster.messages import Build, Failure
 from dreamfoundry.errors import RowError
 from dreamfoundry.identity import digest
-from dreamfoundry.records import BlobRef, Outcome
+from dreamfoundry.records import BlobRef, FieldHistory, Outcome
 from dreamfoundry.store.outcomes import Library
 
 BAD_ROW = "bad_row"
@@ -27,12 +28,22 @@ def publish(library: Library, outcome: Outcome, instead_of: Outcome | None) -> O
     return library.get_outcome(outcome.asset_key) or outcome
 
 
+def effort(history: FieldHistory) -> dict[str, object]:
+    """What a field cost, for the provenance of its outcome: every candidate, and steps against the budget."""
+    return {
+        "candidates": [asdict(attempt) for attempt in history.attempts],
+        "steps_spent": history.steps_spent,
+        "step_budget": history.step_budget,
+    }
+
+
 def quarantined_outcome(
     build: Build,
     failure: Failure,
     attempts: int,
     provenance: Mapping[str, object],
     snapshot: BlobRef | None = None,
+    history: FieldHistory = FieldHistory(0, ()),
 ) -> Outcome:
     """A build that was given up; `snapshot` is the field, if there is one to look at."""
     return Outcome(
@@ -44,8 +55,14 @@ def quarantined_outcome(
         failure_class=failure.failure_class,
         message=failure.message,
         attempts=attempts,
+        candidate=max((attempt.candidate for attempt in history.attempts), default=0),
         snapshot=snapshot,
-        provenance={**provenance, "created_at": now_text(), "budget_profile": build.profile.name},
+        provenance={
+            **provenance,
+            **effort(history),
+            "created_at": now_text(),
+            "budget_profile": build.profile.name,
+        },
     )
 
 

@@ -275,12 +275,13 @@ class Scheduler:
         for finished in report.finished:
             work = worker.fields.pop(finished.field_key)
             work.snapshot, work.optimize_s = finished.snapshot, finished.optimize_s
+            work.history, work.steps_left = finished.history, 0
             if finished.failure is not None:
                 self._quarantine(work, work.builds, finished.failure, attempts=work.deaths + 1)
             else:
                 self._ready.extend(filter(self._is_open, work.builds))
-        for key, step in report.steps.items():
-            worker.fields[key].step = step
+        for key, steps in report.steps_left.items():
+            worker.fields[key].steps_left = steps
         if report.fault is None:
             worker.faults = 0
         elif report.fault.crashed:
@@ -370,7 +371,7 @@ class Scheduler:
     def _quarantine(self, work: FieldWork, builds: Sequence[Build], failure: Failure, attempts: int) -> None:
         for build in filter(self._is_open, builds):
             self._condemned.add(build.asset_key)
-            self._outbox.append(Quarantine(build, failure, attempts, work.snapshot))
+            self._outbox.append(Quarantine(build, failure, attempts, work.snapshot, work.history))
 
     def _count_fault(self, worker: Worker, cause: str) -> None:
         worker.faults += 1

@@ -7,9 +7,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+from dreamfoundry.candidates import planned_steps
 from dreamfoundry.cluster.messages import Build, Failure, WorkerKind
 from dreamfoundry.config import Recipe
-from dreamfoundry.records import BlobRef, OutcomeState
+from dreamfoundry.records import BlobRef, FieldHistory, OutcomeState
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,22 @@ class FieldWork:
     rank: tuple[int, int]
     builds: list[Build]
     snapshot: BlobRef | None = None
-    step: int = 0
+    history: FieldHistory = FieldHistory(0, ())
     deaths: int = 0
     optimize_s: float = 0.0
     is_suspect: bool = False
     is_claimed: bool = False
     is_delegated: bool = False
     retry_at_s: float | None = None
+    steps_left: int = field(init=False)
 
-    @property
-    def steps_left(self) -> int:
-        return 0 if self.snapshot is not None else max(0, self.recipe.optimize.num_steps - self.step)
+    def __post_init__(self) -> None:
+        self.start_over()
+
+    def start_over(self) -> None:
+        """All steps are ahead again, unless the field is stored."""
+        looks, num_steps = self.recipe.looks, self.recipe.optimize.num_steps
+        self.steps_left = 0 if self.snapshot is not None else planned_steps(looks, num_steps)
 
 
 @dataclass(eq=False)
@@ -123,7 +129,7 @@ class FieldQueue:
 
     def push(self, work: FieldWork) -> None:
         """Let a field wait; it starts from its first step again."""
-        work.step = 0
+        work.start_over()
         if work.is_suspect:
             self._suspects.append(work)
         else:
