@@ -41,7 +41,7 @@ from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.render import Rendering, over, render
 from dreamfoundry.nerf.shading import lambertian
 from dreamfoundry.nerf.snapshot import take_snapshot
-from dreamfoundry.records import FieldHistory, FieldSnapshot, Prompt
+from dreamfoundry.records import NO_HISTORY, FieldHistory, FieldSnapshot, Prompt
 
 HEALTH_CHECK_STEPS = 10
 """Steps between two looks at the health flags; each look copies K numbers to the host."""
@@ -331,7 +331,7 @@ def optimize_all(
             try:
                 batch.admit(assignment)
             except PromptFailure as failure:
-                yield OptimizedField(assignment, None, failure, FieldHistory(0, ()), 0.0)
+                yield OptimizedField(assignment, None, failure, NO_HISTORY, 0.0)
         if not batch.num_live:
             return
         batch.step()

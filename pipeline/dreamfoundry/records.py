@@ -80,6 +80,9 @@ class FieldHistory:
         return next((attempt for attempt in self.attempts if attempt.verdict == "chosen"), None)
 
 
+NO_HISTORY = FieldHistory(0, ())
+
+
 @dataclass(frozen=True)
 class FieldSnapshot:
     """What an optimised field leaves behind: all that the export ever reads.
@@ -98,7 +101,7 @@ class FieldSnapshot:
     view_depth: Float16[np.ndarray, "V H H"]
     camera_to_world: Float32[np.ndarray, "V 4 4"]
     fovy_deg: Float32[np.ndarray, " V"]
-    history: FieldHistory = FieldHistory(0, ())
+    history: FieldHistory = NO_HISTORY
 
     def to_bytes(self) -> bytes:
         """The snapshot as a compressed npz; equal snapshots give equal bytes."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from dreamfoundry.config import ExportProfile, PriorConfig, Recipe
 from dreamfoundry.errors import PromptFailure
-from dreamfoundry.records import BlobRef, FieldHistory, Outcome, OutcomeState, PriorIdentity, Prompt
+from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, OutcomeState, PriorIdentity, Prompt
 
 WorkerKind = Literal["optimizer", "exporter"]
 
@@ -91,7 +91,7 @@ class FinishedField:
     optimize_s: float
     snapshot: BlobRef | None = None
     failure: Failure | None = None
-    history: FieldHistory = FieldHistory(0, ())
+    history: FieldHistory = NO_HISTORY
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from dreamfoundry.cluster.messages import Build, Failure
 from dreamfoundry.errors import RowError
 from dreamfoundry.identity import digest
-from dreamfoundry.records import BlobRef, FieldHistory, Outcome
+from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome
 from dreamfoundry.store.outcomes import Library
 
 BAD_ROW = "bad_row"
@@ -43,7 +43,7 @@ def quarantined_outcome(
     attempts: int,
     provenance: Mapping[str, object],
     snapshot: BlobRef | None = None,
-    history: FieldHistory = FieldHistory(0, ()),
+    history: FieldHistory = NO_HISTORY,
 ) -> Outcome:
     """A build that was given up; `snapshot` is the field, if there is one to look at."""
     return Outcome(

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 from dreamfoundry.candidates import planned_steps
 from dreamfoundry.cluster.messages import Build, Failure, WorkerKind
 from dreamfoundry.config import Recipe
-from dreamfoundry.records import BlobRef, FieldHistory, OutcomeState
+from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, OutcomeState
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class FieldWork:
     rank: tuple[int, int]
     builds: list[Build]
     snapshot: BlobRef | None = None
-    history: FieldHistory = FieldHistory(0, ())
+    history: FieldHistory = NO_HISTORY
     deaths: int = 0
     optimize_s: float = 0.0
     is_suspect: bool = False
