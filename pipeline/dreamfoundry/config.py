@@ -123,17 +123,31 @@ Weighting = Literal["sigma_squared", "uniform", "reconstruction"]
 class GuidanceConfig:
     """Score distillation. `guidance_scale` is s in uncond + s (text - uncond).
 
-    Timesteps are drawn uniformly from [timestep_low, timestep_high], fractions of the prior's
-    noise schedule. DreamFusion: guidance_scale 101, range 0.02 to 0.98, weighting sigma^2.
-    `rescale` is how much of the contrast that guidance adds is taken back (MVDream: 0.5).
+    `method` is one of `diffusion.guidance`. Timesteps are drawn uniformly from [timestep_low,
+    timestep_high], fractions of the prior's noise schedule. DreamFusion: sds, guidance_scale 101,
+    range 0.02 to 0.98, weighting sigma^2. `rescale` is how much of the contrast that guidance
+    adds is taken back (MVDream: 0.5). `perp_neg` words views smoothly and away from wrong ones.
+    `gradient_clip` bounds every element of the gradient, 0 leaves it unbounded (D-SDS, arXiv
+    2303.15413, in threestudio: from 0.5 to 2).
+
+    For method sdi (the paper: guidance_scale 7.5, weighting reconstruction, perp_neg, timesteps
+    falling from 1 to 0.2): `inversion_steps` calls of the prior at `inversion_guidance_scale` find
+    the noise of a picture up to `inversion_overshoot` of the schedule above its timestep, drawn
+    uniformly; `inversion_eta` in [0, 1] is how much of it is fresh noise.
     """
 
-    method: Literal["sds"] = "sds"
+    method: Literal["sds", "sdi", "full_gradient"] = "sds"
     guidance_scale: float = 101.0
     rescale: float = 0.0
     weighting: Weighting = "sigma_squared"
     timestep_low: Ramp = constant(0.02)
     timestep_high: Ramp = constant(0.98)
+    perp_neg: bool = False
+    gradient_clip: Ramp = constant(0.0)
+    inversion_steps: int = 10
+    inversion_guidance_scale: float = -7.5
+    inversion_eta: float = 0.3
+    inversion_overshoot: float = 1.0 / 30.0
 
     def __post_init__(self) -> None:
         require(
@@ -142,7 +156,10 @@ class GuidanceConfig:
             self.guidance_scale,
             "must be at least 1 (1 is no guidance; a paper's omega is this minus 1)",
         )
-        require(0.0 <= self.rescale <= 1.0, "guidance.rescale", self.rescale, "must be from 0 (off) to 1")
+        for key in ("rescale", "inversion_eta", "inversion_overshoot"):
+            require(
+                0.0 <= getattr(self, key) <= 1.0, f"guidance.{key}", getattr(self, key), "must be from 0 (off) to 1"
+            )
         for progress in (0.0, 0.5, 1.0):
             low, high = self.timestep_low.at(progress), self.timestep_high.at(progress)
             require(
@@ -151,6 +168,19 @@ class GuidanceConfig:
                 (low, high),
                 f"must keep 0 <= low <= high <= 1 at every step (fails at {progress:.0%})",
             )
+        clip = (self.gradient_clip.start, self.gradient_clip.end)
+        require(
+            min(clip) > 0.0 or clip == (0.0, 0.0),
+            "guidance.gradient_clip",
+            clip,
+            "must be positive from start to end, or 0 (off) at both",
+        )
+        require(
+            1 <= self.inversion_steps <= 1000,
+            "guidance.inversion_steps",
+            self.inversion_steps,
+            "must be from 1 to 1000 (each is a call of the prior in every step)",
+        )
 
 
 Range = tuple[float, float]
@@ -158,12 +188,17 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """Where a training camera may stand: angles in degrees, lengths in scene units."""
+    """Where a training camera may stand: angles in degrees, lengths in scene units.
+
+    Fields of view are uniform in degrees or in the focal length (in picture heights) that they
+    belong to, which favours narrow ones.
+    """
 
     elevation_deg: Range = (-10.0, 90.0)
     uniform_area_probability: float = 0.5
     radius: Range = (2.5, 3.0)
     fovy_deg: Range = (40.0, 50.0)
+    fovy_uniform_in: Literal["degrees", "focal_length"] = "degrees"
     position_jitter: float = 0.1
     look_at_jitter: float = 0.2
     up_jitter: float = 0.02
@@ -192,17 +227,28 @@ class CameraConfig:
 
 @dataclass(frozen=True)
 class ShadingConfig:
-    """Share of albedo, lit and textureless renders, and the light (DreamFusion A.2)."""
+    """Share of albedo, lit and textureless renders, and the light (DreamFusion A.2).
+
+    A `point` light stands `light_distance` scene units from the middle of the scene, a `distant`
+    one shines from the same direction everywhere.
+    """
 
     albedo_only_until_fraction: float = 0.07
     lit_probability: float = 0.75
     textureless_probability: float = 0.5
     ambient_ratio: float = 0.1
+    light: Literal["distant", "point"] = "distant"
     light_distance: Range = (0.8, 1.5)
 
     def __post_init__(self) -> None:
         for key in ("albedo_only_until_fraction", "lit_probability", "textureless_probability", "ambient_ratio"):
             require(0.0 <= getattr(self, key) <= 1.0, f"shading.{key}", getattr(self, key), "must be within [0, 1]")
+        require(
+            0.0 < self.light_distance[0] <= self.light_distance[1],
+            "shading.light_distance",
+            self.light_distance,
+            "must be a rising pair of positive scene units",
+        )
 
 
 @dataclass(frozen=True)
@@ -212,7 +258,8 @@ class FieldConfig:
     `level_resolutions` are vertices per side; `bound` is the half side of the cube and the
     radius of the sphere outside of which nothing exists. The density starts as a blob,
     density_blob_scale * (1 - |x| / density_blob_radius) before the activation (Magic3D) or the
-    Gaussian of DreamFusion.
+    Gaussian of DreamFusion. Levels beyond the first fade in, one after the other, until
+    `all_levels_from_fraction` of the steps; 0 has all of them from the start.
     """
 
     level_resolutions: tuple[int, ...] = (16, 48)
@@ -223,6 +270,7 @@ class FieldConfig:
     density_blob: Literal["linear", "gaussian"] = "linear"
     density_blob_scale: float = 10.0
     density_blob_radius: float = 0.5
+    all_levels_from_fraction: float = 0.0
 
     def __post_init__(self) -> None:
         require(
@@ -232,6 +280,12 @@ class FieldConfig:
             "must be a list of vertices per side, each from 2 to 256",
         )
         require(self.bound > 0.0, "field.bound", self.bound, "must be positive")
+        require(
+            0.0 <= self.all_levels_from_fraction <= 1.0,
+            "field.all_levels_from_fraction",
+            self.all_levels_from_fraction,
+            "must be a fraction of the steps, from 0 (at once) to 1",
+        )
 
 
 @dataclass(frozen=True)
@@ -375,6 +429,14 @@ class Recipe:
     looks: LookConfig = LookConfig()
     gates: GateConfig = GateConfig()
     snapshot: SnapshotConfig = SnapshotConfig()
+
+    def __post_init__(self) -> None:
+        require(
+            not self.guidance.perp_neg or len(self.wording.azimuth_words) % 4 == 0,
+            "wording.azimuth_words",
+            self.wording.azimuth_words,
+            "must be a multiple of 4 words for guidance.perp_neg, which needs a word for either side",
+        )
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dreamfoundry.config import BACKGROUND_LEVELS, Recipe
-from dreamfoundry.diffusion.guidance import draw_noise, draw_timesteps
-from dreamfoundry.diffusion.prompts import PromptEmbeds, view_index
+from dreamfoundry.diffusion.guidance import Question, draw_question
+from dreamfoundry.diffusion.perp_neg import told_smoothly
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, told_nearest
 from dreamfoundry.nerf.cameras import Cameras, rays, sample_cameras
-from dreamfoundry.nerf.shading import ALBEDO, TEXTURELESS, draw_shading, sample_light_directions
+from dreamfoundry.nerf.shading import ALBEDO, TEXTURELESS, draw_shading, sample_lights
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,12 @@ class StepDraws:
     origins: Float[Tensor, "K R 3"]
     directions: Float[Tensor, "K R 3"]
     jitter: Float[Tensor, "K R 1"]
-    light_directions: Float[Tensor, "B 3"]
+    lights: Float[Tensor, "B 3"]
     backgrounds: Float[Tensor, "B 3"]
     is_lit: Bool[Tensor, " K"]
     is_textureless: Bool[Tensor, " K"]
     any_lit: bool
-    text_embeds: Float[Tensor, "B L D"]
-    uncond_embeds: Float[Tensor, "B L D"]
-    timesteps: Int[Tensor, " B"]
-    noise: Float[Tensor, "B C h w"]
+    question: Question
 
 
 def draw_step(
@@ -57,25 +55,28 @@ def draw_step(
     device: str,
 ) -> StepDraws:
     """Draw for every slot on the host, then move the whole step to `device` at once."""
-    views = recipe.optimize.views_per_step
     draws = [_draw_slot(recipe, slot) for slot in slots]
-    generators = [slot.generator for slot in slots]
-    timesteps = draw_timesteps(generators, [slot.progress for slot in slots], views, recipe.guidance, num_timesteps)
+    question = draw_question(
+        ViewEmbeds.joined([draw.embeds for draw in draws], device),
+        [slot.generator for slot in slots],
+        [slot.progress for slot in slots],
+        recipe.guidance,
+        num_timesteps,
+        noise_shape,
+        device,
+    )
     shadings = torch.tensor([draw.shading for draw in draws])
     origins, directions = (torch.stack(grids) for grids in zip(*(draw.rays for draw in draws), strict=True))
     return StepDraws(
         origins=origins.to(device),
         directions=directions.to(device),
         jitter=torch.stack([draw.jitter for draw in draws]).to(device),
-        light_directions=torch.cat([draw.light_directions for draw in draws]).to(device),
+        lights=torch.cat([draw.lights for draw in draws]).to(device),
         backgrounds=torch.cat([draw.backgrounds for draw in draws]).to(device),
         is_lit=(shadings != ALBEDO).to(device),
         is_textureless=(shadings == TEXTURELESS).to(device),
         any_lit=any(draw.shading != ALBEDO for draw in draws),
-        text_embeds=torch.cat([draw.text_embeds for draw in draws]).to(device),
-        uncond_embeds=torch.cat([draw.uncond_embeds for draw in draws]).to(device),
-        timesteps=timesteps.to(device),
-        noise=draw_noise(generators, views, noise_shape).to(device),
+        question=question,
     )
 
 
@@ -83,11 +84,10 @@ def draw_step(
 class _SlotDraw:
     rays: tuple[Float[Tensor, "R 3"], Float[Tensor, "R 3"]]
     jitter: Float[Tensor, "R 1"]
-    light_directions: Float[Tensor, "V 3"]
+    lights: Float[Tensor, "V 3"]
     backgrounds: Float[Tensor, "V 3"]
     shading: int
-    text_embeds: Float[Tensor, "V L D"]
-    uncond_embeds: Float[Tensor, "V L D"]
+    embeds: ViewEmbeds
 
 
 def _draw_slot(recipe: Recipe, slot: SlotChance) -> _SlotDraw:
@@ -95,16 +95,22 @@ def _draw_slot(recipe: Recipe, slot: SlotChance) -> _SlotDraw:
     cameras: Cameras = sample_cameras(recipe.cameras, views, generator)
     shading = draw_shading(recipe.shading, slot.progress, generator)
     which, backgrounds = _draw_backgrounds(recipe, views, generator)
-    view = view_index(cameras.azimuth_deg, cameras.elevation_deg, recipe.wording)
+    told = told_smoothly if recipe.guidance.perp_neg else told_nearest
     origins, directions = rays(cameras, image_px)
     return _SlotDraw(
         rays=(origins.reshape(-1, 3), directions.reshape(-1, 3)),
         jitter=torch.rand(views * image_px * image_px, 1, generator=generator),
-        light_directions=sample_light_directions(cameras.positions, recipe.shading, generator),
+        lights=sample_lights(cameras.positions, recipe.shading, generator),
         backgrounds=backgrounds,
         shading=shading,
-        text_embeds=slot.embeds.text[int(shading == TEXTURELESS), view, which],
-        uncond_embeds=slot.embeds.unconditional[which],
+        embeds=told(
+            slot.embeds,
+            cameras.azimuth_deg,
+            cameras.elevation_deg,
+            shading == TEXTURELESS,
+            which,
+            recipe.wording,
+        ),
     )
 
 

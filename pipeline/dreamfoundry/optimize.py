@@ -28,7 +28,7 @@ from torch import Tensor
 
 from dreamfoundry.candidates import Finish, GiveUp, Race
 from dreamfoundry.config import Recipe
-from dreamfoundry.diffusion.guidance import distill, sds_gradient
+from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
 from dreamfoundry.draws import SlotChance, StepDraws, draw_step
@@ -39,7 +39,7 @@ from dreamfoundry.nerf import regularizers
 from dreamfoundry.nerf.adam import SlotAdam, clip_slots, slot_gradient_norms
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.render import Rendering, over, render
-from dreamfoundry.nerf.shading import lambertian
+from dreamfoundry.nerf.shading import lambertian, light_directions
 from dreamfoundry.nerf.snapshot import take_snapshot
 from dreamfoundry.records import NO_HISTORY, FieldHistory, FieldSnapshot, Prompt
 
@@ -134,6 +134,7 @@ class SlotBatch:
         if not self.num_live:
             raise RuntimeError("SlotBatch.step() needs at least one live slot: admit an assignment first")
         draws = self._draw()
+        self.fields.set_progress([self._slot_progress(slot) if slot else 0.0 for slot in self.slots])
         rendering = render(
             self.fields,
             draws.origins,
@@ -143,15 +144,7 @@ class SlotBatch:
             with_normals=draws.any_lit or self._weighs_normals,
         )
         noise_space = self.prior.to_noise_space(self._pictures(rendering, draws))
-        gradient = sds_gradient(
-            self.prior,
-            noise_space.detach(),
-            draws.text_embeds,
-            draws.uncond_embeds,
-            draws.timesteps,
-            draws.noise,
-            self.recipe.guidance,
-        )
+        gradient = distillation_gradient(self.prior, noise_space.detach(), draws.question, self.recipe.guidance)
         elements_per_slot = gradient.numel() / len(self.slots)
         loss = distill(noise_space, gradient) / elements_per_slot
         loss = loss + self._regularizers(rendering, draws.directions).sum()
@@ -256,8 +249,10 @@ class SlotBatch:
         if rendering.normals is not None:
             white = rendering.opacity[..., None].expand_as(surface)
             surface = torch.where(draws.is_textureless[:, None, None], white, surface)
-            light = draws.light_directions.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
-            brightness = lambertian(rendering.normals, light, self.recipe.shading.ambient_ratio)
+            lights = draws.lights.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
+            seen = draws.origins + rendering.depth[..., None] * draws.directions
+            towards_light = light_directions(lights, seen, self.recipe.shading.light)
+            brightness = lambertian(rendering.normals, towards_light, self.recipe.shading.ambient_ratio)
             surface = surface * torch.where(draws.is_lit[:, None, None], brightness, 1.0)
         pictures = over(surface, rendering.opacity, background)
         image_px = self.recipe.render.image_px

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dreamfoundry.diffusion.analytic import DISC_RADIUS, AnalyticPrior
-from dreamfoundry.diffusion.guidance import add_noise
+from dreamfoundry.diffusion.noising import add_noise
 from dreamfoundry.diffusion.prior import ScorePrior
 
 

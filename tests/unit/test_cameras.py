@@ -86,6 +86,18 @@ def test_area_sampling_looks_less_often_from_the_pole_than_angle_sampling():
     assert share_above_60_deg(0.0) == pytest.approx(0.3, abs=0.01)
 
 
+@pytest.mark.parametrize("uniform_in", ["degrees", "focal_length"])
+def test_fields_of_view_are_uniform_in_degrees_or_in_focal_length(uniform_in):
+    config = CameraConfig(fovy_deg=(20.0, 100.0), fovy_uniform_in=uniform_in)
+    fovy_deg = sample_cameras(config, 20_000, torch.Generator().manual_seed(2)).fovy_deg
+    focal = 0.5 / torch.tan(torch.deg2rad(fovy_deg) / 2)
+    drawn = fovy_deg if uniform_in == "degrees" else focal
+    quartiles = (drawn.quantile(torch.tensor([0.25, 0.5, 0.75])) - drawn.min()) / (drawn.max() - drawn.min())
+
+    assert fovy_deg.min() == pytest.approx(20.0, abs=0.1) and fovy_deg.max() == pytest.approx(100.0, abs=0.1)
+    assert quartiles.tolist() == pytest.approx([0.25, 0.5, 0.75], abs=0.015)
+
+
 def test_the_same_generator_state_gives_the_same_cameras():
     first, second = (sample_cameras(CameraConfig(), 4, torch.Generator().manual_seed(7)) for _ in range(2))
 

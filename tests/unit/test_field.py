@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dreamfoundry.config import FieldConfig
-from dreamfoundry.nerf.field import MAX_LOG_DENSITY, RadianceFields
+from dreamfoundry.nerf.field import MAX_LOG_DENSITY, RadianceFields, level_shares
 
 SMALL = FieldConfig(level_resolutions=(3, 5), features_per_level=2, hidden_width=4, bound=1.5)
 
@@ -199,3 +199,47 @@ def test_a_single_slot_shares_memory_and_tracks_no_gradients() -> None:
     torch.testing.assert_close(one.density(points)[0], fields.density(points.expand(3, -1, -1))[2].detach())
     assert one.num_slots == 1 and not one.density(points).requires_grad
     assert one.parameters()["table"].data_ptr() == fields.parameters()["table"][2].data_ptr()
+
+
+FADING = dataclasses.replace(SMALL, level_resolutions=(3, 4, 5), all_levels_from_fraction=0.5)
+
+
+@pytest.mark.parametrize(
+    ("progress", "shares"),
+    [
+        (0.0, [1.0, 0.0, 0.0]),
+        (0.125, [1.0, 0.5, 0.0]),
+        (0.25, [1.0, 1.0, 0.0]),
+        (0.375, [1.0, 1.0, 0.5]),
+        (0.5, [1.0, 1.0, 1.0]),
+        (1.0, [1.0, 1.0, 1.0]),
+    ],
+)
+def test_levels_fade_in_one_after_the_other(progress: float, shares: list[float]) -> None:
+    assert level_shares(FADING, progress) == pytest.approx(shares)
+
+
+def test_all_levels_count_from_the_start_unless_asked_to_fade_in() -> None:
+    assert level_shares(SMALL, 0.0) == [1.0, 1.0]
+    fields, points = fields_of(1), points_of(1, 20)
+    before = fields.density(points)
+    fields.set_progress([0.0])
+    assert torch.equal(fields.density(points), before)
+
+
+def test_a_level_that_does_not_count_yet_is_as_if_it_were_zero_and_gets_no_gradient() -> None:
+    fields, points = fields_of(2, FADING), points_of(2, 40)
+    fields.set_progress([0.25, 1.0])
+    finest = slice(3**3 + 4**3, None)
+    emptied = fields_of(2, FADING)
+    with torch.no_grad():
+        emptied.parameters()["table"][0, finest] = 0.0
+    torch.testing.assert_close(fields.density(points), emptied.density(points))
+    (gradient,) = torch.autograd.grad(fields.density(points).sum(), fields.parameters()["table"])
+    assert gradient[0, finest].abs().max() == 0 and gradient[1, finest].abs().max() > 0
+
+
+def test_a_single_slot_sees_the_levels_it_had_in_its_place() -> None:
+    fields, points = fields_of(2, FADING), points_of(2, 40)
+    fields.set_progress([1.0, 0.1])
+    torch.testing.assert_close(fields.single(1).density(points[1:])[0], fields.density(points)[1].detach())

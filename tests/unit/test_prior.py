@@ -135,11 +135,15 @@ def test_encoding_in_passes_equals_encoding_one_by_one(latent: ScorePrior) -> No
     assert torch.allclose(together.grad, alone.grad, atol=1e-5)
 
 
-def test_neither_answer_keeps_a_graph(pixel: ScorePrior) -> None:
-    embeds = pixel.encode_prompts(["a"])
-    noisy = torch.randn(1, 3, 8, 8, requires_grad=True)
-    assert not embeds.requires_grad
-    assert not pixel.predict_noise(noisy, torch.tensor([1]), embeds).requires_grad
+def test_a_prediction_has_a_graph_only_where_its_input_brings_one(latent: ScorePrior, pixel: ScorePrior) -> None:
+    for prior, shape in ((latent, (1, 4, 8, 8)), (pixel, (1, 3, 8, 8))):
+        embeds = prior.encode_prompts(["a"])
+        assert not embeds.requires_grad
+        noisy = torch.randn(shape)
+        assert prior.predict_noise(noisy, torch.tensor([1]), embeds).grad_fn is None
+        noisy.requires_grad_()
+        prior.predict_noise(noisy, torch.tensor([1]), embeds).sum().backward()
+        assert noisy.grad is not None and noisy.grad.abs().sum() > 0
 
 
 def test_the_text_matters(latent: ScorePrior, pixel: ScorePrior) -> None:

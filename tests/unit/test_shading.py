@@ -10,7 +10,8 @@ from dreamfoundry.nerf.shading import (
     TEXTURELESS,
     draw_shading,
     lambertian,
-    sample_light_directions,
+    light_directions,
+    sample_lights,
 )
 
 UP = torch.tensor([[0.0, 1.0, 0.0]])
@@ -47,9 +48,19 @@ def test_the_generator_advances_alike_whatever_is_drawn():
     assert torch.equal(early.get_state(), late.get_state())
 
 
-def test_lights_are_unit_and_mostly_on_the_side_of_the_camera():
+def test_lights_are_mostly_on_the_side_of_the_camera_and_at_their_distance():
     positions = torch.tensor([[0.0, 0.0, 2.5]]).expand(5000, 3)
-    lights = sample_light_directions(positions, ShadingConfig(), torch.Generator().manual_seed(0))
+    lights = sample_lights(positions, ShadingConfig(light_distance=(0.8, 1.5)), torch.Generator().manual_seed(0))
+    distance = lights.norm(dim=-1)
 
-    torch.testing.assert_close(lights.norm(dim=-1), torch.ones(5000))
+    assert 0.8 <= distance.min() < 0.81 and 1.49 < distance.max() <= 1.5 + 1e-5
     assert (lights[:, 2] > 0).float().mean() > 0.95
+
+
+def test_a_distant_light_comes_from_one_direction_and_a_point_light_from_its_place():
+    light = torch.tensor([0.0, 2.0, 0.0]).expand(2, 3)
+    surface = torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
+
+    assert torch.equal(light_directions(light, surface, "distant"), UP.expand(2, 3))
+    diagonal = torch.tensor([-(0.5**0.5), 0.5**0.5, 0.0])
+    torch.testing.assert_close(light_directions(light, surface, "point"), torch.stack([UP[0], diagonal]))

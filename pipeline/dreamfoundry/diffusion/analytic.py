@@ -63,7 +63,6 @@ class AnalyticPrior:
             pictures = interpolate(pictures, side, mode="bilinear", antialias=True, align_corners=False)
         return pictures * 2.0 - 1.0
 
-    @torch.no_grad()
     def predict_noise(
         self, noisy: Float[Tensor, "B 3 h w"], timesteps: Int[Tensor, " B"], embeds: Float[Tensor, "B 1 D"]
     ) -> Float[Tensor, "B 3 h w"]:

@@ -5,23 +5,79 @@ it sees, and move the picture against the difference, without differentiating th
 
     gradient = weight(timestep) * (predicted noise - drawn noise)
 
+| method        | noise                  | derivative of the prior | calls of the prior      |
+|---------------|------------------------|-------------------------|-------------------------|
+| sds           | drawn                  | left out                | 1                       |
+| sdi           | found by inversion     | left out                | 1 + `inversion_steps`   |
+| full_gradient | drawn                  | taken                   | 1 (and one pass back)   |
+
 Rows are the views of all slots, slot after slot (slot-major). Draws come from one generator per
 slot, so a slot's draws do not depend on its neighbours; CPU generators make them independent of
 the device too.
 
-Dimension key:  B rows · C channels · h, w samples of the noise space · L tokens · D width
+Dimension key:  B rows · N negatives per row · C channels · h, w samples of the noise space
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamfoundry.config import GuidanceConfig, Weighting
+from dreamfoundry.diffusion.inversion import found_noise, invert
+from dreamfoundry.diffusion.noising import add_noise, clean_part, noise_part
+from dreamfoundry.diffusion.perp_neg import away_from_negatives
 from dreamfoundry.diffusion.prior import ScorePrior
+from dreamfoundry.diffusion.prompts import ViewEmbeds
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one step asks the prior about B pictures; all of it is decided before they exist.
+
+    `inverted_to` is where an inversion ends, at or above `timesteps`. `max_gradient` bounds each
+    element of a row's gradient and is infinite where there is no bound.
+    """
+
+    embeds: ViewEmbeds
+    timesteps: Int[Tensor, " B"]
+    inverted_to: Int[Tensor, " B"]
+    noise: Float[Tensor, "B C h w"]
+    max_gradient: Float[Tensor, " B"]
+
+
+def draw_question(
+    embeds: ViewEmbeds,
+    generators: Sequence[torch.Generator],
+    progress: Sequence[float],
+    config: GuidanceConfig,
+    num_timesteps: int,
+    noise_shape: tuple[int, int, int],
+    device: torch.device | str,
+) -> Question:
+    """The question about `embeds`, whose rows are shared out evenly among the slots.
+
+    Each slot brings its generator and its progress in [0, 1], the share of its steps that is done.
+    """
+    views = len(embeds.text) // len(generators)
+    timesteps = draw_timesteps(generators, progress, views, config, num_timesteps)
+    inverted_to = timesteps
+    if config.method == "sdi":
+        above = draw_uniform(generators, views) * config.inversion_overshoot * num_timesteps
+        inverted_to = (timesteps + above.long()).clamp(max=num_timesteps - 1)
+    bounds = torch.tensor([config.gradient_clip.at(done) or math.inf for done in progress])
+    return Question(
+        embeds=embeds,
+        timesteps=timesteps.to(device),
+        inverted_to=inverted_to.to(device),
+        noise=draw_noise(generators, views, noise_shape).to(device),
+        max_gradient=bounds.repeat_interleave(views).to(device),
+    )
 
 
 def draw_timesteps(
@@ -46,6 +102,11 @@ def draw_timesteps(
     return torch.cat(drawn)
 
 
+def draw_uniform(generators: Sequence[torch.Generator], views: int) -> Float[Tensor, " B"]:
+    """A number from [0, 1) for each of `views` rows per slot. On the generators' device."""
+    return torch.cat([torch.rand(views, generator=generator, device=generator.device) for generator in generators])
+
+
 def draw_noise(
     generators: Sequence[torch.Generator], views: int, shape: tuple[int, int, int]
 ) -> Float[Tensor, "B C h w"]:
@@ -53,30 +114,6 @@ def draw_noise(
     return torch.cat(
         [torch.randn((views, *shape), generator=generator, device=generator.device) for generator in generators]
     )
-
-
-def add_noise(
-    noise_space: Float[Tensor, "B C h w"], noise: Float[Tensor, "B C h w"], alphas_cumprod: Float[Tensor, " B"]
-) -> Float[Tensor, "B C h w"]:
-    """The forward process: sqrt(abar) picture + sqrt(1 - abar) noise, abar per row."""
-    signal = alphas_cumprod.view(-1, 1, 1, 1)
-    return signal.sqrt() * noise_space + (1.0 - signal).sqrt() * noise
-
-
-def clean_part(
-    noisy: Float[Tensor, "B C h w"], noise: Float[Tensor, "B C h w"], alphas_cumprod: Float[Tensor, " B"]
-) -> Float[Tensor, "B C h w"]:
-    """The picture that `add_noise` made `noisy` of, if `noise` is what was added."""
-    signal = alphas_cumprod.view(-1, 1, 1, 1)
-    return (noisy - (1.0 - signal).sqrt() * noise) / signal.sqrt()
-
-
-def noise_part(
-    noisy: Float[Tensor, "B C h w"], clean: Float[Tensor, "B C h w"], alphas_cumprod: Float[Tensor, " B"]
-) -> Float[Tensor, "B C h w"]:
-    """The noise that `add_noise` made `noisy` of, if `clean` is the picture it was added to."""
-    signal = alphas_cumprod.view(-1, 1, 1, 1)
-    return (noisy - signal.sqrt() * clean) / (1.0 - signal).sqrt()
 
 
 def sds_weight(alphas_cumprod: Float[Tensor, " B"], weighting: Weighting) -> Float[Tensor, " B"]:
@@ -116,31 +153,73 @@ def rescaled(
     return noise_part(noisy, guided * (share * ratio + 1.0 - share), alphas_cumprod)
 
 
-@torch.no_grad()
-def sds_gradient(
+def guided_noise(
     prior: ScorePrior,
-    noise_space: Float[Tensor, "B C h w"],
-    text_embeds: Float[Tensor, "B L D"],
-    uncond_embeds: Float[Tensor, "B L D"],
+    noisy: Float[Tensor, "B C h w"],
     timesteps: Int[Tensor, " B"],
-    noise: Float[Tensor, "B C h w"],
-    config: GuidanceConfig,
+    embeds: ViewEmbeds,
+    guidance_scale: float,
+    rescale: float = 0.0,
 ) -> Float[Tensor, "B C h w"]:
-    """Gradient with respect to `noise_space`: weight * (guided prediction - `noise`).
+    """The noise that the prior sees, guided by the text and away from the negatives, if there are any.
 
-    One call of the prior with 2 B rows, unconditional first. Not finite where a row of
-    `noise_space` is not; rows do not touch one another.
+    One call of the prior with (2 + N) B rows: all rows unconditional, all with their text, all with
+    their first negative, and so on, each beside its own noisy picture and timestep.
     """
-    signal = prior.alphas_cumprod[timesteps]
-    noisy = add_noise(noise_space, noise, signal)
-    predicted = prior.predict_noise(
-        torch.cat([noisy, noisy]), torch.cat([timesteps, timesteps]), torch.cat([uncond_embeds, text_embeds])
+    told = torch.cat([embeds.unconditional, embeds.text, *embeds.negatives.unbind(dim=1)])
+    asked = len(told) // len(noisy)
+    predicted = prior.predict_noise(noisy.repeat(asked, 1, 1, 1), timesteps.repeat(asked), told)
+    predicted = predicted.unflatten(0, (asked, -1))
+    noise_uncond, noise_text = predicted[0], predicted[1]
+    wanted = away_from_negatives(noise_text, noise_uncond, predicted[2:], embeds.negative_weights)
+    guided = classifier_free(noise_uncond, wanted, guidance_scale)
+    if rescale:
+        guided = rescaled(guided, noise_text, noisy, prior.alphas_cumprod[timesteps], rescale)
+    return guided
+
+
+@torch.no_grad()
+def distillation_gradient(
+    prior: ScorePrior, noise_space: Float[Tensor, "B C h w"], question: Question, config: GuidanceConfig
+) -> Float[Tensor, "B C h w"]:
+    """Gradient with respect to `noise_space`, by the configured method; a constant for autograd.
+
+    `full_gradient` is that of weight / 2 (guided prediction - noise)^2, the training loss of the
+    prior (DreamFusion, equation 2); the others leave the derivative of the prediction out of it.
+    Not finite where a row of `noise_space` is not; rows do not touch one another.
+    """
+    weight = sds_weight(prior.alphas_cumprod[question.timesteps], config.weighting).view(-1, 1, 1, 1)
+    if config.method == "full_gradient":
+        pictures = noise_space.detach().requires_grad_()
+        with torch.enable_grad():
+            residual = _residual(prior, pictures, question.noise, question, config)
+        (gradient,) = torch.autograd.grad(residual, pictures, weight * residual.detach())
+    else:
+        noise = _inverted_noise(prior, noise_space, question, config) if config.method == "sdi" else question.noise
+        gradient = weight * _residual(prior, noise_space, noise, question, config)
+    bound = question.max_gradient.view(-1, 1, 1, 1)
+    return gradient.clamp(-bound, bound)
+
+
+def _residual(
+    prior: ScorePrior, noise_space: Tensor, noise: Tensor, question: Question, config: GuidanceConfig
+) -> Float[Tensor, "B C h w"]:
+    """How far the guided prediction is from the `noise` that was added."""
+    noisy = add_noise(noise_space, noise, prior.alphas_cumprod[question.timesteps])
+    return (
+        guided_noise(prior, noisy, question.timesteps, question.embeds, config.guidance_scale, config.rescale) - noise
     )
-    noise_uncond, noise_text = predicted.chunk(2)
-    guided = classifier_free(noise_uncond, noise_text, config.guidance_scale)
-    if config.rescale:
-        guided = rescaled(guided, noise_text, noisy, signal, config.rescale)
-    return sds_weight(signal, config.weighting).view(-1, 1, 1, 1) * (guided - noise)
+
+
+def _inverted_noise(
+    prior: ScorePrior, noise_space: Tensor, question: Question, config: GuidanceConfig
+) -> Float[Tensor, "B C h w"]:
+    def predict(noisy: Tensor, timesteps: Tensor) -> Tensor:
+        return guided_noise(prior, noisy, timesteps, question.embeds, config.inversion_guidance_scale)
+
+    noisy = invert(predict, noise_space, question.inverted_to, prior.alphas_cumprod, config.inversion_steps)
+    signal = prior.alphas_cumprod[question.inverted_to]
+    return found_noise(noisy, noise_space, signal, question.noise, config.inversion_eta)
 
 
 def distill(noise_space: Float[Tensor, "B C h w"], gradient: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:

@@ -74,7 +74,10 @@ class ScorePrior(Protocol):
     def predict_noise(
         self, noisy: Float[Tensor, "B C h w"], timesteps: Int[Tensor, " B"], embeds: Float[Tensor, "B L D"]
     ) -> Float[Tensor, "B C h w"]:
-        """The noise in `noisy` as the prior sees it, without gradient."""
+        """The noise in `noisy` as the prior sees it, differentiably in `noisy`.
+
+        The weights are frozen, so there is a graph only where an input brings one along.
+        """
         ...
 
 
@@ -167,7 +170,6 @@ class DiffusersPrior:
         latents = [checkpoint(self._encode, part, use_reentrant=False, preserve_rng_state=False) for part in rows]
         return torch.cat(latents).float()
 
-    @torch.no_grad()
     def predict_noise(
         self, noisy: Float[Tensor, "B C h w"], timesteps: Int[Tensor, " B"], embeds: Float[Tensor, "B L D"]
     ) -> Float[Tensor, "B C h w"]:

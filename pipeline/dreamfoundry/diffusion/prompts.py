@@ -4,13 +4,14 @@ A prior that is told which side it looks at does not paint a face on every side 
 3.2, "view-dependent conditioning"). Wordings are encoded once per asset, then looked up.
 
 Dimension key:  S shadings (0 textured, 1 textureless) · V view wordings: every azimuth word, then
-every azimuth word seen from overhead · G backgrounds · L tokens · D width
+every azimuth word seen from overhead · G backgrounds · L tokens · D width · B rows (views of a step) ·
+N negatives per row
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +47,30 @@ class PromptEmbeds:
 
     text: Float[Tensor, "2 V G L D"]
     unconditional: Float[Tensor, "G L D"]
+
+
+@dataclass(frozen=True)
+class ViewEmbeds:
+    """What the prior is told of the B views of a step.
+
+    `negatives` are N further wordings per view to stay away from, each with a weight >= 0
+    (`diffusion.perp_neg`); without them N is 0.
+    """
+
+    text: Float[Tensor, "B L D"]
+    unconditional: Float[Tensor, "B L D"]
+    negatives: Float[Tensor, "B N L D"]
+    negative_weights: Float[Tensor, "B N"]
+
+    @classmethod
+    def joined(cls, parts: Sequence[ViewEmbeds], device: torch.device | str) -> ViewEmbeds:
+        """The rows of all parts, one part after the other, on `device`."""
+        return cls(
+            text=torch.cat([part.text for part in parts]).to(device),
+            unconditional=torch.cat([part.unconditional for part in parts]).to(device),
+            negatives=torch.cat([part.negatives for part in parts]).to(device),
+            negative_weights=torch.cat([part.negative_weights for part in parts]).to(device),
+        )
 
 
 def view_texts(prompt: Prompt, wording: WordingConfig) -> ViewTexts:
@@ -84,6 +109,27 @@ def encode(prior: ScorePrior, prompt: Prompt, wording: WordingConfig) -> PromptE
     return PromptEmbeds(
         text=rows[:-num_backgrounds].reshape(2, -1, num_backgrounds, *rows.shape[1:]),
         unconditional=rows[-num_backgrounds:],
+    )
+
+
+def told_nearest(
+    embeds: PromptEmbeds,
+    azimuth_deg: Float[Tensor, " B"],
+    elevation_deg: Float[Tensor, " B"],
+    textureless: bool,
+    background: Int[Tensor, " B"],
+    wording: WordingConfig,
+) -> ViewEmbeds:
+    """What the prior is told of B cameras: the wording of the nearest view, and no negatives.
+
+    `background` is the index of each view's background among the configured ones, or 0.
+    """
+    text = embeds.text[int(textureless), view_index(azimuth_deg, elevation_deg, wording), background]
+    return ViewEmbeds(
+        text=text,
+        unconditional=embeds.unconditional[background],
+        negatives=text[:, None][:, :0],
+        negative_weights=torch.zeros(len(text), 0, device=text.device),
     )
 
 

@@ -91,7 +91,12 @@ def sample_cameras(config: CameraConfig, num_views: int, generator: torch.Genera
     positions = positions + config.position_jitter * (2 * torch.rand(num_views, 3, generator=generator) - 1)
     targets = config.look_at_jitter * torch.randn(num_views, 3, generator=generator)
     ups = torch.tensor([0.0, 1.0, 0.0]) + config.up_jitter * torch.randn(num_views, 3, generator=generator)
-    return Cameras(look_at(positions, targets, ups), uniform(*config.fovy_deg), azimuth_deg, elevation_deg)
+    if config.fovy_uniform_in == "degrees":
+        fovy_deg = uniform(*config.fovy_deg)
+    else:
+        focal_of_low, focal_of_high = (0.5 / math.tan(math.radians(fovy / 2.0)) for fovy in config.fovy_deg)
+        fovy_deg = 2.0 * torch.rad2deg(torch.atan(0.5 / uniform(focal_of_high, focal_of_low)))
+    return Cameras(look_at(positions, targets, ups), fovy_deg, azimuth_deg, elevation_deg)
 
 
 def rays(cameras: Cameras, image_px: int) -> tuple[Float[Tensor, "B H H 3"], Float[Tensor, "B H H 3"]]:

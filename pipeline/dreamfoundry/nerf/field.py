@@ -10,7 +10,7 @@ Dimension key:  K slots · M points · L levels · E table entries · C features
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,8 @@ class RadianceFields:
             name: torch.zeros(num_slots, *shape, device=device, dtype=dtype, requires_grad=True)
             for name, shape in shapes.items()
         }
+        # How much each feature counts; the levels of a slot fade in with its progress.
+        self._feature_shares = torch.ones(num_slots, num_features, 1, device=device, dtype=dtype)
         side = torch.tensor(resolutions, dtype=torch.int32)
         corner_x, corner_y, corner_z = torch.tensor(CORNERS, dtype=torch.int32).unbind(dim=1)
         self._side = side.to(device)
@@ -85,6 +87,13 @@ class RadianceFields:
                     draw = torch.rand(tensor.shape[1:], generator=generator)
                     tensor[slot].copy_((2.0 * draw - 1.0) * scale)
 
+    def set_progress(self, progress: Sequence[float]) -> None:
+        """Let the levels of each slot count as `level_shares` has it at its progress; all of them until told."""
+        if self.config.all_levels_from_fraction:
+            shares = torch.tensor([level_shares(self.config, done) for done in progress])
+            features = shares.repeat_interleave(self.config.features_per_level, dim=1)
+            self._feature_shares.copy_(features[..., None])
+
     def slot_state(self, slot: int) -> dict[str, Tensor]:
         """A copy of one slot's parameters on the CPU, without the asset axis."""
         return {name: tensor[slot].detach().cpu().clone() for name, tensor in self._parameters.items()}
@@ -99,6 +108,7 @@ class RadianceFields:
         """One slot as fields of its own (K = 1) that share its memory and track no gradients."""
         one = copy.copy(self)
         one.num_slots = 1
+        one._feature_shares = self._feature_shares[slot : slot + 1]
         one._parameters = {name: tensor[slot : slot + 1].detach() for name, tensor in self._parameters.items()}
         return one
 
@@ -131,7 +141,9 @@ class RadianceFields:
 
     def _heads(self, points: Tensor, num_outputs: int) -> Tensor:
         values = self._parameters
-        hidden = torch.relu(torch.baddbmm(values["hidden_bias"], self.encode(points), values["hidden_weight"]))
+        # Scaling a feature or the weights that read it is the same; there are fewer weights.
+        weight = values["hidden_weight"] * self._feature_shares
+        hidden = torch.relu(torch.baddbmm(values["hidden_bias"], self.encode(points), weight))
         return torch.baddbmm(
             values["output_bias"][..., :num_outputs], hidden, values["output_weight"][..., :num_outputs]
         )
@@ -170,6 +182,19 @@ class RadianceFields:
         along_x, along_y, along_z = (1.0 - x, x), (1.0 - y, y), (1.0 - z, z)
         weights = torch.stack([along_x[i] * along_y[j] * along_z[k] for i, j, k in CORNERS], dim=-1)
         return indices.view(-1, 8), weights.view(-1, 8)
+
+
+def level_shares(config: FieldConfig, progress: float) -> list[float]:
+    """How much each level counts at `progress` in [0, 1] of a slot's steps, each in [0, 1].
+
+    The first counts from the start. The others fade in one after the other, each in an equal part
+    of the time until `all_levels_from_fraction`: shapes first, then detail (DreamFusion A.2 narrows
+    the blur of its positional encoding in that time).
+    """
+    num_finer = len(config.level_resolutions) - 1
+    until = config.all_levels_from_fraction
+    faded_in = progress / until * num_finer if progress < until else float(num_finer)
+    return [1.0, *(min(max(faded_in - earlier, 0.0), 1.0) for earlier in range(num_finer))]
 
 
 class _WeightedRows(torch.autograd.Function):

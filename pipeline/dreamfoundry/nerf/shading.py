@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,19 +23,23 @@ def lambertian(
     return ambient_ratio + (1.0 - ambient_ratio) * diffuse
 
 
-def sample_light_directions(
+def sample_lights(
     camera_positions: Float[Tensor, "B 3"], config: ShadingConfig, generator: torch.Generator
 ) -> Float[Tensor, "B 3"]:
-    """Unit directions towards a light near the camera: direction of N(camera direction, I) scaled.
-
-    The light is treated as far away (directional), which at object scale differs little from
-    DreamFusion's point light and needs no position per pixel.
+    """Where the lights stand, one near each camera (DreamFusion A.2): in the direction of a draw from
+    N(camera position, I), at a distance from the origin that is uniform in `light_distance`.
     """
     low, high = config.light_distance
-    towards_camera = normalize(camera_positions, dim=-1)
-    spread = torch.randn(camera_positions.shape, generator=generator)
+    towards = normalize(camera_positions + torch.randn(camera_positions.shape, generator=generator), dim=-1)
     distance = low + (high - low) * torch.rand(camera_positions.shape[0], 1, generator=generator)
-    return normalize(towards_camera * distance * 1.5 + spread * 0.6, dim=-1)
+    return towards * distance
+
+
+def light_directions(
+    lights: Float[Tensor, "*#S 3"], surface: Float[Tensor, "*S 3"], kind: Literal["distant", "point"]
+) -> Float[Tensor, "*S 3"]:
+    """Unit directions from `surface` points towards their lights; from the origin if they are distant."""
+    return normalize(lights - surface if kind == "point" else lights.expand_as(surface), dim=-1)
 
 
 def draw_shading(config: ShadingConfig, progress: float, generator: torch.Generator) -> int:

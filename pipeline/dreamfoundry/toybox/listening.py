@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamfoundry.config import ShadingConfig
-from dreamfoundry.diffusion.guidance import add_noise, clean_part
+from dreamfoundry.diffusion.noising import add_noise, clean_part
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.toybox.captions import KINDS, kind_of
 from dreamfoundry.toybox.training import TrainingConfig, ViewLibrary, training_batch

@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from dreamfoundry.config import BACKGROUND_LEVELS
-from dreamfoundry.diffusion.guidance import add_noise, classifier_free, clean_part, noise_part
+from dreamfoundry.diffusion.guidance import classifier_free
+from dreamfoundry.diffusion.noising import add_noise, clean_part, noise_part
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.records import VIEWS
 from dreamfoundry.toybox.captions import COLORS, KINDS, held_out_pairs

@@ -23,14 +23,14 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, load_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import mse_loss, normalize
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from dreamfoundry.config import BACKGROUND_LEVELS, CameraConfig, ShadingConfig, WordingConfig
-from dreamfoundry.diffusion.guidance import add_noise
+from dreamfoundry.diffusion.noising import add_noise
 from dreamfoundry.diffusion.prompts import view_index, view_words
 from dreamfoundry.nerf.cameras import Cameras, sample_cameras
-from dreamfoundry.nerf.shading import sample_light_directions
+from dreamfoundry.nerf.shading import sample_lights
 from dreamfoundry.toybox.captions import (
     COLORS,
     KINDS,
@@ -244,7 +244,7 @@ def draw_pictures(
     pictures = shade(
         ViewBuffers(library.buffers.roles[chosen], library.buffers.normals[chosen]),
         palettes,
-        sample_light_directions(library.camera_positions[chosen], shading, generator),
+        normalize(sample_lights(library.camera_positions[chosen], shading, generator), dim=-1),
         ambient_ratio,
         backgrounds,
     )

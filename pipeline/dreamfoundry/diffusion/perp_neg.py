@@ -1,0 +1,110 @@
+"""Perp-Neg: tell the prior what a view is not, without unsaying what it is.
+
+Told "back view", a prior likes to paint a face all the same. Armandpour et al. (arXiv 2304.04968)
+let the wording go smoothly from front over side to back with the azimuth, and push away from two
+wordings that the view must not look like. A share of either half of the circle decides how hard:
+
+    front half, share 1 at the front, 0 at the side:  share front + (1 - share) side,
+        away from front by f_fs(share) and from side by f_sf(1 - share)
+    back half, share 1 at the side, 0 at the back:    share side + (1 - share) back,
+        away from side by f_sb(share) and from front by f_fsb(share)
+
+with f(x) = a exp(-b x) + c. Only the part of a negative that is perpendicular to the direction of
+the text counts, so that a negative which agrees with the text takes nothing away from it. Seen
+from overhead a view has the wording nearest to it, and its negatives weigh nothing.
+
+Dimension key:  B rows · N = 2 negatives · C channels · h, w samples of the noise space
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dreamfoundry.config import WordingConfig
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, view_index
+
+F_FS = F_SF = (4.0, 0.5, -2.426)
+F_SB = (1.0, 0.5, -0.606)
+F_FSB = (1.0, 0.5, 0.967)
+"""(a, b, c) of the decays, as threestudio has them: a wording weighs nothing where it is the view."""
+
+SMALLEST_SQUARE = 1e-12
+"""A direction whose square is below this is none: nothing lies along it."""
+
+
+def told_smoothly(
+    embeds: PromptEmbeds,
+    azimuth_deg: Float[Tensor, " B"],
+    elevation_deg: Float[Tensor, " B"],
+    textureless: bool,
+    background: Int[Tensor, " B"],
+    wording: WordingConfig,
+) -> ViewEmbeds:
+    """What the prior is told of B cameras; `background` as in `prompts.told_nearest`.
+
+    The sides are the words a quarter and three quarters around, which may differ: the number of
+    `wording.azimuth_words` must be a multiple of 4 (`config.Recipe` sees to it).
+    """
+    quarter = len(wording.azimuth_words) // 4
+    from_front_deg = torch.remainder(azimuth_deg + 180.0, 360.0) - 180.0
+    towards_front = 1.0 - from_front_deg.abs() / 90.0  # 1 at the front, 0 at the sides, -1 at the back
+    in_front_half = towards_front >= 0.0
+    share = torch.where(in_front_half, towards_front, 1.0 + towards_front)
+
+    front = torch.zeros_like(background)
+    side = torch.where(from_front_deg < 0.0, 3 * quarter, quarter)
+    nearer = torch.where(in_front_half, front, side)
+    farther = torch.where(in_front_half, side, 2 * quarter)
+    other = torch.where(in_front_half, side, front)
+    weights = torch.stack(
+        [
+            torch.where(in_front_half, _decay(F_FS, share), _decay(F_SB, share)),
+            torch.where(in_front_half, _decay(F_SF, 1.0 - share), _decay(F_FSB, share)),
+        ],
+        dim=1,
+    )
+    overhead = elevation_deg > wording.overhead_elevation_deg
+    nearest = view_index(azimuth_deg, elevation_deg, wording)
+
+    def worded(index: Int[Tensor, " B"]) -> Float[Tensor, "B L D"]:
+        return embeds.text[int(textureless), index, background]
+
+    negatives = torch.stack([worded(nearer), worded(other)], dim=1)
+    start, end = (worded(torch.where(overhead, nearest, index)) for index in (farther, nearer))
+    return ViewEmbeds(
+        text=torch.lerp(start, end, share.to(start)[:, None, None]),
+        unconditional=embeds.unconditional[background],
+        negatives=negatives,
+        negative_weights=torch.where(overhead[:, None], 0.0, weights).to(start.device),
+    )
+
+
+def away_from_negatives(
+    noise_text: Float[Tensor, "B C h w"],
+    noise_uncond: Float[Tensor, "B C h w"],
+    noise_negatives: Float[Tensor, "N B C h w"],
+    weights: Float[Tensor, "B N"],
+) -> Float[Tensor, "B C h w"]:
+    """The prediction for the text, moved away from what is special about each negative:
+
+    text - sum_i weight_i perpendicular(negative_i - uncond, text - uncond),  every row by itself.
+    """
+    towards_text = noise_text - noise_uncond
+    for noise_negative, weight in zip(noise_negatives, weights.unbind(dim=1), strict=True):
+        special = perpendicular(noise_negative - noise_uncond, towards_text)
+        noise_text = noise_text - weight.view(-1, 1, 1, 1) * special
+    return noise_text
+
+
+def perpendicular(vectors: Float[Tensor, "B C h w"], directions: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
+    """What is left of each row of `vectors` without its part along the same row of `directions`."""
+    along = (vectors * directions).sum(dim=(1, 2, 3), keepdim=True)
+    square = directions.square().sum(dim=(1, 2, 3), keepdim=True).clamp(min=SMALLEST_SQUARE)
+    return vectors - along / square * directions
+
+
+def _decay(coefficients: tuple[float, float, float], share: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+    a, b, c = coefficients
+    return a * torch.exp(-b * share) + c
