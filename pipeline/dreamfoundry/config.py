@@ -258,8 +258,10 @@ class FieldConfig:
     `level_resolutions` are vertices per side; `bound` is the half side of the cube and the
     radius of the sphere outside of which nothing exists. The density starts as a blob,
     density_blob_scale * (1 - |x| / density_blob_radius) before the activation (Magic3D) or the
-    Gaussian of DreamFusion. Levels beyond the first fade in, one after the other, until
-    `all_levels_from_fraction` of the steps; 0 has all of them from the start.
+    Gaussian of DreamFusion. `density_blob_variety` stretches it per candidate, along each axis by
+    a factor within 1 +- this share, so that seeds begin with different shapes. Levels beyond the
+    first fade in, one after the other, until `all_levels_from_fraction` of the steps; 0 has all of
+    them from the start.
     """
 
     level_resolutions: tuple[int, ...] = (16, 48)
@@ -270,6 +272,7 @@ class FieldConfig:
     density_blob: Literal["linear", "gaussian"] = "linear"
     density_blob_scale: float = 10.0
     density_blob_radius: float = 0.5
+    density_blob_variety: float = 0.0
     all_levels_from_fraction: float = 0.0
 
     def __post_init__(self) -> None:
@@ -281,6 +284,12 @@ class FieldConfig:
         )
         require(self.bound > 0.0, "field.bound", self.bound, "must be positive")
         require(
+            0.0 <= self.density_blob_variety < 1.0,
+            "field.density_blob_variety",
+            self.density_blob_variety,
+            "must be from 0 (off) to below 1",
+        )
+        require(
             0.0 <= self.all_levels_from_fraction <= 1.0,
             "field.all_levels_from_fraction",
             self.all_levels_from_fraction,
@@ -289,21 +298,48 @@ class FieldConfig:
 
 
 @dataclass(frozen=True)
+class RenderStage:
+    """Pictures from a share of the steps on."""
+
+    from_fraction: float
+    image_px: int
+    samples_per_ray: int
+
+
+@dataclass(frozen=True)
 class RenderConfig:
-    """Pictures during optimisation: `image_px` per side, `samples_per_ray` within the sphere."""
+    """Pictures during optimisation: `image_px` per side, `samples_per_ray` within the sphere.
+
+    `later` stages replace both from their share of the steps on: empty space is cleared while
+    pictures are cheap. Slots with later stages are rendered one by one.
+    """
 
     image_px: int = 64
     samples_per_ray: int = 64
     normal_step: float = 0.02
+    later: tuple[RenderStage, ...] = ()
 
     def __post_init__(self) -> None:
-        require(8 <= self.image_px <= 1024, "render.image_px", self.image_px, "must be from 8 to 1024")
+        for where, stage in (("render", self), *((f"render.later[{n}]", late) for n, late in enumerate(self.later))):
+            require(8 <= stage.image_px <= 1024, f"{where}.image_px", stage.image_px, "must be from 8 to 1024")
+            require(
+                4 <= stage.samples_per_ray <= 1024,
+                f"{where}.samples_per_ray",
+                stage.samples_per_ray,
+                "must be from 4 to 1024",
+            )
+        starts = tuple(stage.from_fraction for stage in self.later)
         require(
-            4 <= self.samples_per_ray <= 1024,
-            "render.samples_per_ray",
-            self.samples_per_ray,
-            "must be from 4 to 1024",
+            all(low < high for low, high in pairwise((0.0, *starts, 1.0))),
+            "render.later.from_fraction",
+            starts,
+            "must be rising fractions of the steps between 0 and 1",
         )
+
+    def at(self, progress: float) -> RenderConfig:
+        """What applies at `progress` in [0, 1] of the steps, without stages."""
+        stage = next((late for late in reversed(self.later) if late.from_fraction <= progress), self)
+        return RenderConfig(stage.image_px, stage.samples_per_ray, self.normal_step)
 
 
 @dataclass(frozen=True)

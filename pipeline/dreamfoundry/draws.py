@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dreamfoundry.config import BACKGROUND_LEVELS, Recipe
+from dreamfoundry.config import BACKGROUND_LEVELS, Recipe, RenderConfig
 from dreamfoundry.diffusion.guidance import Question, draw_question
 from dreamfoundry.diffusion.perp_neg import told_smoothly
 from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, told_nearest
@@ -33,9 +33,11 @@ class SlotChance:
 
 
 @dataclass(frozen=True)
-class StepDraws:
-    """What one step looks at and asks the prior, for all slots."""
+class SeenTogether:
+    """What some neighbouring slots look at: all in pictures of one size. `K` counts these slots."""
 
+    slots: slice
+    render: RenderConfig
     origins: Float[Tensor, "K R 3"]
     directions: Float[Tensor, "K R 3"]
     jitter: Float[Tensor, "K R 1"]
@@ -44,6 +46,17 @@ class StepDraws:
     is_lit: Bool[Tensor, " K"]
     is_textureless: Bool[Tensor, " K"]
     any_lit: bool
+
+
+@dataclass(frozen=True)
+class StepDraws:
+    """What one step looks at and asks the prior, for all slots in their order.
+
+    `seen` has one part in the ordinary case, and one for each slot under a recipe with later
+    render stages: a slot's numbers must not depend on which stage its neighbours have reached.
+    """
+
+    seen: tuple[SeenTogether, ...]
     question: Question
 
 
@@ -65,9 +78,18 @@ def draw_step(
         noise_shape,
         device,
     )
+    together = 1 if recipe.render.later else len(draws)
+    starts = range(0, len(draws), together)
+    return StepDraws(tuple(_joined(draws, slice(start, start + together), device) for start in starts), question)
+
+
+def _joined(all_draws: Sequence[_SlotDraw], slots: slice, device: str) -> SeenTogether:
+    draws = all_draws[slots]
     shadings = torch.tensor([draw.shading for draw in draws])
     origins, directions = (torch.stack(grids) for grids in zip(*(draw.rays for draw in draws), strict=True))
-    return StepDraws(
+    return SeenTogether(
+        slots=slots,
+        render=draws[0].render,
         origins=origins.to(device),
         directions=directions.to(device),
         jitter=torch.stack([draw.jitter for draw in draws]).to(device),
@@ -76,12 +98,12 @@ def draw_step(
         is_lit=(shadings != ALBEDO).to(device),
         is_textureless=(shadings == TEXTURELESS).to(device),
         any_lit=any(draw.shading != ALBEDO for draw in draws),
-        question=question,
     )
 
 
 @dataclass(frozen=True)
 class _SlotDraw:
+    render: RenderConfig
     rays: tuple[Float[Tensor, "R 3"], Float[Tensor, "R 3"]]
     jitter: Float[Tensor, "R 1"]
     lights: Float[Tensor, "V 3"]
@@ -91,15 +113,16 @@ class _SlotDraw:
 
 
 def _draw_slot(recipe: Recipe, slot: SlotChance) -> _SlotDraw:
-    generator, views, image_px = slot.generator, recipe.optimize.views_per_step, recipe.render.image_px
+    generator, views, render = slot.generator, recipe.optimize.views_per_step, recipe.render.at(slot.progress)
     cameras: Cameras = sample_cameras(recipe.cameras, views, generator)
     shading = draw_shading(recipe.shading, slot.progress, generator)
     which, backgrounds = _draw_backgrounds(recipe, views, generator)
     told = told_smoothly if recipe.guidance.perp_neg else told_nearest
-    origins, directions = rays(cameras, image_px)
+    origins, directions = rays(cameras, render.image_px)
     return _SlotDraw(
+        render=render,
         rays=(origins.reshape(-1, 3), directions.reshape(-1, 3)),
-        jitter=torch.rand(views * image_px * image_px, 1, generator=generator),
+        jitter=torch.rand(views * render.image_px**2, 1, generator=generator),
         lights=sample_lights(cameras.positions, recipe.shading, generator),
         backgrounds=backgrounds,
         shading=shading,

@@ -31,7 +31,7 @@ from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
-from dreamfoundry.draws import SlotChance, StepDraws, draw_step
+from dreamfoundry.draws import SeenTogether, SlotChance, StepDraws, draw_step
 from dreamfoundry.errors import OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
 from dreamfoundry.looks import judge, take_look
@@ -135,19 +135,13 @@ class SlotBatch:
             raise RuntimeError("SlotBatch.step() needs at least one live slot: admit an assignment first")
         draws = self._draw()
         self.fields.set_progress([self._slot_progress(slot) if slot else 0.0 for slot in self.slots])
-        rendering = render(
-            self.fields,
-            draws.origins,
-            draws.directions,
-            draws.jitter,
-            self.recipe.render,
-            with_normals=draws.any_lit or self._weighs_normals,
-        )
-        noise_space = self.prior.to_noise_space(self._pictures(rendering, draws))
+        views = [(seen, self._render(seen)) for seen in draws.seen]
+        noise_space = torch.cat([self.prior.to_noise_space(self._pictures(*view)) for view in views])
         gradient = distillation_gradient(self.prior, noise_space.detach(), draws.question, self.recipe.guidance)
         elements_per_slot = gradient.numel() / len(self.slots)
         loss = distill(noise_space, gradient) / elements_per_slot
-        loss = loss + self._regularizers(rendering, draws.directions).sum()
+        for view in views:
+            loss = loss + self._regularizers(*view).sum()
         self._update(loss)
         for slot in self.slots:
             if slot is not None:
@@ -240,7 +234,17 @@ class SlotBatch:
         num_timesteps = len(self.prior.alphas_cumprod)
         return draw_step(self.recipe, chances, num_timesteps, self.noise_shape, self.device)
 
-    def _pictures(self, rendering: Rendering, draws: StepDraws) -> Float[Tensor, "B 3 H H"]:
+    def _render(self, seen: SeenTogether) -> Rendering:
+        return render(
+            self.fields.part(seen.slots),
+            seen.origins,
+            seen.directions,
+            seen.jitter,
+            seen.render,
+            with_normals=seen.any_lit or self._weighs_normals,
+        )
+
+    def _pictures(self, draws: SeenTogether, rendering: Rendering) -> Float[Tensor, "B 3 H H"]:
         """Each slot's rendering in the shading it drew, over its backgrounds, in [0, 1]."""
         num_slots, num_rays = rendering.opacity.shape
         per_view = num_rays // self.recipe.optimize.views_per_step
@@ -255,7 +259,7 @@ class SlotBatch:
             brightness = lambertian(rendering.normals, towards_light, self.recipe.shading.ambient_ratio)
             surface = surface * torch.where(draws.is_lit[:, None, None], brightness, 1.0)
         pictures = over(surface, rendering.opacity, background)
-        image_px = self.recipe.render.image_px
+        image_px = draws.render.image_px
         return pictures.reshape(-1, image_px, image_px, 3).permute(0, 3, 1, 2)
 
     @property
@@ -263,10 +267,10 @@ class SlotBatch:
         losses = self.recipe.losses
         return any(ramp.start or ramp.end for ramp in (losses.orientation, losses.smoothness))
 
-    def _regularizers(self, rendering: Rendering, directions: Float[Tensor, "K R 3"]) -> Float[Tensor, " K"]:
+    def _regularizers(self, draws: SeenTogether, rendering: Rendering) -> Float[Tensor, " K"]:
         """The weighted sum of regularisers, one number per slot."""
         losses, opacity = self.recipe.losses, rendering.opacity
-        progress = [self._slot_progress(slot) if slot else 0.0 for slot in self.slots]
+        progress = [self._slot_progress(slot) if slot else 0.0 for slot in self.slots[draws.slots]]
 
         def weight(name: str) -> Tensor:
             return torch.tensor([getattr(losses, name).at(share) for share in progress], device=self.device)
@@ -278,8 +282,8 @@ class SlotBatch:
         )
         if rendering.normals is not None:
             normals = rendering.normals
-            total = total + weight("orientation") * regularizers.orientation(normals, directions, opacity)
-            image_px = self.recipe.render.image_px
+            total = total + weight("orientation") * regularizers.orientation(normals, draws.directions, opacity)
+            image_px = draws.render.image_px
             total = total + weight("smoothness") * regularizers.normal_smoothness(normals, opacity, image_px)
         return total
 

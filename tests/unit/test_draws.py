@@ -36,7 +36,7 @@ def test_the_prior_is_told_the_background_the_picture_stands_on():
     levels = torch.tensor(list(BACKGROUND_LEVELS.values()))
 
     told = draws.question.embeds
-    torch.testing.assert_close(draws.backgrounds[:, 0], levels[told.text[:, 0, 2].long()])
+    torch.testing.assert_close(draws.seen[0].backgrounds[:, 0], levels[told.text[:, 0, 2].long()])
     torch.testing.assert_close(told.text[:, 0, 2], told.unconditional[:, 0, 0])
 
 
@@ -44,14 +44,14 @@ def test_textureless_slots_are_told_the_textureless_wording():
     draws = draw(*(chance(seed) for seed in range(40)))
     told = draws.question.embeds.text[:, 0, 0].reshape(40, 4)[:, 0].bool()
 
-    assert torch.equal(told, draws.is_textureless)
-    assert draws.is_textureless.any() and not draws.is_textureless.all()
-    assert (draws.is_lit | ~draws.is_textureless).all()
+    assert torch.equal(told, draws.seen[0].is_textureless)
+    assert draws.seen[0].is_textureless.any() and not draws.seen[0].is_textureless.all()
+    assert (draws.seen[0].is_lit | ~draws.seen[0].is_textureless).all()
 
 
 def test_the_prior_is_told_the_view_it_sees():
     draws = draw(*(chance(seed) for seed in range(40)))
-    cameras_x_z = draws.origins[:, :: 8 * 8].reshape(-1, 3)
+    cameras_x_z = draws.seen[0].origins[:, :: 8 * 8].reshape(-1, 3)
     told = draws.question.embeds.text[:, 0, 1]
     from_front_deg = torch.rad2deg(torch.atan2(cameras_x_z[:, 0].abs(), cameras_x_z[:, 2]))
 
@@ -67,9 +67,9 @@ def test_a_slot_draws_the_same_whatever_its_neighbours_are(recipe):
     alone, crowded = draw(chance(5), recipe=recipe), draw(chance(5), chance(6), chance(7, 0.0), recipe=recipe)
 
     for name in ("origins", "directions", "jitter", "is_lit"):
-        assert torch.equal(getattr(alone, name)[0], getattr(crowded, name)[0])
+        assert torch.equal(getattr(alone.seen[0], name)[0], getattr(crowded.seen[0], name)[0])
     for name in ("backgrounds", "lights"):
-        assert torch.equal(getattr(alone, name), getattr(crowded, name)[:4])
+        assert torch.equal(getattr(alone.seen[0], name), getattr(crowded.seen[0], name)[:4])
     for name in ("noise", "timesteps", "inverted_to", "max_gradient"):
         assert torch.equal(getattr(alone.question, name), getattr(crowded.question, name)[:4])
     for name in ("text", "unconditional", "negatives", "negative_weights"):
@@ -84,7 +84,7 @@ def test_progress_does_not_change_how_much_is_drawn():
 
 
 def test_azimuths_of_a_slot_are_spread_over_the_circle():
-    positions = draw(chance(3)).origins[0, :: 8 * 8]
+    positions = draw(chance(3)).seen[0].origins[0, :: 8 * 8]
     azimuth_deg = torch.rad2deg(torch.atan2(positions[:, 0], positions[:, 2])).sort().values
     gaps_deg = torch.diff(torch.cat([azimuth_deg, azimuth_deg[:1] + 360.0]))
 

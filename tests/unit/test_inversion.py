@@ -58,7 +58,8 @@ def test_many_steps_arrive_at_the_solution_of_the_differential_equation() -> Non
         found = invert(predict, pictures, TIMESTEPS, prior.alphas_cumprod, num_steps)
         return float((found - exact).abs().max())
 
-    print(error(10),error(100),error(400),error(900)); few, many = error(10), error(400)
+    print(error(10), error(100), error(400), error(900))
+    few, many = error(10), error(400)
     assert many < 0.02 and many < few / 5
 
 

@@ -71,6 +71,65 @@ def test_a_slot_does_not_depend_on_its_neighbours_bit_for_bit():
     assert all(torch.equal(alone[name], crowded[name]) for name in alone)
 
 
+LATER = with_overrides(
+    SMALL, {"render.later": [{"from_fraction": 0.5, "image_px": 32, "samples_per_ray": 20}], "optimize.num_steps": 8}
+)
+
+
+def test_pictures_grow_in_their_stage_and_the_prior_is_still_asked_once():
+    prior, sizes = AnalyticPrior(), []
+    batch = SlotBatch(prior, LATER, 2)
+    batch.admit(assignment("red"))
+    for _ in range(8):
+        sizes.append(batch._draw().seen[0].render.image_px)
+        batch.step()
+
+    assert sizes == [16] * 4 + [32] * 4
+    assert prior.num_predictions == 8
+
+
+def test_neighbours_in_different_stages_do_not_touch_one_another():
+    def field_of_red(late_neighbour):
+        batch = SlotBatch(AnalyticPrior(), LATER, 2)
+        batch.admit(assignment("red"))
+        if late_neighbour:
+            batch.admit(assignment("blue"))
+            batch.slots[1].step = 6
+        for _ in range(2):
+            batch.step()
+        return batch.fields.slot_state(0)
+
+    alone, beside = field_of_red(False), field_of_red(True)
+    assert all(torch.equal(alone[name], beside[name]) for name in alone)
+
+
+def test_slots_rendered_one_by_one_move_as_if_together():
+    one_by_one = with_overrides(
+        SMALL, {"render.later": [{"from_fraction": 0.99, "image_px": 16, "samples_per_ray": 12}]}
+    )
+
+    def table(recipe):
+        batch = SlotBatch(AnalyticPrior(), recipe, 2)
+        batch.admit(assignment("red"))
+        batch.admit(assignment("blue"))
+        for _ in range(3):
+            batch.step()
+        return batch.fields.parameters()["table"].detach()
+
+    torch.testing.assert_close(table(one_by_one), table(SMALL))
+
+
+def test_seeds_begin_with_blobs_of_different_shapes():
+    recipe = with_overrides(SMALL, {"field.density_blob_variety": 0.3})
+    batch = SlotBatch(AnalyticPrior(), recipe, 2)
+    batch.admit(assignment("red"))
+    batch.admit(assignment("blue"))
+    first, second = (batch.fields.slot_state(slot)["blob_stretch"] for slot in range(2))
+
+    assert not torch.equal(first, second)
+    assert (first - 1.0).abs().max() <= 0.3
+
+
 def test_a_slot_that_diverges_stops_before_the_update_and_leaves_its_neighbours_alone():
     batch = SlotBatch(AnalyticPrior(), with_overrides(SMALL, {"looks.max_restarts": 0}), 3)
     for name in ("red", "green", "blue"):

@@ -62,6 +62,7 @@ class RadianceFields:
         }
         # How much each feature counts; the levels of a slot fade in with its progress.
         self._feature_shares = torch.ones(num_slots, num_features, 1, device=device, dtype=dtype)
+        self._blob_stretch = torch.ones(num_slots, 1, 3, device=device, dtype=dtype)
         side = torch.tensor(resolutions, dtype=torch.int32)
         corner_x, corner_y, corner_z = torch.tensor(CORNERS, dtype=torch.int32).unbind(dim=1)
         self._side = side.to(device)
@@ -86,6 +87,8 @@ class RadianceFields:
                 else:
                     draw = torch.rand(tensor.shape[1:], generator=generator)
                     tensor[slot].copy_((2.0 * draw - 1.0) * scale)
+        stretch = 1.0 + self.config.density_blob_variety * (2.0 * torch.rand(1, 3, generator=generator) - 1.0)
+        self._blob_stretch[slot].copy_(stretch)
 
     def set_progress(self, progress: Sequence[float]) -> None:
         """Let the levels of each slot count as `level_shares` has it at its progress; all of them until told."""
@@ -95,22 +98,30 @@ class RadianceFields:
             self._feature_shares.copy_(features[..., None])
 
     def slot_state(self, slot: int) -> dict[str, Tensor]:
-        """A copy of one slot's parameters on the CPU, without the asset axis."""
-        return {name: tensor[slot].detach().cpu().clone() for name, tensor in self._parameters.items()}
+        """A copy of one slot's parameters and of its blob on the CPU, without the asset axis."""
+        state = {name: tensor[slot].detach().cpu().clone() for name, tensor in self._parameters.items()}
+        return {**state, "blob_stretch": self._blob_stretch[slot].cpu().clone()}
 
     def load_slot(self, slot: int, state: Mapping[str, Tensor]) -> None:
         """Put what `slot_state` gave into `slot`, in place. KeyError names a missing tensor."""
         with torch.no_grad():
             for name, tensor in self._parameters.items():
                 tensor[slot].copy_(state[name])
+        self._blob_stretch[slot].copy_(state["blob_stretch"])
 
     def single(self, slot: int) -> RadianceFields:
         """One slot as fields of its own (K = 1) that share its memory and track no gradients."""
-        one = copy.copy(self)
-        one.num_slots = 1
-        one._feature_shares = self._feature_shares[slot : slot + 1]
-        one._parameters = {name: tensor[slot : slot + 1].detach() for name, tensor in self._parameters.items()}
+        one = self.part(slice(slot, slot + 1))
+        one._parameters = {name: tensor.detach() for name, tensor in one._parameters.items()}
         return one
+
+    def part(self, slots: slice) -> RadianceFields:
+        """Some slots as fields of their own; what is computed with them has gradients here."""
+        part = copy.copy(self)
+        part._parameters = {name: tensor[slots] for name, tensor in self._parameters.items()}
+        part._feature_shares, part._blob_stretch = self._feature_shares[slots], self._blob_stretch[slots]
+        part.num_slots = len(part._blob_stretch)
+        return part
 
     def encode(self, points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M C"]:
         """Features at `points` of the cube [-bound, bound]^3: all levels, concatenated.
@@ -150,6 +161,7 @@ class RadianceFields:
 
     def _blob(self, points: Tensor) -> Tensor:
         scale, radius = self.config.density_blob_scale, self.config.density_blob_radius
+        points = points / self._blob_stretch
         if self.config.density_blob == "linear":
             blob: Tensor = scale * (1.0 - points.norm(dim=-1) / radius)
         else:
