@@ -130,7 +130,7 @@ def pending(arguments: argparse.Namespace, variants: dict[str, str], prompts: li
 
 
 def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    from dreamfoundry.toybox.scoring import wilson_interval
+    from dreamfoundry.toybox.evidence import wilson_interval
 
     correct = sum(row["kind_correct"] for row in rows)
     return {
