@@ -34,7 +34,7 @@ class ClipScorer:
     """A frozen CLIP. `model_id` (name of the folder, digest of the weights) belongs to every result."""
 
     def __init__(
-        self, model: CLIPModel, tokenizer: Any, image_mean: Sequence[float], image_std: Sequence[float], model_id: str
+        self, model: Any, tokenizer: Any, image_mean: Sequence[float], image_std: Sequence[float], model_id: str
     ) -> None:
         self.model_id = model_id
         self.picture_px = int(model.config.vision_config.image_size)
@@ -75,7 +75,8 @@ def load_clip(path: Path | str) -> ClipScorer:
     try:
         _require_clip(folder)
         preprocessing = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
-        model, info = CLIPModel.from_pretrained(
+        model_class: Any = CLIPModel
+        model, info = model_class.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
         if info["missing_keys"]:

@@ -95,7 +95,9 @@ def judged_views(
     texture = mesh.base_color() if look == "albedo" else np.full((1, 1, 3), CLAY, dtype=np.uint8)
     views = []
     for index in range(num_views):
-        picture = _picture(mesh, texture, 360.0 * index / num_views, size_px, JUDGED_ELEVATION_DEG, lit=look != "albedo")
+        picture = _picture(
+            mesh, texture, 360.0 * index / num_views, size_px, JUDGED_ELEVATION_DEG, lit=look != "albedo"
+        )
         opacity = picture[..., 3:] / 255.0
         views.append((picture[..., :3] * opacity + 255.0 * (1.0 - opacity)).round().astype(np.uint8))
     return np.stack(views)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dreamfoundry.toybox.evidence import mean_interval, separation, wilson_interval
+from dreamfoundry.toybox.evidence import Figure, mean_interval, mean_of, separation, share_of, wilson_interval
 
 
 def test_the_interval_of_a_share_is_wilsons() -> None:
@@ -47,3 +47,9 @@ def test_the_area_is_the_share_of_pairs_in_which_the_wrong_one_is_worse(higher_i
 def test_without_a_wrong_or_a_right_one_nothing_is_said() -> None:
     assert separation([], [0.5], higher_is_better=True) is None
     assert separation([0.5], [], higher_is_better=True) is None
+
+
+def test_figures_say_over_how_many_results_they_are() -> None:
+    assert share_of([True, False, True, True]) == Figure(0.75, wilson_interval(3, 4), 4, 3)
+    assert mean_of([1.0, 2.0], ["a", "b"]) == Figure(1.5, mean_interval([1.0, 2.0], ["a", "b"]), 2)
+    assert share_of([]) is None and mean_of([], []) is None

@@ -22,7 +22,7 @@ def wilson_interval(successes: int, asked: int) -> Interval:
     z, share = 1.96, successes / asked
     center = (share + z * z / (2 * asked)) / (1 + z * z / asked)
     half = z / (1 + z * z / asked) * math.sqrt(share * (1 - share) / asked + z * z / (4 * asked * asked))
-    return center - half, center + half
+    return max(0.0, center - half), min(1.0, center + half)
 
 
 def mean_interval(values: Sequence[float], groups: Sequence[str]) -> Interval | None:
@@ -38,6 +38,30 @@ def mean_interval(values: Sequence[float], groups: Sequence[str]) -> Interval | 
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A share or a mean over `of` results; `count` is how many a share counted, None for a mean."""
+
+    value: float
+    interval_95: Interval | None
+    of: int
+    count: int | None = None
+
+
+def share_of(flags: Sequence[bool]) -> Figure | None:
+    """Share of the flags that are set; None where nothing was asked."""
+    if not flags:
+        return None
+    return Figure(sum(flags) / len(flags), wilson_interval(sum(flags), len(flags)), len(flags), sum(flags))
+
+
+def mean_of(values: Sequence[float], groups: Sequence[str]) -> Figure | None:
+    """Mean of the values, whose seeds share a group; None where there are none."""
+    if not values:
+        return None
+    return Figure(float(np.mean(values)), mean_interval(values, groups), len(values))
 
 
 @dataclass(frozen=True)

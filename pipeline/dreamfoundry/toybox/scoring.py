@@ -168,7 +168,6 @@ def dominant_color(colors: Float[np.ndarray, "N 3"]) -> str:
     return names[int(votes.argmax())]
 
 
-
 @dataclass(frozen=True)
 class SaturationError:
     """Saturation of a generated surface minus that of the true toy, means over their points.
