@@ -42,10 +42,16 @@ class Task:
 
 
 @functools.cache
-def prior_of(path: str) -> Any:
+def prior_of(path: str, folder: Path) -> Any:
+    """The prior; "classifier" is the toybox guided by a classifier, which is kept in `folder`."""
     from dreamfoundry.config import PriorConfig
     from dreamfoundry.diffusion.prior import load_prior
 
+    if path == "classifier":
+        from dreamfoundry.recipes import bundled_recipe
+        from dreamfoundry.toybox.classifier import ClassifierGuidedPrior, cached_classifier
+
+        return ClassifierGuidedPrior(prior_of("toybox", folder), cached_classifier(folder, bundled_recipe("toybox")))
     return load_prior(PriorConfig() if path == "toybox" else PriorConfig(path=path, licence="Apache-2.0"))
 
 
@@ -66,7 +72,7 @@ def work(task: Task) -> list[dict[str, Any]]:
         Assignment(Prompt(f"{text.replace(' ', '-')}-s{seed}", text, seed=seed), f"ablation/{text}/{seed}")
         for text, seed in task.prompts
     ]
-    prior, recipe = prior_of(task.prior), changed_recipe(task.recipe, task.changes)
+    prior, recipe = prior_of(task.prior, task.folder), changed_recipe(task.recipe, task.changes)
     started_at = time.monotonic()
     rows = [
         {"variant": task.variant, "changes": task.changes, "prompt": made.assignment.prompt.text}
@@ -130,7 +136,7 @@ def pending(arguments: argparse.Namespace, variants: dict[str, str], prompts: li
 
 
 def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    from dreamfoundry.toybox.scoring import wilson_interval
+    from dreamfoundry.toybox.evidence import wilson_interval
 
     correct = sum(row["kind_correct"] for row in rows)
     return {
@@ -167,7 +173,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", action="append", required=True, help="'name; key = value; key = value'")
     parser.add_argument("--recipe", default="toybox", help="the bundled recipe that variants change")
-    parser.add_argument("--prior", default="toybox", help='"toybox" or a folder of weights')
+    parser.add_argument("--prior", default="toybox", help='"toybox", "classifier" or a folder of weights')
     parser.add_argument("--prompts", type=Path, help="a file with one prompt per line (default: six hard kinds)")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--slots", type=int, default=3, help="prompts that a process optimises side by side")
@@ -184,6 +190,8 @@ def main() -> int:
     if arguments.prompts:
         prompts = [line.strip() for line in arguments.prompts.read_text().splitlines() if line.strip()]
     arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.prior == "classifier":
+        prior_of(arguments.prior, arguments.output)  # trained once, before several processes ask for it
     tasks = list(pending(arguments, variants, prompts))
     started_at = time.monotonic()
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:

@@ -3,13 +3,16 @@
 Nothing here knows a true surface: gates and restarts read these numbers, and a measurement must
 not be selected by its own answer.
 
-Dimension key:  T texels per side
+Dimension key:  T texels per side · V reference views · H pixels per side
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from dreamfoundry.raster import project, rasterize, sample_texture, silhouette
 from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
@@ -105,3 +108,23 @@ def enclosed_share_of_box(surface: Surface) -> float:
     volume = float(np.einsum("fk,fk->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6.0)
     box = float(np.prod(np.ptp(surface.vertices.astype(np.float64), axis=0)))
     return volume / box if box > 0.0 else 0.0
+
+
+def diversity(snapshots: Sequence[FieldSnapshot]) -> float:
+    """How much the results of one prompt under different seeds differ, in [0, 1]; 0 is identical.
+
+    Mean absolute difference of the reference views, on white, over all pairs of results: two seeds
+    that show the same thing turned differ too. ValueError for fewer than two, or views that do not match.
+    """
+    shown = [_on_white(snapshot) for snapshot in snapshots]
+    if len(shown) < 2 or len({views.shape for views in shown}) > 1:
+        raise ValueError(
+            f"diversity needs at least two snapshots with the same views, got {[views.shape for views in shown]}"
+        )
+    return float(np.mean([np.abs(one - other).mean() for one, other in combinations(shown, 2)])) / 255.0
+
+
+def _on_white(snapshot: FieldSnapshot) -> Int64[np.ndarray, "V H H 3"]:
+    """The reference views over white, from 0 to 255 (their colours are premultiplied)."""
+    views: np.ndarray = snapshot.view_rgb.astype(np.int64) + 255 - snapshot.view_opacity[..., None]
+    return views.clip(0, 255)

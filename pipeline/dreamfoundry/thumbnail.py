@@ -1,14 +1,15 @@
-"""Stage 6, pictures of the delivered file: a thumbnail and a turntable, without GPU or display.
+"""Stage 6, pictures of the delivered file: a thumbnail, a turntable and views to judge, without GPU or display.
 
 They are drawn from the GLB as it was written, so what is wrong with the file is wrong in the
 picture. Azimuth 0 stands on +Z, where the front is, and grows towards +X.
 
-Dimension key:  H picture side in pixels · P points
+Dimension key:  V views · H picture side in pixels · P points
 """
 
 from __future__ import annotations
 
 import io
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float64, UInt8
@@ -28,6 +29,12 @@ KEY_LIGHT = np.array([-0.45, 0.75, 0.6])
 """Direction to the key light in the frame of the camera (right, up, towards the viewer)."""
 
 FRAME_MS = 90
+
+JUDGED_ELEVATION_DEG = 30.0
+"""Height of the views that are judged, as in DreamFusion 4."""
+
+CLAY = 204
+"""Grey level of everything in a textureless picture: bright, but with room for light."""
 
 
 def orbit_pose(
@@ -77,22 +84,44 @@ def turntable_webp(glb: bytes, num_frames: int, size_px: int) -> bytes:
     return buffer.getvalue()
 
 
+def judged_views(
+    glb: bytes, look: Literal["albedo", "textureless"], num_views: int, size_px: int
+) -> UInt8[np.ndarray, "V H H 3"]:
+    """Views all around on white, the first from the front: what a score of text and picture looks at.
+
+    They show the bare texture, or the shape alone in one grey under the light of the thumbnail.
+    """
+    mesh = read_glb(glb)
+    texture = mesh.base_color() if look == "albedo" else np.full((1, 1, 3), CLAY, dtype=np.uint8)
+    views = []
+    for index in range(num_views):
+        picture = _picture(
+            mesh, texture, 360.0 * index / num_views, size_px, JUDGED_ELEVATION_DEG, lit=look != "albedo"
+        )
+        opacity = picture[..., 3:] / 255.0
+        views.append((picture[..., :3] * opacity + 255.0 * (1.0 - opacity)).round().astype(np.uint8))
+    return np.stack(views)
+
+
 def _picture(
-    mesh: DeliveredMesh, texture: UInt8[np.ndarray, "T T 3"], azimuth_deg: float, size_px: int
+    mesh: DeliveredMesh,
+    texture: UInt8[np.ndarray, "T T 3"],
+    azimuth_deg: float,
+    size_px: int,
+    elevation_deg: float = ELEVATION_DEG,
+    *,
+    lit: bool = True,
 ) -> UInt8[np.ndarray, "H H 4"]:
-    """One view with straight alpha: Lambert's law with a soft key light, in linear light."""
+    """One view with straight alpha, under a soft key light or as the bare texture."""
     if mesh.uvs is None or mesh.normals is None:
         raise ValueError("a picture needs normals and texture coordinates")
     side_px = SUPERSAMPLING * size_px
-    pose = _framing(mesh, azimuth_deg)
+    pose = _framing(mesh, azimuth_deg, elevation_deg)
     points = project(mesh.vertices, pose, FOVY_DEG, side_px)
     seen = rasterize(points, mesh.faces, side_px, front_only=True)
-    normals = seen.interpolate(mesh.normals, mesh.faces)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-    key = pose[:3, :3] @ (KEY_LIGHT / np.linalg.norm(KEY_LIGHT))
-    wrapped = 0.5 + 0.5 * (normals @ key)
-    light = AMBIENT + (1.0 - AMBIENT) * wrapped[:, None] ** 1.5
-    color = _to_linear(sample_texture(texture, seen.interpolate(mesh.uvs, mesh.faces))) * light
+    color = _to_linear(sample_texture(texture, seen.interpolate(mesh.uvs, mesh.faces)))
+    if lit:
+        color = color * _light(seen.interpolate(mesh.normals, mesh.faces), pose)
     image = np.zeros((side_px * side_px, 4))
     image[seen.pixel] = np.column_stack((color, np.ones(len(color))))
     blocks = image.reshape(size_px, SUPERSAMPLING, size_px, SUPERSAMPLING, 4).mean(axis=(1, 3))
@@ -101,13 +130,22 @@ def _picture(
     return (np.concatenate((straight, opacity), axis=-1) * 255.0).round().astype(np.uint8)
 
 
-def _framing(mesh: DeliveredMesh, azimuth_deg: float) -> Float64[np.ndarray, "4 4"]:
+def _light(normals: Float64[np.ndarray, "P 3"], pose: Float64[np.ndarray, "4 4"]) -> Float64[np.ndarray, "P 1"]:
+    """How bright each point is in linear light, in [0, 1]: Lambert's law, wrapped around the dark side."""
+    unit = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    key = pose[:3, :3] @ (KEY_LIGHT / np.linalg.norm(KEY_LIGHT))
+    wrapped = 0.5 + 0.5 * (unit @ key)
+    light: Float64[np.ndarray, "P 1"] = AMBIENT + (1.0 - AMBIENT) * wrapped[:, None] ** 1.5
+    return light
+
+
+def _framing(mesh: DeliveredMesh, azimuth_deg: float, elevation_deg: float) -> Float64[np.ndarray, "4 4"]:
     """The pose from which the asset fills the picture at every azimuth."""
     low, high = mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64)
     center = 0.5 * (low + high)
     radius = float(np.linalg.norm(mesh.vertices - center, axis=1).max())
     distance = 1.02 * radius / np.sin(np.deg2rad(0.5 * FOVY_DEG))
-    return orbit_pose(azimuth_deg, ELEVATION_DEG, distance, center)
+    return orbit_pose(azimuth_deg, elevation_deg, distance, center)
 
 
 def _to_linear(srgb: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"]:

@@ -9,6 +9,7 @@ import trimesh
 
 from dreamfoundry.mesh import choose_isovalue
 from dreamfoundry.quality import (
+    diversity,
     enclosed_share_of_box,
     flatness_ratio,
     genus,
@@ -92,3 +93,31 @@ def test_a_mesh_outside_of_every_picture_has_the_worst_scores(
     assert scores["silhouette_iou"] == 0.0
     assert scores["view_color_error_mean"] == 1.0
     assert all(np.isfinite(value) for value in scores.values())
+
+
+def uniform(snapshot: FieldSnapshot, level: int, opacity: int = 255) -> FieldSnapshot:
+    """`snapshot` with views of one grey level, premultiplied by opacity."""
+    premultiplied = round(level * opacity / 255)
+    return replace(
+        snapshot,
+        view_rgb=np.full_like(snapshot.view_rgb, premultiplied),
+        view_opacity=np.full_like(snapshot.view_opacity, opacity),
+    )
+
+
+def test_diversity_is_the_mean_difference_over_pairs_of_pictures_on_white(ball_snapshot: FieldSnapshot) -> None:
+    black, grey, nothing = uniform(ball_snapshot, 0), uniform(ball_snapshot, 102), uniform(ball_snapshot, 0, 0)
+
+    assert diversity([grey, grey]) == 0.0
+    assert diversity([black, nothing]) == 1.0  # nothing is white
+    assert diversity([black, grey, nothing]) == pytest.approx((0.4 + 1.0 + 0.6) / 3)
+    assert diversity([uniform(ball_snapshot, 0, 51), grey]) == pytest.approx(0.4)
+
+
+def test_diversity_needs_two_results_with_the_same_views(ball_snapshot: FieldSnapshot) -> None:
+    views = ("view_rgb", "view_opacity", "view_depth", "camera_to_world", "fovy_deg")
+    fewer = replace(ball_snapshot, **{name: getattr(ball_snapshot, name)[:2] for name in views})
+
+    for wrong in ([ball_snapshot], [ball_snapshot, fewer]):
+        with pytest.raises(ValueError, match="at least two snapshots"):
+            diversity(wrong)

@@ -8,11 +8,12 @@ from dreamfoundry.toybox.scoring import (
     aligned,
     best_yaw,
     dominant_color,
+    saturation_error,
     score_back,
     sphere_f_scores,
+    true_colors,
     true_surface,
     turned,
-    wilson_interval,
 )
 from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, ROLE_COLORS, toy
 
@@ -71,12 +72,6 @@ def test_a_kind_without_a_front_has_no_back_to_judge():
     assert score_back(aligned(moved("torus")), "torus", 0.0) is None
 
 
-def test_the_interval_of_a_share_is_wilsons():
-    low, high = wilson_interval(7, 24)
-
-    assert (low, high) == pytest.approx((0.149, 0.492), abs=1e-3)  # (p + z2/2n +- z sqrt(..)) / (1 + z2/n) by hand
-
-
 @pytest.mark.parametrize("name", COLORS)
 def test_a_palette_color_is_named_even_among_fixed_parts_and_noise(name):
     rng = np.random.default_rng(0)
@@ -85,3 +80,28 @@ def test_a_palette_color_is_named_even_among_fixed_parts_and_noise(name):
     )
 
     assert dominant_color(np.clip(colors + rng.normal(0, 0.02, colors.shape), 0, 1)) == name
+
+
+@pytest.mark.parametrize("kind", ["torus", "car"])
+def test_the_true_colors_have_no_saturation_error(kind):
+    colors = true_colors(kind, "red")
+
+    assert saturation_error(colors, kind, "red") == saturation_error(colors[::-1], kind, "red")
+    assert saturation_error(colors, kind, "red").hsv == pytest.approx(0.0)
+    assert saturation_error(colors, kind, "red").chroma == pytest.approx(0.0)
+
+
+def test_stronger_colors_than_the_truth_are_positive_and_grey_ones_negative():
+    pink = np.tile(COLORS["pink"], (50, 1))  # (0.96, 0.52, 0.72): HSV saturation 0.44 / 0.96
+
+    stronger = saturation_error(np.tile((0.96, 0.0, 0.72), (50, 1)), "sphere", "pink")
+    grey = saturation_error(pink.mean(axis=1, keepdims=True).repeat(3, axis=1), "sphere", "pink")
+
+    assert stronger.hsv == pytest.approx(1.0 - 0.44 / 0.96, abs=1e-6)
+    assert grey.hsv == pytest.approx(-0.44 / 0.96, abs=1e-6)
+    assert stronger.chroma > 10.0 > -10.0 > grey.chroma
+
+
+def test_fixed_parts_belong_to_the_truth():
+    """A red car has dark wheels: all red is over-saturated."""
+    assert saturation_error(np.tile(COLORS["red"], (50, 1)), "car", "red").hsv > 0.05

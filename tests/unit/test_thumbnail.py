@@ -9,7 +9,7 @@ from PIL import Image
 
 from dreamfoundry.gltf import glb
 from dreamfoundry.records import TexturedMesh
-from dreamfoundry.thumbnail import orbit_pose, thumbnail_png, turntable_webp
+from dreamfoundry.thumbnail import judged_views, orbit_pose, thumbnail_png, turntable_webp
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,20 @@ def test_light_comes_from_above_and_keeps_the_hue(textured_beacon: TexturedMesh)
 def test_pictures_have_the_same_bytes_every_time(beacon_glb: bytes) -> None:
     assert thumbnail_png(beacon_glb, 64) == thumbnail_png(beacon_glb, 64)
     assert turntable_webp(beacon_glb, 2, 48) == turntable_webp(beacon_glb, 2, 48)
+
+
+def test_judged_views_show_the_bare_texture_or_the_bare_shape_on_white(beacon_glb: bytes) -> None:
+    albedo = judged_views(beacon_glb, "albedo", 4, 64).astype(int)
+    textureless = judged_views(beacon_glb, "textureless", 4, 64).astype(int)
+
+    assert albedo.shape == textureless.shape == (4, 64, 64, 3)
+    assert (albedo[:, [0, -1]] == 255).all() and (textureless[:, [0, -1]] == 255).all()
+    reds = (np.abs(albedo[0] - [230, 26, 26]) < 12).all(axis=-1)
+    assert reds.sum() > 50  # the nose in its own colour, without light
+    assert (np.ptp(textureless, axis=-1) <= 1).all()
+    inside = textureless[0][reds]
+    assert inside.max() <= 204 and np.ptp(inside) > 20  # the same place, as light and shade
+    assert not np.array_equal(textureless[0], textureless[1])
 
 
 @pytest.mark.parametrize(

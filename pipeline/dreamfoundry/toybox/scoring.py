@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from skimage.color import rgb2lab
 
 from dreamfoundry.toybox.captions import COLORS, KINDS
-from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, ROLE_COLORS, toy
+from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, ROLE_COLORS, role_palette, toy
 
 NUM_YAWS = 24
 NUM_POINTS = 10_000
@@ -168,9 +168,42 @@ def dominant_color(colors: Float[np.ndarray, "N 3"]) -> str:
     return names[int(votes.argmax())]
 
 
-def wilson_interval(successes: int, asked: int) -> tuple[float, float]:
-    """95 % confidence interval of a share (Wilson 1927)."""
-    z, share = 1.96, successes / asked
-    center = (share + z * z / (2 * asked)) / (1 + z * z / asked)
-    half = z / (1 + z * z / asked) * math.sqrt(share * (1 - share) / asked + z * z / (4 * asked * asked))
-    return center - half, center + half
+@dataclass(frozen=True)
+class SaturationError:
+    """Saturation of a generated surface minus that of the true toy, means over their points.
+
+    `hsv` is HSV saturation, in [-1, 1], `chroma` CIELAB's, in its units; above 0 is over-saturated.
+    """
+
+    hsv: float
+    chroma: float
+
+
+def saturation_error(colors: Float[np.ndarray, "N 3"], kind: str, color: str) -> SaturationError:
+    """How much stronger the albedo of a generated surface is than that of the true toy in its palette.
+
+    `colors` are the albedo of points spread evenly over the surface, sRGB in [0, 1].
+    """
+    true = true_colors(kind, color)
+    return SaturationError(
+        float(_hsv_saturation(colors).mean() - _hsv_saturation(true).mean()),
+        float(_chroma(colors).mean() - _chroma(true).mean()),
+    )
+
+
+@functools.cache
+def true_colors(kind: str, color: str) -> Float[np.ndarray, "M 3"]:
+    """Albedo of the points of `true_surface`, sRGB in [0, 1]."""
+    roles = toy(kind).roles(toy(kind).surface_points(NUM_POINTS))
+    return role_palette(color)[roles].numpy().astype(np.float64)
+
+
+def _hsv_saturation(colors: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, " N"]:
+    largest = colors.max(axis=1)
+    saturation: Float[np.ndarray, " N"] = (largest - colors.min(axis=1)) / np.maximum(largest, 1e-6)
+    return saturation
+
+
+def _chroma(colors: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, " N"]:
+    chroma: Float[np.ndarray, " N"] = np.linalg.norm(rgb2lab(colors[None])[0, :, 1:], axis=1)
+    return chroma
