@@ -37,6 +37,7 @@ from dreamfoundry.config import PriorConfig
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import InputError, PromptFailure
 from dreamfoundry.identity import recipe_digest
+from dreamfoundry.recipes import bundled_recipe
 from dreamfoundry.records import FieldSnapshot, PriorIdentity
 
 BUNDLED = Path(__file__).parent / "configs" / "ablation"
@@ -45,11 +46,11 @@ NUM_VIEWS = 4
 """Reference views in the picture of a field."""
 
 
-def work(group: Group, prior_path: str, pictures: Path) -> list[dict[str, Any]]:
+def work(group: Group, prior_path: str, output: Path) -> list[dict[str, Any]]:
     """Optimise the prompts of a group side by side and judge each surface against the true toy."""
     from dreamfoundry.optimize import Assignment, OptimizedField, SlotBatch
 
-    batch = SlotBatch(prior_of(prior_path, group.variant.prior), group.variant.recipe, len(group.asks))
+    batch = SlotBatch(prior_of(prior_path, group.variant.prior, output), group.variant.recipe, len(group.asks))
     for ask in group.asks:
         # Draws follow prompt and seed alone, or variants would differ by more than their recipes.
         batch.admit(Assignment(ask.prompt, f"ablation/{ask.prompt.text}/{ask.prompt.seed}"))
@@ -62,14 +63,14 @@ def work(group: Group, prior_path: str, pictures: Path) -> list[dict[str, Any]]:
         fields += batch.harvest()
     step_s = median(step_times_s) / len(group.asks)
     made = {field.assignment.prompt.prompt_id: field for field in fields}
-    return [judged(ask, made[ask.prompt.prompt_id], pictures) | {"step_s": step_s} for ask in group.asks]
+    return [judged(ask, made[ask.prompt.prompt_id], output / "pictures") | {"step_s": step_s} for ask in group.asks]
 
 
 def judged(ask: Ask, field: Any, pictures: Path) -> dict[str, Any]:
     """What is known of one field; its views go into a picture."""
     from dreamfoundry.ablation.judging import judge, no_surface
 
-    row: dict[str, Any] = {"num_steps": field.num_steps, "failure": None, "picture": None}
+    row: dict[str, Any] = {"num_steps": field.history.steps_spent, "failure": None, "picture": None}
     if field.snapshot is not None:
         row["picture"] = f"{ask.key[:16]}.png"
         save_views(field.snapshot, pictures / row["picture"])
@@ -93,15 +94,24 @@ def save_views(snapshot: FieldSnapshot, path: Path) -> None:
 
 
 @functools.cache
-def prior_of(path: str, kind: str) -> Any:
-    """What a variant asks, loaded once per process."""
+def prior_of(path: str, kind: str, output: Path) -> Any:
+    """What a variant asks, loaded once per process; a classifier is trained once, into `output`."""
     from dreamfoundry.diffusion.prior import load_prior
 
     prior = load_prior(prior_config(path))
     if kind == "classifier":
         classifier = importlib.import_module("dreamfoundry.toybox.classifier")
-        return classifier.ClassifierGuidedPrior(prior, classifier.train_classifier())
+        network = classifier.cached_classifier(output / "classifier", bundled_recipe("toybox"))
+        return classifier.ClassifierGuidedPrior(prior, network)
     return prior
+
+
+def identity_of(path: str, kind: str, output: Path) -> PriorIdentity:
+    """Which prior that is; only a classifier has to be loaded to know it."""
+    if kind == "classifier":
+        identity: PriorIdentity = prior_of(path, kind, output).identity
+        return identity
+    return prior_identity(prior_config(path))
 
 
 def prior_config(path: str) -> PriorConfig:
@@ -116,28 +126,34 @@ def finished(
     while True:
         while waiting and len(running) < arguments.processes and time.monotonic() < arguments.stop_at:
             group = waiting.popleft()
-            running[pool.submit(work, group, arguments.prior, arguments.output / "pictures")] = group
+            running[pool.submit(work, group, arguments.prior, arguments.output)] = group
         if not running:
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             yield running.pop(future), future.result()
 
 
-def run(suite: Suite, prior: PriorIdentity, pool: Executor, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def run(suite: Suite, pool: Executor, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Make what is missing of a suite; all its rows that hold."""
     results = arguments.output / "results.jsonl"
     results.touch()
-    asks = {variant.name: asks_of(variant, arguments.texts, arguments.seeds, prior) for variant in suite.variants}
+    # A classifier is trained here, before several processes ask for it.
+    priors = {variant.name: identity_of(arguments.prior, variant.prior, arguments.output) for variant in suite.variants}
+    asks = {
+        variant.name: asks_of(variant, arguments.texts, arguments.seeds, priors[variant.name])
+        for variant in suite.variants
+    }
     rows = current_rows(results.read_text().splitlines(), suite, asks)
     groups = groups_to_do(suite, asks, rows, arguments.slots)
     started_at, this_run = time.monotonic(), round(time.time())
     for count, (group, group_rows) in enumerate(finished(groups, pool, arguments), 1):
-        about = {"suite": suite.name, "variant": group.variant.name, "run": this_run}
-        about |= {"recipe_digest": recipe_digest(group.variant.recipe), "prior_digest": prior.digest}
+        variant = group.variant
+        about = {"suite": suite.name, "variant": variant.name, "run": this_run}
+        digests = {"recipe_digest": recipe_digest(variant.recipe), "prior_digest": priors[variant.name].digest}
         with results.open("a") as lines:
             for ask, row in zip(group.asks, group_rows, strict=True):
                 asked = {"prompt": ask.prompt.text, "seed": ask.prompt.seed, "key": ask.key}
-                lines.write(json.dumps(about | asked | row) + "\n")
+                lines.write(json.dumps(about | asked | row | digests) + "\n")
         left_s = (time.monotonic() - started_at) / count * (len(groups) - count)
         print(f"{suite.name}: {count} of {len(groups)} groups done, ETA {left_s / 60:.0f} min", flush=True)
     return current_rows(results.read_text().splitlines(), suite, asks)
@@ -155,6 +171,7 @@ def write_report(
         "prior": f"{prior.prior_id}, weights `{prior.digest}`",
         "prompts": f"{', '.join(arguments.texts)}; seeds 0 to {arguments.seeds - 1}",
         "processes": f"{arguments.processes} of one thread each on {os.cpu_count()} cores",
+        "in all variants": f"`{suite.changes}`" if suite.changes else "nothing changed",
     }
     command = shlex.join(["python", "jobs/ablation.py", *sys.argv[1:]])
     own = arguments.output / suite.name
@@ -204,7 +221,7 @@ def main() -> int:
     arguments.output.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
         for suite in suites:
-            write_report(suite, run(suite, prior, pool, arguments), prior, arguments)
+            write_report(suite, run(suite, pool, arguments), prior, arguments)
     return 0
 
 

@@ -151,13 +151,13 @@ def test_a_variant_of_one_slot_works_on_one_prompt_at_a_time(tmp_path):
 
 
 def test_shares_have_wilsons_interval_and_means_students():
-    figure = mean_of([1.0, 2.0, 3.0])
+    figure = mean_of([0.5, 1.5, 2.0, 3.0], ["a", "a", "b", "c"])  # the two seeds of "a" are one piece of evidence
 
     assert (share_of([True, True, False]).low, share_of([True, True, False]).high) == wilson_interval(2, 3)
     assert figure.value == 2.0
     assert figure.high - 2.0 == pytest.approx(4.303 / 3**0.5, abs=1e-3)  # t of 2 degrees of freedom, deviation 1
-    assert mean_of([5.0]).value == 5.0 and mean_of([5.0]).low is None
-    assert mean_of([]).value is None and share_of([]).value is None
+    assert mean_of([4.0, 6.0], ["a", "a"]).value == 5.0 and mean_of([4.0, 6.0], ["a", "a"]).low is None
+    assert mean_of([], []).value is None and share_of([]).value is None
 
 
 def test_variants_are_compared_on_the_same_prompts_and_step_times_of_the_same_run_only():
@@ -172,7 +172,7 @@ def test_variants_are_compared_on_the_same_prompts_and_step_times_of_the_same_ru
     assert plain.f_score_gain.value == 0.0 and plain.step_ratio == 1.0
     assert plain.second_fronts.value == 1.0 and plain.second_fronts.count == 4
     assert (long.asked, long.failed, long.kind.value) == (3, 1, pytest.approx(2 / 3))
-    assert long.f_score_gain.value == pytest.approx((0.3 + 0.3 - 0.5) / 3)
+    assert long.f_score_gain.value == pytest.approx(((0.3 - 0.5) / 2 + 0.3) / 2)
     assert long.step_ratio == pytest.approx(3.0)
     assert long.saturation_excess.value == pytest.approx(0.2) and long.saturation_excess.count == 2
     assert long.second_fronts.value is None

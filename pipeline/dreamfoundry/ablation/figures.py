@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median, stdev
 from typing import Any
@@ -48,19 +48,24 @@ class VariantFigures:
     step_ratio: float | None
 
 
-def share_of(flags: Iterable[bool]) -> Figure:
+def share_of(flags: Sequence[bool]) -> Figure:
     """The share of true ones with Wilson's interval."""
-    flags = list(flags)
     return Figure(len(flags), sum(flags) / len(flags), *wilson_interval(sum(flags), len(flags))) if flags else Figure(0)
 
 
-def mean_of(values: Iterable[float]) -> Figure:
-    """The mean with Student's interval, which takes the values for independent; from two values on."""
-    values = list(values)
-    if len(values) < 2:
-        return Figure(len(values), *values)
-    half = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return Figure(len(values), mean(values), mean(values) - half, mean(values) + half)
+def mean_of(values: Sequence[float], prompts: Sequence[str]) -> Figure:
+    """The mean over prompts with Student's interval, from two prompts on.
+
+    The seeds of one prompt are averaged first: they are no independent evidence.
+    """
+    by_prompt: dict[str, list[float]] = {}
+    for value, prompt in zip(values, prompts, strict=True):
+        by_prompt.setdefault(prompt, []).append(value)
+    means = [mean(own) for own in by_prompt.values()]
+    if len(means) < 2:
+        return Figure(len(values), *means)
+    half = float(student.ppf(0.975, len(means) - 1)) * stdev(means) / math.sqrt(len(means))
+    return Figure(len(values), mean(means), mean(means) - half, mean(means) + half)
 
 
 def figures_of(rows: Sequence[Row], variants: Sequence[str]) -> list[VariantFigures]:
@@ -74,18 +79,24 @@ def _figures(name: str, rows: Sequence[Row], reference: Mapping[tuple[str, int],
     pairs = [(row, reference[_case(row)]) for row in rows if _case(row) in reference]
     ratios = [row["step_s"] / other["step_s"] for row, other in pairs if row["run"] == other["run"]]
     made = [row for row in rows if row["failure"] is None]
+
+    def mean_over(some: Sequence[Row], values: Sequence[float]) -> Figure:
+        return mean_of(values, [row["prompt"] for row in some])
+
     return VariantFigures(
         variant=name,
         asked=len(rows),
         failed=len(rows) - len(made),
-        kind=share_of(row["kind_correct"] for row in rows),
-        f_score_5_percent=mean_of(row["f_score_5_percent"] for row in rows),
-        f_score_2_percent=mean_of(row["f_score_2_percent"] for row in rows),
-        f_score_gain=mean_of(row["f_score_5_percent"] - other["f_score_5_percent"] for row, other in pairs),
-        flatness_ratio=mean_of(row["flatness_ratio"] for row in made),
-        second_fronts=share_of(row["is_second_front"] for row in made if row["is_second_front"] is not None),
-        saturation=mean_of(row["saturation"] for row in made),
-        saturation_excess=mean_of(row["saturation"] - row["true_saturation"] for row in made),
+        kind=share_of([row["kind_correct"] for row in rows]),
+        f_score_5_percent=mean_over(rows, [row["f_score_5_percent"] for row in rows]),
+        f_score_2_percent=mean_over(rows, [row["f_score_2_percent"] for row in rows]),
+        f_score_gain=mean_over(
+            [row for row, _ in pairs], [row["f_score_5_percent"] - other["f_score_5_percent"] for row, other in pairs]
+        ),
+        flatness_ratio=mean_over(made, [row["flatness_ratio"] for row in made]),
+        second_fronts=share_of([row["is_second_front"] for row in made if row["is_second_front"] is not None]),
+        saturation=mean_over(made, [row["saturation"] for row in made]),
+        saturation_excess=mean_over(made, [row["saturation"] - row["true_saturation"] for row in made]),
         step_s=median(row["step_s"] for row in rows),
         step_ratio=median(ratios) if ratios else None,
     )

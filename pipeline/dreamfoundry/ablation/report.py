@@ -53,9 +53,9 @@ def markdown(suite: Suite, figures: Sequence[VariantFigures], setting: Mapping[s
         f"```sh\n{command}\n```",
         "\n".join(f"- {key}: {value}" for key, value in setting.items()),
         _rows(table),
-        "Brackets are 95 % intervals: Wilson's for shares, Student's for means. Gains are differences to the first "
-        "variant on the same prompts and seeds, ratios the medians of those measured in the same run. Second fronts "
-        "count only kinds with a front; what has no surface counts as a wrong kind and an F-score of 0.",
+        "Brackets are 95 % intervals: Wilson's for shares, Student's for means over prompts. Gains are differences to "
+        "the first variant on the same prompts and seeds, ratios the medians of those measured in the same run. "
+        "Second fronts count only kinds with a front; what has no surface counts as a wrong kind and an F-score of 0.",
         _rows(told),
         f"![Plot]({suite.name}.png)",
         f"![Fields]({suite.name}_fields.png)",

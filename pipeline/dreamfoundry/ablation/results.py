@@ -36,16 +36,13 @@ class Group:
 
 
 def asks_of(variant: Variant, texts: Sequence[str], num_seeds: int, prior: PriorIdentity) -> list[Ask]:
-    """Every prompt with every seed, in the order in which they are worked on."""
+    """Every prompt with every seed, in the order in which they are worked on. `prior` is the one that is asked."""
     prompts = [
         Prompt(f"{text.replace(' ', '-')}-s{seed}", text, seed=seed) for seed in range(num_seeds) for text in texts
     ]
-    return [Ask(prompt, _key(prompt, variant, prior)) for prompt in prompts]
-
-
-def _key(prompt: Prompt, variant: Variant, prior: PriorIdentity) -> str:
-    field = field_key(prompt, variant.recipe, prior)
-    return digest({"schema": "ablation.v1", "field": field, "prior": variant.prior, "judging": JUDGING_VERSION})
+    fields = [field_key(prompt, variant.recipe, prior) for prompt in prompts]
+    keys = [digest({"schema": "ablation.v1", "field": field, "judging": JUDGING_VERSION}) for field in fields]
+    return [Ask(prompt, key) for prompt, key in zip(prompts, keys, strict=True)]
 
 
 def current_rows(lines: Iterable[str], suite: Suite, asks: dict[str, list[Ask]]) -> list[dict[str, Any]]:

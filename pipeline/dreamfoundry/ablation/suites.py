@@ -67,11 +67,15 @@ class Variant:
 
 @dataclass(frozen=True)
 class Suite:
-    """Variants that share prompts, seeds and draws; the first one is the reference."""
+    """Variants that share prompts, seeds and draws; the first one is the reference.
+
+    `changes` is how its file words what all variants change.
+    """
 
     name: str
     about: str
     axis: str
+    changes: str
     variants: tuple[Variant, ...]
 
     def axis_values(self) -> list[float] | None:
@@ -121,7 +125,8 @@ def _suite(name: str, data: Mapping[str, Any]) -> Suite:
         "must be at least one table [[variants]], each with a name of its own",
     )
     variants = tuple(_variant(f"suite {name!r}, variant", data, entries, entry) for entry in entries.values())
-    suite = Suite(name, data.get("about", ""), data.get("axis", ""), variants)
+    changes = "; ".join(_dotted(data.get("changes", {})))
+    suite = Suite(name, data.get("about", "").strip(), data.get("axis", ""), changes, variants)
     try:
         suite.axis_values()
     except (AttributeError, TypeError):
