@@ -84,39 +84,38 @@ def _rows(cells: Sequence[Sequence[str]]) -> str:
 
 
 def plot(suite: Suite, figures: Sequence[VariantFigures], path: Path) -> None:
-    """Every figure in a panel of its own, over the axis of the suite or one place per variant."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """Every figure in a panel of its own: over the axis of the suite, or one line per variant."""
     from matplotlib.figure import Figure as Sheet
 
-    names, numbers = [variant.name for variant in suite.variants], suite.axis_values()
-    places = {name: float(place) for place, name in enumerate(names)}
-    if numbers is not None:
-        places = dict(zip(names, numbers, strict=True))
-        figures = sorted(figures, key=lambda row: places[row.variant])
-    at = [places[row.variant] for row in figures]
     titles = {key: title for title, key, _ in _COLUMNS}
-    sheet = Sheet(figsize=(3.0 * (len(_PANELS) + 1), 3.6), layout="constrained")
-    FigureCanvasAgg(sheet)
-    panels = sheet.subplots(1, len(_PANELS) + 1)
-    for panel, key in zip(panels, _PANELS, strict=False):
-        known = [(place, getattr(row, key)) for place, row in zip(at, figures, strict=True)]
-        known = [(place, figure) for place, figure in known if figure.low is not None]
-        values = [figure.value for _, figure in known]
-        below = [figure.value - figure.low for _, figure in known]
-        above = [figure.high - figure.value for _, figure in known]
-        style = "o-" if numbers is not None else "o"
-        panel.errorbar([place for place, _ in known], values, yerr=[below, above], fmt=style, capsize=3)
-        panel.set_title(titles[key], fontsize=9)
-    panels[-1].plot(at, [1000 * row.step_s for row in figures], "o-" if numbers is not None else "o")
-    panels[-1].set_title(STEP_TITLE, fontsize=9)
-    for panel in panels:
+    measured = [(titles[key], [getattr(row, key) for row in figures]) for key in _PANELS]
+    measured.append((STEP_TITLE, [Figure(row.asked, 1000 * row.step_s) for row in figures]))
+    names, numbers = [variant.name for variant in suite.variants], suite.axis_values()
+    places = dict(zip(names, range(len(names)) if numbers is None else numbers, strict=True))
+    height = 3.2 if numbers is not None else 1.2 + 0.3 * len(names)
+    sheet = Sheet(figsize=(2.6 * len(measured), height), layout="constrained")
+    for panel, (title, column) in zip(sheet.subplots(1, len(measured), sharey=numbers is None), measured, strict=True):
+        placed = [(places[row.variant], figure) for row, figure in zip(figures, column, strict=True)]
+        known = sorted((place, *_with_errors(figure)) for place, figure in placed if figure.value is not None)
+        at, values, below, above = zip(*known, strict=True) if known else ((), (), (), ())
+        panel.set_title(title, fontsize=9)
         panel.grid(alpha=0.3)
         if numbers is not None:
+            panel.errorbar(at, values, yerr=[below, above], fmt="o-", capsize=3)
             panel.set_xscale("log")
-            panel.set_xlabel(suite.axis)
+            panel.set_xlabel(suite.axis, fontsize=8)
         else:
-            panel.set_xticks(list(places.values()), names, rotation=60, ha="right", fontsize=8)
+            panel.errorbar(values, at, xerr=[below, above], fmt="o", capsize=3)
+            panel.set_yticks(range(len(names)), names, fontsize=8)
+            panel.set_ylim(len(names) - 0.5, -0.5)
     sheet.savefig(path, dpi=100)
+
+
+def _with_errors(figure: Figure) -> tuple[float, float, float]:
+    """Value, and how far its interval reaches below and above; without an interval, 0."""
+    value = figure.value or 0.0
+    below, above = (0.0 if end is None else abs(end - value) for end in (figure.low, figure.high))
+    return value, below, above
 
 
 def picture_sheet(suite: Suite, rows: Sequence[Row], pictures: Path, path: Path) -> None:

@@ -138,11 +138,12 @@ def _variant(where: str, data: Mapping[str, Any], entries: Mapping[str, Any], en
     _require_keys(f"{where} {entry['name']!r}", entry, _VARIANT_KEYS)
     prior = entry.get("prior", PRIORS[0])
     require(prior in PRIORS, f"{where} {entry['name']!r}: prior", prior, f"must be one of {', '.join(PRIORS)}")
+    beside = {key: entry[key] for key in ("recipe", "builds_on", "prior", "slots") if key in entry}
     return Variant(
         name=entry["name"],
         recipe=_recipe(where, data, entries, entry["name"], ()),
         why=entry.get("why", ""),
-        changes="; ".join(_dotted(entry.get("changes", {}))),
+        changes="; ".join((*_dotted(beside), *_dotted(entry.get("changes", {})))),
         prior=prior,
         slots=entry.get("slots", 0),
     )
