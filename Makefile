@@ -9,13 +9,16 @@ MANIFEST ?= $(OUT)/demo.parquet
 LIBRARY ?= $(OUT)/library
 RECIPE ?= toybox
 PROMPTS ?=
+SUITES ?= paper omega additions references baselines
+MINUTES ?=
+DOCS ?=
 
 READY := $(VENV)/.installed
 NODE_READY := node_modules/.installed
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo assets test test-all check lint types format bench evaluate clean
+.PHONY: help setup demo assets test test-all check lint types format bench evaluate ablation clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -71,6 +74,10 @@ bench: setup ## seconds per step and per asset, where the time goes, peak memory
 evaluate: setup ## build toys (or PROMPTS=file of lines) and measure them against the true ones
 	@mkdir -p $(OUT)
 	$(RUN) jobs/evaluate.py $(if $(PROMPTS),--prompts $(PROMPTS)) --json $(OUT)/evaluate.json
+
+ablation: setup ## compare recipes on toys: SUITES="paper omega", MINUTES=60 at a time, DOCS=1 for docs/ablation
+	@mkdir -p $(OUT)
+	$(RUN) jobs/ablation.py $(SUITES) --output $(OUT)/ablation $(if $(MINUTES),--minutes $(MINUTES)) $(if $(DOCS),--docs)
 
 clean: ## remove the environment, caches and everything under out/
 	rm -rf .venv out node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

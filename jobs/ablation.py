@@ -1,220 +1,227 @@
-"""Compare variants of a recipe on toys: fields and surfaces only, no textures, no library.
+"""Compare variants of a recipe on toys, suite by suite: fields and surfaces only, no textures, no library.
 
+    python jobs/ablation.py paper omega                  two of the suites in jobs/configs/ablation
+    python jobs/ablation.py my_suite.toml --minutes 30   one of your own, for half an hour; again to go on
     python jobs/ablation.py --variant 'plain' --variant 'long; optimize.num_steps = 400'
-    python jobs/ablation.py --prompts prompts.txt --seeds 2 --variant '…' --variant '…'
 
-A variant is a name and then changes to the recipe, all parted by semicolons, written as in a recipe
-file. Results are appended to OUTPUT/results.jsonl; what is in
-it is not computed again, so a run can be stopped, continued and extended. All seeds and prompts of
-one variant share their draws with those of the others.
+All variants of a suite share prompts, seeds and draws. Each finished field is a line of
+OUTPUT/results.jsonl and is not made again as long as prompt, recipe, prior and code stay what they
+were; so a run can be stopped, continued and extended. Page, plot and pictures of a suite go to
+OUTPUT/SUITE, with --docs to docs/ablation too.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
+import importlib
 import json
+import math
 import multiprocessing
+import os
+import shlex
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
+from dreamfoundry.ablation.results import Ask, Group, asks_of, current_rows, groups_to_do
+from dreamfoundry.ablation.suites import PROMPTS, Suite, quick_suite, read_suite
 from dreamfoundry.allocation import LARGE_ALLOCATIONS, restart_with
+from dreamfoundry.config import PriorConfig
+from dreamfoundry.diffusion.weights import prior_identity
+from dreamfoundry.errors import InputError, PromptFailure
+from dreamfoundry.identity import recipe_digest
+from dreamfoundry.recipes import bundled_recipe
+from dreamfoundry.records import FieldSnapshot, PriorIdentity
 
-HARD_PROMPTS = ("a red chair", "a purple table", "a cyan house", "a yellow car", "a blue mug", "a orange cube")
+BUNDLED = Path(__file__).parent / "configs" / "ablation"
+DOCS = Path("docs/ablation")
+NUM_VIEWS = 4
+"""Reference views in the picture of a field."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """Some prompts under one variant, as many as there are slots: what one process does at a time."""
+def work(group: Group, prior_path: str, output: Path) -> list[dict[str, Any]]:
+    """Optimise the prompts of a group side by side and judge each surface against the true toy."""
+    from dreamfoundry.optimize import Assignment, OptimizedField, SlotBatch
 
-    variant: str
-    changes: str
-    prompts: tuple[tuple[str, int], ...]
-    recipe: str
-    prior: str
-    folder: Path
+    batch = SlotBatch(prior_of(prior_path, group.variant.prior, output), group.variant.recipe, len(group.asks))
+    for ask in group.asks:
+        # Draws follow prompt and seed alone, or variants would differ by more than their recipes.
+        batch.admit(Assignment(ask.prompt, f"ablation/{ask.prompt.text}/{ask.prompt.seed}"))
+    step_times_s: list[float] = []
+    fields: list[OptimizedField] = []
+    while batch.num_live:
+        begun = time.perf_counter()
+        batch.step()
+        step_times_s.append(time.perf_counter() - begun)
+        fields += batch.harvest()
+    step_s = median(step_times_s) / len(group.asks)
+    made = {field.assignment.prompt.prompt_id: field for field in fields}
+    return [judged(ask, made[ask.prompt.prompt_id], output / "pictures") | {"step_s": step_s} for ask in group.asks]
+
+
+def judged(ask: Ask, field: Any, pictures: Path) -> dict[str, Any]:
+    """What is known of one field; its views go into a picture."""
+    from dreamfoundry.ablation.judging import judge, no_surface
+
+    row: dict[str, Any] = {"num_steps": field.history.steps_spent, "failure": None, "picture": None}
+    if field.snapshot is not None:
+        row["picture"] = f"{ask.key[:16]}.png"
+        save_views(field.snapshot, pictures / row["picture"])
+    try:
+        if field.failure is not None:
+            raise field.failure
+        return row | judge(field.snapshot, ask.prompt.text)
+    except PromptFailure as failure:
+        return row | {"failure": str(failure)} | no_surface(failure.failure_class)
+
+
+def save_views(snapshot: FieldSnapshot, path: Path) -> None:
+    """Reference views from around, side by side over white."""
+    import numpy as np
+    from PIL import Image
+
+    views = range(0, len(snapshot.view_rgb), max(1, len(snapshot.view_rgb) // NUM_VIEWS))
+    strip = [snapshot.view_rgb[view].astype(int) + 255 - snapshot.view_opacity[view][..., None] for view in views]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(strip[:NUM_VIEWS], axis=1).clip(0, 255).astype(np.uint8)).save(path)
 
 
 @functools.cache
-def prior_of(path: str, folder: Path) -> Any:
-    """The prior; "classifier" is the toybox guided by a classifier, which is kept in `folder`."""
-    from dreamfoundry.config import PriorConfig
+def prior_of(path: str, kind: str, output: Path) -> Any:
+    """What a variant asks, loaded once per process; a classifier is trained once, into `output`."""
     from dreamfoundry.diffusion.prior import load_prior
 
-    if path == "classifier":
-        from dreamfoundry.recipes import bundled_recipe
-        from dreamfoundry.toybox.classifier import ClassifierGuidedPrior, cached_classifier
-
-        return ClassifierGuidedPrior(prior_of("toybox", folder), cached_classifier(folder, bundled_recipe("toybox")))
-    return load_prior(PriorConfig() if path == "toybox" else PriorConfig(path=path, licence="Apache-2.0"))
-
-
-def changed_recipe(name: str, changes: str) -> Any:
-    import tomllib
-
-    from dreamfoundry.recipes import bundled_recipe, with_overrides
-
-    return with_overrides(bundled_recipe(name), tomllib.loads(changes.replace(";", "\n")))
+    prior = load_prior(prior_config(path))
+    if kind == "classifier":
+        classifier = importlib.import_module("dreamfoundry.toybox.classifier")
+        network = classifier.cached_classifier(output / "classifier", bundled_recipe("toybox"))
+        return classifier.ClassifierGuidedPrior(prior, network)
+    return prior
 
 
-def work(task: Task) -> list[dict[str, Any]]:
-    """Optimise the prompts of a task side by side and compare each surface with the true toys."""
-    from dreamfoundry.optimize import Assignment, optimize_all
-    from dreamfoundry.records import Prompt
-
-    assignments = [
-        Assignment(Prompt(f"{text.replace(' ', '-')}-s{seed}", text, seed=seed), f"ablation/{text}/{seed}")
-        for text, seed in task.prompts
-    ]
-    prior, recipe = prior_of(task.prior, task.folder), changed_recipe(task.recipe, task.changes)
-    started_at = time.monotonic()
-    rows = [
-        {"variant": task.variant, "changes": task.changes, "prompt": made.assignment.prompt.text}
-        | {"seed": made.assignment.prompt.seed, "num_steps": made.history.steps_spent}
-        | judge(made, task.folder / "pictures" / f"{task.variant}-{made.assignment.prompt.prompt_id}.png")
-        for made in optimize_all(prior, recipe, assignments, len(assignments))
-    ]
-    seconds = (time.monotonic() - started_at) / len(rows)
-    return [row | {"asset_s": seconds} for row in rows]
+def identity_of(path: str, kind: str, output: Path) -> PriorIdentity:
+    """Which prior that is; only a classifier has to be loaded to know it."""
+    if kind == "classifier":
+        identity: PriorIdentity = prior_of(path, kind, output).identity
+        return identity
+    return prior_identity(prior_config(path))
 
 
-def judge(made: Any, picture: Path) -> dict[str, Any]:
-    """How near the surface of an optimised field comes to the true one; its views go to `picture`."""
-    import numpy as np
-    import trimesh
-    from PIL import Image
+def prior_config(path: str) -> PriorConfig:
+    return PriorConfig() if path == "toybox" else PriorConfig(path=path, licence="Apache-2.0")
 
-    from dreamfoundry.errors import PromptFailure
-    from dreamfoundry.mesh import choose_isovalue, extract_surface
-    from dreamfoundry.toybox.captions import kind_of
-    from dreamfoundry.toybox.scoring import NUM_POINTS, score_shape
 
-    snapshot, kind = made.snapshot, kind_of(made.assignment.prompt.text)
-    try:
-        if made.failure is not None:
-            raise made.failure
-        surface, _ = extract_surface(snapshot, choose_isovalue(snapshot).density)
-    except PromptFailure as failure:
-        lost: dict[str, Any] = {"kind_correct": False, "f_score_5_percent": 0.0, "f_score_2_percent": 0.0}
-        lost |= {"nearest_kind": failure.failure_class, "failure": str(failure)}
-        return lost | {"chamfer_share": None, "picture": None}
-    mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
-    shape = score_shape(np.asarray(trimesh.sample.sample_surface(mesh, NUM_POINTS, seed=0)[0]), str(kind))
-    views = range(0, len(snapshot.view_rgb), max(1, len(snapshot.view_rgb) // 4))
-    strip = [snapshot.view_rgb[view].astype(int) + 255 - snapshot.view_opacity[view][..., None] for view in views]
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(strip[:4], axis=1).clip(0, 255).astype(np.uint8)).save(picture)
-    return {
-        "kind_correct": shape.nearest_kind == kind,
-        "nearest_kind": shape.nearest_kind,
-        "f_score_5_percent": shape.f_scores[0],
-        "f_score_2_percent": shape.f_scores[1],
-        "chamfer_share": shape.chamfer_share,
-        "picture": picture.name,
+def finished(
+    groups: Sequence[Group], pool: Executor, arguments: argparse.Namespace
+) -> Iterator[tuple[Group, list[dict[str, Any]]]]:
+    """Each group with its rows as it ends; once the time is up, none is started."""
+    waiting, running = deque(groups), dict[Future[list[dict[str, Any]]], Group]()
+    while True:
+        while waiting and len(running) < arguments.processes and time.monotonic() < arguments.stop_at:
+            group = waiting.popleft()
+            running[pool.submit(work, group, arguments.prior, arguments.output)] = group
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            yield running.pop(future), future.result()
+
+
+def run(suite: Suite, pool: Executor, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Make what is missing of a suite; all its rows that hold."""
+    results = arguments.output / "results.jsonl"
+    results.touch()
+    # A classifier is trained here, before several processes ask for it.
+    priors = {variant.name: identity_of(arguments.prior, variant.prior, arguments.output) for variant in suite.variants}
+    asks = {
+        variant.name: asks_of(variant, arguments.texts, arguments.seeds, priors[variant.name])
+        for variant in suite.variants
     }
+    rows = current_rows(results.read_text().splitlines(), suite, asks)
+    groups = groups_to_do(suite, asks, rows, arguments.slots)
+    started_at, this_run = time.monotonic(), round(time.time())
+    for count, (group, group_rows) in enumerate(finished(groups, pool, arguments), 1):
+        variant = group.variant
+        about = {"suite": suite.name, "variant": variant.name, "run": this_run}
+        digests = {"recipe_digest": recipe_digest(variant.recipe), "prior_digest": priors[variant.name].digest}
+        with results.open("a") as lines:
+            for ask, row in zip(group.asks, group_rows, strict=True):
+                asked = {"prompt": ask.prompt.text, "seed": ask.prompt.seed, "key": ask.key}
+                lines.write(json.dumps(about | asked | row | digests) + "\n")
+        left_s = (time.monotonic() - started_at) / count * (len(groups) - count)
+        print(f"{suite.name}: {count} of {len(groups)} groups done, ETA {left_s / 60:.0f} min", flush=True)
+    return current_rows(results.read_text().splitlines(), suite, asks)
 
 
-def read_results(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+def write_report(
+    suite: Suite, rows: Sequence[dict[str, Any]], prior: PriorIdentity, arguments: argparse.Namespace
+) -> None:
+    """Page, plot, pictures and figures of a suite; the kind of each variant on the screen."""
+    from dreamfoundry.ablation.figures import figures_of
+    from dreamfoundry.ablation.report import markdown, picture_sheet, plot, shown
 
-
-def pending(arguments: argparse.Namespace, variants: dict[str, str], prompts: list[str]) -> Iterator[Task]:
-    """The tasks whose results are still missing."""
-    done = {(row["variant"], row["prompt"], row["seed"]) for row in read_results(arguments.output / "results.jsonl")}
-    for name, changes in variants.items():
-        rows = [(text, seed) for seed in range(arguments.seeds) for text in prompts]
-        rows = [row for row in rows if (name, *row) not in done]
-        for start in range(0, len(rows), arguments.slots):
-            chunk = tuple(rows[start : start + arguments.slots])
-            yield Task(name, changes, chunk, arguments.recipe, arguments.prior, arguments.output)
-
-
-def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    from dreamfoundry.toybox.evidence import wilson_interval
-
-    correct = sum(row["kind_correct"] for row in rows)
-    return {
-        "variant": name,
-        "asked": len(rows),
-        "kind_accuracy": correct / len(rows),
-        "kind_interval_95": wilson_interval(correct, len(rows)),
-        "f_score": mean(row["f_score_5_percent"] for row in rows),
-        "f_score_2_percent": mean(row["f_score_2_percent"] for row in rows),
-        "median_asset_s": median(row["asset_s"] for row in rows),
+    figures = figures_of(rows, [variant.name for variant in suite.variants])
+    setting = {
+        "prior": f"{prior.prior_id}, weights `{prior.digest}`",
+        "prompts": f"{', '.join(arguments.texts)}; seeds 0 to {arguments.seeds - 1}",
+        "processes": f"{arguments.processes} of one thread each on {os.cpu_count()} cores",
+        "in all variants": f"`{suite.changes}`" if suite.changes else "nothing changed",
     }
-
-
-def picture_grid(rows: list[dict[str, Any]], variants: list[str], folder: Path) -> None:
-    """Prompts down, variants across; a correct kind has a green label."""
-    from PIL import Image, ImageDraw
-
-    cases = list(dict.fromkeys((row["prompt"], row["seed"]) for row in rows))
-    width, height, label = 260, 64, 16
-    sheet = Image.new("RGB", (width * len(variants), (height + label) * len(cases)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for row in rows:
-        x = variants.index(row["variant"]) * width
-        y = cases.index((row["prompt"], row["seed"])) * (height + label)
-        if row["picture"]:
-            strip = Image.open(folder / "pictures" / row["picture"]).resize((width - 4, height))
-            sheet.paste(strip, (x, y + label))
-        text = f"{row['variant']}: {row['prompt']} -> {row['nearest_kind']} {row['f_score_5_percent']:.2f}"
-        draw.text((x + 2, y + 2), text, fill="darkgreen" if row["kind_correct"] else "firebrick")
-    sheet.save(folder / "pictures.png")
+    command = shlex.join(["python", "jobs/ablation.py", *sys.argv[1:]])
+    own = arguments.output / suite.name
+    for folder in filter(None, (own, arguments.docs)):
+        folder.mkdir(parents=True, exist_ok=True)
+        plot(suite, figures, folder / f"{suite.name}.png")
+        picture_sheet(suite, rows, arguments.output / "pictures", folder / f"{suite.name}_fields.png")
+        (folder / f"{suite.name}.md").write_text(markdown(suite, figures, setting, command), encoding="utf-8")
+    summary = {"suite": suite.name, "prior_digest": prior.digest, "variants": list(map(dataclasses.asdict, figures))}
+    (own / "figures.json").write_text(json.dumps(summary, indent=2) + "\n")
+    for row in figures:
+        kind, f_score = shown(row.kind, "{:.0%}"), shown(row.f_score_5_percent, "{:.2f}")
+        print(f"  {row.variant}: kind {kind}, F-score {f_score} at 5 %, {1000 * row.step_s:.0f} ms per step and asset")
+    print(f"{suite.name}: {len(rows)} fields -> {own / suite.name}.md")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", action="append", required=True, help="'name; key = value; key = value'")
-    parser.add_argument("--recipe", default="toybox", help="the bundled recipe that variants change")
-    parser.add_argument("--prior", default="toybox", help='"toybox", "classifier" or a folder of weights')
-    parser.add_argument("--prompts", type=Path, help="a file with one prompt per line (default: six hard kinds)")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--slots", type=int, default=3, help="prompts that a process optimises side by side")
+    bundled = ", ".join(sorted(path.stem for path in BUNDLED.glob("*.toml")))
+    parser.add_argument("suites", nargs="*", help=f"TOML files, or any of {bundled}")
+    parser.add_argument("--variant", action="append", default=[], help="'name; key = value; key = value'")
+    parser.add_argument("--recipe", default="toybox", help="the bundled recipe that a --variant changes")
+    parser.add_argument("--prior", default="toybox", help='"toybox" or a folder of weights')
+    parser.add_argument("--prompts", type=Path, help=f"a file with one prompt per line (default: {len(PROMPTS)} toys)")
+    parser.add_argument("--seeds", type=int, default=2, help="seeds per prompt")
+    parser.add_argument("--slots", type=int, default=4, help="prompts that a process optimises side by side")
     parser.add_argument("--processes", type=int, default=2, help="each with one thread")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="start nothing new after these minutes")
     parser.add_argument("--output", type=Path, default=Path("out/ablation"))
-    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--docs", type=Path, nargs="?", const=DOCS, help=f"write the pages there too ({DOCS})")
     arguments = parser.parse_args()
+    if not arguments.suites and not arguments.variant:
+        parser.error(f"name a suite ({bundled}) or a --variant")
 
-    parted = [text.partition(";") for text in arguments.variant]
-    variants = {name.strip(): changes.strip() for name, _, changes in parted}
-    for changes in variants.values():
-        changed_recipe(arguments.recipe, changes)  # a bad key is refused before any work
-    prompts = list(HARD_PROMPTS)
+    arguments.stop_at = time.monotonic() + 60.0 * arguments.minutes
+    arguments.texts = list(PROMPTS)
     if arguments.prompts:
-        prompts = [line.strip() for line in arguments.prompts.read_text().splitlines() if line.strip()]
+        arguments.texts = [line.strip() for line in arguments.prompts.read_text().splitlines() if line.strip()]
+    try:  # everything is read before any work
+        paths = [Path(name) if name.endswith(".toml") else BUNDLED / f"{name}.toml" for name in arguments.suites]
+        suites = [read_suite(path) for path in paths]
+        if arguments.variant:
+            suites.append(quick_suite(arguments.variant, arguments.recipe))
+        prior = prior_identity(prior_config(arguments.prior))
+    except InputError as error:
+        parser.error(str(error))
     arguments.output.mkdir(parents=True, exist_ok=True)
-    if arguments.prior == "classifier":
-        prior_of(arguments.prior, arguments.output)  # trained once, before several processes ask for it
-    tasks = list(pending(arguments, variants, prompts))
-    started_at = time.monotonic()
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
-        for count, future in enumerate(as_completed([pool.submit(work, task) for task in tasks]), 1):
-            with (arguments.output / "results.jsonl").open("a") as lines:
-                lines.writelines(json.dumps(row) + "\n" for row in future.result())
-            left_s = (time.monotonic() - started_at) / count * (len(tasks) - count)
-            print(f"{count} of {len(tasks)} groups done, ETA {left_s / 60:.0f} min", flush=True)
-
-    rows = [row for row in read_results(arguments.output / "results.jsonl") if row["variant"] in variants]
-    picture_grid(rows, list(variants), arguments.output)
-    results = [summary(name, [row for row in rows if row["variant"] == name]) for name in variants]
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps({"prior": arguments.prior, "variants": results, "rows": rows}, indent=2))
-    for result in results:
-        low, high = result["kind_interval_95"]
-        print(
-            f"{result['variant']:>16}: kind {result['kind_accuracy']:.0%} ({low:.0%} to {high:.0%}) of "
-            f"{result['asked']}, F-score {result['f_score']:.2f} at 5 %, {result['f_score_2_percent']:.2f} at 2 %, "
-            f"{result['median_asset_s']:.0f} s an asset"
-        )
-    print(f"{len(rows)} surfaces under {len(variants)} variants; pictures in {arguments.output / 'pictures.png'}")
+        for suite in suites:
+            write_report(suite, run(suite, pool, arguments), prior, arguments)
     return 0
 
 

@@ -39,6 +39,13 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def recipe_digest(recipe: Recipe) -> str:
+    """Names a resolved recipe; where the weights of its prior lie is not part of it."""
+    resolved = dataclasses.asdict(recipe)
+    resolved.pop("prior")
+    return digest({"schema": "recipe.v1", **resolved})
+
+
 def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
     """Names the optimised field: equal keys would give the same field.
 

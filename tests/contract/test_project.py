@@ -46,7 +46,13 @@ PERMISSIVE = {
     "PSF-2.0",
     "Zlib",
 }
-PERMISSIVE_CLASSIFIERS = {"Apache Software License", "BSD License", "ISC License (ISCL)", "MIT License"}
+PERMISSIVE_CLASSIFIERS = {
+    "Apache Software License",
+    "BSD License",
+    "ISC License (ISCL)",
+    "MIT License",
+    "Python Software Foundation License",
+}
 # Packages that state their licence only as prose: what that prose must begin with.
 PERMISSIVE_PROSE = ("Apache 2.0", "Apache-2.0", "BSD 3-Clause", "MIT License")
 # Tools of the developer that we neither import in the package nor ship.

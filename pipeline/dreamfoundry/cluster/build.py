@@ -25,7 +25,7 @@ from dreamfoundry.cluster.claims import RunClaims
 from dreamfoundry.cluster.driver import Workers, drive
 from dreamfoundry.cluster.messages import Quarantine, WorkerSettings
 from dreamfoundry.cluster.outcome import bad_row_outcome, now_text, publish, quarantined_outcome
-from dreamfoundry.cluster.plan import Plan, plan_builds, prompt_check, recipe_digest, vocabulary_hint
+from dreamfoundry.cluster.plan import Plan, plan_builds, prompt_check, vocabulary_hint
 from dreamfoundry.cluster.progress import Progress, TextStream
 from dreamfoundry.cluster.ray_session import ray_session
 from dreamfoundry.cluster.scheduler import Scheduler
@@ -33,6 +33,7 @@ from dreamfoundry.cluster.work import Decision, Limits
 from dreamfoundry.config import ExportProfile, Recipe
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
+from dreamfoundry.identity import recipe_digest
 from dreamfoundry.library import page, report
 from dreamfoundry.library.report import ExitWord, RunReport
 from dreamfoundry.manifest import ManifestReport, read_prompts, scan

@@ -10,9 +10,9 @@ import traceback
 
 from dreamfoundry.cluster.messages import ExportReport, ExportTask, Failure, Fault, WorkerSettings
 from dreamfoundry.cluster.outcome import effort, now_text, publish, quarantined_outcome
-from dreamfoundry.cluster.plan import recipe_digest
 from dreamfoundry.errors import InfrastructureError, PromptFailure
 from dreamfoundry.export import MEDIA_TYPES, asset_metadata, export_asset
+from dreamfoundry.identity import recipe_digest
 from dreamfoundry.records import AssetBundle, FieldHistory, FieldSnapshot, Outcome
 from dreamfoundry.store.locate import open_store
 from dreamfoundry.store.outcomes import Library

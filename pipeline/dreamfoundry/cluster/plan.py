@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from dreamfoundry.cluster.messages import Build
 from dreamfoundry.config import ExportProfile, Recipe, export_profile
 from dreamfoundry.diffusion.weights import TOYBOX
-from dreamfoundry.identity import asset_key, canonical_json, digest, field_key
+from dreamfoundry.identity import asset_key, canonical_json, field_key
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import Outcome, PriorIdentity, Prompt
 from dreamfoundry.store.outcomes import Library
@@ -21,13 +21,6 @@ METADATA_POLICY: Mapping[str, object] = {"embed_prompt": True}
 
 EVERY_CLASS = "all"
 """The failure class that stands for all of them in a retry."""
-
-
-def recipe_digest(recipe: Recipe) -> str:
-    """Names a resolved recipe; where the weights of its prior lie is not part of it."""
-    resolved = dataclasses.asdict(recipe)
-    resolved.pop("prior")
-    return digest({"schema": "recipe.v1", **resolved})
 
 
 def prompt_check(recipe: Recipe) -> Callable[[Prompt], str | None] | None:
