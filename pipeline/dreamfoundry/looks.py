@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamfoundry.config import BACKGROUND_LEVELS, GateConfig, Recipe
-from dreamfoundry.diffusion.guidance import add_noise
+from dreamfoundry.diffusion.noising import add_noise
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import PromptEmbeds, view_index, view_of
 from dreamfoundry.errors import (

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, silu
 
 from dreamfoundry.config import Recipe, ShadingConfig, require
-from dreamfoundry.diffusion.guidance import add_noise
+from dreamfoundry.diffusion.noising import add_noise
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.records import PriorIdentity
 from dreamfoundry.toybox.captions import COLORS, KINDS, color_of, kind_of, words_of
