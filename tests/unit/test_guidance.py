@@ -115,15 +115,17 @@ def test_a_method_makes_its_number_of_calls_whatever_the_rows(
         assert prior.num_predictions == before + calls
 
 
-def test_rows_do_not_touch_one_another() -> None:
+@pytest.mark.parametrize("method", ["sds", "sdi", "full_gradient"])
+def test_rows_do_not_touch_one_another(method: str) -> None:
     prior = AnalyticPrior(PX)
-    embeds = prior.encode_prompts(["a ball", "a cup"])
-    uncond = prior.encode_prompts(["", ""])
+    embeds = told(prior.encode_prompts(["a ball", "a cup"]), prior.encode_prompts(["", ""]), negatives=2)
     pictures, noise, timesteps = torch.rand(2, 3, PX, PX), torch.randn(2, 3, PX, PX), torch.tensor([50, 600])
-    both = sds(prior, pictures, embeds, uncond, timesteps, noise, GuidanceConfig())
+    asked = question(embeds, timesteps, noise)
+    config = GuidanceConfig(method=method, rescale=0.5)  # type: ignore[arg-type]
+    both = distillation_gradient(prior, pictures, asked, config)
     broken = pictures.clone()
     broken[1] = torch.nan
-    with_a_broken_neighbor = sds(prior, broken, embeds, uncond, timesteps, noise, GuidanceConfig())
+    with_a_broken_neighbor = distillation_gradient(prior, broken, asked, config)
     assert torch.equal(with_a_broken_neighbor[0], both[0]) and with_a_broken_neighbor[1].isnan().all()
 
 
