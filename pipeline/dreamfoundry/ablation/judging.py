@@ -1,17 +1,11 @@
-"""One optimised field against the true toy: its surface, its back, its colours. No texture is made.
-
-Dimension key:  N points of a surface
-"""
+"""One optimised field against the true toy: its surface, its back, its colours. No texture is made."""
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 import trimesh
-from jaxtyping import Float
-from skimage.color import rgb2hsv
 
 from dreamfoundry.config import require
 from dreamfoundry.mesh import choose_isovalue, extract_surface
@@ -19,8 +13,7 @@ from dreamfoundry.quality import flatness_ratio
 from dreamfoundry.records import FieldSnapshot
 from dreamfoundry.texture import sample_grid, surface_colors
 from dreamfoundry.toybox.captions import color_of, kind_of
-from dreamfoundry.toybox.scoring import NUM_POINTS, aligned, score_back, score_shape
-from dreamfoundry.toybox.toys import role_palette, toy
+from dreamfoundry.toybox.scoring import NUM_POINTS, aligned, saturation_error, score_back, score_shape
 
 
 def toy_named(text: str) -> tuple[str, str]:
@@ -34,8 +27,8 @@ def toy_named(text: str) -> tuple[str, str]:
 def judge(snapshot: FieldSnapshot, text: str) -> dict[str, Any]:
     """What is measured of one field. Raises PromptFailure if it has no surface.
 
-    `is_second_front` is None for kinds without a front. `saturation` and `true_saturation` are mean
-    HSV saturations in [0, 1] of the albedo at the surface and of the true toy.
+    `is_second_front` is None for kinds without a front. `saturation_error` is the mean HSV
+    saturation of the albedo at the surface minus that of the true toy, in [-1, 1].
     """
     kind, color = toy_named(text)
     isovalue = choose_isovalue(snapshot).density
@@ -53,8 +46,7 @@ def judge(snapshot: FieldSnapshot, text: str) -> dict[str, Any]:
         "chamfer_share": shape.chamfer_share,
         "flatness_ratio": flatness_ratio(surface),
         "is_second_front": None if back is None else back.is_second_front,
-        "saturation": _saturation(colors),
-        "true_saturation": _true_saturation(kind, color),
+        "saturation_error": saturation_error(colors, kind, color).hsv,
     }
 
 
@@ -68,17 +60,5 @@ def no_surface(failure_class: str) -> dict[str, Any]:
         "chamfer_share": None,
         "flatness_ratio": None,
         "is_second_front": None,
-        "saturation": None,
-        "true_saturation": None,
+        "saturation_error": None,
     }
-
-
-def _saturation(colors: Float[np.ndarray, "N 3"]) -> float:
-    """Mean HSV saturation of sRGB colours in [0, 1]."""
-    return float(rgb2hsv(colors[None])[0, :, 1].mean())
-
-
-@functools.cache
-def _true_saturation(kind: str, color: str) -> float:
-    points = toy(kind).surface_points(NUM_POINTS)
-    return _saturation(role_palette(color)[toy(kind).roles(points)].numpy().astype(np.float64))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from dreamfoundry.ablation.figures import Figure, Row, VariantFigures
+from dreamfoundry.ablation.figures import Row, VariantFigures
 from dreamfoundry.ablation.suites import Suite
 from dreamfoundry.identity import recipe_digest
+from dreamfoundry.toybox.evidence import Figure
 
 DIGEST_CHARS = 12
 """Characters of a digest that a table shows."""
@@ -28,11 +29,10 @@ _COLUMNS = (
     ("F-score at 5 %, gain", "f_score_gain", "{:+.3f}"),
     ("flatness ratio", "flatness_ratio", "{:.2f}"),
     ("second fronts", "second_fronts", "{:.0%}"),
-    ("saturation", "saturation", "{:.2f}"),
-    ("saturation above the true toy", "saturation_excess", "{:+.2f}"),
+    ("saturation above the true toy", "saturation_error", "{:+.2f}"),
 )
 
-_PANELS = ("kind", "f_score_5_percent", "flatness_ratio", "second_fronts", "saturation_excess")
+_PANELS = ("kind", "f_score_5_percent", "flatness_ratio", "second_fronts", "saturation_error")
 """The figures that are plotted, and the step time after them."""
 
 
@@ -53,7 +53,7 @@ def markdown(suite: Suite, figures: Sequence[VariantFigures], setting: Mapping[s
         f"```sh\n{command}\n```",
         "\n".join(f"- {key}: {value}" for key, value in setting.items()),
         _rows(table),
-        "Brackets are 95 % intervals: Wilson's for shares, Student's for means over prompts. Gains are differences to "
+        "Brackets are 95 % intervals: Wilson's for shares, bootstraps over prompts for means. Gains are differences to "
         "the first variant on the same prompts and seeds, ratios the medians of those measured in the same run. "
         "Second fronts count only kinds with a front; what has no surface counts as a wrong kind and an F-score of 0.",
         _rows(told),
@@ -69,14 +69,14 @@ def _line(row: VariantFigures) -> list[str]:
     return [row.variant, str(row.asked), str(row.failed), *cells, f"{1000 * row.step_s:.0f}", ratio]
 
 
-def shown(figure: Figure, form: str) -> str:
-    """A figure in words: value, interval in brackets, and the count of a share."""
-    if figure.value is None:
+def shown(figure: Figure | None, form: str) -> str:
+    """A figure in words: value, interval in brackets, and the counts of a share."""
+    if figure is None:
         return ""
     text = form.format(figure.value)
-    if figure.low is not None and figure.high is not None:
-        text += f" ({form.format(figure.low)} to {form.format(figure.high)})"
-    return text + (f" of {figure.count}" if "%" in form else "")
+    if figure.interval_95 is not None:
+        text += f" ({' to '.join(map(form.format, figure.interval_95))})"
+    return text if figure.count is None else f"{text}, {figure.count} of {figure.of}"
 
 
 def _rows(cells: Sequence[Sequence[str]]) -> str:
@@ -89,14 +89,14 @@ def plot(suite: Suite, figures: Sequence[VariantFigures], path: Path) -> None:
 
     titles = {key: title for title, key, _ in _COLUMNS}
     measured = [(titles[key], [getattr(row, key) for row in figures]) for key in _PANELS]
-    measured.append((STEP_TITLE, [Figure(row.asked, 1000 * row.step_s) for row in figures]))
+    measured.append((STEP_TITLE, [Figure(1000 * row.step_s, None, row.asked) for row in figures]))
     names, numbers = [variant.name for variant in suite.variants], suite.axis_values()
     places = dict(zip(names, range(len(names)) if numbers is None else numbers, strict=True))
     height = 3.2 if numbers is not None else 1.2 + 0.3 * len(names)
     sheet = Sheet(figsize=(2.6 * len(measured), height), layout="constrained")
     for panel, (title, column) in zip(sheet.subplots(1, len(measured), sharey=numbers is None), measured, strict=True):
         placed = [(places[row.variant], figure) for row, figure in zip(figures, column, strict=True)]
-        known = sorted((place, *_with_errors(figure)) for place, figure in placed if figure.value is not None)
+        known = sorted((place, *_with_errors(figure)) for place, figure in placed if figure is not None)
         at, values, below, above = zip(*known, strict=True) if known else ((), (), (), ())
         panel.set_title(title, fontsize=9)
         panel.grid(alpha=0.3)
@@ -113,9 +113,8 @@ def plot(suite: Suite, figures: Sequence[VariantFigures], path: Path) -> None:
 
 def _with_errors(figure: Figure) -> tuple[float, float, float]:
     """Value, and how far its interval reaches below and above; without an interval, 0."""
-    value = figure.value or 0.0
-    below, above = (0.0 if end is None else abs(end - value) for end in (figure.low, figure.high))
-    return value, below, above
+    below, above = (abs(end - figure.value) for end in figure.interval_95 or (figure.value, figure.value))
+    return figure.value, below, above
 
 
 def picture_sheet(suite: Suite, rows: Sequence[Row], pictures: Path, path: Path) -> None:
