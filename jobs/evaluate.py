@@ -24,11 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import trimesh
 
+from dreamfoundry.clip_score import ClipScorer, load_clip, own_text_first
+from dreamfoundry.errors import InputError
 from dreamfoundry.quality import diversity
 from dreamfoundry.records import FieldSnapshot, Outcome
 from dreamfoundry.store import Library, open_store
+from dreamfoundry.thumbnail import judged_views
 from dreamfoundry.toybox.evaluation import (
     DeliveredSurface,
     Row,
@@ -105,14 +109,8 @@ def seed_diversity(library: Library, rows: Sequence[Row], outcomes: Sequence[Out
     }
 
 
-def rank_by_clip(folder: Path, rows: Sequence[Row], glbs: Sequence[bytes | None]) -> str:
-    """Write into each row how many of its views find their own prompt among all; returns the CLIP's id."""
-    import torch
-
-    from dreamfoundry.clip_score import load_clip, own_text_first
-    from dreamfoundry.thumbnail import judged_views
-
-    clip = load_clip(folder)
+def rank_by_clip(clip: ClipScorer, rows: Sequence[Row], glbs: Sequence[bytes | None]) -> None:
+    """Write into each row the share of its views that find their own prompt among all."""
     texts = list(dict.fromkeys(row["prompt"] for row in rows))
     published = [(row, glb) for row, glb in zip(rows, glbs, strict=True) if glb is not None]
     own = torch.tensor([texts.index(row["prompt"]) for row, _ in published]).repeat_interleave(CLIP_VIEWS)
@@ -127,7 +125,6 @@ def rank_by_clip(folder: Path, rows: Sequence[Row], glbs: Sequence[bytes | None]
         found = own_text_first(clip.similarities(pictures, texts), own).float().view(-1, CLIP_VIEWS).mean(dim=1)
         for (row, _), share in zip(published, found.tolist(), strict=True):
             row[name] = share
-    return clip.model_id
 
 
 def main() -> int:
@@ -152,6 +149,7 @@ def main() -> int:
     prompts = PAIRS[arguments.pairs]()
     if arguments.prompts:
         prompts = [line.strip() for line in arguments.prompts.read_text().splitlines() if line.strip()]
+    clip = load_clip(arguments.clip) if arguments.clip else None  # a bad folder is refused before hours of building
     build_s = build(prompts, arguments.seeds, arguments.library, arguments.build_arguments)
     library = Library(open_store(arguments.library))
     found = newest_outcomes(library)
@@ -162,13 +160,14 @@ def main() -> int:
         judged(text, seed, outcome, None if glb is None else surface(glb))
         for (text, seed), outcome, glb in zip(asked, outcomes, glbs, strict=True)
     ]
-    clip = {"clip": rank_by_clip(arguments.clip, rows, glbs)} if arguments.clip else {}
+    if clip:
+        rank_by_clip(clip, rows, glbs)
     result = {
         "prompts": len(prompts),
         "seeds": arguments.seeds,
         "build_s": build_s,
         "tolerances_share_of_diagonal": TOLERANCES,
-        **clip,
+        **({"clip": clip.model_id} if clip else {}),
         **summary(rows, seed_diversity(library, rows, outcomes)),
     }
     thumbnails = [
@@ -187,4 +186,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except InputError as error:
+        sys.exit(f"error: {error}")

@@ -165,7 +165,7 @@ def test_a_short_training_beats_chance_under_noise_and_repeats_itself(library: V
     config = TrainingConfig(picture_px=PX, batch_size=16)
     fresh = dataclasses.replace(config, batch_size=256, seed=99)
 
-    found = accuracy(train_classifier(library, config, ShadingConfig(), 100), library, fresh, ShadingConfig())
+    found = accuracy(train_classifier(library, config, ShadingConfig(), 200), library, fresh, ShadingConfig())
 
     kind, color = found[0.3]
     assert kind > 0.5  # a third by chance

@@ -47,12 +47,8 @@ def _of_splits(splits: Mapping[str, Any]) -> str:
         cells = [_cell(part["figures"].get(name)) for part in splits.values()]
         if set(cells) != {NOTHING}:
             rows.append([title, *cells])
-    for name, title in {
-        "median_front_error_deg": "front off by, median",
-        "median_optimize_s": "seconds, median",
-    }.items():
-        unit = "°" if name.endswith("_deg") else " s"
-        cells = [NOTHING if part[name] is None else f"{part[name]:.0f}{unit}" for part in splits.values()]
+    for name, title in MEDIANS.items():
+        cells = [NOTHING if part[name] is None else f"{part[name]:.0f}" for part in splits.values()]
         if set(cells) != {NOTHING}:
             rows.append([title, *cells])
     return _table(["", *splits], rows)
