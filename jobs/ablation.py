@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import importlib
 import json
 import math
 import multiprocessing
@@ -100,9 +99,9 @@ def prior_of(path: str, kind: str, output: Path) -> Any:
 
     prior = load_prior(prior_config(path))
     if kind == "classifier":
-        classifier = importlib.import_module("dreamfoundry.toybox.classifier")
-        network = classifier.cached_classifier(output / "classifier", bundled_recipe("toybox"))
-        return classifier.ClassifierGuidedPrior(prior, network)
+        from dreamfoundry.toybox.classifier import ClassifierGuidedPrior, cached_classifier
+
+        return ClassifierGuidedPrior(prior, cached_classifier(output / "classifier", bundled_recipe("toybox")))
     return prior
 
 
