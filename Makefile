@@ -71,9 +71,10 @@ bench: setup ## seconds per step and per asset, where the time goes, peak memory
 	@mkdir -p $(OUT)
 	$(RUN) jobs/benchmark.py --json $(OUT)/benchmark.json
 
-evaluate: setup ## build toys (or PROMPTS=file of lines) and measure them against the true ones
+evaluate: setup ## build toys (PAIRS=all-held-out, or PROMPTS=file of lines) and measure them against the true ones
 	@mkdir -p $(OUT)
-	$(RUN) jobs/evaluate.py $(if $(PROMPTS),--prompts $(PROMPTS)) --json $(OUT)/evaluate.json
+	$(RUN) jobs/evaluate.py $(if $(PAIRS),--pairs $(PAIRS)) $(if $(PROMPTS),--prompts $(PROMPTS)) \
+	  --json $(OUT)/evaluate/evaluation.json --markdown $(OUT)/evaluate/evaluation.md -- --actors 2 --slots 4 --export-workers 2
 
 ablation: setup ## compare recipes on toys: SUITES="paper omega", MINUTES=60 at a time, DOCS=1 for docs/ablation
 	@mkdir -p $(OUT)

@@ -320,7 +320,9 @@ class RenderConfig:
     later: tuple[RenderStage, ...] = ()
 
     def __post_init__(self) -> None:
-        for where, stage in (("render", self), *((f"render.later[{n}]", late) for n, late in enumerate(self.later))):
+        stages: tuple[RenderConfig | RenderStage, ...] = (self, *self.later)
+        for index, stage in enumerate(stages):
+            where = f"render.later[{index - 1}]" if index else "render"
             require(8 <= stage.image_px <= 1024, f"{where}.image_px", stage.image_px, "must be from 8 to 1024")
             require(
                 4 <= stage.samples_per_ray <= 1024,
