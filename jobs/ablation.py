@@ -70,6 +70,7 @@ def judged(ask: Ask, field: Any, pictures: Path) -> dict[str, Any]:
     from dreamfoundry.ablation.judging import judge, no_surface
 
     row: dict[str, Any] = {"num_steps": field.history.steps_spent, "failure": None, "picture": None}
+    row["attempts"] = [dataclasses.asdict(attempt) for attempt in field.history.attempts]
     if field.snapshot is not None:
         row["picture"] = f"{ask.key[:16]}.png"
         save_views(field.snapshot, pictures / row["picture"])

@@ -184,7 +184,8 @@ class SlotBatch:
             self._begin(index, slot)
         if not isinstance(move, Finish):
             return None
-        snapshot = take_snapshot(self.fields, index, self.recipe.render, self.recipe.snapshot, self.recipe.cameras)
+        recipe = self.recipe
+        snapshot = take_snapshot(self.fields, index, recipe.render.at(1.0), recipe.snapshot, recipe.cameras)
         return self._release(index, slot, snapshot, None)
 
     def _begin(self, index: int, slot: Slot) -> None:
