@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--views-per-kind", type=int, default=480)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--noisiest-share", type=float, default=0.0, help="timesteps from the noisiest 15 %%, extra")
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with AVX512-BF16 instructions")
     parser.add_argument("--export-only", action="store_true", help="write the weights of the last checkpoint")
     arguments = parser.parse_args()
@@ -45,6 +46,7 @@ def main() -> int:
         batch_size=arguments.batch_size,
         views_per_kind=arguments.views_per_kind,
         seed=arguments.seed,
+        noisiest_share=arguments.noisiest_share,
         bf16=arguments.bf16,
     )
     recipe = bundled_recipe("toybox")

@@ -42,11 +42,14 @@ from dreamfoundry.toybox.toys import ROLES, role_palette, toy
 from dreamfoundry.toybox.views import ViewBuffers, shade, trace
 
 MAX_TOKENS = 16
-PLAIN_VIEWS = 0.3
+PLAIN_VIEWS = 0.15
 """Share of the captions that name the view by the four words of the default wording."""
 
 NOISY_PART = 0.3
 """Fraction of the schedule below which only NOISY_PART / 3 of the timesteps are drawn."""
+
+NOISIEST_PART = 0.85
+"""Fraction of the schedule above which a picture hardly shows which way its toy is turned."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class TrainingConfig:
     text_width: int = 96
     seed: int = 0
     checkpoint_every_s: float = 180.0
+    noisiest_share: float = 0.0
+    """Share of the timesteps drawn above NOISIEST_PART: only there do view words have to be listened to."""
     bf16: bool = False
     """Multiply in bfloat16 (weights and error stay float32): faster where the CPU has AVX512-BF16."""
 
@@ -257,6 +262,7 @@ def diffusion_loss(
     pictures: Float[Tensor, "B 3 H H"],
     alphas_cumprod: Float[Tensor, " timesteps"],
     generator: torch.Generator,
+    noisiest_share: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Mean squared error of v = sqrt(abar) noise - sqrt(1 - abar) x, every timestep alike.
 
@@ -266,6 +272,8 @@ def diffusion_loss(
     share = torch.rand(num_pictures, generator=generator)
     low = torch.rand(num_pictures, generator=generator) < NOISY_PART / 3
     fraction = torch.where(low, share * NOISY_PART, NOISY_PART + share * (1 - NOISY_PART))
+    noisiest = torch.rand(num_pictures, generator=generator) < noisiest_share
+    fraction = torch.where(noisiest, NOISIEST_PART + share * (1 - NOISIEST_PART), fraction)
     timesteps: Int[Tensor, " B"] = (fraction * len(alphas_cumprod)).long()
     noise = torch.randn(pictures.shape, generator=generator)
     signal = alphas_cumprod[timesteps][:, None, None, None]
@@ -330,7 +338,9 @@ class Trainer:
                 group["lr"] = self.config.rate(self.step)
             generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16):
-                loss = diffusion_loss(self.unet, self.embed(captions), pictures, abar, generator)
+                loss = diffusion_loss(
+                    self.unet, self.embed(captions), pictures, abar, generator, self.config.noisiest_share
+                )
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
