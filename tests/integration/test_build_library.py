@@ -142,7 +142,14 @@ def test_a_prompt_that_fails_is_quarantined_with_its_class_and_can_be_retried(
     again = build(request)
     assert (again.report.word, again.report.skipped, again.num_steps) == ("partial", 1, 0)
     retried = build(replace(request, retry_class="empty"))
-    assert (retried.report.quarantined, retried.num_steps) == (1, request.recipe.optimize.num_steps)
+    assert (retried.report.quarantined, retried.num_steps) == (1, 2)
+    (outcome,) = retried.quarantined.values()
+    tried = outcome.provenance["candidates"]
+    assert isinstance(tried, list) and [(c["candidate"], c["num_steps"], c["verdict"]) for c in tried] == [
+        (0, 1, "empty"),
+        (1, 1, "empty"),
+    ]
+    assert (outcome.provenance["steps_spent"], outcome.provenance["step_budget"]) == (2, 10)
 
 
 def test_bad_rows_are_refused_together_or_quarantined_on_request(request_of: Callable[..., RunRequest]) -> None:
