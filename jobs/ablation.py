@@ -87,10 +87,12 @@ def save_views(snapshot: FieldSnapshot, path: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    views = range(0, len(snapshot.view_rgb), max(1, len(snapshot.view_rgb) // NUM_VIEWS))
-    strip = [snapshot.view_rgb[view].astype(int) + 255 - snapshot.view_opacity[view][..., None] for view in views]
+    from dreamfoundry.quality import views_on_white
+
+    every = max(1, len(snapshot.view_rgb) // NUM_VIEWS)
+    strip = views_on_white(snapshot)[::every][:NUM_VIEWS]
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(strip[:NUM_VIEWS], axis=1).clip(0, 255).astype(np.uint8)).save(path)
+    Image.fromarray(np.concatenate(strip, axis=1).astype(np.uint8)).save(path)
 
 
 @functools.cache

@@ -116,7 +116,7 @@ def diversity(snapshots: Sequence[FieldSnapshot]) -> float:
     Mean absolute difference of the reference views, on white, over all pairs of results: two seeds
     that show the same thing turned differ too. ValueError for fewer than two, or views that do not match.
     """
-    shown = [_on_white(snapshot) for snapshot in snapshots]
+    shown = [views_on_white(snapshot) for snapshot in snapshots]
     if len(shown) < 2 or len({views.shape for views in shown}) > 1:
         raise ValueError(
             f"diversity needs at least two snapshots with the same views, got {[views.shape for views in shown]}"
@@ -124,7 +124,7 @@ def diversity(snapshots: Sequence[FieldSnapshot]) -> float:
     return float(np.mean([np.abs(one - other).mean() for one, other in combinations(shown, 2)])) / 255.0
 
 
-def _on_white(snapshot: FieldSnapshot) -> Int64[np.ndarray, "V H H 3"]:
+def views_on_white(snapshot: FieldSnapshot) -> Int64[np.ndarray, "V H H 3"]:
     """The reference views over white, from 0 to 255 (their colours are premultiplied)."""
     views: np.ndarray = snapshot.view_rgb.astype(np.int64) + 255 - snapshot.view_opacity[..., None]
     return views.clip(0, 255)

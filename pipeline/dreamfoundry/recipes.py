@@ -25,13 +25,17 @@ T = TypeVar("T")
 
 def recipe_from_toml(path: Path) -> Recipe:
     """Read a preset. Keys it leaves out keep their defaults; unknown keys are refused."""
+    return _build(Recipe, read_toml(path, "recipe"), "")
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The tables of a file; ConfigError names the `what` that it should have been."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"recipe {str(path)!r}: no such file") from None
+        raise ConfigError(f"{what} {str(path)!r}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"recipe {str(path)!r} is not valid TOML: {error}") from None
-    return _build(Recipe, data, "")
+        raise ConfigError(f"{what} {str(path)!r} is not valid TOML: {error}") from None
 
 
 def bundled_recipe(name: str) -> Recipe:

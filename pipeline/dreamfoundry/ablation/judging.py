@@ -13,7 +13,7 @@ from dreamfoundry.quality import flatness_ratio
 from dreamfoundry.records import FieldSnapshot
 from dreamfoundry.texture import sample_grid, surface_colors
 from dreamfoundry.toybox.captions import color_of, kind_of
-from dreamfoundry.toybox.scoring import NUM_POINTS, aligned, saturation_error, score_back, score_shape
+from dreamfoundry.toybox.scoring import NUM_POINTS, compared, saturation_error
 
 
 def toy_named(text: str) -> tuple[str, str]:
@@ -36,16 +36,8 @@ def judge(snapshot: FieldSnapshot, text: str) -> dict[str, Any]:
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     points = np.asarray(trimesh.sample.sample_surface(mesh, NUM_POINTS, seed=0)[0])
     colors = sample_grid(surface_colors(snapshot, isovalue), points, snapshot.bound) / 255.0
-    shape = score_shape(points, kind)
-    back = score_back(aligned(points), kind, shape.yaw_deg)
-    return {
-        "kind_correct": shape.nearest_kind == kind,
-        "nearest_kind": shape.nearest_kind,
-        "f_score_5_percent": shape.f_scores[0],
-        "f_score_2_percent": shape.f_scores[1],
-        "chamfer_share": shape.chamfer_share,
+    return compared(points, kind) | {
         "flatness_ratio": flatness_ratio(surface),
-        "is_second_front": None if back is None else back.is_second_front,
         "saturation_error": saturation_error(colors, kind, color).hsv,
     }
 
@@ -58,6 +50,7 @@ def no_surface(failure_class: str) -> dict[str, Any]:
         "f_score_5_percent": 0.0,
         "f_score_2_percent": 0.0,
         "chamfer_share": None,
+        "yaw_deg": None,
         "flatness_ratio": None,
         "is_second_front": None,
         "saturation_error": None,

@@ -29,7 +29,7 @@ from typing import Any
 
 from dreamfoundry.config import Recipe, require
 from dreamfoundry.errors import ConfigError
-from dreamfoundry.recipes import bundled_recipe, with_overrides
+from dreamfoundry.recipes import bundled_recipe, read_toml, with_overrides
 
 PROMPTS = (
     "a red chair",
@@ -93,13 +93,7 @@ class Suite:
 
 def read_suite(path: Path) -> Suite:
     """The suite in a TOML file; ConfigError names what is wrong with it."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"suite {str(path)!r}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"suite {str(path)!r} is not valid TOML: {error}") from None
-    return _suite(path.stem, data)
+    return _suite(path.stem, read_toml(path, "suite"))
 
 
 def quick_suite(texts: Sequence[str], recipe: str) -> Suite:

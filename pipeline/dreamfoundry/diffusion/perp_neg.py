@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamfoundry.config import WordingConfig
-from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, view_index
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, from_front_deg, view_index
 
 F_FS = F_SF = (4.0, 0.5, -2.426)
 F_SB = (1.0, 0.5, -0.606)
@@ -48,13 +48,13 @@ def told_smoothly(
     `wording.azimuth_words` must be a multiple of 4 (`config.Recipe` sees to it).
     """
     quarter = len(wording.azimuth_words) // 4
-    from_front_deg = torch.remainder(azimuth_deg + 180.0, 360.0) - 180.0
-    towards_front = 1.0 - from_front_deg.abs() / 90.0  # 1 at the front, 0 at the sides, -1 at the back
+    away_deg = from_front_deg(azimuth_deg)
+    towards_front = 1.0 - away_deg.abs() / 90.0  # 1 at the front, 0 at the sides, -1 at the back
     in_front_half = towards_front >= 0.0
     share = torch.where(in_front_half, towards_front, 1.0 + towards_front)
 
     front = torch.zeros_like(background)
-    side = torch.where(from_front_deg < 0.0, 3 * quarter, quarter)
+    side = torch.where(away_deg < 0.0, 3 * quarter, quarter)
     nearer = torch.where(in_front_half, front, side)
     farther = torch.where(in_front_half, side, 2 * quarter)
     other = torch.where(in_front_half, side, front)

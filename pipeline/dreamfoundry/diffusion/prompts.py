@@ -149,15 +149,20 @@ def view_index(
     between them; above the threshold the same again, from overhead (DreamFusion 3.2, nearest wording).
     """
     num_words = len(wording.azimuth_words)
-    from_front_deg = torch.remainder(azimuth_deg + 180.0, 360.0) - 180.0
-    beyond_deg = from_front_deg.abs() - wording.front_half_angle_deg
+    away_deg = from_front_deg(azimuth_deg)
+    beyond_deg = away_deg.abs() - wording.front_half_angle_deg
     per_side = num_words // 2 - 1
     side_deg = (180.0 - 2.0 * wording.front_half_angle_deg) / per_side
     index = (beyond_deg / side_deg).floor().long().clamp(0, per_side - 1) + 1
     index[beyond_deg <= 0.0] = 0
     index[beyond_deg >= side_deg * per_side] = num_words // 2
-    index = torch.where(from_front_deg < 0.0, num_words - index, index) % num_words
+    index = torch.where(away_deg < 0.0, num_words - index, index) % num_words
     return torch.where(elevation_deg > wording.overhead_elevation_deg, index + num_words, index)
+
+
+def from_front_deg(azimuth_deg: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+    """An azimuth as an angle from the front, in [-180, 180)."""
+    return torch.remainder(azimuth_deg + 180.0, 360.0) - 180.0
 
 
 def view_of(index: int, wording: WordingConfig) -> View:

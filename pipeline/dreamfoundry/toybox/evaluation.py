@@ -21,14 +21,7 @@ from jaxtyping import Float
 from dreamfoundry.records import Outcome
 from dreamfoundry.toybox.captions import COLORS, KINDS, color_of, held_out_pairs, kind_of
 from dreamfoundry.toybox.evidence import Figure, Separation, mean_of, separation, share_of
-from dreamfoundry.toybox.scoring import (
-    aligned,
-    dominant_color,
-    saturation_error,
-    score_back,
-    score_shape,
-    sphere_f_scores,
-)
+from dreamfoundry.toybox.scoring import compared, dominant_color, saturation_error, sphere_f_scores
 
 Row = dict[str, Any]
 
@@ -137,20 +130,13 @@ def judged(text: str, seed: int, outcome: Outcome | None, surface: DeliveredSurf
         row |= {"scores": dict(outcome.scores), "failure_class": outcome.failure_class} | _costs(outcome)
     if surface is None:
         return {"failure_class": "missing"} | row
-    shape, found_color = score_shape(surface.points, kind), dominant_color(surface.colors)
-    back = score_back(aligned(surface.points), kind, shape.yaw_deg)
+    shape, found_color = compared(surface.points, kind), dominant_color(surface.colors)
+    has_front = shape["is_second_front"] is not None
     saturation = saturation_error(surface.colors, kind, color)
-    return row | {
-        "is_second_front": None if back is None else back.is_second_front,
-        "front_error_deg": None if back is None else abs((shape.yaw_deg + 180.0) % 360.0 - 180.0),
-        "f_score_5_percent": shape.f_scores[0],
-        "f_score_2_percent": shape.f_scores[1],
-        "nearest_kind": shape.nearest_kind,
+    return (row | shape) | {
+        "front_error_deg": abs((shape["yaw_deg"] + 180.0) % 360.0 - 180.0) if has_front else None,
         "nearest_color": found_color,
-        "kind_correct": shape.nearest_kind == kind,
         "color_correct": found_color == color,
-        "chamfer_share": shape.chamfer_share,
-        "yaw_deg": shape.yaw_deg,
         "hsv_saturation_error": saturation.hsv,
         "chroma_error": saturation.chroma,
         "flatness_ratio": row.get("scores", {}).get("flatness_ratio"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -144,6 +145,24 @@ def _chamfer(points: Points, others: Float[np.ndarray, "M 3"]) -> float:
     there = cKDTree(others).query(points[:NUM_QUERIES])[0].mean()
     back = cKDTree(points).query(others[:NUM_QUERIES])[0].mean()
     return float(there + back) / 2
+
+
+def compared(points: Points, kind: str) -> dict[str, Any]:
+    """What a row of results says of a generated surface held against the true toy.
+
+    `is_second_front` is None for kinds without a front; `points` are in random order.
+    """
+    shape = score_shape(points, kind)
+    back = score_back(aligned(points), kind, shape.yaw_deg)
+    return {
+        "kind_correct": shape.nearest_kind == kind,
+        "nearest_kind": shape.nearest_kind,
+        "f_score_5_percent": shape.f_scores[0],
+        "f_score_2_percent": shape.f_scores[1],
+        "chamfer_share": shape.chamfer_share,
+        "yaw_deg": shape.yaw_deg,
+        "is_second_front": None if back is None else back.is_second_front,
+    }
 
 
 @functools.cache
