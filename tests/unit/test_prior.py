@@ -29,12 +29,12 @@ def config_of(folder: Path, **changes: Any) -> PriorConfig:
 
 @pytest.fixture(scope="module")
 def latent(tiny_stable_diffusion_folder: Path) -> ScorePrior:
-    return load_prior(config_of(tiny_stable_diffusion_folder))
+    return load_prior(config_of(tiny_stable_diffusion_folder), dtype=torch.float32)
 
 
 @pytest.fixture(scope="module")
 def pixel(tiny_deepfloyd_folder: Path) -> ScorePrior:
-    return load_prior(config_of(tiny_deepfloyd_folder))
+    return load_prior(config_of(tiny_deepfloyd_folder), dtype=torch.float32)
 
 
 @pytest.fixture
@@ -82,6 +82,16 @@ def test_the_learned_variance_is_no_part_of_the_noise(pixel: ScorePrior, tiny_de
         six_channels = unet(noisy, timesteps, encoder_hidden_states=embeds).sample
     assert six_channels.shape[1] == 6
     assert torch.allclose(pixel.predict_noise(noisy, timesteps, embeds), six_channels[:, :3], atol=1e-5)
+
+
+def test_half_precision_answers_nearly_the_same(pixel: ScorePrior, tiny_deepfloyd_folder: Path) -> None:
+    half = load_prior(config_of(tiny_deepfloyd_folder), dtype=torch.bfloat16)
+    noisy, timesteps = torch.randn(4, 3, 8, 8), torch.tensor([20, 300, 600, 990])
+    answers = [
+        prior.predict_noise(noisy, timesteps, prior.encode_prompts(["a red chair"] * 4)) for prior in (pixel, half)
+    ]
+    assert answers[1].dtype == torch.float32
+    assert 0.0 < (answers[0] - answers[1]).square().mean() < 1e-3 * answers[0].square().mean()
 
 
 def test_a_perfect_velocity_becomes_the_noise_that_was_added() -> None:
@@ -189,7 +199,7 @@ def test_the_digest_changes_with_a_weight_and_not_with_a_neighbouring_file(copie
 def test_an_fp16_variant_is_used_where_it_is_all_there_is(copied: Path, pixel: ScorePrior) -> None:
     for part, name in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
         (copied / part / f"{name}.safetensors").rename(copied / part / f"{name}.fp16.safetensors")
-    embeds = load_prior(config_of(copied)).encode_prompts(["a mug"])
+    embeds = load_prior(config_of(copied), dtype=torch.float32).encode_prompts(["a mug"])
     assert torch.equal(embeds, pixel.encode_prompts(["a mug"]))
 
 

@@ -84,16 +84,15 @@ class ScorePrior(Protocol):
 def load_prior(config: PriorConfig, *, device: str = "cpu", dtype: torch.dtype | None = None) -> ScorePrior:
     """The prior that `config` names, frozen, on `device`.
 
-    `dtype` defaults to float32 on a CPU and float16 on a GPU (T5 then computes in bfloat16: its
-    activations overflow float16). Raises ConfigError for a licence that was not stated, and
+    `dtype` defaults to `usual_dtype`; T5 computes in bfloat16 where that is float16, which its
+    activations overflow. Raises ConfigError for a licence that was not stated, and
     PriorUnavailable if weights are missing, damaged, not the configured ones, or of a kind that
     cannot guide.
     """
     identity = prior_identity(config)
     folder = prior_folder(config)
     index = read_json(folder / "model_index.json")
-    if dtype is None:
-        dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+    dtype = usual_dtype(device) if dtype is None else dtype
     try:
         alphas_cumprod, prediction_type = _read_schedule(folder / "scheduler")
         return DiffusersPrior(
@@ -107,6 +106,17 @@ def load_prior(config: PriorConfig, *, device: str = "cpu", dtype: torch.dtype |
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise PriorUnavailable(f"prior.path = {config.path!r} cannot be loaded: {error}") from error
+
+
+def usual_dtype(device: str) -> torch.dtype:
+    """float16 on a GPU; on a CPU bfloat16 if it has instructions for it, else float32.
+
+    What bfloat16 rounds away is far less than what the draw of the noise changes from step to step.
+    """
+    if torch.device(device).type == "cuda":
+        return torch.float16
+    able = getattr(torch.cpu, "get_capabilities", dict)()  # absent in the oldest torch that we allow
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
 
 
 class DiffusersPrior:
