@@ -6,8 +6,8 @@
 
 All variants of a suite share prompts, seeds and draws. Each finished field is a line of
 OUTPUT/results.jsonl and is not made again as long as prompt, recipe, prior and code stay what they
-were; so a run can be stopped, continued and extended. Page, plot and pictures of a suite go to
-OUTPUT/SUITE, with --docs to docs/ablation too.
+were; so a run can be stopped, continued and extended, and suites share what they have in common.
+Page, plot and pictures of a suite go to OUTPUT/SUITE, with --docs to docs/ablation too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import os
 import shlex
 import sys
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -145,20 +145,35 @@ def run(suite: Suite, pool: Executor, arguments: argparse.Namespace) -> list[dic
         variant.name: asks_of(variant, arguments.texts, arguments.seeds, priors[variant.name])
         for variant in suite.variants
     }
-    rows = current_rows(results.read_text().splitlines(), suite, asks)
+    rows = current_rows(results.read_text().splitlines(), asks)
     groups = groups_to_do(suite, asks, rows, arguments.slots)
-    started_at, this_run = time.monotonic(), round(time.time())
+    started_at = time.monotonic()
     for count, (group, group_rows) in enumerate(finished(groups, pool, arguments), 1):
         variant = group.variant
-        about = {"suite": suite.name, "variant": variant.name, "run": this_run}
         digests = {"recipe_digest": recipe_digest(variant.recipe), "prior_digest": priors[variant.name].digest}
         with results.open("a") as lines:
             for ask, row in zip(group.asks, group_rows, strict=True):
-                asked = {"prompt": ask.prompt.text, "seed": ask.prompt.seed, "key": ask.key}
-                lines.write(json.dumps(about | asked | row | digests) + "\n")
+                asked = {"run": arguments.run, "prompt": ask.prompt.text, "seed": ask.prompt.seed, "key": ask.key}
+                lines.write(json.dumps(asked | row | digests) + "\n")
         left_s = (time.monotonic() - started_at) / count * (len(groups) - count)
         print(f"{suite.name}: {count} of {len(groups)} groups done, ETA {left_s / 60:.0f} min", flush=True)
-    return current_rows(results.read_text().splitlines(), suite, asks)
+    return current_rows(results.read_text().splitlines(), asks)
+
+
+def seed_diversity(rows: Sequence[dict[str, Any]], pictures: Path) -> dict[tuple[str, str], float]:
+    """How much the seeds of a prompt differ, by variant and prompt, where there are at least two."""
+    import numpy as np
+    from PIL import Image
+
+    from dreamfoundry.quality import diversity
+
+    shown = defaultdict(list)
+    for row in rows:
+        if row["picture"]:
+            shown[row["variant"], row["prompt"]].append(
+                np.asarray(Image.open(pictures / row["picture"]).convert("RGB"))
+            )
+    return {case: diversity(seeds) for case, seeds in shown.items() if len(seeds) > 1}
 
 
 def write_report(
@@ -168,7 +183,8 @@ def write_report(
     from dreamfoundry.ablation.figures import figures_of
     from dreamfoundry.ablation.report import markdown, picture_sheet, plot, shown
 
-    figures = figures_of(rows, [variant.name for variant in suite.variants])
+    pictures = arguments.output / "pictures"
+    figures = figures_of(rows, [variant.name for variant in suite.variants], seed_diversity(rows, pictures))
     setting = {
         "prior": f"{prior.prior_id}, weights `{prior.digest}`",
         "prompts": f"{', '.join(arguments.texts)}; seeds 0 to {arguments.seeds - 1}",
@@ -180,7 +196,7 @@ def write_report(
     for folder in filter(None, (own, arguments.docs)):
         folder.mkdir(parents=True, exist_ok=True)
         plot(suite, figures, folder / f"{suite.name}.png")
-        picture_sheet(suite, rows, arguments.output / "pictures", folder / f"{suite.name}_fields.png")
+        picture_sheet(suite, rows, pictures, folder / f"{suite.name}_fields.png")
         (folder / f"{suite.name}.md").write_text(markdown(suite, figures, setting, command), encoding="utf-8")
     summary = {"suite": suite.name, "prior_digest": prior.digest, "variants": list(map(dataclasses.asdict, figures))}
     (own / "figures.json").write_text(json.dumps(summary, indent=2) + "\n")
@@ -208,6 +224,7 @@ def main() -> int:
     if not arguments.suites and not arguments.variant:
         parser.error(f"name a suite ({bundled}) or a --variant")
 
+    arguments.run = round(time.time())
     arguments.stop_at = time.monotonic() + 60.0 * arguments.minutes
     arguments.texts = list(PROMPTS)
     if arguments.prompts:

@@ -29,7 +29,7 @@ import trimesh
 
 from dreamfoundry.clip_score import ClipScorer, load_clip, own_text_first
 from dreamfoundry.errors import InputError
-from dreamfoundry.quality import diversity
+from dreamfoundry.quality import diversity, views_on_white
 from dreamfoundry.records import FieldSnapshot, Outcome
 from dreamfoundry.store import Library, open_store
 from dreamfoundry.thumbnail import judged_views
@@ -103,7 +103,7 @@ def seed_diversity(library: Library, rows: Sequence[Row], outcomes: Sequence[Out
         if row["published"] and outcome is not None and outcome.snapshot is not None:
             by_prompt[row["prompt"]].append(outcome.snapshot)
     return {
-        text: diversity([FieldSnapshot.from_bytes(library.get_blob(ref)) for ref in snapshots])
+        text: diversity([views_on_white(FieldSnapshot.from_bytes(library.get_blob(ref))) for ref in snapshots])
         for text, snapshots in by_prompt.items()
         if len(snapshots) > 1
     }

@@ -100,9 +100,7 @@ def flatness_ratio(one: RadianceFields) -> float:
 
     A ball has 1, a picture on a plate nearly 0; an empty volume has 1, which is no plate.
     """
-    device = one.parameters()["table"].device
-    axis = torch.linspace(-one.config.bound, one.config.bound, FLATNESS_GRID, device=device)
-    points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).view(1, -1, 3)
+    points = one.grid(FLATNESS_GRID)
     cell = 2.0 * one.config.bound / (FLATNESS_GRID - 1)
     mass = -torch.expm1(-one.density(points)[0] * cell).double()
     if not float(mass.sum()) > 1e-6:

@@ -110,18 +110,19 @@ def enclosed_share_of_box(surface: Surface) -> float:
     return volume / box if box > 0.0 else 0.0
 
 
-def diversity(snapshots: Sequence[FieldSnapshot]) -> float:
+def diversity(shown: Sequence[UInt8[np.ndarray, "*S"] | Int64[np.ndarray, "*S"]]) -> float:
     """How much the results of one prompt under different seeds differ, in [0, 1]; 0 is identical.
 
-    Mean absolute difference of the reference views, on white, over all pairs of results: two seeds
-    that show the same thing turned differ too. ValueError for fewer than two, or views that do not match.
+    `shown` has the pictures of each result, from 0 to 255, from the same views. Mean absolute
+    difference over all pairs of results: two seeds that show the same thing turned differ too.
+    ValueError for fewer than two, or pictures that do not match.
     """
-    shown = [views_on_white(snapshot) for snapshot in snapshots]
-    if len(shown) < 2 or len({views.shape for views in shown}) > 1:
+    if len(shown) < 2 or len({pictures.shape for pictures in shown}) > 1:
         raise ValueError(
-            f"diversity needs at least two snapshots with the same views, got {[views.shape for views in shown]}"
+            f"diversity needs at least two results with the same views, got {[pictures.shape for pictures in shown]}"
         )
-    return float(np.mean([np.abs(one - other).mean() for one, other in combinations(shown, 2)])) / 255.0
+    pairs = combinations([pictures.astype(np.int64) for pictures in shown], 2)
+    return float(np.mean([np.abs(one - other).mean() for one, other in pairs])) / 255.0
 
 
 def views_on_white(snapshot: FieldSnapshot) -> Int64[np.ndarray, "V H H 3"]:

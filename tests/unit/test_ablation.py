@@ -105,7 +105,7 @@ def test_a_suite_that_cannot_be_used_says_why(tmp_path, text, message):
 
 
 def line_of(suite, index, ask, **measured):
-    row = {"suite": suite.name, "variant": suite.variants[index].name, "key": ask.key, "run": 1, "step_s": 0.1}
+    row = {"variant": suite.variants[index].name, "key": ask.key, "run": 1, "step_s": 0.1}
     row |= {"prompt": ask.prompt.text, "seed": ask.prompt.seed, "failure": None, "picture": None}
     good = {"kind_correct": True, "nearest_kind": "cube", "f_score_5_percent": 0.8, "f_score_2_percent": 0.4}
     good |= {"flatness_ratio": 0.9, "is_second_front": None, "saturation_error": 0.2}
@@ -123,10 +123,22 @@ def test_a_finished_line_counts_until_its_recipe_or_its_prior_changes():
     changed = quick_suite(["plain; optimize.num_steps = 100", "long; optimize.num_steps = 400"], "toybox")
     retrained = asked(suite, prior=dataclasses.replace(PRIOR, digest="e" * 64))
 
-    assert len(current_rows([*lines, lines[0]], suite, asks)) == 4
-    assert len(current_rows(lines, suite, asked(suite, num_seeds=3))) == 4
-    assert current_rows(lines, changed, asked(changed)) == []
-    assert current_rows(lines, suite, retrained) == []
+    assert len(current_rows([*lines, lines[0]], asks)) == 4
+    assert len(current_rows(lines, asked(suite, num_seeds=3))) == 4
+    assert current_rows(lines, asked(changed)) == []
+    assert current_rows(lines, retrained) == []
+
+
+def test_suites_share_the_fields_of_variants_that_come_to_the_same_recipe():
+    suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
+    other = quick_suite(["short", "own name; optimize.num_steps = 400", "again; optimize.num_steps = 400"], "toybox")
+    lines = [json.dumps(line_of(suite, 0, ask)) for ask in asked(suite)["plain"]]
+
+    rows = current_rows(lines, asked(other))
+    missing = groups_to_do(other, asked(other), rows, 4)
+
+    assert [row["variant"] for row in rows] == ["short"] * 4
+    assert [group.variant.name for group in missing] == ["own name"]
 
 
 def test_what_is_missing_comes_in_groups_and_variants_take_turns():
@@ -156,8 +168,11 @@ def test_variants_are_compared_on_the_same_prompts_and_step_times_of_the_same_ru
     rows = [line_of(suite, 0, ask, f_score_5_percent=0.5, is_second_front=True) for ask in asks["plain"]]
     rows += [line_of(suite, 1, ask, step_s=0.3) for ask in asks["long"][:2]]
     rows += [line_of(suite, 1, asks["long"][2], step_s=9.0, run=2, failure="empty", **no_surface("empty"))]
+    differences = {("plain", "a red cube"): 0.1, ("plain", "a blue car"): 0.3}
 
-    plain, long = figures_of(rows, ["plain", "long"])
+    plain, long = figures_of(rows, ["plain", "long"], differences)
+
+    assert plain.diversity.value == pytest.approx(0.2) and long.diversity is None
 
     assert plain.f_score_gain.value == 0.0 and plain.step_ratio == 1.0
     assert plain.second_fronts.value == 1.0 and plain.second_fronts.of == 4
@@ -172,7 +187,7 @@ def test_the_page_names_command_digests_counts_and_intervals_and_pictures_lie_be
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
     asks = asked(suite)
     rows = [line_of(suite, index, ask) for index, name in enumerate(asks) for ask in asks[name][: 3 + index]]
-    figures = figures_of(rows, list(asks))
+    figures = figures_of(rows, list(asks), {})
 
     page = markdown(suite, figures, {"weights": "d" * 64}, "python jobs/ablation.py quick")
     plot(suite, figures, tmp_path / "quick.png")
@@ -190,7 +205,7 @@ def test_a_suite_with_an_axis_is_plotted_over_it(tmp_path):
     suite = dataclasses.replace(quick_suite(texts, "toybox"), axis="guidance.guidance_scale")
     asks = asked(suite)
     rows = [line_of(suite, index, ask) for index, name in enumerate(asks) for ask in asks[name]]
-    plot(suite, figures_of(rows, list(asks)), tmp_path / "axis.png")
+    plot(suite, figures_of(rows, list(asks), {}), tmp_path / "axis.png")
 
     assert suite.axis_values() == [101.0, 8.5]
     assert (tmp_path / "axis.png").stat().st_size > 5000

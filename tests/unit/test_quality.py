@@ -18,6 +18,7 @@ from dreamfoundry.quality import (
     saturation_mean,
     silhouette_iou,
     view_color_error_mean,
+    views_on_white,
 )
 from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
 from dreamfoundry.texture import surface_colors, textured
@@ -108,16 +109,19 @@ def uniform(snapshot: FieldSnapshot, level: int, opacity: int = 255) -> FieldSna
 def test_diversity_is_the_mean_difference_over_pairs_of_pictures_on_white(ball_snapshot: FieldSnapshot) -> None:
     black, grey, nothing = uniform(ball_snapshot, 0), uniform(ball_snapshot, 102), uniform(ball_snapshot, 0, 0)
 
-    assert diversity([grey, grey]) == 0.0
-    assert diversity([black, nothing]) == 1.0  # nothing is white
-    assert diversity([black, grey, nothing]) == pytest.approx((0.4 + 1.0 + 0.6) / 3)
-    assert diversity([uniform(ball_snapshot, 0, 51), grey]) == pytest.approx(0.4)
+    def between(*snapshots: FieldSnapshot) -> float:
+        return diversity([views_on_white(snapshot) for snapshot in snapshots])
+
+    assert between(grey, grey) == 0.0
+    assert between(black, nothing) == 1.0  # nothing is white
+    assert between(black, grey, nothing) == pytest.approx((0.4 + 1.0 + 0.6) / 3)
+    assert between(uniform(ball_snapshot, 0, 51), grey) == pytest.approx(0.4)
 
 
-def test_diversity_needs_two_results_with_the_same_views(ball_snapshot: FieldSnapshot) -> None:
-    views = ("view_rgb", "view_opacity", "view_depth", "camera_to_world", "fovy_deg")
-    fewer = replace(ball_snapshot, **{name: getattr(ball_snapshot, name)[:2] for name in views})
+def test_diversity_needs_two_results_with_the_same_views() -> None:
+    views = np.zeros((4, 8, 8, 3), np.uint8)
 
-    for wrong in ([ball_snapshot], [ball_snapshot, fewer]):
-        with pytest.raises(ValueError, match="at least two snapshots"):
+    assert diversity([views, views + 255]) == 1.0
+    for wrong in ([views], [views, views[:2]]):
+        with pytest.raises(ValueError, match="at least two results"):
             diversity(wrong)

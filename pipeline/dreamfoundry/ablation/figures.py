@@ -31,18 +31,26 @@ class VariantFigures:
     flatness_ratio: Figure | None
     second_fronts: Figure | None
     saturation_error: Figure | None
+    diversity: Figure | None
     step_s: float
     step_ratio: float | None
 
 
-def figures_of(rows: Sequence[Row], variants: Sequence[str]) -> list[VariantFigures]:
-    """The table of a suite; variants without rows are left out."""
+def figures_of(
+    rows: Sequence[Row], variants: Sequence[str], diversity: Mapping[tuple[str, str], float]
+) -> list[VariantFigures]:
+    """The table of a suite; variants without rows are left out. `diversity` is by variant and prompt."""
     reference = {_case(row): row for row in rows if row["variant"] == variants[0]}
     parted = {name: [row for row in rows if row["variant"] == name] for name in variants}
-    return [_figures(name, own, reference) for name, own in parted.items() if own]
+    return [_figures(name, own, reference, diversity) for name, own in parted.items() if own]
 
 
-def _figures(name: str, rows: Sequence[Row], reference: Mapping[tuple[str, int], Row]) -> VariantFigures:
+def _figures(
+    name: str,
+    rows: Sequence[Row],
+    reference: Mapping[tuple[str, int], Row],
+    diversity: Mapping[tuple[str, str], float],
+) -> VariantFigures:
     def mean_over(some: Sequence[Row], value: Callable[[Row], float]) -> Figure | None:
         return mean_of([value(row) for row in some], [row["prompt"] for row in some])
 
@@ -51,6 +59,7 @@ def _figures(name: str, rows: Sequence[Row], reference: Mapping[tuple[str, int],
     ratios = [
         row["step_s"] / reference[_case(row)]["step_s"] for row in paired if row["run"] == reference[_case(row)]["run"]
     ]
+    differences = [(value, prompt) for (variant, prompt), value in diversity.items() if variant == name]
     return VariantFigures(
         variant=name,
         asked=len(rows),
@@ -64,6 +73,7 @@ def _figures(name: str, rows: Sequence[Row], reference: Mapping[tuple[str, int],
         flatness_ratio=mean_over(made, lambda row: row["flatness_ratio"]),
         second_fronts=share_of([row["is_second_front"] for row in made if row["is_second_front"] is not None]),
         saturation_error=mean_over(made, lambda row: row["saturation_error"]),
+        diversity=mean_of(*zip(*differences, strict=True)) if differences else None,
         step_s=median(row["step_s"] for row in rows),
         step_ratio=median(ratios) if ratios else None,
     )

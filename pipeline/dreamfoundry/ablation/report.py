@@ -30,6 +30,7 @@ _COLUMNS = (
     ("flatness ratio", "flatness_ratio", "{:.2f}"),
     ("second fronts", "second_fronts", "{:.0%}"),
     ("saturation above the true toy", "saturation_error", "{:+.2f}"),
+    ("difference between seeds", "diversity", "{:.3f}"),
 )
 
 _PANELS = ("kind", "f_score_5_percent", "flatness_ratio", "second_fronts", "saturation_error")

@@ -45,29 +45,31 @@ def asks_of(variant: Variant, texts: Sequence[str], num_seeds: int, prior: Prior
     return [Ask(prompt, key) for prompt, key in zip(prompts, keys, strict=True)]
 
 
-def current_rows(lines: Iterable[str], suite: Suite, asks: dict[str, list[Ask]]) -> list[dict[str, Any]]:
-    """The finished lines of `suite` that answer one of its `asks` (by variant), each once."""
-    wanted = {(name, ask.key) for name, own in asks.items() for ask in own}
-    rows = (json.loads(line) for line in lines)
-    found = {(row["variant"], row["key"]): row for row in rows if row["suite"] == suite.name}
-    return [row for case, row in found.items() if case in wanted]
+def current_rows(lines: Iterable[str], asks: dict[str, list[Ask]]) -> list[dict[str, Any]]:
+    """The finished lines that answer one of `asks` (by variant), each under the variant that asks.
+
+    Variants of several suites that come to the same recipe share a line.
+    """
+    found = {row["key"]: row for row in map(json.loads, lines)}
+    return [found[ask.key] | {"variant": name} for name, own in asks.items() for ask in own if ask.key in found]
 
 
 def groups_to_do(
     suite: Suite, asks: dict[str, list[Ask]], rows: Iterable[dict[str, Any]], num_slots: int
 ) -> list[Group]:
-    """What is missing, in groups of `num_slots` or what the variant says.
+    """What is missing, each key once, in groups of `num_slots` or what the variant says.
 
     Variants take turns on the same prompts: they share the good and the bad hours of the machine,
     and a run that is cut short has asked all of them alike.
     """
-    done = {(row["variant"], row["key"]) for row in rows}
+    settled = {row["key"] for row in rows}
     groups: list[tuple[int, Group]] = []
     for variant in suite.variants:
         side_by_side = variant.slots or num_slots
         for start in range(0, len(asks[variant.name]), side_by_side):
             group = asks[variant.name][start : start + side_by_side]
-            missing = tuple(ask for ask in group if (variant.name, ask.key) not in done)
+            missing = tuple(ask for ask in group if ask.key not in settled)
+            settled.update(ask.key for ask in missing)
             if missing:
                 groups.append((start, Group(variant, missing)))
     return [group for _, group in sorted(groups, key=lambda entry: entry[0])]

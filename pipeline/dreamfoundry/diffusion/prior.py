@@ -115,7 +115,8 @@ def usual_dtype(device: str) -> torch.dtype:
     """
     if torch.device(device).type == "cuda":
         return torch.float16
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # absent in the oldest torch that we allow
+    # The oldest torch that we allow cannot tell.
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
 
 

@@ -90,6 +90,12 @@ class RadianceFields:
         stretch = 1.0 + self.config.density_blob_variety * (2.0 * torch.rand(1, 3, generator=generator) - 1.0)
         self._blob_stretch[slot].copy_(stretch)
 
+    def grid(self, resolution: int) -> Float[Tensor, "1 M 3"]:
+        """The vertices of a regular grid over the cube [-bound, bound]^3, x slowest."""
+        like = self._blob_stretch
+        axis = torch.linspace(-self.config.bound, self.config.bound, resolution, device=like.device, dtype=like.dtype)
+        return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).view(1, -1, 3)
+
     def set_progress(self, progress: Sequence[float]) -> None:
         """Let the levels of each slot count as `level_shares` has it at its progress; all of them until told."""
         if self.config.all_levels_from_fraction:

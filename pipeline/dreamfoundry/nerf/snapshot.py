@@ -68,10 +68,7 @@ def reference_cameras(cameras: CameraConfig, num_views: int) -> Cameras:
 def _sample_grid(
     one: RadianceFields, resolution: int
 ) -> tuple[Float16[np.ndarray, "R R R"], UInt8[np.ndarray, "R R R 3"]]:
-    table = one.parameters()["table"]
-    axis = torch.linspace(-one.config.bound, one.config.bound, resolution, device=table.device, dtype=table.dtype)
-    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).view(1, -1, 3)
-    results = [one.query(points) for points in torch.split(grid, POINTS_PER_QUERY, dim=1)]
+    results = [one.query(points) for points in torch.split(one.grid(resolution), POINTS_PER_QUERY, dim=1)]
     density = torch.cat([part[0] for part in results], dim=1).view(resolution, resolution, resolution)
     albedo = torch.cat([part[1] for part in results], dim=1).view(resolution, resolution, resolution, 3)
     return _float16(density), _uint8(albedo)
