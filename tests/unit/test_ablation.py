@@ -40,8 +40,8 @@ def test_all_variants_of_a_bundled_suite_look_at_the_same_number_of_views(path):
     assert len({recipe.optimize.num_steps * recipe.optimize.views_per_step for recipe in recipes}) == 1
 
 
-def test_there_are_suites_for_the_paper_the_guidance_the_additions_the_references_and_the_baselines():
-    assert [path.stem for path in SUITES] == ["additions", "baselines", "omega", "paper", "references"]
+def test_every_question_that_is_asked_of_the_recipe_has_a_suite():
+    assert [path.stem for path in SUITES] == ["additions", "baselines", "limits", "omega", "paper", "references"]
 
 
 def test_the_prompts_are_eight_trained_toys_of_which_half_have_a_front():
