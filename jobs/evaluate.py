@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
+import shlex
 import subprocess
 import sys
 import time
@@ -74,6 +76,12 @@ def newest_outcomes(library: Library) -> dict[tuple[str, str], Outcome]:
     """What became of each prompt and seed."""
     by_age = sorted(library.outcomes(), key=lambda outcome: str(outcome.provenance.get("created_at", "")))
     return {(outcome.prompt, outcome.prompt_id.rpartition("-s")[2]): outcome for outcome in by_age}
+
+
+def prior_named(outcome: Outcome) -> str:
+    """The prior of an asset and what its weights are."""
+    prior: Any = outcome.provenance.get("prior") or {}
+    return f"{prior.get('prior_id', 'unknown')}, weights `{prior.get('digest', '')}`"
 
 
 def delivered_glb(library: Library, outcome: Outcome | None) -> bytes | None:
@@ -165,6 +173,12 @@ def main() -> int:
     result = {
         "prompts": len(prompts),
         "seeds": arguments.seeds,
+        "command": shlex.join(["python", "jobs/evaluate.py", *sys.argv[1:]]),
+        "setting": {
+            "asked": f"{len(prompts)} prompts, seeds 0 to {arguments.seeds - 1}",
+            "time": f"{build_s:.0f} s for the build, {build_s / len(asked):.0f} s an asset, on {os.cpu_count()} cores",
+            "priors": ", ".join(sorted({prior_named(outcome) for outcome in outcomes if outcome})),
+        },
         "build_s": build_s,
         "tolerances_share_of_diagonal": TOLERANCES,
         **({"clip": clip.model_id} if clip else {}),

@@ -122,7 +122,8 @@ def mixed() -> dict[str, object]:
         row(f"a {held_out_color} cube", 0, **good | {"kind_correct": False}, scores={"prompt_gain": 0.3}),
         row(f"a {held_out_color} cube", 1),
     ]
-    return {"clip": "tiny@0123", **summary(rows, {"a red sphere": 0.1})}
+    about = {"command": "python jobs/evaluate.py", "setting": {"asked": "2 prompts"}, "clip": "tiny@0123"}
+    return about | summary(rows, {"a red sphere": 0.1})
 
 
 def test_the_summary_is_json_and_splits_by_what_training_saw(mixed) -> None:
@@ -135,6 +136,7 @@ def test_the_summary_is_json_and_splits_by_what_training_saw(mixed) -> None:
 def test_the_tables_show_counts_intervals_and_only_what_was_measured(mixed) -> None:
     text = markdown(mixed)
 
+    assert text.startswith("```sh\npython jobs/evaluate.py\n```\n\n- asked: 2 prompts\n\n")
     assert "| published | 75% (30% to 95%; 3 of 4) | 50% (9% to 91%; 1 of 2) | 100% (34% to 100%; 2 of 2) |" in text
     assert re.search(r"\| F-score at 5 % of the diagonal \| 0\.60 \(0\.40 to 0\.80\) \|", text)
     assert "| cube | 2 | 1 of 2 | 0 of 2 | 1 of 2 | 0.40 |" in text

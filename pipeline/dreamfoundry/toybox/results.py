@@ -29,16 +29,19 @@ BLUE, GREY = "#2f5d9b", "#8a8f98"
 def markdown(summary: Mapping[str, Any]) -> str:
     """Three tables: figures of all and of both halves, of each kind, and what the build's scores predict.
 
-    Intervals are 95 %: Wilson's of a share; of a mean from a bootstrap over prompts.
+    Before them stand the `command` and the `setting` of the summary, where it has them. Intervals are
+    95 %: Wilson's of a share; of a mean from a bootstrap over prompts.
     """
     splits = {SPLITS[name]: part for name, part in summary["splits"].items()}
-    parts = ["Figures with 95 % intervals; what was not published counts as wrong, or as 0.", _of_splits(splits)]
+    parts = [f"```sh\n{summary['command']}\n```"] if "command" in summary else []
+    parts += ["\n".join(f"- {key}: {value}" for key, value in summary.get("setting", {}).items())]
+    parts += ["Figures with 95 % intervals; what was not published counts as wrong, or as 0.", _of_splits(splits)]
     parts.append(_of_kinds(summary["kinds"]))
     for truth, by_score in summary["separations"].items():
         parts.append(_of_scores(truth, by_score))
     if "clip" in summary:
         parts.append(f"R-Precision by {summary['clip']}, mean over views and assets.")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _of_splits(splits: Mapping[str, Any]) -> str:
