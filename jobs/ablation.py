@@ -30,7 +30,7 @@ from statistics import median
 from typing import Any
 
 from dreamfoundry.ablation.results import Ask, Group, asks_of, current_rows, groups_to_do
-from dreamfoundry.ablation.suites import PROMPTS, Suite, quick_suite, read_suite
+from dreamfoundry.ablation.suites import Suite, quick_suite, read_suite
 from dreamfoundry.allocation import LARGE_ALLOCATIONS, restart_with
 from dreamfoundry.config import PriorConfig
 from dreamfoundry.diffusion.weights import prior_identity
@@ -142,7 +142,7 @@ def run(suite: Suite, pool: Executor, arguments: argparse.Namespace) -> list[dic
     # A classifier is trained here, before several processes ask for it.
     priors = {variant.name: identity_of(arguments.prior, variant.prior, arguments.output) for variant in suite.variants}
     asks = {
-        variant.name: asks_of(variant, arguments.texts, arguments.seeds, priors[variant.name])
+        variant.name: asks_of(variant, suite.prompts, arguments.seeds, priors[variant.name])
         for variant in suite.variants
     }
     rows = current_rows(results.read_text().splitlines(), asks)
@@ -187,7 +187,7 @@ def write_report(
     figures = figures_of(rows, [variant.name for variant in suite.variants], seed_diversity(rows, pictures))
     setting = {
         "prior": f"{prior.prior_id}, weights `{prior.digest}`",
-        "prompts": f"{', '.join(arguments.texts)}; seeds 0 to {arguments.seeds - 1}",
+        "prompts": f"{', '.join(suite.prompts)}; seeds 0 to {arguments.seeds - 1}",
         "processes": f"{arguments.processes} of one thread each on {os.cpu_count()} cores",
         "in all variants": f"`{suite.changes}`" if suite.changes else "nothing changed",
     }
@@ -213,7 +213,9 @@ def main() -> int:
     parser.add_argument("--variant", action="append", default=[], help="'name; key = value; key = value'")
     parser.add_argument("--recipe", default="toybox", help="the bundled recipe that a --variant changes")
     parser.add_argument("--prior", default="toybox", help='"toybox" or a folder of weights')
-    parser.add_argument("--prompts", type=Path, help=f"a file with one prompt per line (default: {len(PROMPTS)} toys)")
+    parser.add_argument(
+        "--prompts", type=Path, help="a file with one prompt per line, instead of the toys of each suite"
+    )
     parser.add_argument("--seeds", type=int, default=2, help="seeds per prompt")
     parser.add_argument("--slots", type=int, default=4, help="prompts that a process optimises side by side")
     parser.add_argument("--processes", type=int, default=2, help="each with one thread")
@@ -226,14 +228,14 @@ def main() -> int:
 
     arguments.run = round(time.time())
     arguments.stop_at = time.monotonic() + 60.0 * arguments.minutes
-    arguments.texts = list(PROMPTS)
-    if arguments.prompts:
-        arguments.texts = [line.strip() for line in arguments.prompts.read_text().splitlines() if line.strip()]
     try:  # everything is read before any work
         paths = [Path(name) if name.endswith(".toml") else BUNDLED / f"{name}.toml" for name in arguments.suites]
         suites = [read_suite(path) for path in paths]
         if arguments.variant:
             suites.append(quick_suite(arguments.variant, arguments.recipe))
+        if arguments.prompts:
+            lines = [line.strip() for line in arguments.prompts.read_text().splitlines()]
+            suites = [dataclasses.replace(suite, prompts=tuple(filter(None, lines))) for suite in suites]
         prior = prior_identity(prior_config(arguments.prior))
     except InputError as error:
         parser.error(str(error))

@@ -17,6 +17,7 @@ from dreamfoundry.errors import ConfigError
 from dreamfoundry.recipes import bundled_recipe
 from dreamfoundry.records import PriorIdentity
 from dreamfoundry.toybox.captions import color_of, held_out_pairs, kind_of
+from dreamfoundry.toybox.evaluation import all_held_out_prompts
 from dreamfoundry.toybox.evidence import share_of
 from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, role_palette, toy
 
@@ -49,6 +50,14 @@ def test_the_prompts_are_eight_trained_toys_of_which_half_have_a_front():
 
     assert len(pairs) == 8 and not pairs & held_out_pairs()
     assert sum(kind in KINDS_WITH_FRONT for _, kind in pairs) >= 4
+
+
+def test_the_baselines_are_asked_what_the_evaluation_asks():
+    (path,) = [path for path in SUITES if path.stem == "baselines"]
+    prompts = read_suite(path).prompts
+
+    assert len(prompts) == 12 and set(prompts) < set(all_held_out_prompts())
+    assert sum((color_of(text), kind_of(text)) in held_out_pairs() for text in prompts) == 6
 
 
 def suite_file(folder, text):

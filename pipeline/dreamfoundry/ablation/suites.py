@@ -4,6 +4,7 @@
     recipe = "toybox"                        # the bundled recipe to start from
     axis = "guidance.guidance_scale"         # the number along the plot; without it, one place per variant
     changes.looks.max_restarts = 0           # what every variant changes
+    prompts = ["a red chair"]                # instead of the eight of PROMPTS
 
     [[variants]]                             # the first one is what the others are compared with
     name = "preset"
@@ -49,7 +50,7 @@ PRIORS = ("denoiser", "classifier")
 QUICK = "quick"
 """The suite that variants of the command line make up."""
 
-_SUITE_KEYS = ("about", "recipe", "axis", "changes", "variants")
+_SUITE_KEYS = ("about", "recipe", "axis", "changes", "prompts", "variants")
 _VARIANT_KEYS = ("name", "why", "recipe", "builds_on", "changes", "prior", "slots")
 
 
@@ -77,6 +78,7 @@ class Suite:
     axis: str
     changes: str
     variants: tuple[Variant, ...]
+    prompts: tuple[str, ...] = PROMPTS
 
     def axis_values(self) -> list[float] | None:
         """Each variant's number along the plot; None if the suite has no axis."""
@@ -120,7 +122,8 @@ def _suite(name: str, data: Mapping[str, Any]) -> Suite:
     )
     variants = tuple(_variant(f"suite {name!r}, variant", data, entries, entry) for entry in entries.values())
     changes = "; ".join(_dotted(data.get("changes", {})))
-    suite = Suite(name, data.get("about", "").strip(), data.get("axis", ""), changes, variants)
+    prompts = tuple(data.get("prompts", PROMPTS))
+    suite = Suite(name, data.get("about", "").strip(), data.get("axis", ""), changes, variants, prompts)
     try:
         suite.axis_values()
     except (AttributeError, TypeError):
