@@ -79,9 +79,10 @@ class WordingConfig:
 
     The placeholders are {prompt}, {view}, {background} and, in `unconditional` only, {negative}.
     `backgrounds` are the plain colours that the wording may name; when it is empty, backgrounds
-    are random colours that the wording does not name. {view} is one of `azimuth_words`, which
-    follow one another with the azimuth from the front around (an even number, the back half way);
-    above `overhead_elevation_deg` it is `overhead`, in which {azimuth} stands for that word.
+    are random colours that the wording does not name. {view} is the one of `elevation_words` for
+    the band between two `elevation_bounds_deg` that holds the camera, lowest first, the last one
+    being overhead. In it {azimuth} stands for one of `azimuth_words`, which follow one another with
+    the azimuth from the front around (an even number, the back half way).
     """
 
     text: str = "{prompt}, {view} view"
@@ -90,8 +91,8 @@ class WordingConfig:
     backgrounds: tuple[Literal["white", "grey", "black"], ...] = ()
     azimuth_words: tuple[str, ...] = ("front", "side", "back", "side")
     front_half_angle_deg: float = 45.0
-    overhead: str = "overhead"
-    overhead_elevation_deg: float = 60.0
+    elevation_words: tuple[str, ...] = ("{azimuth}", "overhead")
+    elevation_bounds_deg: tuple[float, ...] = (60.0,)
 
     def __post_init__(self) -> None:
         require(
@@ -99,6 +100,13 @@ class WordingConfig:
             "wording.azimuth_words",
             self.azimuth_words,
             "must be an even number of words, at least 4: front first, back half way",
+        )
+        require(
+            len(self.elevation_bounds_deg) == len(self.elevation_words) - 1 > 0
+            and list(self.elevation_bounds_deg) == sorted(set(self.elevation_bounds_deg)),
+            "wording.elevation_bounds_deg",
+            self.elevation_bounds_deg,
+            f"must rise and stand between the {len(self.elevation_words)} wording.elevation_words (at least 2)",
         )
         for key in ("text", "textureless"):
             require(

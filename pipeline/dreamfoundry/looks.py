@@ -58,10 +58,11 @@ def take_look(
     views = reference_cameras(recipe.cameras, recipe.looks.num_views)
     pictures, opacity = _pictures(one, views, recipe)
     wording = view_index(views.azimuth_deg, views.elevation_deg, recipe.wording)
+    front = wording - wording % len(recipe.wording.azimuth_words)  # from the same height
     device = embeds.text.device
     asked = {
         "prompt": embeds.text[0, wording.to(device), 0],
-        "front": embeds.text[0, :1, 0].expand(len(wording), -1, -1),
+        "front": embeds.text[0, front.to(device), 0],
         "nothing": embeds.unconditional[:1].expand(len(wording), -1, -1),
     }
     errors = _denoising_errors(prior, prior.to_noise_space(pictures), asked, recipe.looks.timesteps, seed)

@@ -10,7 +10,7 @@ from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.prompts import encode
 from dreamfoundry.looks import _pictures, flatness_ratio, judge, take_look
 from dreamfoundry.nerf.field import RadianceFields
-from dreamfoundry.nerf.snapshot import reference_cameras
+from dreamfoundry.nerf.snapshot import REFERENCE_ELEVATIONS_DEG, reference_cameras
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import Prompt
 
@@ -85,6 +85,27 @@ def test_views_that_pass_for_the_front_are_counted():
 
     assert look(box, janus)["several_faces_share"] == 1.0
     assert look(box, same)["several_faces_share"] == 0.0
+
+
+def test_a_view_passes_for_the_front_as_it_is_seen_from_the_same_height():
+    box = Solid(0.5, 0.5, 0.5)
+    recipe = with_overrides(
+        RECIPE,
+        {
+            "wording.elevation_words": ["low {azimuth}", "high {azimuth}", "overhead"],
+            "wording.elevation_bounds_deg": [sum(REFERENCE_ELEVATIONS_DEG) / 2, 80.0],
+        },
+    )
+    high, grey = pictures_of(box)[1], torch.full((3, 16, 16), 0.5)
+    prior = AnalyticPrior(
+        mean_pictures={"a box, high front view": high}
+        | {f"a box, high {side} view": grey for side in ("side", "back")}
+        | {f"a box, low {side} view": grey for side in ("front", "side", "back")}
+    )
+    scores = take_look(prior, box, 0, encode(prior, Prompt("p", "a box"), recipe.wording), recipe, seed=3)
+
+    num_high, num_elsewhere = 2, 5  # of eight views; the other three are in front
+    assert scores["several_faces_share"] == pytest.approx(num_high / num_elsewhere)
 
 
 def test_the_same_seed_asks_the_same_question():

@@ -11,7 +11,7 @@ from dreamfoundry.config import WordingConfig
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.guidance import guided_noise
 from dreamfoundry.diffusion.perp_neg import perpendicular, told_smoothly
-from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, told_nearest
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, told_nearest, view_words
 
 PX = 4
 FOUR = WordingConfig()
@@ -20,7 +20,7 @@ EIGHT = WordingConfig(azimuth_words=("f", "fl", "l", "bl", "b", "br", "r", "fr")
 
 def numbered(wording: WordingConfig) -> PromptEmbeds:
     """Embeddings with a one for their view word, then shading and background as numbers."""
-    words = 2 * len(wording.azimuth_words)
+    words = len(view_words(wording))
     text = torch.zeros(2, words, 3, 1, words + 2)
     text[..., :words] = torch.eye(words)[None, :, None, None]
     text[..., words] = torch.arange(2.0)[:, None, None, None]
@@ -35,7 +35,7 @@ def told_at(wording: WordingConfig, azimuth_deg: float, elevation_deg: float = 0
 
 def shares(embed: torch.Tensor, wording: WordingConfig) -> dict[int, float]:
     """Which view words an embedding is made of."""
-    words = embed.flatten()[: 2 * len(wording.azimuth_words)]
+    words = embed.flatten()[: len(view_words(wording))]
     return {index: pytest.approx(share, abs=1e-5) for index, share in enumerate(words.tolist()) if abs(share) > 1e-6}
 
 
@@ -85,6 +85,13 @@ def test_seen_from_overhead_there_is_the_nearest_wording_and_no_weight_on_negati
     told = told_at(EIGHT, 100.0, elevation_deg=75.0)
     assert shares(told.text, EIGHT) == {8 + 2: 1.0}
     assert told.negative_weights.tolist() == [[0.0, 0.0]]
+
+
+def test_below_overhead_the_wording_and_the_negatives_stay_in_their_band_of_elevations() -> None:
+    heights = WordingConfig(elevation_words=("low {azimuth}", "{azimuth}", "over"), elevation_bounds_deg=(0.0, 60.0))
+    told = told_at(heights, 120.0, elevation_deg=30.0)
+    assert shares(told.text, heights) == {4 + 1: 2 / 3, 4 + 2: 1 / 3}
+    assert [shares(negative, heights) for negative in told.negatives[0]] == [{4 + 1: 1.0}, {4 + 0: 1.0}]
 
 
 def test_shading_and_background_are_those_of_the_view() -> None:

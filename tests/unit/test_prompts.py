@@ -126,7 +126,7 @@ def test_a_camera_sees_the_nearest_view(azimuth_deg: float, elevation_deg: float
 
 
 def test_the_front_may_be_narrower_and_cameras_come_in_any_shape() -> None:
-    wording = WordingConfig(front_half_angle_deg=30.0, overhead_elevation_deg=50.0)
+    wording = WordingConfig(front_half_angle_deg=30.0, elevation_bounds_deg=(50.0,))
     azimuth_deg = torch.tensor([[29.0, 31.0], [151.0, 149.0]])
     index = view_index(azimuth_deg, torch.tensor([[0.0, 0.0], [0.0, 51.0]]), wording)
     words = view_words(wording)
@@ -136,7 +136,7 @@ def test_the_front_may_be_narrower_and_cameras_come_in_any_shape() -> None:
 COMPASS = WordingConfig(
     azimuth_words=("front", "front left", "left", "back left", "back", "back right", "right", "front right"),
     front_half_angle_deg=22.5,
-    overhead="overhead {azimuth}",
+    elevation_words=("{azimuth}", "overhead {azimuth}"),
 )
 
 
@@ -147,6 +147,33 @@ def test_eight_words_go_around_with_the_azimuth_and_again_from_overhead() -> Non
     above = [words[i] for i in view_index(azimuth_deg, torch.full((8,), 70.0), COMPASS)]
     assert seen == list(COMPASS.azimuth_words)
     assert above == [f"overhead {word}" for word in COMPASS.azimuth_words]
+
+
+HEIGHTS = WordingConfig(elevation_words=("low {azimuth}", "{azimuth}", "overhead"), elevation_bounds_deg=(-5.0, 55.0))
+
+
+@pytest.mark.parametrize(
+    ("elevation_deg", "view"),
+    [(-90.0, "low back"), (-6.0, "low back"), (-5.0, "low back"), (-4.0, "back"), (55.0, "back"), (56.0, "overhead")],
+)
+def test_every_band_of_elevations_has_its_word(elevation_deg: float, view: str) -> None:
+    index = view_index(torch.tensor([180.0]), torch.tensor([elevation_deg]), HEIGHTS)
+    assert view_words(HEIGHTS)[int(index)] == view
+
+
+def test_of_several_bands_only_the_last_is_overhead() -> None:
+    texts = view_texts(Prompt("p", "a face", view_texts={"back": "hair", "overhead": "a parting"}), HEIGHTS)
+    assert [words[0] for words in texts.text[0]] == [
+        *("a face, low front view", "a face, low side view", "hair, low back view", "a face, low side view"),
+        *("a face, front view", "a face, side view", "hair, back view", "a face, side view"),
+        *["a parting, overhead view"] * 4,
+    ]
+
+
+@pytest.mark.parametrize("bounds_deg", [(), (10.0,), (10.0, 10.0), (20.0, 10.0), (10.0, 20.0, 30.0)])
+def test_bounds_that_do_not_stand_between_the_elevation_words_are_refused(bounds_deg: tuple[float, ...]) -> None:
+    with pytest.raises(ConfigError, match="wording.elevation_bounds_deg = .*must rise and stand between the 3"):
+        WordingConfig(elevation_words=("low", "{azimuth}", "overhead"), elevation_bounds_deg=bounds_deg)
 
 
 def test_every_azimuth_gets_the_word_whose_middle_is_nearest() -> None:

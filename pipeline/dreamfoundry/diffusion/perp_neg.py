@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamfoundry.config import WordingConfig
-from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, from_front_deg, view_index
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, elevation_band, from_front_deg, view_index
 
 F_FS = F_SF = (4.0, 0.5, -2.426)
 F_SB = (1.0, 0.5, -0.606)
@@ -65,12 +65,14 @@ def told_smoothly(
         ],
         dim=1,
     )
-    overhead = elevation_deg > wording.overhead_elevation_deg
+    band = elevation_band(elevation_deg, wording)
+    overhead = band == len(wording.elevation_words) - 1
     nearest = view_index(azimuth_deg, elevation_deg, wording)
 
     def worded(index: Int[Tensor, " B"]) -> Float[Tensor, "B L D"]:
         return embeds.text[int(textureless), index, background]
 
+    nearer, farther, other = (index + len(wording.azimuth_words) * band for index in (nearer, farther, other))
     negatives = torch.stack([worded(nearer), worded(other)], dim=1)
     start, end = (worded(torch.where(overhead, nearest, index)) for index in (farther, nearer))
     return ViewEmbeds(

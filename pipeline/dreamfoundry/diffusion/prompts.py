@@ -3,9 +3,9 @@
 A prior that is told which side it looks at does not paint a face on every side (DreamFusion
 3.2, "view-dependent conditioning"). Wordings are encoded once per asset, then looked up.
 
-Dimension key:  S shadings (0 textured, 1 textureless) · V view wordings: every azimuth word, then
-every azimuth word seen from overhead · G backgrounds · L tokens · D width · B rows (views of a step) ·
-N negatives per row
+Dimension key:  S shadings (0 textured, 1 textureless) · V view wordings: every azimuth word in the
+lowest band of elevations, then in the next, the last being overhead · G backgrounds · L tokens ·
+D width · B rows (views of a step) · N negatives per row
 """
 
 from __future__ import annotations
@@ -134,10 +134,12 @@ def told_nearest(
 
 
 def view_words(wording: WordingConfig) -> tuple[str, ...]:
-    """What {view} becomes: every azimuth word, then every azimuth word seen from overhead."""
-    azimuth_words = wording.azimuth_words
-    overhead = (_filled("wording.overhead", wording.overhead, {"azimuth": word}, None) for word in azimuth_words)
-    return (*azimuth_words, *overhead)
+    """What {view} becomes: every azimuth word in the lowest band of elevations, then in the next."""
+    return tuple(
+        _filled("wording.elevation_words", band, {"azimuth": word}, None)
+        for band in wording.elevation_words
+        for word in wording.azimuth_words
+    )
 
 
 def view_index(
@@ -146,7 +148,7 @@ def view_index(
     """Which of `view_words` a camera gets. Azimuth 0 is the front, any multiple of 360 may be added.
 
     Front and back within the half angle around 0 and 180 degrees; the other words share what is
-    between them; above the threshold the same again, from overhead (DreamFusion 3.2, nearest wording).
+    between them; the same again in every band of elevations (DreamFusion 3.2, nearest wording).
     """
     num_words = len(wording.azimuth_words)
     away_deg = from_front_deg(azimuth_deg)
@@ -157,7 +159,12 @@ def view_index(
     index[beyond_deg <= 0.0] = 0
     index[beyond_deg >= side_deg * per_side] = num_words // 2
     index = torch.where(away_deg < 0.0, num_words - index, index) % num_words
-    return torch.where(elevation_deg > wording.overhead_elevation_deg, index + num_words, index)
+    return index + num_words * elevation_band(elevation_deg, wording)
+
+
+def elevation_band(elevation_deg: Float[Tensor, "*rows"], wording: WordingConfig) -> Int[Tensor, "*rows"]:
+    """Which of `wording.elevation_words` a camera gets; on a bound, the lower one."""
+    return torch.bucketize(elevation_deg, torch.tensor(wording.elevation_bounds_deg, device=elevation_deg.device))
 
 
 def from_front_deg(azimuth_deg: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
@@ -168,9 +175,10 @@ def from_front_deg(azimuth_deg: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"
 def view_of(index: int, wording: WordingConfig) -> View:
     """The one of `records.VIEWS` that a view word belongs to: half way between front and back is a side."""
     num_words = len(wording.azimuth_words)
-    if index >= num_words:
+    band, azimuth = divmod(index, num_words)
+    if band == len(wording.elevation_words) - 1:
         return "overhead"
-    from_front = min(index, num_words - index) / (num_words / 2)
+    from_front = min(azimuth, num_words - azimuth) / (num_words / 2)
     return "front" if from_front <= 0.25 else "back" if from_front >= 0.75 else "side"
 
 
