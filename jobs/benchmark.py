@@ -30,9 +30,9 @@ def measure(recipe_name: str, num_slots: int, num_steps: int, profile_name: str)
     """Run `num_steps` steps with every slot occupied, then export one asset."""
     import torch
 
-    from dreamfoundry.config import export_profile
     from dreamfoundry.diffusion.prior import load_prior
     from dreamfoundry.export import export_asset
+    from dreamfoundry.export_profiles import export_profile
     from dreamfoundry.nerf.snapshot import take_snapshot
     from dreamfoundry.optimize import Assignment, SlotBatch
     from dreamfoundry.recipes import bundled_recipe

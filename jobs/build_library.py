@@ -44,8 +44,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
-from dreamfoundry.config import EXPORT_PROFILES, Recipe, export_profile
+from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
+from dreamfoundry.export_profiles import EXPORT_PROFILES, export_profile
 from dreamfoundry.library.report import EXIT_CODES
 from dreamfoundry.recipes import bundled_recipe, recipe_from_toml, with_overrides
 

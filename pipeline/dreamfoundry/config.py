@@ -1,8 +1,7 @@
 """What a run is told: frozen dataclasses that refuse nonsense (`recipes` reads them from files).
 
-A `Recipe` decides what an asset looks like and is part of its field key; an `ExportProfile`
-decides how it is delivered and is part of its asset key; everything else (slots, actors,
-devices) is an argument of the run and in no key.
+A `Recipe` decides what an asset looks like and is part of its field key (how it is delivered is an
+`export_profiles.ExportProfile`); slots, actors and devices are arguments of the run and in no key.
 """
 
 from __future__ import annotations
@@ -483,59 +482,3 @@ class Recipe:
             self.wording.azimuth_words,
             "must be a multiple of 4 words for guidance.perp_neg, which needs a word for either side",
         )
-
-
-@dataclass(frozen=True)
-class ExportProfile:
-    """How an asset is delivered: triangle budgets per level, texture sides in pixels.
-
-    `unwrap_limit_s` bounds the unwrap of one level; after it, the child process is killed.
-    """
-
-    name: str = "preview"
-    triangles: tuple[int, ...] = (8_000,)
-    texture_px: tuple[int, ...] = (512,)
-    collision_hull_vertices: int = 32
-    thumbnail_px: int = 512
-    turntable_frames: int = 0
-    turntable_px: int = 256
-    unwrap_limit_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        require(
-            len(self.triangles) == len(self.texture_px) > 0,
-            "export.triangles, texture_px",
-            (self.triangles, self.texture_px),
-            "must name the same number of levels, at least one",
-        )
-        require(
-            all(100 <= count <= 30_000 for count in self.triangles),
-            "export.triangles",
-            self.triangles,
-            "must be from 100 to 30000 per level (unwrapping more takes minutes)",
-        )
-        require(
-            all(size & (size - 1) == 0 and 64 <= size <= 4096 for size in self.texture_px),
-            "export.texture_px",
-            self.texture_px,
-            "must be powers of two from 64 to 4096",
-        )
-
-
-EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
-    {
-        profile.name: profile
-        for profile in (
-            ExportProfile("preview", (8_000,), (512,), turntable_frames=24, turntable_px=192),
-            ExportProfile("mobile", (5_000, 2_000, 500), (512, 256, 128), turntable_frames=24),
-            ExportProfile("game_prop", (20_000, 10_000, 5_000, 1_000), (1024, 1024, 512, 256), turntable_frames=24),
-            ExportProfile("game_hero", (30_000, 15_000, 5_000, 1_500), (2048, 1024, 512, 256), turntable_frames=24),
-        )
-    }
-)
-
-
-def export_profile(name: str) -> ExportProfile:
-    """The profile called `name`; ConfigError names the ones there are."""
-    require(name in EXPORT_PROFILES, "budget_profile", name, f"must be one of {', '.join(EXPORT_PROFILES)}")
-    return EXPORT_PROFILES[name]

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from dreamfoundry import gltf, lod, mesh, quality, texture, thumbnail, validate
-from dreamfoundry.config import ExportProfile
 from dreamfoundry.errors import AssetInvalid
+from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, canonical_json, slug
 from dreamfoundry.khronos import check_khronos
 from dreamfoundry.records import (

@@ -14,7 +14,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from dreamfoundry.config import ExportProfile, Recipe
+from dreamfoundry.config import Recipe
+from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.records import PriorIdentity, Prompt
 
 OPTIMIZATION_VERSION = "2"

@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from dreamfoundry.config import Recipe, export_profile
+from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ConfigError, RowError
+from dreamfoundry.export_profiles import export_profile
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import VIEWS, Prompt
 

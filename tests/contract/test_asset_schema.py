@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from dreamfoundry.config import ExportProfile
 from dreamfoundry.export import asset_metadata, export_asset
+from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.validate import GATES
 

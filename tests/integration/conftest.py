@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from dreamfoundry.config import ExportProfile, Recipe
+    from dreamfoundry.config import Recipe
+    from dreamfoundry.export_profiles import ExportProfile
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "shelf"
@@ -126,7 +127,7 @@ def ball_recipe(tiny_deepfloyd_folder: Path) -> Recipe:
 
 @pytest.fixture(scope="session")
 def tiny_profile() -> ExportProfile:
-    from dreamfoundry.config import ExportProfile
+    from dreamfoundry.export_profiles import ExportProfile
 
     return ExportProfile("tiny", (400,), (64,), collision_hull_vertices=16, thumbnail_px=64)
 

@@ -19,8 +19,9 @@ import pytest
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
 from dreamfoundry.cluster.work import Limits
-from dreamfoundry.config import ExportProfile, Recipe
+from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ManifestError, PriorUnavailable
+from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.library import report
 from dreamfoundry.store import Library, open_store
 

@@ -10,9 +10,9 @@ import pytest
 import trimesh
 from PIL import Image
 
-from dreamfoundry.config import ExportProfile
 from dreamfoundry.errors import AssetInvalid, EmptyField, ExportTimeout, PromptFailure
 from dreamfoundry.export import asset_metadata, export_asset
+from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.glb_reader import read_glb
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from dreamfoundry.config import PriorConfig, Recipe, export_profile
+from dreamfoundry.config import PriorConfig, Recipe
+from dreamfoundry.export_profiles import export_profile
 from dreamfoundry.identity import asset_key, canonical_json, digest, field_key, seed_for, slug
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import PriorIdentity, Prompt

@@ -2,8 +2,9 @@
 
 import pytest
 
-from dreamfoundry.config import EXPORT_PROFILES, CameraConfig, ExportProfile, Ramp, Recipe, export_profile
+from dreamfoundry.config import CameraConfig, Ramp, Recipe
 from dreamfoundry.errors import ConfigError
+from dreamfoundry.export_profiles import EXPORT_PROFILES, ExportProfile, export_profile
 from dreamfoundry.recipes import bundled_recipe, recipe_from_toml, with_overrides
 
 

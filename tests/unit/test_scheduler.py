@@ -24,7 +24,8 @@ from dreamfoundry.cluster.messages import (
 )
 from dreamfoundry.cluster.scheduler import MAX_DEATHS, Scheduler
 from dreamfoundry.cluster.work import Decision, Limits
-from dreamfoundry.config import ExportProfile, Recipe
+from dreamfoundry.config import Recipe
+from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import BlobRef, OutcomeState, Prompt
 

@@ -30,9 +30,10 @@ from dreamfoundry.cluster.progress import Progress, TextStream
 from dreamfoundry.cluster.ray_session import ray_session
 from dreamfoundry.cluster.scheduler import Scheduler
 from dreamfoundry.cluster.work import Decision, Limits
-from dreamfoundry.config import ExportProfile, Recipe
+from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
+from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.library import page, report
 from dreamfoundry.library.report import ExitWord, RunReport

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dreamfoundry.config import ExportProfile, PriorConfig, Recipe
+from dreamfoundry.config import PriorConfig, Recipe
 from dreamfoundry.errors import PromptFailure
+from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, OutcomeState, PriorIdentity, Prompt
 
 WorkerKind = Literal["optimizer", "exporter"]

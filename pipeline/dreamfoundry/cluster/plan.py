@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from dreamfoundry.cluster.messages import Build
-from dreamfoundry.config import ExportProfile, Recipe, export_profile
+from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import TOYBOX
+from dreamfoundry.export_profiles import ExportProfile, export_profile
 from dreamfoundry.identity import asset_key, canonical_json, field_key
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import Outcome, PriorIdentity, Prompt
