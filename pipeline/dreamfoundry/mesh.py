@@ -2,7 +2,8 @@
 
 The isovalue is the one whose silhouettes agree best with the opacity of the reference views. The
 silhouette of a level set is the set of rays whose largest value reaches the level, so one maximum
-projection of the grid judges every candidate at once.
+projection of the grid judges every candidate at once. Only one component is delivered: where the level
+that the pictures ask for cuts a thin neck, what is left is judged without the parts that are lost.
 
 Dimension key:  S grid vertices per side with a border · V reference views · P rays
 """
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 import manifold3d
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter, generate_binary_structure, label, map_coordinates
 from skimage.measure import marching_cubes
+from skimage.morphology import reconstruction
 
 from dreamfoundry.errors import EmptyField, FullField, SurfaceFailed
 from dreamfoundry.records import FieldSnapshot, Surface
@@ -35,6 +37,9 @@ MIN_IOU = 0.3
 
 PLATEAU_IOU = 0.005
 """Candidates this close to the best are equal; the middle one is the most stable."""
+
+LOST_SHARE = 0.02
+"""Share of the voxels inside that may lie apart from the largest component before its level is searched anew."""
 
 SMOOTHING_VOXELS = 0.6
 
@@ -55,24 +60,58 @@ def choose_isovalue(snapshot: FieldSnapshot) -> Isovalue:
     """
     shown = _shown(snapshot)
     opacity = _voxel_opacity(snapshot)
+    isovalue = _best_isovalue(opacity, snapshot, shown)
+    body, share_of_body = _largest_body(opacity, _level_of(isovalue.density, snapshot))
+    if share_of_body < 1.0 - LOST_SHARE:
+        isovalue = _best_isovalue(_connected_to(body, opacity), snapshot, shown)
+    share = float((snapshot.density >= isovalue.density).mean())
+    if share > FULL_SHARE:
+        raise FullField(f"the surface encloses {share:.0%} of the cube: more than {FULL_SHARE:.0%} is a fog or a shell")
+    if isovalue.silhouette_iou < MIN_IOU:
+        raise SurfaceFailed(
+            f"silhouette IoU = {isovalue.silhouette_iou:.3f} at best: no isovalue reaches {MIN_IOU}; "
+            "the field and its pictures disagree"
+        )
+    return isovalue
+
+
+def _best_isovalue(
+    opacity: Float32[np.ndarray, "S S S"], snapshot: FieldSnapshot, shown: Bool[np.ndarray, "V P"]
+) -> Isovalue:
+    """The level whose silhouettes agree best with `shown`; of nearly equal ones the middle one."""
     largest = np.stack([_largest_on_rays(opacity, snapshot, view) for view in range(len(shown))])
     if float(largest.max()) <= 0.0:
         raise EmptyField("density: no reference view meets anything above 0; the volume vanished")
     top = _density_of(0.98 * float(largest.max()), snapshot)
     densities = np.geomspace(1e-3 * top, top, NUM_CANDIDATES)
     ious = np.array([_iou(largest >= _level_of(float(density), snapshot), shown) for density in densities])
-    best = float(ious.max())
-    plateau = np.flatnonzero(ious >= best - PLATEAU_IOU)
+    plateau = np.flatnonzero(ious >= float(ious.max()) - PLATEAU_IOU)
     chosen = int(plateau[np.argmin(np.abs(plateau - np.median(plateau)))])
-    isovalue = Isovalue(density=float(densities[chosen]), silhouette_iou=float(ious[chosen]))
-    share = float((snapshot.density >= isovalue.density).mean())
-    if share > FULL_SHARE:
-        raise FullField(f"the surface encloses {share:.0%} of the cube: more than {FULL_SHARE:.0%} is a fog or a shell")
-    if best < MIN_IOU:
-        raise SurfaceFailed(
-            f"silhouette IoU = {best:.3f} at best: no isovalue reaches {MIN_IOU}; the field and its pictures disagree"
-        )
-    return isovalue
+    return Isovalue(density=float(densities[chosen]), silhouette_iou=float(ious[chosen]))
+
+
+def _largest_body(opacity: Float32[np.ndarray, "S S S"], level: float) -> tuple[Bool[np.ndarray, "S S S"], float]:
+    """The largest set of face-connected voxels at or above `level`, and its share of all that are."""
+    labels, _ = label(opacity >= level)
+    sizes = np.bincount(labels.ravel())[1:]
+    if len(sizes) == 0:  # the level lies between the vertices of the grid
+        return opacity >= opacity.max(), 1.0
+    return labels == 1 + int(sizes.argmax()), float(sizes.max() / sizes.sum())
+
+
+def _connected_to(
+    body: Bool[np.ndarray, "S S S"], opacity: Float32[np.ndarray, "S S S"]
+) -> Float32[np.ndarray, "S S S"]:
+    """The highest level at which each voxel still hangs together with the densest one of `body`.
+
+    That is grey-scale reconstruction by dilation (Vincent, IEEE TIP 1993): cut at any level it leaves
+    the one component, so a single maximum projection judges all levels again.
+    """
+    seed = np.zeros_like(opacity)
+    densest = np.unravel_index(int(np.where(body, opacity, 0.0).argmax()), opacity.shape)
+    seed[densest] = opacity[densest]
+    connected: np.ndarray = reconstruction(seed, opacity, footprint=generate_binary_structure(3, 1))
+    return connected.astype(np.float32)
 
 
 def extract_surface(snapshot: FieldSnapshot, isovalue: float) -> tuple[Surface, float]:

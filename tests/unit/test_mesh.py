@@ -82,6 +82,21 @@ def test_floaters_and_cavities_are_left_out(make_snapshot: Callable[..., FieldSn
     assert 0.9 < share < 0.99
 
 
+def test_a_faint_neck_holds_both_ends_together(make_snapshot: Callable[..., FieldSnapshot]) -> None:
+    def lamp(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        shade, foot = (np.linalg.norm(points - (0.0, y, 0.0), axis=1) - 0.3 for y in (0.5, -0.5))
+        in_neck = (np.hypot(points[:, 0], points[:, 2]) < 0.08) & (np.abs(points[:, 1]) < 0.4)
+        faint = np.where(in_neck, 0.7 / 48, 1.0)  # outside by less than a voxel: a twentieth of the density
+        return np.minimum(np.minimum(shade, foot), faint), np.full((len(points), 3), 0.5)
+
+    snapshot = make_snapshot(lamp, resolution=48)
+    surface, share = extract_surface(snapshot, choose_isovalue(snapshot).density)
+
+    assert as_trimesh(surface).body_count == 1
+    assert share == pytest.approx(1.0)
+    assert np.ptp(surface.vertices[:, 1]) == pytest.approx(1.6, abs=0.1)
+
+
 def test_an_object_cut_by_the_border_of_the_grid_is_closed_there(
     make_snapshot: Callable[..., FieldSnapshot],
 ) -> None:

@@ -15,7 +15,7 @@ from dreamfoundry.ablation.suites import Suite, Variant
 from dreamfoundry.identity import digest, field_key
 from dreamfoundry.records import PriorIdentity, Prompt
 
-JUDGING_VERSION = "1"
+JUDGING_VERSION = "2"
 """Declared version of `judging`; raised when the same field would get other numbers."""
 
 
