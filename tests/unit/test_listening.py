@@ -14,7 +14,7 @@ CONFIG = TrainingConfig(views_per_kind=4)
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    cameras = CameraConfig(radius=(2.4, 2.7), fovy_deg=(38.0, 44.0), position_jitter=0.0, look_at_jitter=0.0)
+    cameras = CameraConfig(radius=(2.5, 2.6), fovy_deg=(40.0, 42.0), position_jitter=0.0, look_at_jitter=0.0)
     return trace_library(CONFIG, cameras, WordingConfig(), tmp_path_factory.mktemp("views"))
 
 

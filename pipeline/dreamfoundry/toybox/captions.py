@@ -53,7 +53,7 @@ OPENINGS = ("a", "a small", "a toy", "one", "the")
 
 _FILLERS = ("a", "an", "one", "the", "small", "toy", "untextured", "view", "background", "on")
 _VIEW_WORDS = ("front", "side", "back", "overhead")
-_DIRECTIONS = ("left", "right")
+_LATER_VIEW_WORDS = ("left", "right", "low", "level", "raised", "high")
 
 VOCABULARY: tuple[str, ...] = tuple(
     dict.fromkeys(
@@ -64,7 +64,7 @@ VOCABULARY: tuple[str, ...] = tuple(
             *BACKGROUND_LEVELS,
             *COLORS,
             *(word for kind, synonyms in KINDS.items() for word in (kind, *synonyms)),
-            *_DIRECTIONS,  # last, because the ids before them belong to earlier weights
+            *_LATER_VIEW_WORDS,  # last, because the ids before them belong to earlier weights
         )
     )
 )
