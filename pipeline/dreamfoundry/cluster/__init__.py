@@ -13,6 +13,7 @@
     local_workers.py both in this process, for debugging                (no Ray)
     ray_workers.py   both as Ray actors
     ray_session.py   a quiet Ray: the cluster at RAY_ADDRESS, or a private one
+    nodes.py         which nodes live, which are about to go: Ray's private calls
     progress.py      what a person sees meanwhile
     job.py           a run as a Ray job, followed to its true exit code
 
