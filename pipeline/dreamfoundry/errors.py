@@ -13,7 +13,9 @@ DreamfoundryError
 │   ├── SeveralFaces            it shows its front on other sides too
 │   ├── OffPrompt               the prior does not recognise the prompt in it
 │   ├── SurfaceFailed           no watertight surface could be made
-│   ├── ExportTimeout           a stage of the export ran past its limit and was killed
+│   ├── ExportTimeout           the export ran past its limit and was killed
+│   ├── ExportOutOfMemory       the export needed more memory than it may have
+│   ├── ExportDied              the process of the export died on this asset, again and again
 │   ├── AssetInvalid            a gate refused the finished files
 │   └── WorkerDied              the process died on this prompt alone, again and again
 └── InfrastructureError     not the prompt's fault: retried, and exit 1 if it stays
@@ -114,9 +116,21 @@ class SurfaceFailed(PromptFailure):
 
 
 class ExportTimeout(PromptFailure):
-    """A stage of the export ran past its limit and was killed."""
+    """The export, or one stage of it, ran past its limit and was killed."""
 
     failure_class = "export_timeout"
+
+
+class ExportOutOfMemory(PromptFailure):
+    """The export needed more memory than it may have."""
+
+    failure_class = "export_memory"
+
+
+class ExportDied(PromptFailure):
+    """The process of the export died on this asset, again and again."""
+
+    failure_class = "export_died"
 
 
 class AssetInvalid(PromptFailure):

@@ -91,6 +91,7 @@ class World:
         self.slot_contents: dict[str, dict[str, int]] = {}
         self.outcomes: Counter[str] = Counter()
         self.deaths_alone: Counter[str] = Counter()
+        self.export_deaths: Counter[str] = Counter()
         self.unexported: set[str] = set()
         self.optimized: Counter[str] = Counter()
 
@@ -114,6 +115,8 @@ class World:
                 case Quarantine(build, failure):
                     if failure.failure_class == "worker_died":
                         assert self.deaths_alone[build.field_key] >= MAX_DEATHS
+                    if failure.failure_class == "export_died":
+                        assert self.export_deaths[build.asset_key] == MAX_DEATHS
                     self.outcomes[build.asset_key] += 1
                     self.unexported.discard(build.asset_key)
                     self.scheduler.decided(build.asset_key, Decision("quarantined", failure))
@@ -145,8 +148,8 @@ class World:
         held = self.running[worker]
         contents = list(self.slot_contents.get(worker, {}))
         if isinstance(held, Export):
-            contents = [held.task.build.field_key]
-        if len(contents) == 1:
+            self.export_deaths[held.task.build.asset_key] += 1
+        elif len(contents) == 1:
             self.deaths_alone[contents[0]] += 1
         self.vanish(worker)
         self.scheduler.worker_died(worker, "killed")
@@ -158,7 +161,7 @@ class World:
             if fault is not None:
                 report = ExportReport(build.asset_key, None, fault=fault)
                 if fault.crashed:
-                    self.deaths_alone[build.field_key] += 1
+                    self.export_deaths[build.asset_key] += 1
             else:
                 self.outcomes[build.asset_key] += 1
                 self.unexported.discard(build.asset_key)
@@ -264,6 +267,29 @@ def test_a_poisonous_prompt_is_quarantined_after_three_deaths_alone_and_its_neig
         "poison/0/preview": "quarantined", "good/0/preview": "published", "fine/0/preview": "published",
     }  # fmt: skip
     assert world.claims.deaths == {"poison/0": MAX_DEATHS}
+
+
+def test_an_exporter_that_dies_does_not_cost_the_field_an_attempt_and_is_given_up_after_three() -> None:
+    world = World([build_of("deadly", stored=True), build_of("good", stored=True)])
+    deaths = 0
+    for _ in range(200):
+        world.obey()
+        if world.scheduler.is_finished:
+            break
+        for worker in list(world.starting):
+            world.start(worker, works=True)
+        for worker, command in list(world.running.items()):
+            if isinstance(command, Export) and command.task.build.asset_key == "deadly/0/preview":
+                assert command.task.attempts == 1
+                deaths += 1
+                world.die(worker)
+            else:
+                world.finish(worker)
+    decision = world.scheduler.decisions["deadly/0/preview"]
+    assert decision.failure is not None and decision.failure.failure_class == "export_died"
+    assert deaths == MAX_DEATHS
+    assert world.scheduler.decisions["good/0/preview"].state == "published"
+    assert world.claims.deaths == {}, "charges are for optimisations"
 
 
 def test_prompts_that_were_side_by_side_in_a_death_are_run_alone_afterwards() -> None:

@@ -9,7 +9,9 @@ follows from its class:
 - a PromptFailure quarantines its builds;
 - when an optimizer dies, everything in its slots becomes a suspect and is run again *alone*,
   after the healthy ones; only a death while alone is charged, and after MAX_DEATHS charges the
-  field is quarantined as `worker_died`. An exporter holds one build: each death is charged;
+  field is quarantined as `worker_died`;
+- an exporter tries a deadly export in a child of its own and survives it. Should it die all the
+  same, its build is exported again, MAX_DEATHS times at most; the field is not charged;
 - a fault that is nobody's (weights, store, set-up) is counted per worker and reset by its next
   good answer; after MAX_FAULTS in a row the worker is retired, and when no worker of its kind is
   left the run aborts with the cause.
@@ -20,7 +22,7 @@ empty. While `2 x exporters` optimised builds wait for their export, slots are n
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dreamfoundry.cluster.messages import (
@@ -39,7 +41,7 @@ from dreamfoundry.cluster.messages import (
 )
 from dreamfoundry.cluster.work import Claims, Decision, FieldQueue, FieldWork, Limits, Status, Worker
 from dreamfoundry.config import Recipe
-from dreamfoundry.errors import WorkerDied
+from dreamfoundry.errors import ExportDied, WorkerDied
 
 MAX_DEATHS = 3
 """Charged deaths after which a prompt is given up."""
@@ -78,6 +80,7 @@ class Scheduler:
         self._fields: dict[str, FieldWork] = {}
         self._builds: dict[str, Build] = {}
         self._condemned: set[str] = set()  # a Quarantine command is under way
+        self._export_deaths: Counter[str] = Counter()
         self._queue = FieldQueue()
         self._postponed: list[FieldWork] = []
         self._ready: deque[Build] = deque()  # optimised in this run: bounded
@@ -234,7 +237,7 @@ class Scheduler:
             if state == "published" or (state == "quarantined" and build.instead_of is None):
                 self._decide(build, Decision(state, is_ours=False))
         if work.deaths >= MAX_DEATHS:
-            self._give_up(work, work.builds, "in an earlier run")
+            self._give_up(work, "in an earlier run")
         return any(map(self._is_open, work.builds))
 
     def _kill_overdue(self) -> None:
@@ -257,9 +260,9 @@ class Scheduler:
         fields, build = list(worker.fields.values()), worker.build
         worker.state, worker.fields, worker.build = "absent", {}, None
         if build is not None:
-            self._charge(self._fields[build.field_key], [build], cause)
+            self._export_again(build, cause)
         elif len(fields) == 1:
-            self._charge(fields[0], fields[0].builds, cause)
+            self._charge(fields[0], cause)
         elif fields:
             for work in fields:
                 work.is_suspect = True
@@ -351,22 +354,30 @@ class Scheduler:
         self._outbox.append(KillWorker(worker.name, cause))
         self.worker_died(worker.name, cause)
 
-    def _charge(self, work: FieldWork, builds: Sequence[Build], cause: str) -> None:
+    def _charge(self, work: FieldWork, cause: str) -> None:
         """One death that only this field can have caused."""
         work.deaths += 1
         self.claims.charge(work.key, work.deaths)
         if work.deaths >= MAX_DEATHS:
-            self._give_up(work, builds, cause)
-        elif work.snapshot is None:
+            self._give_up(work, cause)
+        else:
             work.is_suspect = True
             self._queue.push(work)
-        else:
-            for build in builds:
-                self._requeue(build)
 
-    def _give_up(self, work: FieldWork, builds: Sequence[Build], cause: str) -> None:
+    def _give_up(self, work: FieldWork, cause: str) -> None:
         message = f"the process died {work.deaths} times with nothing else in it; last: {cause}"
-        self._quarantine(work, builds, Failure(WorkerDied.failure_class, message), attempts=work.deaths)
+        self._quarantine(work, work.builds, Failure(WorkerDied.failure_class, message), attempts=work.deaths)
+
+    def _export_again(self, build: Build, cause: str) -> None:
+        """An exporter died in an export: not in its stages, those have a child of their own."""
+        self._export_deaths[build.asset_key] += 1
+        deaths = self._export_deaths[build.asset_key]
+        if deaths < MAX_DEATHS:
+            self._requeue(build)
+            return
+        work = self._fields[build.field_key]
+        message = f"the worker died in {deaths} exports of this asset; last: {cause}"
+        self._quarantine(work, [build], Failure(ExportDied.failure_class, message), attempts=work.deaths + 1)
 
     def _quarantine(self, work: FieldWork, builds: Sequence[Build], failure: Failure, attempts: int) -> None:
         for build in filter(self._is_open, builds):
