@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -96,12 +96,14 @@ def asset_metadata(
 
 @dataclass
 class _Stopwatch:
-    """Wall seconds per stage of one export."""
+    """Wall seconds per stage of one export; `on_stage` hears of each stage as it begins."""
 
+    on_stage: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        self.on_stage(name)
         start = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
@@ -126,17 +128,23 @@ class _Placement:
 
 
 def export_asset(
-    snapshot: FieldSnapshot, prompt: Prompt, *, profile: ExportProfile, metadata: Mapping[str, object]
+    snapshot: FieldSnapshot,
+    prompt: Prompt,
+    *,
+    profile: ExportProfile,
+    metadata: Mapping[str, object],
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> AssetBundle:
     """All files of one asset by delivered name, with findings, scores and timings.
 
-    `metadata` (see `asset_metadata`) is written into every GLB and the sidecar. The same
+    `metadata` (see `asset_metadata`) is written into every GLB and the sidecar; `on_stage` is told
+    the name of each stage as it begins ("unwrap" and "bake" take turns, a level at a time). The same
     snapshot, prompt, profile and metadata give the same bytes of every GLB and picture; timings
     stand only in `asset.json`. Raises PromptFailure: EmptyField, FullField, SurfaceFailed,
     ExportTimeout, or AssetInvalid with the names of the gates that refused.
     """
     name = slug(prompt.text)
-    watch = _Stopwatch()
+    watch = _Stopwatch(on_stage)
     with watch.stage("mesh"):
         isovalue = mesh.choose_isovalue(snapshot)
         surface, area_share = mesh.extract_surface(snapshot, isovalue.density)

@@ -14,9 +14,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dreamfoundry.child_process import die_with
 from dreamfoundry.records import Finding
 
 GATE = "khronos"
@@ -39,7 +41,12 @@ def check_khronos(glbs: Mapping[str, bytes]) -> tuple[list[Finding], Mapping[str
         script = str(Path(__file__).with_name("khronos_validator.mjs"))
         try:
             answer = subprocess.run(
-                [node, script, str(module), *glbs], cwd=folder, capture_output=True, timeout=LIMIT_S, check=False
+                [node, script, str(module), *glbs],
+                cwd=folder,
+                capture_output=True,
+                timeout=LIMIT_S,
+                preexec_fn=partial(die_with, os.getpid()),
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return [_not_run(f"gltf-validator did not end within {LIMIT_S:g} s")], {}

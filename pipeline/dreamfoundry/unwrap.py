@@ -9,22 +9,18 @@ Dimension key:  N vertices · F faces · M vertices after splitting along the se
 
 from __future__ import annotations
 
-import ctypes
 import io
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt32
 
+from dreamfoundry.child_process import die_with, package_environment
 from dreamfoundry.errors import ExportTimeout, SurfaceFailed
 from dreamfoundry.records import Surface
-
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -46,15 +42,13 @@ def unwrap(surface: Surface, texture_px: int, limit_s: float) -> Atlas:
     Raises ExportTimeout after `limit_s` seconds, SurfaceFailed when xatlas crashes.
     """
     request = _packed(vertices=surface.vertices, faces=surface.faces, texture_px=np.int64(texture_px))
-    package_root = str(Path(__file__).resolve().parents[1])
-    paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         child = subprocess.run(
             [sys.executable, "-m", "dreamfoundry.unwrap", str(os.getpid())],
             input=request,
             capture_output=True,
             timeout=limit_s,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env=package_environment(),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -74,14 +68,6 @@ def _packed(**arrays: np.ndarray | np.integer) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
-
-
-def _die_with(parent: int) -> None:
-    """Have Linux kill this process when its parent ends, also when the parent is killed."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit("the parent ended first")
 
 
 def _charts(vertices: np.ndarray, faces: np.ndarray, texture_px: int) -> bytes:
@@ -105,7 +91,7 @@ def _charts(vertices: np.ndarray, faces: np.ndarray, texture_px: int) -> bytes:
 
 
 def _main() -> None:
-    _die_with(int(sys.argv[1]))
+    die_with(int(sys.argv[1]))
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever the extension prints must not mix with the answer
     with np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as arrays:

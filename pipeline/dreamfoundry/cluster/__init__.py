@@ -10,6 +10,7 @@
     claims.py        leases around the fields of this run, renewed on a thread of their own
     optimizer.py     prior + slots -> field snapshots in the store      (no Ray)
     exporter.py      snapshot -> files -> one outcome                   (no Ray)
+    export_child.py  the stages of an export, in a child to be killed   (no Ray)
     local_workers.py both in this process, for debugging                (no Ray)
     ray_workers.py   both as Ray actors
     ray_session.py   a quiet Ray: the cluster at RAY_ADDRESS, or a private one

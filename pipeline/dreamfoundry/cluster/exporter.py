@@ -1,6 +1,7 @@
 """Stages 4 to 8 for one asset at a time: snapshot -> files -> blobs -> one outcome -> named view.
 
-Runs on CPU only and needs nothing but the library, so it can be repeated anywhere.
+Runs on CPU only and needs nothing but the library, so it can be repeated anywhere. The files are
+made in a child process (`export_child`), which may hang or crash.
 """
 
 from __future__ import annotations
@@ -8,26 +9,37 @@ from __future__ import annotations
 import time
 import traceback
 
+from dreamfoundry.cluster.export_child import ExportChild, Exported
 from dreamfoundry.cluster.messages import ExportReport, ExportTask, Failure, Fault, WorkerSettings
 from dreamfoundry.cluster.outcome import effort, now_text, publish, quarantined_outcome
-from dreamfoundry.errors import InfrastructureError, PromptFailure
+from dreamfoundry.errors import InfrastructureError
 from dreamfoundry.export import MEDIA_TYPES, asset_metadata, export_asset
 from dreamfoundry.identity import recipe_digest
-from dreamfoundry.records import AssetBundle, FieldHistory, FieldSnapshot, Outcome
+from dreamfoundry.records import FieldHistory, FieldSnapshot, Outcome
 from dreamfoundry.store.locate import open_store
 from dreamfoundry.store.outcomes import Library
 
 
 def open_exporter(settings: WorkerSettings) -> Exporter:
-    """Open the library; InfrastructureError if that fails."""
-    return Exporter(Library(open_store(settings.library_url)), settings)
+    """Open the library and warm the child process; InfrastructureError if either fails."""
+    exporter = Exporter(Library(open_store(settings.library_url)), settings, ExportChild(export_asset))
+    exporter.start()
+    return exporter
 
 
 class Exporter:
     """Publishes stored fields, or quarantines them with the reason."""
 
-    def __init__(self, library: Library, settings: WorkerSettings) -> None:
-        self._library, self._settings = library, settings
+    def __init__(self, library: Library, settings: WorkerSettings, child: ExportChild) -> None:
+        self._library, self._settings, self._child = library, settings, child
+
+    def start(self) -> None:
+        """Have the child process ready; InfrastructureError if it does not come up."""
+        self._child.start()
+
+    def close(self) -> None:
+        """End the child process."""
+        self._child.close()
 
     def export(self, task: ExportTask) -> ExportReport:
         """Decide one asset key. Never raises."""
@@ -53,25 +65,23 @@ class Exporter:
             recipe_digest(build.recipe),
             build.profile,
         )
-        try:
-            bundle = export_asset(snapshot, build.prompt, profile=build.profile, metadata=metadata)
-        except PromptFailure as error:
-            outcome = self._outcome(task, Failure.of(error), snapshot.history, started_at)
-        else:
-            outcome = self._outcome(task, bundle, snapshot.history, started_at)
+        exported = self._child.export(snapshot, build.prompt, build.profile, metadata)
+        outcome = self._outcome(task, exported, snapshot.history, started_at)
         standing = publish(self._library, outcome, build.instead_of)
         if standing.state == "published":
             for prompt_id in build.prompt_ids:
                 self._library.write_view(standing, prompt_id)
         return standing
 
-    def _outcome(
-        self, task: ExportTask, result: AssetBundle | Failure, history: FieldHistory, started_at: float
-    ) -> Outcome:
-        export_s = time.monotonic() - started_at
-        timings = {"optimize_s": task.optimize_s, "export_s": export_s}
+    def _outcome(self, task: ExportTask, exported: Exported, history: FieldHistory, started_at: float) -> Outcome:
+        result = exported.result
+        cost = {
+            "optimize_s": task.optimize_s,
+            "export_s": time.monotonic() - started_at,
+            "export_attempts": exported.attempts,
+        }
         if isinstance(result, Failure):
-            provenance = {**self._settings.provenance, **timings}
+            provenance = {**self._settings.provenance, **cost}
             return quarantined_outcome(task.build, result, task.attempts, provenance, task.snapshot, history)
         files = {
             name: self._library.put_blob(data, MEDIA_TYPES[name.rsplit(".", 1)[-1]])
@@ -91,7 +101,7 @@ class Exporter:
             scores=dict(result.scores),
             provenance={
                 **self._settings.provenance,
-                **timings,
+                **cost,
                 **effort(history),
                 "created_at": now_text(),
                 "findings": [f"{f.severity} {f.gate}: {f.message}" for f in result.findings],

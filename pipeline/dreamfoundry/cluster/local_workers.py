@@ -1,4 +1,7 @@
-"""Optimizers and exporters in this process, one call at a time: for debugging, without Ray."""
+"""Optimizers and exporters in this process, one call at a time: for debugging, without Ray.
+
+The files of an export are made in a child process here too.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,9 @@ class LocalWorkers:
 
     def kill(self, worker: str) -> None:
         self._optimizers.pop(worker, None)
-        self._exporters.pop(worker, None)
+        exporter = self._exporters.pop(worker, None)
+        if exporter is not None:
+            exporter.close()
         self._calls = deque((name, call) for name, call in self._calls if name != worker)
 
     def wait(self, timeout_s: float) -> list[Answer]:
@@ -51,8 +56,8 @@ class LocalWorkers:
         return [Answer(worker, call())]
 
     def close(self) -> None:
-        self._optimizers.clear()
-        self._exporters.clear()
+        for worker in [*self._optimizers, *self._exporters]:
+            self.kill(worker)
 
     def _open(self, worker: str, kind: WorkerKind) -> Ready | Died:
         try:

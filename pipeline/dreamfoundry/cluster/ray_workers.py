@@ -58,10 +58,9 @@ class OptimizerActor:
 
 
 class ExportActor:
-    """One export at a time in a process of its own, which sees no GPU."""
+    """One export at a time; the child in which it runs dies with this process and sees no GPU."""
 
     def setup(self, settings: WorkerSettings) -> Ready | Died:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray no longer hides GPUs from actors that ask for none
         try:
             from dreamfoundry.cluster.exporter import open_exporter
 

@@ -1,0 +1,63 @@
+"""Stages of an export that misbehave in earnest; the child imports them by name.
+
+What happens is said by the text of the prompt. `metadata` may name a file ("diary") to which each
+call adds the pid of its process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dreamfoundry.errors import SurfaceFailed
+from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.khronos import check_khronos
+from dreamfoundry.records import AssetBundle, FieldSnapshot, Prompt
+
+
+def stages(
+    snapshot: FieldSnapshot,
+    prompt: Prompt,
+    *,
+    profile: ExportProfile,
+    metadata: Mapping[str, str],
+    on_stage: Callable[[str], None],
+) -> AssetBundle:
+    diary = Path(metadata["diary"])
+    with diary.open("a") as pages:
+        pages.write(f"{os.getpid()}\n")
+    on_stage("mesh")
+    on_stage("unwrap")
+    match prompt.text:
+        case "hang":
+            subprocess.Popen(["sleep", "1000"])  # as a library may start helpers that know nothing of us
+            ctypes.PyDLL(None).sleep(1000)  # native code that keeps the interpreter's lock
+        case "hang at Khronos":
+            check_khronos({"a.glb": b""})
+        case "crash":
+            ctypes.string_at(0)
+        case "crash once":
+            if len(diary.read_text().split()) == 1:
+                ctypes.string_at(0)
+        case "be killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "eat":
+            np.ones(2**40, np.uint8)
+        case "refuse":
+            raise SurfaceFailed("no surface")
+        case "stumble":
+            raise KeyError("nobody thought of this")
+    words = {"gpus": os.environ["CUDA_VISIBLE_DEVICES"]}
+    return AssetBundle("an_asset", {"asset.json": repr(words).encode()}, (), {}, {})
+
+
+def crash_always(*arguments: object, on_stage: Callable[[str], None], **keywords: object) -> AssetBundle:
+    on_stage("mesh")
+    ctypes.string_at(0)
+    raise AssertionError("never reached")
