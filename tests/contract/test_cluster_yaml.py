@@ -12,6 +12,8 @@ import yaml
 from ray import autoscaler
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from dreamfoundry.cluster.job import STOP_WAIT_S
+
 FILE = Path(__file__).parents[2] / "ray_cluster.yaml"
 SCHEMA = Path(autoscaler.__file__).parent / "ray-schema.json"
 
@@ -75,7 +77,24 @@ def test_ray_phones_nobody_and_asks_for_a_token(cluster: dict[str, Any]) -> None
 
     assert "RAY_USAGE_STATS_ENABLED=0" in options
     assert "RAY_AUTH_MODE=token" in options
+    assert "RAY_AUTH_TOKEN_PATH=" in options
     assert "nofile=65536" in options
+
+
+def test_every_node_hides_gpus_from_exports_and_lets_a_stopped_driver_drain(cluster: dict[str, Any]) -> None:
+    options = " ".join(cluster["docker"]["run_options"])
+
+    assert "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=1" in options
+    assert f"RAY_JOB_STOP_WAIT_TIME_S={STOP_WAIT_S}" in options
+
+
+def test_workers_watch_for_notices_of_the_cloud_once_their_raylet_runs(cluster: dict[str, Any]) -> None:
+    *_, start, watch = cluster["worker_start_ray_commands"]
+
+    assert "ray start --address=$RAY_HEAD_IP:6379" in start
+    assert "python /opt/dreamfoundry/infra/spot_watch.py --address $RAY_HEAD_IP:6379" in watch
+    assert watch.startswith("nohup flock -n ") and watch.endswith("&")
+    assert not any("spot_watch" in command for command in cluster["head_start_ray_commands"])
 
 
 def test_nothing_is_installed_when_a_node_starts(cluster: dict[str, Any]) -> None:
