@@ -1,11 +1,15 @@
 """Stores for the contract tests: a directory, and S3 spoken to a server that runs in its own process."""
 
 import hashlib
+import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +81,48 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
         return DirectoryStore(tmp_path / "library")
     s3: S3Store = request.getfixturevalue("new_s3_store")()
     return s3
+
+
+class MetadataService:
+    """What a machine of AWS answers about itself; `documents` by path, `is_away` makes every answer a 503."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, dict[str, str]] = {}
+        self.token, self.is_away, self.num_questions = "first", False, 0
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(handler) -> None:  # `self` is the service
+                lifetime_s = handler.headers["X-aws-ec2-metadata-token-ttl-seconds"]
+                is_right = handler.path == "/latest/api/token" and lifetime_s
+                self._answer(handler, 200 if is_right else 400, self.token)
+
+            def do_GET(handler) -> None:
+                document = self.documents.get(handler.path.removeprefix("/latest/meta-data/"))
+                if handler.headers["X-aws-ec2-metadata-token"] != self.token:
+                    self._answer(handler, 401, "")
+                else:
+                    self._answer(handler, 200 if document else 404, json.dumps(document))
+
+            def log_message(handler, *words: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def _answer(self, handler: BaseHTTPRequestHandler, status: int, text: str) -> None:
+        self.num_questions += 1
+        handler.send_response(503 if self.is_away else status)
+        handler.end_headers()
+        with suppress(BrokenPipeError):  # the watcher has lost patience
+            handler.wfile.write(text.encode())
+
+
+@pytest.fixture
+def metadata_service() -> Iterator[MetadataService]:
+    service = MetadataService()
+    thread = threading.Thread(target=service.server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield service
+    service.server.shutdown()
+    service.server.server_close()
+    thread.join()

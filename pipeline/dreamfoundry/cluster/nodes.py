@@ -33,8 +33,9 @@ def drain(node_id: str, message: str, deadline_at_s: float = math.inf, *, addres
     """
     from ray.core.generated import autoscaler_pb2
 
+    messages: Any = autoscaler_pb2  # made by protoc: without annotations
     deadline_ms = 0 if math.isinf(deadline_at_s) else int(1000 * deadline_at_s)
-    reason = autoscaler_pb2.DrainNodeReason.Value(PREEMPTION)
+    reason = messages.DrainNodeReason.Value(PREEMPTION)
     if node_id not in alive_nodes(address=address):  # Ray itself says yes to any id
         raise InfrastructureError(f"node {node_id} cannot be drained: it is not among the live nodes of the cluster")
     with _head(address) as head:
@@ -61,19 +62,27 @@ def alive_nodes(*, address: str = "") -> dict[str, str]:
     """
     from ray.core.generated import gcs_pb2
 
+    messages: Any = gcs_pb2
     with _head(address) as head:
         nodes = head.get_all_node_info(timeout=ANSWER_TIMEOUT_S)
     return {
         node_id.hex(): node.node_manager_address
         for node_id, node in nodes.items()
-        if node.state == gcs_pb2.GcsNodeInfo.ALIVE
+        if node.state == messages.GcsNodeInfo.ALIVE
     }
+
+
+def nodes_here(*, address: str) -> list[str]:
+    """The live nodes of the cluster at `address` that run on this machine."""
+    here = ray.util.get_node_ip_address(address)  # type: ignore[no-untyped-call]
+    return [node_id for node_id, ip in alive_nodes(address=address).items() if ip == here]
 
 
 @contextmanager
 def _head(address: str) -> Iterator[Any]:
     """A client of the head's GCS; its errors become InfrastructureError."""
+    raylet: Any = ray._raylet
     try:
-        yield ray._raylet.GcsClient(address=address or ray.get_runtime_context().gcs_address)
+        yield raylet.GcsClient(address=address or ray.get_runtime_context().gcs_address)
     except ray.exceptions.RayError as error:
         raise InfrastructureError(f"the Ray head at {address or 'this cluster'} does not answer: {error}") from None
