@@ -400,3 +400,23 @@ def test_an_optimizer_whose_slots_are_full_goes_on() -> None:
     world.obey()
 
     assert world.running["optimizer-0"].add == ()
+
+
+def test_the_time_of_the_optimizers_is_useful_or_wasted_to_the_second() -> None:
+    world = World([build_of(name) for name in ("good", "bad", "lost")], optimizers=1, slots=3)
+    run_until(world, "optimizer-0")
+    world.now_s += 30.0  # three fields, 10 s each
+    world.finish("optimizer-0")
+    world.obey()
+    world.now_s += 20.0  # two fields, 10 s each
+    world.finish("optimizer-0", failure=Failure("empty", "nothing to see"))
+    world.obey()
+    status = world.scheduler.status()
+    assert (status.useful_s, status.wasted_s) == (10.0, 20.0)
+    assert status.failure_classes == {"empty": 1}
+    assert status.workers["optimizer"] == 1
+    world.now_s += 5.0  # alone
+    world.die("optimizer-0")
+    status = world.scheduler.status()
+    assert (status.useful_s, status.wasted_s) == (10.0, 45.0)
+    assert status.workers["optimizer"] == 0

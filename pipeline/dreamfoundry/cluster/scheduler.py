@@ -73,6 +73,7 @@ class Scheduler:
         self.decisions: dict[str, Decision] = {}
         self.abort_cause: str | None = None
         self.steps_done = 0
+        self._useful_s = self._wasted_s = 0.0
         workers = [Worker(f"optimizer-{n}", "optimizer") for n in range(num_optimizers)]
         workers += [Worker(f"exporter-{n}", "exporter") for n in range(num_exporters)]
         self._workers = {worker.name: worker for worker in workers}
@@ -258,6 +259,7 @@ class Scheduler:
         """A worker's process is gone, or its set-up has failed."""
         worker = self._workers[name]
         fields, build = list(worker.fields.values()), worker.build
+        self._lose(worker)
         worker.state, worker.fields, worker.build = "absent", {}, None
         if build is not None:
             self._export_again(build, cause)
@@ -273,12 +275,17 @@ class Scheduler:
     def slice_ended(self, name: str, report: SliceReport) -> None:
         """An optimizer has answered."""
         worker = self._workers[name]
+        self._spend(worker)
         worker.state = "idle"
         self.steps_done += report.num_steps
         for finished in report.finished:
             work = worker.fields.pop(finished.field_key)
             work.snapshot, work.optimize_s = finished.snapshot, finished.optimize_s
             work.history, work.steps_left = finished.history, 0
+            if finished.failure is None:
+                self._useful_s += work.spent_s
+            else:
+                self._wasted_s += work.spent_s
             if finished.failure is not None:
                 self._quarantine(work, work.builds, finished.failure, attempts=work.deaths + 1)
             else:
@@ -329,6 +336,10 @@ class Scheduler:
             delegated=delegated,
             steps_done=self.steps_done,
             steps_left=sum(work.steps_left for work in fields if not self._has_ended(work)),
+            failure_classes=Counter(end.failure.failure_class for end in self.decisions.values() if end.failure),
+            workers=Counter(worker.kind for worker in workers if worker.state in ("idle", "busy")),
+            useful_s=self._useful_s,
+            wasted_s=self._wasted_s,
         )
 
     # ---- consequences --------------------------------------------------------------------------
@@ -353,6 +364,19 @@ class Scheduler:
         """End a process that cannot be trusted any more, as if it had died by itself."""
         self._outbox.append(KillWorker(worker.name, cause))
         self.worker_died(worker.name, cause)
+
+    def _spend(self, worker: Worker) -> None:
+        """Divide the time since an optimizer was sent to work among its fields."""
+        for work in worker.fields.values():
+            work.spent_s += (self.clock() - worker.since_s) / len(worker.fields)
+
+    def _lose(self, worker: Worker) -> None:
+        """What an optimizer has done for the fields in its slots is lost."""
+        if worker.state == "busy":
+            self._spend(worker)
+        for work in worker.fields.values():
+            self._wasted_s += work.spent_s
+            work.spent_s = 0.0
 
     def _charge(self, work: FieldWork, cause: str) -> None:
         """One death that only this field can have caused."""
@@ -390,6 +414,7 @@ class Scheduler:
             return
         if worker.state != "absent":
             self._outbox.append(KillWorker(worker.name, cause))
+        self._lose(worker)
         fields, worker.fields, worker.state = list(worker.fields.values()), {}, "retired"
         for work in fields:
             self._queue.push(work)

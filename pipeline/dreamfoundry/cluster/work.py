@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -35,7 +36,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class Status:
-    """Counts of builds by state, and steps of all slots, for the progress display."""
+    """Counts of builds by state, and steps of all slots, for the progress display and the metrics.
+
+    `failure_classes` counts the quarantined ones by class, `workers` those that are up by kind.
+    `useful_s` and `wasted_s` are seconds of optimizers: for fields that were stored, and for those
+    that failed or were lost with a worker. What is in the slots counts as neither yet.
+    """
 
     num_builds: int
     published: int
@@ -46,6 +52,10 @@ class Status:
     delegated: int
     steps_done: int
     steps_left: int
+    failure_classes: Mapping[str, int] = field(default_factory=dict)
+    workers: Mapping[str, int] = field(default_factory=dict)
+    useful_s: float = 0.0
+    wasted_s: float = 0.0
 
 
 @runtime_checkable
@@ -70,7 +80,8 @@ class FieldWork:
     """One field, with every build that needs it.
 
     `rank` orders the queue: higher priority first, then the order of the rows. `deaths` are the
-    charged ones. `retry_at_s` is set once a claim was refused.
+    charged ones. `spent_s` is its share of the optimizers' time since it last started over.
+    `retry_at_s` is set once a claim was refused.
     """
 
     key: str
@@ -82,6 +93,7 @@ class FieldWork:
     history: FieldHistory = NO_HISTORY
     deaths: int = 0
     optimize_s: float = 0.0
+    spent_s: float = 0.0
     is_suspect: bool = False
     is_claimed: bool = False
     is_delegated: bool = False
