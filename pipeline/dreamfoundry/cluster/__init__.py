@@ -16,6 +16,7 @@
     ray_session.py   a quiet Ray: the cluster at RAY_ADDRESS, or a private one
     nodes.py         which nodes live, which are about to go: Ray's private calls
     progress.py      what a person sees meanwhile
+    metrics.py       what Prometheus sees meanwhile
     job.py           a run as a Ray job, followed to its true exit code
 
 Bytes never pass the driver: workers write to the store and answer with keys and numbers. The

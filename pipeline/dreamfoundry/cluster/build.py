@@ -29,7 +29,7 @@ from dreamfoundry.cluster.plan import Plan, plan_builds, prompt_check, vocabular
 from dreamfoundry.cluster.progress import Progress, TextStream
 from dreamfoundry.cluster.ray_session import ray_session
 from dreamfoundry.cluster.scheduler import Scheduler
-from dreamfoundry.cluster.work import Decision, Limits
+from dreamfoundry.cluster.work import Decision, Limits, Status
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
@@ -202,12 +202,26 @@ class _Run:
                 limits=request.limits,
             )
             workers = self._workers(settings)
+            show_metrics = self._metrics()
+
+            def on_status(status: Status) -> None:
+                progress.show(status)
+                show_metrics(status)
+
             try:
-                drive(scheduler, workers, quarantine=quarantine, on_status=progress.show, should_stop=should_stop)
+                drive(scheduler, workers, quarantine=quarantine, on_status=on_status, should_stop=should_stop)
             finally:
                 progress.close()
                 self.num_steps = scheduler.steps_done
         return scheduler
+
+    def _metrics(self) -> Callable[[Status], None]:
+        """What is called with each status for the sake of Prometheus; without Ray there is no page for it."""
+        if not self.request.use_ray:
+            return lambda status: None
+        from dreamfoundry.cluster.metrics import FleetMetrics  # brings ray
+
+        return FleetMetrics().show
 
     def _workers(self, settings: WorkerSettings) -> Workers:
         if self.request.use_ray:
