@@ -1,6 +1,6 @@
-"""Tiny priors with random weights, written as the real ones are: in diffusers format.
+"""The options of these tests, and tiny priors with random weights in diffusers format.
 
-They answer nonsense, but through the same files, classes and channels as the real ones.
+The priors answer nonsense, but through the same files, classes and channels as the real ones.
 """
 
 from __future__ import annotations
@@ -11,6 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-radosgw",
+        action="store_true",
+        help="fail where radosgw, the real S3 store of tests/radosgw.py, is not installed, instead of skipping",
+    )
 
 
 @pytest.fixture(scope="session")

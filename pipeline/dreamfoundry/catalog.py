@@ -60,14 +60,14 @@ _ROWS_PER_GROUP = 2_000
 _THUMBNAIL = "thumbnail.png"
 
 
-def to_parquet(outcomes: Iterable[Outcome], views: Iterable[tuple[str, str]] = ()) -> bytes:
+def to_parquet(outcomes: Iterable[Outcome], aliases: Iterable[tuple[str, str]] = ()) -> bytes:
     """The catalog of `outcomes` as Parquet bytes, sorted by prompt id and asset key.
 
-    `views` are (prompt_id, asset_key) pairs: prompt ids beyond the outcome's own, which rows of
+    `aliases` are (prompt_id, asset_key) pairs: prompt ids beyond the outcome's own, which rows of
     the manifest with the same content share, get rows of their own.
     """
     prompt_ids: dict[str, set[str]] = {}
-    for prompt_id, asset_key in views:
+    for prompt_id, asset_key in aliases:
         prompt_ids.setdefault(asset_key, set()).add(prompt_id)
     rows = [
         _row(outcome, prompt_id)

@@ -1,16 +1,26 @@
-"""Stores for the contract tests: a directory, and S3 spoken to a server that runs in its own process."""
+"""Stores for the contract tests: a directory, an S3 server that imitates one, and a real one.
+
+moto runs wherever the tests run. radosgw is Debian's (see tests/radosgw.py); where it is not
+installed its tests are skipped, or fail under --require-radosgw (`make chaos`).
+"""
+
+from __future__ import annotations
 
 import hashlib
 import json
+import os
+import runpy
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -19,16 +29,61 @@ from botocore.config import Config
 
 from dreamfoundry.store import DirectoryStore, ObjectStore, S3Store
 
+ROOT = Path(__file__).parents[2]
 BUCKET = "shelf"
+
+radosgw_script = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "radosgw.py")))
+FaultProxy = runpy.run_path(str(ROOT / "tests" / "fault_proxy.py"))["FaultProxy"]
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A server that runs in processes of its own and ends with the tests."""
+
+    name: str
+    endpoint: str
+    access_key: str
+    secret_key: str
+    tls_endpoint: str = ""
+    certificate: str = ""
+    worker: tuple[str, str] = ("", "")
+    """Keys of a user who owns nothing, where the server knows users."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to find this server, and nothing else of AWS."""
+        foreign = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return {
+            **foreign,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "PYTHONPATH": str(ROOT / "pipeline"),
+        }
+
+    def new_client(
+        self, endpoint: str = "", attempts: int = 1, keys: tuple[str, str] = ("", ""), **settings: Any
+    ) -> Any:
+        """A boto3 client; `attempts` counts its own tries."""
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=endpoint or self.endpoint,
+            aws_access_key_id=keys[0] or self.access_key,
+            aws_secret_access_key=keys[1] or self.secret_key,
+            region_name="us-east-1",
+            config=Config(retries={"mode": "standard", "total_max_attempts": attempts}, max_pool_connections=32),
+            **settings,
+        )
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    """The address of an S3 server that runs in its own process and ends with the tests."""
+def moto() -> Iterator[S3Server]:
+    """An imitation of S3 that keeps everything in memory and checks neither digests nor signatures."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -39,48 +94,95 @@ def s3_endpoint() -> Iterator[str]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        server = S3Server("moto", f"http://127.0.0.1:{port}", "any", "any")
+        server.new_client().create_bucket(Bucket=BUCKET)
+        yield server
     finally:
-        server.terminate()
-        server.wait()
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
-def new_s3_client(s3_endpoint: str) -> Callable[..., Any]:
-    """Makes boto3 clients of the server; `attempts` counts their own tries."""
+def radosgw(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real store with users, signatures and TLS."""
+    absent = radosgw_script.missing_programs()
+    if absent:
+        reason = f"radosgw is not installed ({', '.join(absent)} not found); tests/radosgw.py says how"
+        if request.config.getoption("--require-radosgw"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("rgw") / "state"
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "radosgw.py"), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, f"radosgw did not start; its words are in {folder}"
+        found = json.loads(line)
+        (owner, owner_secret), worker = found["users"].items()
+        server = S3Server("radosgw", found["http"], owner, owner_secret, found["https"], found["certificate"], worker)
+        server.new_client(attempts=5).create_bucket(Bucket=BUCKET)
+        yield server
+    finally:
+        process.stdin.close()  # at which it ends its daemons, also when the tests are killed
+        process.wait()
+        process.stdout.close()
 
-    def make(endpoint: str = s3_endpoint, attempts: int = 1) -> Any:
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=endpoint,
-            aws_access_key_id="any",
-            aws_secret_access_key="any",
-            region_name="us-east-1",
-            config=Config(retries={"mode": "standard", "total_max_attempts": attempts}, max_pool_connections=32),
-        )
 
-    make().create_bucket(Bucket=BUCKET)
-    return make
+@pytest.fixture(scope="session", params=["moto", "radosgw"])
+def s3_server(request: pytest.FixtureRequest) -> S3Server:
+    server: S3Server = request.getfixturevalue(request.param)
+    return server
 
 
 @pytest.fixture
-def new_s3_store(new_s3_client: Callable[..., Any], request: pytest.FixtureRequest) -> Callable[..., S3Store]:
-    """Makes stores that share one prefix, empty at first; their pauses take no time."""
-    prefix = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
-
-    def make(client: Any = None, sleep: Callable[[float], None] = lambda pause_s: None) -> S3Store:
-        return S3Store(BUCKET, prefix, client=client or new_s3_client(), patience_s=30.0, sleep=sleep)
-
-    return make
+def new_s3_client(s3_server: S3Server) -> Callable[..., Any]:
+    return s3_server.new_client
 
 
-@pytest.fixture(params=["directory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """A place of its own in the bucket for each test."""
+    return hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
+
+
+def store_of(server: S3Server, prefix: str, client: Any = None, **settings: Any) -> S3Store:
+    """A store whose pauses take no time."""
+    defaults = {"patience_s": 30.0, "sleep": lambda pause_s: None}
+    return S3Store(BUCKET, prefix, client=client or server.new_client(), **{**defaults, **settings})
+
+
+@pytest.fixture
+def new_s3_store(s3_server: S3Server, prefix: str) -> Callable[..., S3Store]:
+    """Makes stores that share one prefix, empty at first."""
+    return lambda client=None, **settings: store_of(s3_server, prefix, client, **settings)
+
+
+@pytest.fixture(scope="session")
+def make_proxy() -> Callable[[str], AbstractContextManager[Any]]:
+    """Makes a proxy before the server at an address: the `FaultProxy` of tests/fault_proxy.py."""
+    made: Callable[[str], AbstractContextManager[Any]] = FaultProxy
+    return made
+
+
+@pytest.fixture
+def fault_proxy(s3_server: S3Server) -> Iterator[Any]:
+    """A proxy before the server of the test."""
+    proxy: AbstractContextManager[Any] = FaultProxy(s3_server.endpoint)
+    with proxy as running:
+        yield running
+
+
+@pytest.fixture(params=["directory", "moto", "radosgw"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, prefix: str) -> ObjectStore:
     """Each place that keeps bytes, empty."""
     if request.param == "directory":
         return DirectoryStore(tmp_path / "library")
-    s3: S3Store = request.getfixturevalue("new_s3_store")()
-    return s3
+    return store_of(request.getfixturevalue(request.param), prefix)
 
 
 class MetadataService:

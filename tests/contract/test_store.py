@@ -1,6 +1,5 @@
-"""One suite for every place that keeps bytes: the fixture `store` is a directory, then S3."""
+"""One suite for every place that keeps bytes: the fixture `store` is a directory, moto, then radosgw."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -8,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,21 +15,47 @@ from dreamfoundry.errors import ConfigError, ObjectMissing, StoreUnavailable
 from dreamfoundry.store import DirectoryStore, ObjectStore, S3Store, local_copy, open_store
 
 TEXT = "text/plain"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
 
 
 def test_what_was_put_is_read_back_with_its_etag(store: ObjectStore) -> None:
     store.put("a/b.txt", b"one", TEXT)
+    data, etag = store.read("a/b.txt")
+    store.put("a/b.txt", b"two", TEXT)
 
-    assert store.get("a/b.txt") == b"one"
-    assert store.read("a/b.txt") == (b"one", store.etag("a/b.txt"))
+    assert data == b"one"
+    assert store.get("a/b.txt") == b"two"
+    assert store.read("a/b.txt")[1] != etag
     assert store.exists("a/b.txt")
+
+
+def test_size_and_age_are_known_without_reading(store: ObjectStore) -> None:
+    store.put("a/b.txt", b"four", TEXT)
+
+    found = store.stat("a/b.txt")
+
+    assert found is not None
+    assert (found.key, found.num_bytes) == ("a/b.txt", 4)
+    assert abs(store.now_s() - found.modified_s) < 5.0
+    (listed,) = store.stats("a/")
+    assert (listed.key, listed.num_bytes) == ("a/b.txt", 4)
+    assert abs(listed.modified_s - found.modified_s) < 1.0
+    assert store.stat("a") is None
+    assert store.stat("a/b.txt/c") is None
+
+
+def test_whether_a_key_holds_certain_bytes(store: ObjectStore) -> None:
+    store.put("k", b"these", TEXT)
+
+    assert store.holds("k", b"these")
+    assert not store.holds("k", b"those")
+    assert not store.holds("k", b"these and more")
+    assert not store.holds("absent", b"")
 
 
 def test_an_absent_key_is_missing_not_empty(store: ObjectStore) -> None:
     with pytest.raises(ObjectMissing, match="nothing"):
         store.get("nothing")
-    assert store.etag("nothing") is None
+    assert store.stat("nothing") is None
     assert not store.exists("nothing")
     store.delete("nothing")
 
@@ -113,14 +139,46 @@ def test_a_directory_never_lists_what_is_half_written(tmp_path: Path) -> None:
     (tmp_path / ".staging" / "left-behind").write_bytes(b"half")
 
     assert list(store.list()) == []
+    (left,) = store.unfinished()
+    store.discard(left)
+    store.discard(left)
+    assert list(store.unfinished()) == []
 
 
-def test_a_directory_refuses_keys_that_leave_it(tmp_path: Path) -> None:
-    store = DirectoryStore(tmp_path / "library")
+def test_a_directory_keeps_no_empty_folders(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.put("a/b/c", b"", TEXT)
+    store.put("a/d", b"", TEXT)
 
-    for key in ("../outside", "a//b", "/etc/x", ".staging/x", ""):
+    store.delete("a/b/c")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["d"]
+    store.delete("a/d")
+    assert [path.name for path in tmp_path.iterdir()] == [".staging"]
+
+
+def test_folders_that_empty_while_others_fill_them_lose_nothing(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+
+    def fill_and_empty(number: int) -> None:
+        for turn in range(20):
+            assert store.create(f"a/b/{number}", b"x", TEXT), turn
+            store.copy(f"a/b/{number}", f"a/c/{number}")
+            store.delete(f"a/b/{number}")
+            store.delete(f"a/c/{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(fill_and_empty, range(4)))
+
+    assert list(store.list()) == []
+
+
+def test_keys_that_would_leave_the_store_or_hide_in_it_are_refused(store: ObjectStore) -> None:
+    for key in ("../outside", "a//b", "/etc/x", ".staging/x", "", "a/..", "a/./b"):
         with pytest.raises(ValueError, match="parts"):
             store.put(key, b"", TEXT)
+    with pytest.raises(ValueError, match="control characters"):
+        store.create("a\r\nX-Evil: yes", b"", TEXT)
+    assert list(store.list()) == []
 
 
 def test_a_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
@@ -130,27 +188,23 @@ def test_a_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None
         DirectoryStore(tmp_path / "file" / "library")
 
 
-def opened_elsewhere(program: str, endpoint: str) -> str:
+def opened_elsewhere(program: str, environment: dict[str, str]) -> str:
     """What `program` prints in a fresh interpreter that finds S3 through the environment."""
-    settings = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL_S3": endpoint}
-    source_root = str(Path(sys.modules["dreamfoundry"].__file__ or "").parents[1])
-    settings["PYTHONPATH"] = source_root
-    done = subprocess.run([sys.executable, "-c", program], env=settings, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-def test_another_process_opens_the_same_store_by_its_url(
-    s3_endpoint: str, new_s3_store: Callable[..., S3Store]
-) -> None:
+def test_another_process_opens_the_same_store_by_its_url(s3_server: Any, new_s3_store: Callable[..., S3Store]) -> None:
     s3_store = new_s3_store()
     s3_store.put("k", b"shared", TEXT)
     program = f"from dreamfoundry.store import open_store; print(open_store({s3_store.url!r}).get('k').decode())"
 
-    assert opened_elsewhere(program, s3_endpoint) == "shared"
+    assert opened_elsewhere(program, s3_server.environment) == "shared"
 
 
 def test_a_manifest_in_parts_on_s3_is_copied_here(
-    s3_endpoint: str, new_s3_store: Callable[..., S3Store], tmp_path: Path
+    s3_server: Any, new_s3_store: Callable[..., S3Store], tmp_path: Path
 ) -> None:
     s3_store = new_s3_store()
     for name in ("m/0.parquet", "m/1.parquet", "m/deep/2.parquet", "m/notes.txt", "one.parquet"):
@@ -160,7 +214,7 @@ def test_a_manifest_in_parts_on_s3_is_copied_here(
         f"print([str(local_copy({s3_store.url!r} + name, Path({str(tmp_path)!r}))) for name in ('/m', '/one.parquet')])"
     )
 
-    opened_elsewhere(program, s3_endpoint)
+    opened_elsewhere(program, s3_server.environment)
 
     assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["0.parquet", "1.parquet"]
     assert (tmp_path / "one.parquet").read_bytes() == b"one.parquet"

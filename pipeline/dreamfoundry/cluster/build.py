@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from dreamfoundry import catalog
 from dreamfoundry.cluster.claims import RunClaims
 from dreamfoundry.cluster.driver import Workers, drive
 from dreamfoundry.cluster.messages import Quarantine, WorkerSettings
@@ -35,9 +34,10 @@ from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import recipe_digest
-from dreamfoundry.library import page, report
+from dreamfoundry.library import report
 from dreamfoundry.library.report import ExitWord, RunReport
 from dreamfoundry.manifest import ManifestReport, read_prompts, scan
+from dreamfoundry.projections import publish_projections
 from dreamfoundry.records import Outcome, PriorIdentity
 from dreamfoundry.store.locate import local_copy, open_store
 from dreamfoundry.store.outcomes import Library
@@ -163,7 +163,7 @@ class _Run:
                 scheduler = self._drive(plan, should_stop)
             decisions, is_delegated = scheduler.decisions, scheduler.is_delegated
         with self._stage("publish"):
-            outcomes = self._publish_projections(plan)
+            outcomes = publish_projections(self.library, self.run_id, plan.rows)
         word = self._word(plan, decisions, bad_rows, is_delegated)
         return self._report(word, plan, decisions, bad_rows, outcomes)
 
@@ -239,20 +239,6 @@ class _Run:
             return
         with ray_session(num_cpus=self.request.num_optimizers + self.request.num_exporters):
             yield
-
-    def _publish_projections(self, plan: Plan) -> dict[str, Outcome]:
-        """Named views that are missing, the catalog and the contact sheet; all rebuildable."""
-        outcomes = {outcome.asset_key: outcome for outcome in self.library.outcomes()}
-        views = self.library.views()
-        for prompt_id, key in plan.rows.items():
-            outcome = outcomes.get(key)
-            if outcome is not None and outcome.state == "published" and (prompt_id, key) not in views:
-                self.library.write_view(outcome, prompt_id)
-                views.add((prompt_id, key))
-        store = self.library.store
-        store.put(catalog.KEY, catalog.to_parquet(outcomes.values(), views), catalog.MEDIA_TYPE)
-        store.put(page.KEY, page.render(outcomes.values()), page.MEDIA_TYPE)
-        return outcomes
 
     def _word(
         self, plan: Plan, decisions: Mapping[str, Decision], bad_rows: list[Outcome], is_delegated: bool

@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dreamfoundry.errors import ObjectMissing, StoreUnavailable
+from dreamfoundry.store.objects import ObjectStat, Unfinished, require_key
 
 _STAGING = ".staging"
+_LOCK = ".lock"
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space and run again",
     errno.EDQUOT: "the quota is used up: free some space and run again",
@@ -27,6 +29,7 @@ _HINTS = {
     errno.EPERM: "the file system refuses hard links: choose a local disk or S3",
     errno.EOPNOTSUPP: "the file system has no hard links: choose a local disk or S3",
     errno.ENOTDIR: "a part of the path is a file: choose a directory",
+    errno.ENAMETOOLONG: "the file system allows no such long name: shorten the prompt id or the path",
 }
 
 
@@ -50,17 +53,25 @@ class DirectoryStore:
         data = self.get(key)
         return data, _etag(data)
 
-    def etag(self, key: str) -> str | None:
+    def stat(self, key: str) -> ObjectStat | None:
+        path = self._path(key)
         try:
-            return self.read(key)[1]
+            with self._reported(key):
+                return _stat(key, path.stat()) if path.is_file() else None
         except ObjectMissing:
             return None
 
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()
 
+    def holds(self, key: str, data: bytes) -> bool:
+        try:
+            return self.get(key) == data
+        except ObjectMissing:
+            return False
+
     def create(self, key: str, data: bytes, media_type: str) -> bool:
-        with self._reported(key), self._staged(data) as staged:
+        with self._reported(key), self._staged(data) as staged, self._locked(fcntl.LOCK_SH):
             target = self._path(key)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -71,12 +82,12 @@ class DirectoryStore:
             return True
 
     def put(self, key: str, data: bytes, media_type: str) -> None:
-        with self._reported(key), self._staged(data) as staged:
+        with self._reported(key), self._staged(data) as staged, self._locked(fcntl.LOCK_SH):
             self._rename(staged, self._path(key))
 
     def replace(self, key: str, data: bytes, media_type: str, expected_etag: str) -> bool:
-        with self._reported(key), self._staged(data) as staged, self._locked():
-            if self.etag(key) != expected_etag:
+        with self._reported(key), self._staged(data) as staged, self._locked(fcntl.LOCK_EX):
+            if not self.exists(key) or self.read(key)[1] != expected_etag:
                 return False
             self._rename(staged, self._path(key))
             return True
@@ -86,28 +97,54 @@ class DirectoryStore:
             staged = self._staging_path()
             os.link(self._path(source), staged)
             try:
-                self._rename(staged, self._path(target))
+                os.utime(staged)  # both names share one time: the copy is new, and the source with it
+                with self._locked(fcntl.LOCK_SH):
+                    self._rename(staged, self._path(target))
             finally:
                 staged.unlink(missing_ok=True)
 
     def list(self, prefix: str = "") -> Iterator[str]:
+        for entry in self.stats(prefix):
+            yield entry.key
+
+    def stats(self, prefix: str = "") -> Iterator[ObjectStat]:
         folder, slash, _ = prefix.rpartition("/")
-        for key in self._walk(folder + slash):
-            if key.startswith(prefix):
-                yield key
+        with self._reported(prefix):
+            for entry in self._walk(folder + slash):
+                if entry.key.startswith(prefix):
+                    yield entry
 
     def delete(self, key: str) -> None:
-        with self._reported(key), self._locked():
-            self._path(key).unlink(missing_ok=True)
+        path = self._path(key)
+        with self._reported(key), self._locked(fcntl.LOCK_EX):
+            path.unlink(missing_ok=True)
+            for folder in path.parents:
+                if folder == self._root:
+                    break
+                try:
+                    folder.rmdir()
+                except OSError:  # not empty
+                    break
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        with self._reported(_STAGING), os.scandir(self._root / _STAGING) as entries:
+            for entry in entries:
+                if entry.name == _LOCK:
+                    continue
+                try:
+                    yield Unfinished("", entry.name, entry.stat().st_mtime)
+                except FileNotFoundError:
+                    continue  # finished since
+
+    def discard(self, unfinished: Unfinished) -> None:
+        with self._reported(_STAGING):
+            (self._root / _STAGING / unfinished.name).unlink(missing_ok=True)
 
     def now_s(self) -> float:
         return time.time()
 
     def _path(self, key: str) -> Path:
-        """The file of `key`. Refuses what would leave the directory or hide in it."""
-        if not all(part and not part.startswith(".") for part in key.split("/")):
-            raise ValueError(f"key {key!r}: its parts must not be empty or start with a dot")
-        return self._root / key
+        return self._root / require_key(key)
 
     def _staging_path(self) -> Path:
         return self._root / _STAGING / uuid.uuid4().hex
@@ -131,14 +168,15 @@ class DirectoryStore:
         _sync_directory(target.parent)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Only one compare-and-swap or delete at a time, over all processes on this machine."""
-        with open(self._root / _STAGING / ".lock", "ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    def _locked(self, kind: int) -> Iterator[None]:
+        """Over all processes on this machine: one compare-and-swap or delete (LOCK_EX) at a time, and
+        while folders are made and filled (LOCK_SH) nobody removes empty ones."""
+        with open(self._root / _STAGING / _LOCK, "ab") as lock:
+            fcntl.flock(lock, kind)
             yield
 
-    def _walk(self, folder: str) -> Iterator[str]:
-        """All keys below `folder` ("" or "a/b/") in the order of their bytes, as S3 lists them."""
+    def _walk(self, folder: str) -> Iterator[ObjectStat]:
+        """All objects below `folder` ("" or "a/b/") in the order of their keys' bytes, as S3 lists them."""
         try:
             with os.scandir(self._root / folder) as entries:
                 names = [e.name + "/" * e.is_dir() for e in entries if not e.name.startswith(".")]
@@ -147,8 +185,11 @@ class DirectoryStore:
         for name in sorted(names, key=os.fsencode):
             if name.endswith("/"):
                 yield from self._walk(folder + name)
-            else:
-                yield folder + name
+                continue
+            try:
+                yield _stat(folder + name, os.stat(self._root / folder / name))
+            except FileNotFoundError:
+                continue  # deleted since
 
     @contextmanager
     def _reported(self, key: str) -> Iterator[None]:
@@ -160,6 +201,10 @@ class DirectoryStore:
         except OSError as error:
             hint = _HINTS.get(error.errno or 0, "see that the directory can be read and written")
             raise StoreUnavailable(f"library {self.url}: {key}: {error.strerror or error}; {hint}") from error
+
+
+def _stat(key: str, found: os.stat_result) -> ObjectStat:
+    return ObjectStat(key, found.st_size, found.st_mtime)
 
 
 def _etag(data: bytes) -> str:

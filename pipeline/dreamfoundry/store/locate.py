@@ -40,16 +40,19 @@ def local_copy(url: str | Path, folder: Path) -> Path:
     if not str(url).startswith(_S3):
         return Path(url)
     bucket, _, key = str(url)[len(_S3) :].rstrip("/").partition("/")
-    store = open_store(f"{_S3}{bucket}")
-    target = folder / (key.rpartition("/")[2] or bucket)
-    if key and store.exists(key):
-        target.write_bytes(store.get(key))
+    folder_key, _, name = key.rpartition("/")
+    # listed, not asked for by HEAD: whoever may list one prefix only is told 403 for what is absent
+    store = S3Store(bucket, folder_key)
+    found = [part for part in store.list(name) if part == name or part.startswith(f"{name}/" if name else "")]
+    target = folder / (name or bucket)
+    if name in found:
+        target.write_bytes(store.get(name))
         return target
-    prefix = f"{key}/" if key else ""
-    parts = [part for part in store.list(prefix) if part.endswith(".parquet") and "/" not in part[len(prefix) :]]
+    beginning = f"{name}/" if name else ""
+    parts = [part for part in found if part.endswith(".parquet") and "/" not in part[len(beginning) :]]
     if not parts:
         raise ObjectMissing(f"{str(url)!r} is neither an object nor a prefix with *.parquet objects in it")
     target.mkdir(parents=True, exist_ok=True)
     for part in parts:
-        (target / part[len(prefix) :]).write_bytes(store.get(part))
+        (target / part[len(beginning) :]).write_bytes(store.get(part))
     return target

@@ -1,23 +1,53 @@
 """The store protocol: what the pipeline needs of a place that keeps bytes.
 
 It is the part of S3 that everything here is built on, small enough for a directory: an object
-appears whole or not at all, `create` has exactly one winner, `replace` compares and swaps.
+appears whole or not at all, `create` has exactly one winner, `replace` compares and swaps. A write
+returns only when the store has shown that it holds exactly the bytes that were meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, TypeVar, runtime_checkable
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 JSON = "application/json"
+
+_REQUESTS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class ObjectStat:
+    """What a store knows of an object without reading it; `modified_s` is by the store's clock."""
+
+    key: str
+    num_bytes: int
+    modified_s: float
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Something that an interrupted write left behind, and that no listing shows.
+
+    `name` tells it from others with the same key; `key` is "" where it is not known any more.
+    """
+
+    key: str
+    name: str
+    began_s: float
 
 
 @runtime_checkable
 class ObjectStore(Protocol):
-    """Bytes by key. Keys are relative paths with "/" between the parts and no empty part.
+    """Bytes by key. Keys are relative paths with "/" between their parts (see `require_key`).
 
-    Every method may raise StoreUnavailable, whose message says what to do. An etag is an opaque
-    text that changes whenever the bytes do.
+    Every method may raise StoreUnavailable, whose message says what to do, and ValueError for what
+    is no key. An etag is an opaque text that changes whenever the bytes do.
     """
 
     @property
@@ -33,11 +63,15 @@ class ObjectStore(Protocol):
         """The bytes of `key` and the etag that belongs to them; ObjectMissing."""
         ...
 
-    def etag(self, key: str) -> str | None:
-        """The etag of `key`, None where there is no such object."""
+    def stat(self, key: str) -> ObjectStat | None:
+        """Size and age of `key`, None where there is no such object."""
         ...
 
     def exists(self, key: str) -> bool: ...
+
+    def holds(self, key: str, data: bytes) -> bool:
+        """Whether `key` exists and has exactly the bytes `data`."""
+        ...
 
     def create(self, key: str, data: bytes, media_type: str) -> bool:
         """Write `key` unless it exists; of any number of callers exactly one gets True.
@@ -56,17 +90,47 @@ class ObjectStore(Protocol):
         ...
 
     def copy(self, source: str, target: str) -> None:
-        """Make `target` hold the bytes of the immutable object `source`; ObjectMissing."""
+        """Make `target` hold the bytes of the immutable object `source`, as new; ObjectMissing."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """All keys that start with `prefix`, sorted."""
         ...
 
+    def stats(self, prefix: str = "") -> Iterator[ObjectStat]:
+        """`list` with the size and age of each object."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove `key`; an absent one is fine."""
+        ...
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """What writes that were cut off, or still go on, have left outside of all listings."""
+        ...
+
+    def discard(self, unfinished: Unfinished) -> None:
+        """Remove it; one that has ended in the meantime is fine."""
         ...
 
     def now_s(self) -> float:
         """The store's clock in Unix seconds: the one that every writer shares."""
         ...
+
+
+def require_key(key: str) -> str:
+    """`key`, if it names a place below the root of any store and hides nowhere; ValueError."""
+    parts = key.split("/")
+    if not all(part and not part.startswith(".") for part in parts):
+        raise ValueError(f"key {key!r}: its parts must not be empty or start with a dot")
+    if not key.isprintable():
+        raise ValueError(f"key {key!r}: must not contain control characters")
+    return key
+
+
+def at_once(act: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """`act(item)` for each item, in order, several at a time: for requests, which mostly wait."""
+    remaining = iter(items)
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        while batch := list(islice(remaining, _REQUESTS_AT_ONCE)):
+            yield from pool.map(act, batch)

@@ -1,13 +1,19 @@
 """What a library holds: blobs, one outcome per asset key, snapshots by field key, named views.
 
 The outcome is the only thing that makes an asset exist or a prompt be given up, and it appears
-in ONE conditional create, after every blob that it names. All the rest can be rebuilt from it.
+in ONE conditional create, after every blob that it names. Further prompt ids with the same content
+are aliases of it. All the rest can be rebuilt from outcomes and aliases.
+
+Blobs that nothing names any more are taken away by `store.garbage`, whose docstring says why it
+never takes one that an outcome names. Three habits here are its other half: `put_blob` renews what
+is old, naming a blob looks at it before, and again afterwards.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
@@ -18,6 +24,15 @@ from dreamfoundry.store.objects import JSON, ObjectStore
 
 OUTCOME_SCHEMA = "outcome.v1"
 FIELD_SCHEMA = "field.v1"
+ALIASES_SCHEMA = "aliases.v1"
+
+RENEWED_AFTER_S = 12 * 3600.0
+"""`put_blob` writes a blob again that is older than this, so that whoever is about to name it has
+that much less than the age of garbage to worry about (see `store.garbage`)."""
+
+BLOBS, TRASH = "blobs/sha256/", "trash/sha256/"
+OUTCOMES, FIELDS, ALIASES = "outcomes/", "fields/", "aliases/"
+"""Where the parts of a library begin."""
 
 VIEW_FILE = "view.json"
 """Written last into a named view: its presence says that the view is complete."""
@@ -29,6 +44,13 @@ class FieldRecord:
 
     field_key: str
     snapshot: BlobRef
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """Prompt ids of one run beside that of the outcome, by asset key: rows with the same content."""
+
+    prompt_ids: Mapping[str, tuple[str, ...]]
 
 
 def outcome_to_json(outcome: Outcome) -> bytes:
@@ -48,35 +70,46 @@ class Library:
         self.store = store
 
     def put_blob(self, data: bytes, media_type: str) -> BlobRef:
-        """Keep `data` under its SHA-256; nothing is sent when it is there already."""
+        """Keep `data` under its SHA-256; nothing is sent when it is there already, whole and not old."""
         ref = BlobRef(hashlib.sha256(data).hexdigest(), len(data), media_type)
-        key = _blob_key(ref.sha256)
-        if not self.store.exists(key):
+        key = blob_key(ref.sha256)
+        found = self.store.stat(key)
+        is_fresh = found is not None and self.store.now_s() - found.modified_s < RENEWED_AFTER_S
+        if not is_fresh or not self.store.holds(key, data):
             self.store.put(key, data, media_type)
         return ref
 
     def get_blob(self, ref: BlobRef) -> bytes:
         """The bytes of `ref`, checked against its digest; ObjectMissing, ObjectCorrupt."""
-        data = self.store.get(_blob_key(ref.sha256))
+        data = self.store.get(blob_key(ref.sha256))
         found = hashlib.sha256(data).hexdigest()
         if found != ref.sha256:
-            raise ObjectCorrupt(f"{_blob_key(ref.sha256)}: holds {len(data)} bytes with SHA-256 {found}; delete it")
+            raise ObjectCorrupt(f"{blob_key(ref.sha256)}: holds {len(data)} bytes with SHA-256 {found}; delete it")
         return data
 
     def get_outcome(self, asset_key: str) -> Outcome | None:
         """What became of `asset_key`, None while it is undecided."""
         try:
-            return outcome_from_json(self.store.get(_outcome_key(asset_key)))
+            return outcome_from_json(self.store.get(outcome_key(asset_key)))
         except ObjectMissing:
             return None
 
     def publish(self, outcome: Outcome, instead_of: Outcome | None = None) -> bool:
         """Decide `outcome.asset_key`, once; False when somebody else's outcome stands.
 
-        `instead_of` is the quarantined outcome whose retry led to `outcome`: it is replaced, if
-        it still stands. A published outcome is never replaced.
+        Every blob that it names must lie in the library: ObjectMissing. `instead_of` is the
+        quarantined outcome whose retry led to `outcome`: it is replaced, if it still stands. A
+        published outcome is never replaced.
         """
-        key, data = _outcome_key(outcome.asset_key), outcome_to_json(outcome)
+        key, data = outcome_key(outcome.asset_key), outcome_to_json(outcome)
+        blobs = [*outcome.files.values(), *([outcome.snapshot] if outcome.snapshot else [])]
+        self._require_blobs(blobs)
+        if self._write_outcome(key, data, instead_of):
+            self._keep_blobs(blobs)
+            return True
+        return False
+
+    def _write_outcome(self, key: str, data: bytes, instead_of: Outcome | None) -> bool:
         if instead_of is None:
             return self.store.create(key, data, JSON)
         try:
@@ -87,14 +120,30 @@ class Library:
             return False
         return self.store.replace(key, data, JSON, etag)
 
+    def _require_blobs(self, blobs: Iterable[BlobRef]) -> None:
+        for ref in blobs:
+            found = self.store.stat(blob_key(ref.sha256))
+            if found is None or found.num_bytes != ref.num_bytes:
+                state = "is missing" if found is None else f"has {found.num_bytes} bytes, must have {ref.num_bytes}"
+                raise ObjectMissing(f"{blob_key(ref.sha256)} {state}: store it again before naming it")
+
+    def _keep_blobs(self, blobs: Iterable[BlobRef]) -> None:
+        """Bring back what was taken away as garbage while it was being named."""
+        for ref in blobs:
+            if not self.store.exists(blob_key(ref.sha256)):
+                self.store.copy(trash_key(ref.sha256), blob_key(ref.sha256))
+
     def decided(self) -> set[str]:
         """The asset keys that have an outcome: one listing, no object is read."""
-        return {key.rpartition("/")[2].removesuffix(".json") for key in self.store.list("outcomes/")}
+        return {key.rpartition("/")[2].removesuffix(".json") for key in self.store.list(OUTCOMES)}
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Every outcome, by ascending asset key."""
-        for key in self.store.list("outcomes/"):
-            yield outcome_from_json(self.store.get(key))
+        """Every outcome, by ascending asset key; ObjectCorrupt names the first that cannot be read."""
+        for key in self.store.list(OUTCOMES):
+            try:
+                yield outcome_from_json(self.store.get(key))
+            except ObjectCorrupt as error:
+                raise ObjectCorrupt(f"{key}: {error}") from None
 
     def quarantined(self, failure_class: str = "") -> Iterator[Outcome]:
         """The quarantined outcomes of one class, or of all: what a retry may replace."""
@@ -103,55 +152,126 @@ class Library:
                 yield outcome
 
     def record_field(self, field_key: str, snapshot: BlobRef) -> BlobRef:
-        """Remember the snapshot of `field_key`; the first one stands and is returned."""
+        """Remember the stored snapshot of `field_key`; the first one stands and is returned. ObjectMissing."""
         data = to_json(FieldRecord(field_key, snapshot), FIELD_SCHEMA)
-        if self.store.create(_field_path(field_key), data, JSON):
+        self._require_blobs([snapshot])
+        if self.store.create(field_record_key(field_key), data, JSON):
+            self._keep_blobs([snapshot])
             return snapshot
         return self.find_field(field_key) or snapshot
 
     def find_field(self, field_key: str) -> BlobRef | None:
         """The snapshot of `field_key`, None where nothing was optimised yet."""
         try:
-            data = self.store.get(_field_path(field_key))
+            data = self.store.get(field_record_key(field_key))
         except ObjectMissing:
             return None
         return from_json(FieldRecord, FIELD_SCHEMA, data).snapshot
+
+    def record_aliases(self, run_id: str, pairs: Iterable[tuple[str, str]]) -> None:
+        """Remember (prompt id, asset key) pairs beside the outcomes' own, under the name of a run."""
+        prompt_ids: dict[str, tuple[str, ...]] = {}
+        for prompt_id, asset_key in sorted(pairs):
+            prompt_ids[asset_key] = (*prompt_ids.get(asset_key, ()), prompt_id)
+        self.store.put(f"{ALIASES}{run_id}.json", to_json(Aliases(prompt_ids), ALIASES_SCHEMA), JSON)
+
+    def aliases(self) -> set[tuple[str, str]]:
+        """Every (prompt id, asset key) that was ever recorded."""
+        records = [from_json(Aliases, ALIASES_SCHEMA, self.store.get(key)) for key in self.store.list(ALIASES)]
+        return {
+            (prompt_id, asset_key)
+            for record in records
+            for asset_key, prompt_ids in record.prompt_ids.items()
+            for prompt_id in prompt_ids
+        }
 
     def write_view(self, outcome: Outcome, prompt_id: str = "") -> None:
         """Show a published outcome under readable names, then point `latest.json` at it.
 
         `prompt_id` is for further rows of the manifest with the same asset key; by default it is
-        the outcome's own. Can be repeated at any time.
+        the outcome's own. Can be repeated at any time, in any order: the outcome that was decided
+        last is the latest.
         """
         prompt_id = prompt_id or outcome.prompt_id
-        folder = f"assets/{prompt_id}/{outcome.asset_key}"
         for name, ref in sorted(outcome.files.items()):
-            self.store.copy(_blob_key(ref.sha256), f"{folder}/{name}")
-        about = {"prompt_id": prompt_id, "asset_key": outcome.asset_key, "slug": outcome.slug}
-        digests = {name: ref.sha256 for name, ref in outcome.files.items()}
-        self.store.put(f"{folder}/{VIEW_FILE}", canonical_json({"schema": "view.v1", **about, "files": digests}), JSON)
-        self._point(f"assets/{prompt_id}/latest.json", canonical_json({"schema": "latest.v1", **about}))
+            self.store.copy(blob_key(ref.sha256), view_key(prompt_id, outcome.asset_key, name))
+        self.store.put(view_key(prompt_id, outcome.asset_key, VIEW_FILE), view_json(outcome, prompt_id), JSON)
+        self._point(outcome, prompt_id)
 
     def views(self) -> set[tuple[str, str]]:
         """(prompt_id, asset_key) of every complete named view: one listing."""
         parts = (key.split("/") for key in self.store.list("assets/"))
         return {(path[1], path[2]) for path in parts if len(path) == 4 and path[3] == VIEW_FILE}
 
-    def _point(self, key: str, data: bytes) -> None:
-        """Set a pointer; of two writers at once the later compare-and-swap wins, never a mixture."""
+    def _point(self, outcome: Outcome, prompt_id: str) -> None:
+        """Set the pointer, unless it names an outcome that was decided later; never a mixture of two."""
+        key, data = latest_key(prompt_id), latest_json(outcome, prompt_id)
         while not self.store.create(key, data, JSON):
             standing, etag = self.store.read(key)
-            if standing == data or self.store.replace(key, data, JSON, etag):
+            if standing == data or self._is_later(standing, outcome, prompt_id):
+                return
+            if self.store.replace(key, data, JSON, etag):
                 return
 
+    def _is_later(self, pointer: bytes, outcome: Outcome, prompt_id: str) -> bool:
+        """Whether `pointer` is the true one of a published outcome that was decided after `outcome`."""
+        found = re.search(rb'"asset_key":"([0-9a-f]{64})"', pointer)
+        other = self.get_outcome(found[1].decode()) if found else None
+        return (
+            other is not None
+            and other.state == "published"
+            and pointer == latest_json(other, prompt_id)
+            and decided_order(other) > decided_order(outcome)
+        )
 
-def _blob_key(sha256: str) -> str:
-    return f"blobs/sha256/{sha256[:2]}/{sha256[2:]}"
+
+def decided_order(outcome: Outcome) -> tuple[str, str]:
+    """Sorts the outcomes of one prompt id: the last is the latest."""
+    return str(outcome.provenance.get("created_at", "")), outcome.asset_key
 
 
-def _outcome_key(asset_key: str) -> str:
-    return f"outcomes/{asset_key[:2]}/{asset_key}.json"
+def view_json(outcome: Outcome, prompt_id: str) -> bytes:
+    """What `VIEW_FILE` of a named view says."""
+    digests = {name: ref.sha256 for name, ref in outcome.files.items()}
+    return canonical_json({"schema": "view.v1", **_shown(outcome, prompt_id), "files": digests})
 
 
-def _field_path(field_key: str) -> str:
-    return f"fields/{field_key[:2]}/{field_key}.json"
+def latest_json(outcome: Outcome, prompt_id: str) -> bytes:
+    """What the pointer of `prompt_id` says while `outcome` is its latest."""
+    return canonical_json({"schema": "latest.v1", **_shown(outcome, prompt_id)})
+
+
+def _shown(outcome: Outcome, prompt_id: str) -> dict[str, str]:
+    return {"prompt_id": prompt_id, "asset_key": outcome.asset_key, "slug": outcome.slug}
+
+
+def blob_key(sha256: str) -> str:
+    return f"{BLOBS}{sha256[:2]}/{sha256[2:]}"
+
+
+def trash_key(sha256: str) -> str:
+    return f"{TRASH}{sha256[:2]}/{sha256[2:]}"
+
+
+def outcome_key(asset_key: str) -> str:
+    return f"{OUTCOMES}{asset_key[:2]}/{asset_key}.json"
+
+
+def field_record_key(field_key: str) -> str:
+    return f"{FIELDS}{field_key[:2]}/{field_key}.json"
+
+
+def view_key(prompt_id: str, asset_key: str, name: str) -> str:
+    return _beside("assets", prompt_id, asset_key, name)
+
+
+def latest_key(prompt_id: str) -> str:
+    return _beside("assets", prompt_id, "latest.json")
+
+
+def _beside(*parts: str) -> str:
+    """A key of exactly these parts: no part can hide another one in it; ValueError."""
+    for part in parts:
+        if "/" in part:
+            raise ValueError(f"{part!r} in a key: must not contain a slash")
+    return "/".join(parts)

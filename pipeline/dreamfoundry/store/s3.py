@@ -2,10 +2,16 @@
 
 Conditional writes are single PutObject calls with If-None-Match or If-Match. 409 means "try
 again", 412 means "lost", except after a retry of our own, whose first try may have taken effect
-although its answer was lost: then the object is read back and its bytes decide.
+although its answer was lost: then the object is read back and its bytes decide. Big objects go in
+parts, never under a condition.
 
-Settings come from the usual environment (AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL_S3 …);
-AWS_REQUEST_CHECKSUM_CALCULATION=when_required helps with stores that know no trailing checksums.
+Every write carries its SHA-256, but not every store checks it. So a write counts only when it is
+proven: the etag in the answer is the MD5 of our bytes, or else (encrypted buckets have other
+etags) the object is read back. What was altered on the way is written again (docs/adr/0010).
+
+Settings come from the usual environment (AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL_S3 …).
+Our writes bring their checksum in a header, so they need no trailing checksums, which some stores
+do not know; AWS_REQUEST_CHECKSUM_CALCULATION=when_required keeps boto3 from adding any elsewhere.
 """
 
 from __future__ import annotations
@@ -15,12 +21,21 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from dreamfoundry.errors import ObjectMissing, StoreUnavailable
+from dreamfoundry.store.objects import ObjectStat, Unfinished, require_key
 
 T = TypeVar("T")
+
+PART_BYTES = 16 * 2**20
+"""Size of the parts of a big object; S3 allows 5 MiB to 5 GiB, and 10,000 of them."""
+
+SINGLE_BYTES = 64 * 2**20
+"""Up to this size an object goes in one request."""
 
 _RETRIED_CODES = frozenset(
     {
@@ -32,6 +47,11 @@ _RETRIED_CODES = frozenset(
         "ServiceUnavailable",
         "ConditionalRequestConflict",
         "OperationAborted",
+        "NoSuchUpload",  # of parts that another try has completed or aborted
+        "BadDigest",  # and its relatives: the bytes were altered on the way
+        "XAmzContentChecksumMismatch",
+        "XAmzContentSHA256Mismatch",
+        "IncompleteBody",
     }
 )
 _HINTS = {
@@ -53,8 +73,9 @@ class S3Store:
     """An `ObjectStore` under `s3://bucket/prefix`.
 
     `patience_s` is how long a call goes on after throttling, server errors and lost connections
-    before it raises StoreUnavailable. `client` (a boto3 S3 client) and `sleep` are for callers
-    that need another endpoint, or a test.
+    before it raises StoreUnavailable. Objects of more than `single_bytes` go in parts of
+    `part_bytes`. `client` (a boto3 S3 client) and `sleep` are for callers that need another
+    endpoint, or a test.
     """
 
     def __init__(
@@ -64,11 +85,14 @@ class S3Store:
         *,
         client: Any = None,
         patience_s: float = 120.0,
+        single_bytes: int = SINGLE_BYTES,
+        part_bytes: int = PART_BYTES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._patience_s = patience_s
+        self._single_bytes, self._part_bytes = single_bytes, part_bytes
         self._sleep = sleep
         self._client = client if client is not None else _new_client()
         self._clock_lead_s = 0.0
@@ -79,8 +103,9 @@ class S3Store:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
     def check(self) -> None:
-        """Fail within seconds, with advice, when the bucket cannot be used."""
-        self._patiently(lambda: self._client.head_bucket(Bucket=self._bucket), "", patience_s=5.0)
+        """Fail within seconds, with advice, when the library cannot be listed."""
+        page = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": 1}
+        self._patiently(lambda: self._client.list_objects_v2(**page), "", patience_s=5.0)
 
     def get(self, key: str) -> bytes:
         return self.read(key)[0]
@@ -93,21 +118,28 @@ class S3Store:
 
         return self._patiently(action, key)
 
-    def etag(self, key: str) -> str | None:
-        try:
-            response = self._patiently(lambda: self._client.head_object(**self._named(key)), key)
-        except ObjectMissing:
-            return None
-        return str(response["ETag"])
+    def stat(self, key: str) -> ObjectStat | None:
+        head = self._head(key)
+        return None if head is None else _stat(key, head["ContentLength"], head["LastModified"])
 
     def exists(self, key: str) -> bool:
-        return self.etag(key) is not None
+        return self._head(key) is not None
+
+    def holds(self, key: str, data: bytes) -> bool:
+        head = self._head(key)
+        if head is None or head["ContentLength"] != len(data):
+            return False
+        try:
+            return _plain(head) in (_md5(data), self._etag_of_parts(data)) or self.get(key) == data
+        except ObjectMissing:
+            return False
 
     def create(self, key: str, data: bytes, media_type: str) -> bool:
         return self._write_if(key, data, media_type, IfNoneMatch="*")
 
     def put(self, key: str, data: bytes, media_type: str) -> None:
-        self._patiently(lambda: self._upload(key, data, media_type), key)
+        upload = self._upload if len(data) <= self._single_bytes else self._upload_in_parts
+        self._patiently(lambda: upload(key, data, media_type), key)
 
     def replace(self, key: str, data: bytes, media_type: str, expected_etag: str) -> bool:
         return self._write_if(key, data, media_type, IfMatch=expected_etag)
@@ -116,11 +148,15 @@ class S3Store:
         self._patiently(lambda: self._client.copy_object(**self._named(target), CopySource=self._named(source)), source)
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        page: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        for entry in self.stats(prefix):
+            yield entry.key
+
+    def stats(self, prefix: str = "", page_keys: int = 1000) -> Iterator[ObjectStat]:
+        page: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "MaxKeys": page_keys}
         while True:
-            response = self._patiently(lambda: self._client.list_objects_v2(**page), prefix)
+            response = self._patiently(lambda: self._client.list_objects_v2(**page), "")
             for entry in response.get("Contents", ()):
-                yield str(entry["Key"])[len(self._prefix) :]
+                yield _stat(str(entry["Key"])[len(self._prefix) :], entry["Size"], entry["LastModified"])
             if not response.get("IsTruncated"):
                 return
             page["ContinuationToken"] = response["NextContinuationToken"]
@@ -128,18 +164,111 @@ class S3Store:
     def delete(self, key: str) -> None:
         self._patiently(lambda: self._client.delete_object(**self._named(key)), key)
 
+    def unfinished(self) -> Iterator[Unfinished]:
+        page: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix}
+        while True:
+            response = self._patiently(lambda: self._client.list_multipart_uploads(**page), "")
+            for upload in response.get("Uploads", ()):
+                key = str(upload["Key"])[len(self._prefix) :]
+                yield Unfinished(key, str(upload["UploadId"]), upload["Initiated"].timestamp())
+            if not response.get("IsTruncated"):
+                return
+            page.update(KeyMarker=response["NextKeyMarker"], UploadIdMarker=response["NextUploadIdMarker"])
+
+    def discard(self, unfinished: Unfinished) -> None:
+        from botocore.exceptions import ClientError
+
+        upload = {**self._named(unfinished.key), "UploadId": unfinished.name}
+
+        def action() -> None:
+            try:
+                self._client.abort_multipart_upload(**upload)
+            except ClientError as error:
+                if _code(error) != "NoSuchUpload":
+                    raise
+
+        self._patiently(action, "")
+
+    def refuses_wrong_digests(self, key: str) -> bool:
+        """Whether bytes that do not have the SHA-256 sent with them are refused; leaves `key` behind where not."""
+        from botocore.exceptions import ClientError
+
+        wrong = _sha256(b"meant")
+
+        def action() -> bool:
+            try:
+                self._client.put_object(**self._named(key), Body=b"sent", ChecksumSHA256=wrong)
+            except ClientError as error:
+                if _status(error) != 400:
+                    raise
+                return True
+            return False
+
+        return self._patiently(action, key)
+
+    def begin_parts(self, key: str) -> Unfinished:
+        """Begin to write `key` in parts and leave it at that, as a process does that dies."""
+        upload = self._patiently(lambda: self._client.create_multipart_upload(**self._named(key)), "")
+        return Unfinished(key, str(upload["UploadId"]), self.now_s())
+
     def now_s(self) -> float:
         return time.time() + self._clock_lead_s
 
     def _named(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self._prefix + key}
+        return {"Bucket": self._bucket, "Key": self._prefix + require_key(key)}
 
-    def _upload(self, key: str, data: bytes, media_type: str, **conditions: str) -> Any:
+    def _head(self, key: str) -> Any:
+        try:
+            return self._patiently(lambda: self._client.head_object(**self._named(key)), key)
+        except ObjectMissing:
+            return None
+
+    def _upload(self, key: str, data: bytes, media_type: str, **conditions: str) -> None:
+        """One PutObject; _Altered when the store does not hold our bytes afterwards."""
         # the digest as a header, computed here, works where trailing checksums do not
-        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        return self._client.put_object(
-            **self._named(key), Body=data, ContentType=media_type, ChecksumSHA256=checksum, **conditions
+        answer = self._client.put_object(
+            **self._named(key), Body=data, ContentType=media_type, ChecksumSHA256=_sha256(data), **conditions
         )
+        if _plain(answer) != _md5(data) and self._client.get_object(**self._named(key))["Body"].read() != data:
+            raise _Altered(key, str(answer["ETag"]))
+
+    def _upload_in_parts(self, key: str, data: bytes, media_type: str) -> None:
+        """A multipart upload, aborted wherever it fails; _Altered as in `_upload`."""
+        begun = self._client.create_multipart_upload(
+            **self._named(key), ContentType=media_type, ChecksumAlgorithm="SHA256"
+        )
+        upload = {**self._named(key), "UploadId": begun["UploadId"]}
+        try:
+            parts = [
+                self._upload_part(upload, number, part) for number, part in enumerate(self._parts_of(data), start=1)
+            ]
+            self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            self._abort(upload)
+            raise
+        if not self.holds(key, data):
+            raise _Altered(key, "")
+
+    def _upload_part(self, upload: dict[str, str], number: int, part: bytes) -> dict[str, object]:
+        checksum = _sha256(part)
+        answer = self._client.upload_part(**upload, PartNumber=number, Body=part, ChecksumSHA256=checksum)
+        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
+
+    def _abort(self, upload: dict[str, str]) -> None:
+        """Give up the parts. Where even this fails they stay, and `unfinished` shows them."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        with suppress(BotoCoreError, ClientError):
+            self._client.abort_multipart_upload(**upload)
+
+    def _parts_of(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), self._part_bytes):
+            yield data[start : start + self._part_bytes]
+
+    def _etag_of_parts(self, data: bytes) -> str:
+        """What the etag of `data` is after an upload in parts of our size."""
+        digests = [hashlib.md5(part, usedforsecurity=False).digest() for part in self._parts_of(data)]
+        return f"{_md5(b''.join(digests))}-{len(digests)}"
 
     def _write_if(self, key: str, data: bytes, media_type: str, **condition: str) -> bool:
         """One conditional PutObject: True when our bytes stand, False when the condition failed."""
@@ -158,6 +287,10 @@ class S3Store:
                 metadata = error.response.get("ResponseMetadata", {})
                 retried = tries > 1 or metadata.get("RetryAttempts", 0) > 0
                 return retried and self.get(key) == data
+            except _Altered as error:
+                condition.clear()
+                condition["IfMatch"] = error.etag  # we have won, with bytes that are not ours: mend them
+                raise
             return True
 
         try:
@@ -175,7 +308,7 @@ class S3Store:
             began_s = time.monotonic()
             try:
                 return action()
-            except (ClientError, BotoCoreError) as error:
+            except (ClientError, BotoCoreError, _Altered) as error:
                 if key and isinstance(error, ClientError) and _code(error) in ("NoSuchKey", "404"):
                     raise ObjectMissing(f"{key!r} is not in the library {self.url}") from None
                 patience_left_s -= time.monotonic() - began_s
@@ -192,6 +325,14 @@ class S3Store:
             self._clock_lead_s = parsedate_to_datetime(date).timestamp() - time.time()
 
 
+class _Altered(Exception):
+    """The store holds other bytes than were sent, under `etag`."""
+
+    def __init__(self, key: str, etag: str) -> None:
+        super().__init__(f"{key}: the bytes were altered on the way")
+        self.etag = etag
+
+
 def _new_client() -> Any:
     import boto3
     from botocore.config import Config
@@ -206,6 +347,23 @@ def _new_client() -> Any:
     return boto3.session.Session().client("s3", config=config)
 
 
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _sha256(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def _plain(answer: Any) -> str:
+    """The etag of an answer without its quotes."""
+    return str(answer["ETag"]).strip('"')
+
+
+def _stat(key: str, num_bytes: int, modified: datetime) -> ObjectStat:
+    return ObjectStat(key, num_bytes, modified.timestamp())
+
+
 def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
@@ -215,12 +373,12 @@ def _status(error: Any) -> int:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same call may succeed later: throttling, 409, 5xx, or a lost connection."""
+    """Whether the same call may succeed later: throttling, 409, 5xx, altered bytes, a lost connection."""
     from botocore import exceptions as boto
 
     if isinstance(error, boto.ClientError):
         return (_status(error) >= 500 and _status(error) != 501) or _code(error) in _RETRIED_CODES
-    return isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError))
+    return isinstance(error, (_Altered, boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError))
 
 
 def _advice(error: Exception) -> str:
@@ -230,6 +388,8 @@ def _advice(error: Exception) -> str:
         return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or attach a role to the machine"
     if isinstance(error, boto.ClientError) and _code(error) in _HINTS:
         return _HINTS[_code(error)]
+    if isinstance(error, _Altered):
+        return "something between here and the store alters requests (a proxy?): find it before going on"
     if isinstance(error, (boto.ConnectionError, boto.HTTPClientError)):
         return "check the network and AWS_ENDPOINT_URL_S3"
     return "see the message of the store above, then run again"

@@ -1,0 +1,62 @@
+"""Check that a library is whole: every outcome, every blob, every named view.
+
+examples:
+  python jobs/verify.py s3://bucket/library
+  python jobs/verify.py s3://bucket/library --rebuild       write views, pointers, catalog and page again first
+
+Reads everything once: outcomes must parse, blobs must have the digest and the size that outcomes
+and fields say, published assets must have passed their gates, named views, latest pointers, catalog
+and index.html must be what the outcomes say. One line for each fault, with what to do. --rebuild
+makes the latter four from the outcomes, byte for byte as a run does. While a run is at work its
+newest assets may look unfinished: check again when it has ended.
+
+exit codes:
+   0  nothing is wrong
+   1  something is wrong, or the store cannot be reached
+   4  the command line cannot be used
+"""
+
+from __future__ import annotations
+
+import sys
+
+from dreamfoundry.audit import Audit
+from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
+from dreamfoundry.library.command_line import CommandLine, exit_code_of
+from dreamfoundry.library.report import EXIT_CODES
+from dreamfoundry.projections import rebuild
+from dreamfoundry.store import Library, open_store
+
+
+def main() -> int:
+    command_line = CommandLine(__doc__)
+    command_line.add_argument("library", metavar="LIBRARY", help="a directory or s3://bucket/prefix")
+    command_line.add_argument("--rebuild", action="store_true", help="write all projections again before checking")
+    arguments = command_line.parse_args()
+    return exit_code_of(lambda: verify(arguments.library, arguments.rebuild))
+
+
+def verify(url: str, is_rebuilt: bool) -> int:
+    """Print every fault and a summary; the exit code."""
+    library = Library(open_store(url))
+    if is_rebuilt:
+        try:
+            rebuild(library)
+        except (ObjectCorrupt, ObjectMissing) as error:
+            print(f"not ok  not everything could be rebuilt: {error}", flush=True)
+    audit = Audit(library)
+    num_faults = 0
+    for fault in audit.faults():
+        num_faults += 1
+        print(f"not ok  {fault.key}: {fault.problem}; {fault.remedy}", flush=True)
+    if audit.num_unvalidated:
+        print(f"note    {audit.num_unvalidated} assets were published where the Khronos validator was not run")
+    print(
+        f"{audit.num_outcomes} outcomes, {audit.num_blobs} blobs of {audit.num_blob_bytes / 1e6:,.1f} MB, "
+        f"{audit.num_views} named views: {f'{num_faults} faults' if num_faults else 'nothing is wrong'}"
+    )
+    return EXIT_CODES["failed" if num_faults else "complete"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
