@@ -24,6 +24,7 @@ ACTIONS = (
     "alter_body",  # one bit of what is sent arrives turned
     "cut_body",  # only half of what is sent arrives, and says so
     "cut_answer",  # half of the answer, then the connection breaks
+    "alter_answer",  # one bit of what comes back is turned
     "opaque_etag",  # etags that are no MD5, as of encrypted buckets
     "ignore_conditions",  # If-None-Match and If-Match never arrive
 )
@@ -117,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
         status, answer_headers, answer = self.owner.forward(self.command, self.path, headers, body)
         if action == "reset_after":
             return self._reset()
+        if action == "alter_answer":
+            answer = answer[:-1] + bytes([answer[-1] ^ 1])
         self.send_response_only(status)
         for name, value in answer_headers:
             if name.lower() == "etag" and action == "opaque_etag":

@@ -40,7 +40,8 @@ def test_a_blob_is_named_by_its_content_and_checked_when_read(store: ObjectStore
 
 def test_the_first_outcome_of_a_key_stands(store: ObjectStore) -> None:
     library = Library(store)
-    first = outcome(files={"a.glb": BlobRef("0" * 64, 1, "model/gltf-binary")}, snapshot=BlobRef("1" * 64, 2, "x/y"))
+    glb, snapshot = library.put_blob(b"mesh", "model/gltf-binary"), library.put_blob(b"field", "x/y")
+    first = outcome(files={"a.glb": glb}, snapshot=snapshot)
 
     assert library.publish(first)
     assert not library.publish(outcome(provenance={"run_id": "r2"}))
@@ -79,12 +80,26 @@ def test_outcomes_come_back_by_ascending_key(store: ObjectStore) -> None:
 
 def test_the_first_snapshot_of_a_field_stands(store: ObjectStore) -> None:
     library = Library(store)
-    first, second = BlobRef("0" * 64, 1, "x/y"), BlobRef("1" * 64, 1, "x/y")
+    first, second = library.put_blob(b"first", "x/y"), library.put_blob(b"second", "x/y")
 
     assert library.find_field("cd" * 32) is None
     assert library.record_field("cd" * 32, first) == first
     assert library.record_field("cd" * 32, second) == first
     assert library.find_field("cd" * 32) == first
+
+
+def test_a_snapshot_that_is_missing_is_not_recorded(store: ObjectStore) -> None:
+    with pytest.raises(ObjectMissing, match="store it again"):
+        Library(store).record_field("cd" * 32, BlobRef("0" * 64, 1, "x/y"))
+    assert Library(store).find_field("cd" * 32) is None
+
+
+def test_aliases_of_all_runs_come_back_together(store: ObjectStore) -> None:
+    library = Library(store)
+    library.record_aliases("run-1", [("b", "ab" * 32), ("c", "ab" * 32)])
+    library.record_aliases("run-2", [("b", "ab" * 32), ("d", "ef" * 32)])
+
+    assert library.aliases() == {("b", "ab" * 32), ("c", "ab" * 32), ("d", "ef" * 32)}
 
 
 def test_a_named_view_is_pointed_at_and_can_be_written_again(store: ObjectStore) -> None:

@@ -19,9 +19,7 @@ class CommandLine(argparse.ArgumentParser):
 
     def __init__(self, about: str | None) -> None:
         summary, _, teaching = (about or "").partition("\n\n")
-        super().__init__(
-            description=summary, epilog=teaching, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        super().__init__(description=summary, epilog=teaching, formatter_class=argparse.RawDescriptionHelpFormatter)
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)

@@ -97,7 +97,9 @@ class DirectoryStore:
             staged = self._staging_path()
             os.link(self._path(source), staged)
             try:
-                os.utime(staged)  # both names share one time: the copy is new, and the source with it
+                os.utime(
+                    staged, (self.now_s(), self.now_s())
+                )  # both names share one time: the copy is new, and the source with it
                 with self._locked(fcntl.LOCK_SH):
                     self._rename(staged, self._path(target))
             finally:

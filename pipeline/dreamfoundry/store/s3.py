@@ -52,6 +52,7 @@ _RETRIED_CODES = frozenset(
         "XAmzContentChecksumMismatch",
         "XAmzContentSHA256Mismatch",
         "IncompleteBody",
+        "EntityTooSmall",  # a part was cut off on the way: ours are big enough
     }
 )
 _HINTS = {
@@ -114,7 +115,7 @@ class S3Store:
         def action() -> tuple[bytes, str]:
             # botocore does not retry a body that breaks off: the body belongs to the retried part
             response = self._client.get_object(**self._named(key))
-            return response["Body"].read(), str(response["ETag"])
+            return response["Body"].read(), _plain(response)
 
         return self._patiently(action, key)
 
@@ -230,7 +231,7 @@ class S3Store:
             **self._named(key), Body=data, ContentType=media_type, ChecksumSHA256=_sha256(data), **conditions
         )
         if _plain(answer) != _md5(data) and self._client.get_object(**self._named(key))["Body"].read() != data:
-            raise _Altered(key, str(answer["ETag"]))
+            raise _Altered(key, _plain(answer))
 
     def _upload_in_parts(self, key: str, data: bytes, media_type: str) -> None:
         """A multipart upload, aborted wherever it fails; _Altered as in `_upload`."""
@@ -356,7 +357,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _plain(answer: Any) -> str:
-    """The etag of an answer without its quotes."""
+    """The etag of an answer without its quotes, with which radosgw's If-Match never matches."""
     return str(answer["ETag"]).strip('"')
 
 
@@ -378,7 +379,8 @@ def _may_pass(error: Exception) -> bool:
 
     if isinstance(error, boto.ClientError):
         return (_status(error) >= 500 and _status(error) != 501) or _code(error) in _RETRIED_CODES
-    return isinstance(error, (_Altered, boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError))
+    passing = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, boto.FlexibleChecksumError)
+    return isinstance(error, (_Altered, *passing))
 
 
 def _advice(error: Exception) -> str:
