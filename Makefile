@@ -18,7 +18,7 @@ NODE_READY := node_modules/.installed
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo assets test test-all check lint types format bench evaluate ablation clean
+.PHONY: help setup demo assets test test-all chaos check lint types format bench evaluate ablation clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -54,6 +54,9 @@ test: setup ## the tests that need neither patience nor a GPU
 
 test-all: setup ## every test; those that need a GPU skip themselves where there is none
 	$(RUN) -m pytest
+
+chaos: setup ## the stores under faults, the real one (radosgw, see tests/radosgw.py) included
+	$(RUN) -m pytest tests/contract --require-radosgw
 
 check: lint types test ## lint, types and tests: the definition of done
 

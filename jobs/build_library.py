@@ -41,12 +41,12 @@ import threading
 import time
 import tomllib
 from pathlib import Path
-from typing import NoReturn
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
 from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
 from dreamfoundry.export_profiles import EXPORT_PROFILES, export_profile
+from dreamfoundry.library.command_line import CommandLine
 from dreamfoundry.library.report import EXIT_CODES
 from dreamfoundry.recipes import bundled_recipe, recipe_from_toml, with_overrides
 
@@ -82,18 +82,8 @@ def main() -> int:
     return result.report.exit_code
 
 
-class CommandLine(argparse.ArgumentParser):
-    """Ends with the documented exit code where argparse has 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_CODES["refused"], f"error: {message}\n")
-
-
 def parse_arguments() -> argparse.Namespace:
-    assert __doc__ is not None
-    about, _, teaching = __doc__.partition("\n\n")
-    parser = CommandLine(description=about, epilog=teaching, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandLine(__doc__)
     parser.add_argument("manifest", metavar="MANIFEST", help="Parquet file or folder of parts; a path or s3://…")
     parser.add_argument("library", metavar="LIBRARY", help="where assets go; a directory or s3://bucket/prefix")
     parser.add_argument("--recipe", default="toybox", help="a bundled preset or a TOML file (default: %(default)s)")

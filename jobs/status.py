@@ -6,29 +6,22 @@ example:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 
-from dreamfoundry.errors import DreamfoundryError, InputError
 from dreamfoundry.library import report
+from dreamfoundry.library.command_line import CommandLine, exit_code_of
 from dreamfoundry.store import Library, open_store
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("library", metavar="LIBRARY", help="a directory or s3://bucket/prefix")
-    arguments = parser.parse_args()
-    try:
-        library = Library(open_store(arguments.library))
-        describe(library)
-    except DreamfoundryError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return report.EXIT_CODES["refused" if isinstance(error, InputError) else "failed"]
-    return 0
+    command_line = CommandLine(__doc__)
+    command_line.add_argument("library", metavar="LIBRARY", help="a directory or s3://bucket/prefix")
+    arguments = command_line.parse_args()
+    return exit_code_of(lambda: describe(Library(open_store(arguments.library))))
 
 
-def describe(library: Library) -> None:
+def describe(library: Library) -> int:
     counts: Counter[str] = Counter()
     classes: Counter[str] = Counter()
     for outcome in library.outcomes():
@@ -46,6 +39,7 @@ def describe(library: Library) -> None:
         )
     quarantined = f"{counts['quarantined']} quarantined" + (f" ({why})" if why else "")
     print(f"{counts['published']} published, {quarantined}, {len(runs)} runs")
+    return 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 ACTIONS = (
-    "503",  # SlowDown in place of the server's answer; any status of `_REFUSALS`
+    "503",  # in place of the server's answer, with the code in `_REFUSALS`
+    "400",
+    "403",
     "409",
     "reset_before",  # the connection breaks before the server hears of it
     "reset_after",  # the server has done it, the answer is lost
@@ -28,7 +30,7 @@ ACTIONS = (
     "opaque_etag",  # etags that are no MD5, as of encrypted buckets
     "ignore_conditions",  # If-None-Match and If-Match never arrive
 )
-_REFUSALS = {"503": "SlowDown", "409": "ConditionalRequestConflict", "403": "AccessDenied"}
+_REFUSALS = {"503": "SlowDown", "409": "ConditionalRequestConflict", "403": "AccessDenied", "400": "BadDigest"}
 
 
 @dataclass
@@ -69,7 +71,7 @@ class FaultProxy:
         self._server.server_close()
 
     def rule(self, match: str, action: str, times: int = 1_000_000) -> None:
-        assert action in ACTIONS or action in _REFUSALS, action
+        assert action in ACTIONS, action
         self.rules.append(Rule(match, action, times))
 
     def action_for(self, line: str, headers: Mapping[str, str]) -> str:

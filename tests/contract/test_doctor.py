@@ -52,6 +52,15 @@ def test_whether_digests_are_checked_is_said(new_s3_store: Callable[..., S3Store
     )
 
 
+def test_a_store_that_checks_digests_is_known_by_its_refusal(make_proxy: Any, moto: Any, prefix: str) -> None:
+    with make_proxy(moto.endpoint) as proxy:
+        proxy.rule("^PUT .*/digest", "400")
+        store = S3Store("shelf", prefix, client=moto.new_client(proxy.url))
+        verdicts = {verdict.name: verdict for verdict in examine(store)}
+
+    assert verdicts["digests"] == Verdict("ok", "digests", "bytes that were altered on the way are refused")
+
+
 def test_uploads_that_nobody_finished_are_mentioned(s3_server: Any, new_s3_store: Callable[..., S3Store]) -> None:
     store = new_s3_store()
     store.begin_parts(blob_key("0" * 64))

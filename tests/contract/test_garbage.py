@@ -286,25 +286,37 @@ def test_in_whatever_order_requests_fall_what_an_outcome_names_is_there(
         assert Library(store).get_outcome("ab" * 32) is None
 
 
-@pytest.mark.parametrize("at", range(30))
-def test_a_writer_at_any_point_of_a_collection_loses_nothing(dated: DatedStore, at: int) -> None:
-    Library(dated).put_blob(b"orphan", TEXT)
+@pytest.mark.parametrize("writer_requests", range(6))
+def test_a_writer_in_two_parts_at_any_two_points_of_a_collection_loses_nothing(
+    tmp_path_factory: pytest.TempPathFactory, writer_requests: int
+) -> None:
+    """Every order in which the collection is interrupted once, and the writer's rest comes after it."""
+    for collector_requests in range(20):
+        store = DatedStore(tmp_path_factory.mktemp("turns"))
+        Library(store).put_blob(b"orphan", TEXT)
+        later(store)
+
+        order = [False] * collector_requests + [True] * writer_requests + [False] * 99 + [True] * 99
+        ref, is_published = interleaved(store, order)
+
+        if is_published:
+            assert Library(store).get_blob(ref) == b"orphan", collector_requests
+        else:
+            assert Library(store).get_outcome("ab" * 32) is None
+
+
+def test_what_was_renewed_since_it_was_found_is_spared(library: Library, dated: DatedStore) -> None:
+    refs = [library.put_blob(content, TEXT) for content in (b"one", b"two")]
     later(dated)
 
-    ref, is_published = interleaved(dated, [False] * at + [True] * 40)
+    steps = remove_garbage(library, WEEK_S)
+    first = next(steps).thing.key
+    for content in (b"one", b"two"):
+        library.put_blob(content, TEXT)
 
-    assert is_published
-    assert Library(dated).get_blob(ref) == b"orphan"
-
-
-@pytest.mark.parametrize("at", range(12))
-def test_a_collection_at_any_point_of_a_writer_loses_nothing(dated: DatedStore, at: int) -> None:
-    Library(dated).put_blob(b"orphan", TEXT)
-    later(dated)
-
-    ref, is_published = interleaved(dated, [True] * at + [False] * 40)
-
-    assert not is_published or Library(dated).get_blob(ref) == b"orphan"
+    assert [(step.verb, step.thing.kind) for step in steps] == [("spared", "blob")]
+    assert first in {blob_key(ref.sha256) for ref in refs}
+    assert all(dated.exists(blob_key(ref.sha256)) for ref in refs)
 
 
 def test_many_writers_and_two_collections_at_once_lose_nothing(dated: DatedStore) -> None:

@@ -84,25 +84,31 @@ def test_no_policy_reaches_beyond_the_library_and_the_manifests(policy: dict[str
 
 @pytest.fixture
 def limited_to(radosgw: Any, prefix: str) -> Any:
-    """Stores of a user who owns nothing and has the rights of one policy, enforced by a real server."""
+    """Stores of a user who owns nothing and has the rights of one policy, enforced by a real server.
+
+    `limited_to(policy)(prefix)` is such a store.
+    """
     bucket = f"policy-{prefix}"
     owner = radosgw.new_client()
     owner.create_bucket(Bucket=bucket)
+    owner.put_object(Bucket=bucket, Key="elsewhere/k", Body=b"not ours")
 
-    def with_policy(policy: dict[str, Any]) -> Callable[[str], S3Store]:
+    def with_policy(policy: dict[str, Any]) -> Callable[..., S3Store]:
         text = json.dumps(policy).replace("STUDIO_BUCKET", bucket).replace("LIBRARY_PREFIX", "library")
         values = json.loads(text)
         for statement in values["Statement"]:
             statement["Principal"] = {"AWS": ["arn:aws:iam:::user/worker"]}
         owner.put_bucket_policy(Bucket=bucket, Policy=json.dumps(values))
         client = radosgw.new_client(keys=radosgw.worker)
-        return lambda place: S3Store(bucket, place, client=client, patience_s=1.0, sleep=lambda pause_s: None)
+        impatient = {"client": client, "patience_s": 1.0, "sleep": lambda pause_s: None}
+        return lambda place, **settings: S3Store(bucket, place, **impatient, **settings)
 
     return with_policy
 
 
 def test_with_the_policy_of_a_run_a_library_can_be_built_on_a_real_store(limited_to: Any) -> None:
-    store = limited_to(BUILD)("library")
+    open_at = limited_to(BUILD)
+    store = open_at("library")
     store.check()
     library, leases = Library(store), Leases(store)
 
@@ -114,7 +120,7 @@ def test_with_the_policy_of_a_run_a_library_can_be_built_on_a_real_store(limited
     assert library.publish(outcome)
     library.write_view(outcome)
     leases.forget("ab" * 32)
-    S3Store.put(S3Store(store._bucket, "library", client=store._client, single_bytes=1), "blobs/big", b"12", "x/y")
+    open_at("library", single_bytes=1).put("blobs/in-parts", b"12", "x/y")
 
     assert library.decided() == {"ab" * 32}
     assert {verdict.name: verdict.mark for verdict in examine(store) if verdict.mark != "ok"} == {
@@ -137,6 +143,15 @@ def test_with_the_policy_of_a_run_nothing_else_can_be_touched_on_a_real_store(li
     ):
         with pytest.raises(StoreUnavailable, match="AccessDenied|403"):
             forbidden()
+
+
+def test_without_the_right_to_be_told_what_is_missing_the_doctor_says_so(limited_to: Any) -> None:
+    statements = [statement for statement in BUILD["Statement"] if not statement["Sid"].startswith("ToldThat")]
+
+    verdicts = {verdict.name: verdict for verdict in examine(limited_to({**BUILD, "Statement": statements})("library"))}
+
+    assert verdicts["missing objects"].mark == "not ok"
+    assert "s3:ListBucket also for requests without a prefix" in verdicts["missing objects"].words
 
 
 def test_with_the_policy_of_the_collector_garbage_can_be_collected_on_a_real_store(limited_to: Any) -> None:

@@ -2,13 +2,14 @@
 
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
+from dreamfoundry.errors import LeaseLost, ObjectCorrupt, ObjectMissing
 from dreamfoundry.records import BlobRef, Outcome
-from dreamfoundry.store import Library, ObjectStore
+from dreamfoundry.store import Leases, Library, ObjectStore
 from dreamfoundry.store.outcomes import outcome_from_json, outcome_to_json
 
 
@@ -36,6 +37,39 @@ def test_a_blob_is_named_by_its_content_and_checked_when_read(store: ObjectStore
     store.put(key, b"mash", "model/gltf-binary")
     with pytest.raises(ObjectCorrupt, match="SHA-256"):
         library.get_blob(ref)
+
+
+def test_of_eight_who_want_a_lease_one_gets_it_and_keeps_it_by_renewing(store: ObjectStore) -> None:
+    leases = Leases(store)
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda number: leases.acquire("ab" * 32, f"owner {number}", ttl_s=60.0), range(8)))
+        (lease,) = [lease for lease in got if lease is not None]
+        others = [pool.submit(leases.acquire, "ab" * 32, f"late {number}", 60.0) for number in range(8)]
+        for attempts in range(1, 6):
+            lease = leases.renew(lease, ttl_s=60.0, attempts=attempts)
+
+    assert [other.result() for other in others] == [None] * 8
+    assert leases.read("ab" * 32) == lease
+    assert (lease.epoch, lease.attempts) == (1, 5)
+
+
+def test_of_eight_renewals_of_one_lease_one_stands_and_the_rest_learn_that_it_is_lost(store: ObjectStore) -> None:
+    leases = Leases(store)
+    lease = leases.acquire("ab" * 32, "owner", ttl_s=60.0)
+    assert lease is not None
+
+    def renew(attempts: int) -> int:
+        try:
+            return leases.renew(lease, ttl_s=60.0, attempts=attempts).attempts
+        except LeaseLost:
+            return 0
+
+    with ThreadPoolExecutor(8) as pool:
+        stood = [attempts for attempts in pool.map(renew, range(1, 9)) if attempts]
+
+    standing = leases.read("ab" * 32)
+    assert standing is not None
+    assert stood == [standing.attempts]
 
 
 def test_the_first_outcome_of_a_key_stands(store: ObjectStore) -> None:

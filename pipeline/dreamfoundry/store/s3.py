@@ -48,13 +48,11 @@ _RETRIED_CODES = frozenset(
         "ConditionalRequestConflict",
         "OperationAborted",
         "NoSuchUpload",  # of parts that another try has completed or aborted
-        "BadDigest",  # and its relatives: the bytes were altered on the way
-        "XAmzContentChecksumMismatch",
-        "XAmzContentSHA256Mismatch",
         "IncompleteBody",
         "EntityTooSmall",  # a part was cut off on the way: ours are big enough
     }
 )
+_ALTERED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"})
 _HINTS = {
     "NoSuchBucket": "there is no such bucket: make it, or correct the name",
     "AccessDenied": "access is denied: the role needs s3:ListBucket, s3:GetObject and s3:PutObject here",
@@ -200,7 +198,7 @@ class S3Store:
             try:
                 self._client.put_object(**self._named(key), Body=b"sent", ChecksumSHA256=wrong)
             except ClientError as error:
-                if _status(error) != 400:
+                if _code(error) not in _ALTERED_CODES:
                     raise
                 return True
             return False
@@ -378,7 +376,8 @@ def _may_pass(error: Exception) -> bool:
     from botocore import exceptions as boto
 
     if isinstance(error, boto.ClientError):
-        return (_status(error) >= 500 and _status(error) != 501) or _code(error) in _RETRIED_CODES
+        is_overloaded = _status(error) >= 500 and _status(error) != 501
+        return is_overloaded or _code(error) in _RETRIED_CODES | _ALTERED_CODES
     passing = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, boto.FlexibleChecksumError)
     return isinstance(error, (_Altered, *passing))
 
