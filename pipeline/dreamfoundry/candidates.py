@@ -15,8 +15,8 @@ bookkeeping: nothing here knows what a field or a picture is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from dreamfoundry.config import LookConfig
 from dreamfoundry.errors import PromptFailure
@@ -51,8 +51,8 @@ Move = Run | Finish | GiveUp
 
 
 @dataclass
-class _Runner:
-    """One candidate: how far it got, and what was seen of it."""
+class Runner:
+    """One candidate: how far it got at its last look, and what was seen of it."""
 
     candidate: int
     step: int = 0
@@ -62,14 +62,22 @@ class _Runner:
 
 
 class Race:
-    """The candidates of one prompt; candidate numbers count from 0 and are never used twice."""
+    """The candidates of one prompt; candidate numbers count from 0 and are never used twice.
 
-    def __init__(self, looks: LookConfig, num_steps: int) -> None:
+    A race that was interrupted goes on from its `runners`.
+    """
+
+    def __init__(self, looks: LookConfig, num_steps: int, runners: Iterable[Runner] = ()) -> None:
         self._looks = looks
         self.look_steps = look_steps(looks, num_steps)
         self._num_steps = num_steps
         self.step_budget = round(looks.step_budget * num_steps)
-        self._runners: list[_Runner] = []
+        self._runners = [replace(runner) for runner in runners]
+
+    @property
+    def runners(self) -> tuple[Runner, ...]:
+        """Copies of all candidates as they stand."""
+        return tuple(map(replace, self._runners))
 
     def start(self) -> int:
         """The first candidate."""
@@ -102,7 +110,7 @@ class Race:
     def history(self, chosen: int | None) -> FieldHistory:
         """Every candidate so far; those that neither failed nor were `chosen` were outrun."""
 
-        def verdict(runner: _Runner) -> str:
+        def verdict(runner: Runner) -> str:
             if runner.failure is not None:
                 return runner.failure.failure_class
             return "chosen" if runner.candidate == chosen else "outrun"
@@ -122,7 +130,7 @@ class Race:
         passed = sum(runner.num_looks > stage for runner in self._runners)
         return passed >= _num_passing(self._looks, stage, len(self.look_steps))
 
-    def _best_waiting(self, stage: int) -> _Runner | None:
+    def _best_waiting(self, stage: int) -> Runner | None:
         """Of those that have not passed this look and can still be finished: the furthest, the best."""
         waiting = [r for r in self._alive() if r.num_looks <= stage and self._affords(self._num_steps - r.step)]
         return max(waiting, key=lambda r: (r.num_looks, (r.scores or {}).get(MERIT, 0.0)), default=None)
@@ -135,11 +143,11 @@ class Race:
     def _affords(self, steps: int) -> bool:
         return sum(runner.step for runner in self._runners) + steps <= self.step_budget
 
-    def _alive(self) -> list[_Runner]:
+    def _alive(self) -> list[Runner]:
         return [runner for runner in self._runners if runner.failure is None]
 
-    def _new(self) -> _Runner:
-        self._runners.append(_Runner(len(self._runners)))
+    def _new(self) -> Runner:
+        self._runners.append(Runner(len(self._runners)))
         return self._runners[-1]
 
 

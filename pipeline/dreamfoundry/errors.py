@@ -17,6 +17,7 @@ DreamfoundryError
 │   ├── ExportOutOfMemory       the export needed more memory than it may have
 │   ├── ExportDied              the process of the export died on this asset, again and again
 │   ├── AssetInvalid            a gate refused the finished files
+│   ├── GpuOutOfMemory          it does not fit into the memory of the GPU, even alone
 │   └── WorkerDied              the process died on this prompt alone, again and again
 └── InfrastructureError     not the prompt's fault: retried, and exit 1 if it stays
     ├── PriorUnavailable    weights missing, unreadable or of another digest
@@ -139,10 +140,22 @@ class AssetInvalid(PromptFailure):
     failure_class = "invalid"
 
 
+class GpuOutOfMemory(PromptFailure):
+    """The prompt does not fit into the memory of the GPU, even alone."""
+
+    failure_class = "gpu_memory"
+
+
 class WorkerDied(PromptFailure):
     """The process died on this prompt alone, again and again."""
 
     failure_class = "worker_died"
+
+
+def prompt_failure(failure_class: str, message: str) -> PromptFailure:
+    """The failure that a record tells of; KeyError for a class that is not in the tree above."""
+    classes = {kind.failure_class: kind for kind in PromptFailure.__subclasses__()}
+    return classes[failure_class](message)
 
 
 class InfrastructureError(DreamfoundryError):

@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamfoundry.candidates import Finish, GiveUp, Race
+from dreamfoundry.checkpoint import CandidateState, Checkpoint
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
@@ -66,16 +67,6 @@ class OptimizedField:
     optimize_s: float
 
 
-@dataclass(frozen=True)
-class ParkedCandidate:
-    """A candidate out of its slot, on the host: continued from this, it makes the same bits."""
-
-    step: int
-    generator_state: Tensor
-    field: Mapping[str, Tensor]
-    adam: Mapping[str, Tensor]
-
-
 @dataclass
 class Slot:
     """One asset while it is being made; `step` and `generator` are those of the running candidate."""
@@ -86,13 +77,19 @@ class Slot:
     candidate: int
     generator: torch.Generator
     step: int = 0
-    parked: dict[int, ParkedCandidate] = field(default_factory=dict)
+    parked: dict[int, CandidateState] = field(default_factory=dict)
+    earlier_s: float = 0.0
     started_at: float = field(default_factory=time.monotonic)
 
     @property
     def steps_left(self) -> int:
         """Steps to the end of the assignment if nothing fails."""
         return self.race.steps_ahead(self.candidate, self.step)
+
+    @property
+    def optimize_s(self) -> float:
+        """Seconds that the assignment has spent in slots, here and before it was interrupted."""
+        return self.earlier_s + time.monotonic() - self.started_at
 
 
 class SlotBatch:
@@ -121,13 +118,36 @@ class SlotBatch:
     def num_free(self) -> int:
         return len(self.slots) - self.num_live
 
-    def admit(self, assignment: Assignment) -> None:
-        """Start an assignment in a free slot. Raises PromptFailure if its text cannot be encoded."""
+    def admit(self, assignment: Assignment, checkpoint: Checkpoint | None = None) -> None:
+        """Start an assignment in a free slot, or go on with it from `checkpoint`.
+
+        Raises PromptFailure if its text cannot be encoded.
+        """
         index = self.slots.index(None)
         embeds = encode(self.prior, assignment.prompt, self.recipe.wording)
-        race = Race(self.recipe.looks, self.recipe.optimize.num_steps)
-        self.slots[index] = slot = Slot(assignment, embeds, race, race.start(), torch.Generator())
+        looks, num_steps = self.recipe.looks, self.recipe.optimize.num_steps
+        if checkpoint is None:
+            race = Race(looks, num_steps)
+            slot = Slot(assignment, embeds, race, race.start(), torch.Generator())
+        else:
+            race = Race(looks, num_steps, checkpoint.runners)
+            slot = Slot(assignment, embeds, race, checkpoint.candidate, torch.Generator())
+            slot.parked, slot.earlier_s = dict(checkpoint.states), checkpoint.optimize_s
+        self.slots[index] = slot
         self._begin(index, slot)
+
+    def checkpoint(self, index: int) -> Checkpoint | None:
+        """A copy of what is in a slot, on the host; None if it is free or has just diverged."""
+        slot = self.slots[index]
+        if slot is None or not self.healthy[index]:
+            return None
+        states = {**slot.parked, slot.candidate: self._state(index, slot)}
+        key = slot.assignment.field_key
+        return Checkpoint(key, slot.candidate, slot.race.runners, states, slot.optimize_s)
+
+    def evict(self, index: int) -> None:
+        """Free a slot without a result."""
+        self.slots[index] = None
 
     def step(self) -> None:
         """One optimisation step of every live slot: render, ask the prior, update."""
@@ -194,7 +214,7 @@ class SlotBatch:
         self.healthy[index] = True
         if parked is not None:
             slot.step = parked.step
-            slot.generator.set_state(parked.generator_state)
+            slot.generator.set_state(parked.generator)
             self.fields.load_slot(index, parked.field)
             self.adam.load_slot(index, parked.adam)
             return
@@ -204,7 +224,10 @@ class SlotBatch:
         self.adam.init_slot(index)
 
     def _park(self, index: int, slot: Slot) -> None:
-        slot.parked[slot.candidate] = ParkedCandidate(
+        slot.parked[slot.candidate] = self._state(index, slot)
+
+    def _state(self, index: int, slot: Slot) -> CandidateState:
+        return CandidateState(
             slot.step, slot.generator.get_state(), self.fields.slot_state(index), self.adam.slot_state(index)
         )
 
@@ -215,7 +238,7 @@ class SlotBatch:
         history = slot.race.history(None if snapshot is None else slot.candidate)
         if snapshot is not None:
             snapshot = replace(snapshot, history=history)
-        return OptimizedField(slot.assignment, snapshot, failure, history, time.monotonic() - slot.started_at)
+        return OptimizedField(slot.assignment, snapshot, failure, history, slot.optimize_s)
 
     def _generator(self, slot: Slot, purpose: str) -> torch.Generator:
         seed = seed_for(slot.assignment.field_key, slot.candidate, purpose)
