@@ -4,7 +4,7 @@ A stage may hang, crash in native code or eat all memory, and none of these may 
 with it. The child is this file run as a program. It keeps its imports between exports and is
 replaced when it was killed, died, or met something that nobody expected.
 
-Nothing outlives the worker (docs/adr/0011-exports-run-in-a-child-that-can-be-killed.md): the child
+Nothing outlives the worker (docs/adr/0009-exports-run-in-a-child-that-can-be-killed.md): the child
 and what it starts die with their parents, and form one process group, which is killed as a whole.
 """
 

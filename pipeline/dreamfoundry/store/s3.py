@@ -7,7 +7,7 @@ parts, never under a condition.
 
 Every write carries its SHA-256, but not every store checks it. So a write counts only when it is
 proven: the etag in the answer is the MD5 of our bytes, or else (encrypted buckets have other
-etags) the object is read back. What was altered on the way is written again (docs/adr/0010).
+etags) the object is read back. What was altered on the way is written again (docs/adr/0008).
 
 Settings come from the usual environment (AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL_S3 …).
 Our writes bring their checksum in a header, so they need no trailing checksums, which some stores
