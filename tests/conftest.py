@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ("servers",)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

@@ -232,6 +232,9 @@ def test_the_program_refuses_words_that_toybox_does_not_know_with_exit_code_4(
         (["missing.parquet", "library", "--set", "optimize.num_step=3"], "did you mean 'num_steps'"),
         (["missing.parquet", "library", "--profile", "huge"], "must be one of preview"),
         (["missing.parquet", "library", "--slots", "0"], "at least 1"),
+        (["missing.parquet", "library", "--limit", "patience=3"], "the name one of slice_s=5"),
+        (["missing.parquet", "library", "--limit", "slice_s=long"], "'long' must be a number of seconds"),
+        (["missing.parquet", "library", "--limit", "slice_s=-1"], "0 or more"),
     ],
 )
 def test_a_command_line_that_cannot_be_used_exits_with_4_and_says_why(arguments: list[str], message: str) -> None:

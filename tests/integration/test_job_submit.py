@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from dreamfoundry.config import Recipe
 from dreamfoundry.library import report
 from dreamfoundry.store import Library, open_store
 
@@ -86,7 +85,7 @@ def submit(head: str, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
-    head: str, write_manifest: Callable[..., str], ball_recipe: Recipe, tmp_path: Path
+    head: str, write_manifest: Callable[..., str], ball_recipe_file: Callable[[int], str], tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
     done = submit(
@@ -95,34 +94,13 @@ def test_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
         write_manifest(prompt_id=["one"], prompt=["a ball"]),
         str(library),
         "--recipe",
-        write_recipe(ball_recipe, tmp_path),
+        ball_recipe_file(4),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 published, 0 skipped, 0 quarantined" in done.stdout
     store = Library(open_store(library)).store
     (key,) = [key for key in store.list("runs/") if key.endswith("report.json")]
     assert report.from_json(store.get(key)).word == "complete"
-
-
-def write_recipe(recipe: Recipe, folder: Path) -> str:
-    """The keys in which `ball_recipe` differs from the defaults, as a TOML file."""
-    optimize = recipe.optimize
-    path = folder / "ball.toml"
-    path.write_text(
-        f"""
-        prior = {{ path = "{recipe.prior.path}", licence = "Apache-2.0" }}
-        field = {{ level_resolutions = [8, 16], density_blob_scale = {recipe.field.density_blob_scale} }}
-        render = {{ image_px = 8, samples_per_ray = 8 }}
-        gates = {{ min_mean_opacity = 0.0, max_mean_opacity = 1.0 }}
-        snapshot = {{ grid_resolution = 32, num_views = 4, view_px = 32 }}
-        [optimize]
-        num_steps = {optimize.num_steps}
-        views_per_step = 1
-        table_rate = {optimize.table_rate}
-        head_rate = {optimize.head_rate}
-        """
-    )
-    return str(path)
 
 
 def test_the_true_exit_code_of_a_refused_manifest_comes_back(

@@ -1,4 +1,4 @@
-"""One Ray and one S3 server for all integration tests, and a tiny recipe that makes balls.
+"""One Ray and one S3 server for all tests of whole runs, and a tiny recipe that makes balls.
 
 pytest reads this file before jaxtyping can watch the package, so the package is imported inside
 the fixtures only.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dreamfoundry.config import Recipe
     from dreamfoundry.export_profiles import ExportProfile
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 BUCKET = "shelf"
 
 
@@ -123,6 +123,32 @@ def ball_recipe(tiny_deepfloyd_folder: Path) -> Recipe:
             "snapshot.view_px": 32,
         },
     )
+
+
+@pytest.fixture
+def ball_recipe_file(ball_recipe: Recipe, tmp_path: Path) -> Callable[[int], str]:
+    """Writes what differs from the defaults in `ball_recipe`, for programs; takes the number of steps."""
+
+    def write(num_steps: int) -> str:
+        optimize = ball_recipe.optimize
+        path = tmp_path / "ball.toml"
+        path.write_text(
+            f"""
+            prior = {{ path = "{ball_recipe.prior.path}", licence = "Apache-2.0" }}
+            field = {{ level_resolutions = [8, 16], density_blob_scale = {ball_recipe.field.density_blob_scale} }}
+            render = {{ image_px = 8, samples_per_ray = 8 }}
+            gates = {{ min_mean_opacity = 0.0, max_mean_opacity = 1.0 }}
+            snapshot = {{ grid_resolution = 32, num_views = 4, view_px = 32 }}
+            [optimize]
+            num_steps = {num_steps}
+            views_per_step = 1
+            table_rate = {optimize.table_rate}
+            head_rate = {optimize.head_rate}
+            """
+        )
+        return str(path)
+
+    return write
 
 
 @pytest.fixture(scope="session")
