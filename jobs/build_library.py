@@ -34,6 +34,7 @@ Ray is started on this machine.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import signal
 import sys
@@ -43,14 +44,13 @@ import tomllib
 from pathlib import Path
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
+from dreamfoundry.cluster.work import Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
 from dreamfoundry.export_profiles import EXPORT_PROFILES, export_profile
 from dreamfoundry.library.command_line import CommandLine
 from dreamfoundry.library.report import EXIT_CODES
 from dreamfoundry.recipes import bundled_recipe, recipe_from_toml, with_overrides
-
-MAX_SHOWN = 20
 
 
 def main() -> int:
@@ -70,6 +70,7 @@ def main() -> int:
             retry_class=arguments.retry_quarantined,
             quarantine_bad_rows=arguments.quarantine_bad_rows,
             use_ray=not arguments.no_ray,
+            limits=resolve_limits(arguments.limit),
         )
         result = build_library(request, sys.stderr, stop.is_set)
     except InputError as error:
@@ -110,6 +111,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quarantine-bad-rows", action="store_true", help="record unusable rows as quarantined and build the rest"
     )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=SECONDS",
+        help=f"change the patience of the run; can be repeated: {describe_limits()}",
+    )
     parser.add_argument("--no-ray", action="store_true", help="run everything in this process, for debugging")
     return parser.parse_args()
 
@@ -136,6 +144,26 @@ def parse_setting(setting: str) -> tuple[str, object]:
         return key.strip(), text
 
 
+def describe_limits() -> str:
+    return ", ".join(f"{limit.name}={limit.default:g}" for limit in dataclasses.fields(Limits))
+
+
+def resolve_limits(settings: list[str]) -> Limits:
+    """The limits of a run with NAME=SECONDS settings."""
+    values = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name not in {limit.name for limit in dataclasses.fields(Limits)}:
+            raise ConfigError(f"--limit {setting!r}: must be NAME=SECONDS, the name one of {describe_limits()}")
+        try:
+            values[name] = float(text)
+        except ValueError:
+            raise ConfigError(f"--limit {setting!r}: {text!r} must be a number of seconds") from None
+        if not values[name] >= 0.0:
+            raise ConfigError(f"--limit {setting!r}: must be 0 or more seconds")
+    return Limits(**values)
+
+
 def stop_on_signals() -> threading.Event:
     """Set by the first SIGTERM or Ctrl-C; the second one ends the process at once."""
     stop = threading.Event()
@@ -152,10 +180,11 @@ def stop_on_signals() -> threading.Event:
 
 def summarize(result: RunResult, wall_s: float) -> None:
     report = result.report
-    for prompt_id, outcome in list(result.quarantined.items())[:MAX_SHOWN]:
+    for prompt_id, outcome in result.quarantined.items():
         print(f"quarantined {prompt_id}: {outcome.failure_class}: {outcome.message.splitlines()[-1]}")
-    if len(result.quarantined) > MAX_SHOWN:
-        print(f"… and {len(result.quarantined) - MAX_SHOWN} more quarantined rows")
+    num_unnamed = sum(report.failure_classes.values()) - len(result.quarantined)
+    if num_unnamed > 0:
+        print(f"… and {num_unnamed} more quarantined rows")
     counts = f"{report.published} published, {report.skipped} skipped, {report.quarantined} quarantined"
     if report.lost_rows:
         counts += f", {report.lost_rows} lost in damaged bytes"

@@ -12,6 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from dreamfoundry.config import Recipe
@@ -40,11 +41,17 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+@lru_cache(maxsize=256)
 def recipe_digest(recipe: Recipe) -> str:
     """Names a resolved recipe; where the weights of its prior lie is not part of it."""
+    return digest({"schema": "recipe.v1", **_without_prior(recipe)})
+
+
+@lru_cache(maxsize=256)  # asked for every row of a manifest, with few different recipes
+def _without_prior(recipe: Recipe) -> Mapping[str, Any]:
     resolved = dataclasses.asdict(recipe)
     resolved.pop("prior")
-    return digest({"schema": "recipe.v1", **resolved})
+    return resolved
 
 
 def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
@@ -53,8 +60,6 @@ def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
     `recipe` is the resolved one, with the overrides of the prompt in it; where the weights lie
     on this machine is not part of it, which weights they are (`prior`) is.
     """
-    resolved = dataclasses.asdict(recipe)
-    resolved.pop("prior")
     return digest(
         {
             "schema": "field_key.v1",
@@ -62,7 +67,7 @@ def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
             "negative_prompt": prompt.negative_text,
             "view_prompts": dict(prompt.view_texts),
             "seed": prompt.seed,
-            "recipe": resolved,
+            "recipe": _without_prior(recipe),
             "prior": dataclasses.asdict(prior),
             "optimization_version": OPTIMIZATION_VERSION,
         }

@@ -5,7 +5,7 @@ A run and `jobs/verify.py --rebuild` end here both, so what is lost comes back b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from dreamfoundry import catalog
 from dreamfoundry.library import page
@@ -16,17 +16,17 @@ Pair = tuple[str, str]
 """(prompt id, asset key)."""
 
 
-def publish_projections(library: Library, run_id: str, rows: Mapping[str, str]) -> dict[str, Outcome]:
+def publish_projections(library: Library, run_id: str, rows: Iterable[Pair]) -> dict[str, Outcome]:
     """Bring all projections up to date with the outcomes, which are returned by asset key.
 
-    `rows` are the asset keys of a run by prompt id. Those that stand under another prompt id in
+    `rows` are those of a run. Those that stand under another prompt id in
     their outcome are recorded as aliases; views that exist are not written again.
     """
     outcomes = {outcome.asset_key: outcome for outcome in library.outcomes()}
     aliases = library.aliases()
     new = {
         (prompt_id, key)
-        for prompt_id, key in rows.items()
+        for prompt_id, key in rows
         if key in outcomes and outcomes[key].prompt_id != prompt_id and (prompt_id, key) not in aliases
     }
     if new:

@@ -72,8 +72,8 @@ def library(store: ObjectStore) -> Library:
         library.publish(
             Outcome(key, "f" + key[1:], prompt_id, "fog", "quarantined", failure_class="empty", message="no")
         )
-    publish_projections(library, "run-1", {"chair": OLD, "stool": OLD, "lost": LOST, "mist": FOG})
-    publish_projections(library, "run-2", {"chair": NEW})
+    publish_projections(library, "run-1", {"chair": OLD, "stool": OLD, "lost": LOST, "mist": FOG}.items())
+    publish_projections(library, "run-2", {"chair": NEW}.items())
     return library
 
 
@@ -161,7 +161,7 @@ def test_a_pointer_to_what_does_not_exist_is_corrected(library: Library) -> None
 def test_a_second_publication_of_the_same_rows_writes_nothing(store: ObjectStore, library: Library) -> None:
     before = {stat.key: store.read(stat.key) + (stat.modified_s,) for stat in store.stats()}
 
-    publish_projections(library, "run-3", {"chair": NEW, "stool": OLD})
+    publish_projections(library, "run-3", {"chair": NEW, "stool": OLD}.items())
 
     assert {stat.key: store.read(stat.key) + (stat.modified_s,) for stat in store.stats()} == before
 
@@ -228,7 +228,7 @@ def test_unreadable_aliases_are_a_fault(library: Library) -> None:
 def test_a_published_asset_must_have_passed_its_gates(store: ObjectStore, changes: Any, problem: str) -> None:
     library = Library(store)
     publish(library, NEW, "chair", "2025", **changes)
-    publish_projections(library, "run-1", {"chair": NEW})
+    publish_projections(library, "run-1", {"chair": NEW}.items())
 
     (fault,) = faults(library)
     assert (fault.key, problem in fault.problem) == (outcome_key(NEW), True)
@@ -237,7 +237,7 @@ def test_a_published_asset_must_have_passed_its_gates(store: ObjectStore, change
 def test_what_the_khronos_validator_never_saw_is_counted_and_not_called_passed(store: ObjectStore) -> None:
     library = Library(store)
     publish(library, NEW, "chair", "2025", gates=validation(khronos="not_run"))
-    publish_projections(library, "run-1", {"chair": NEW})
+    publish_projections(library, "run-1", {"chair": NEW}.items())
     audit = Audit(library)
 
     assert list(audit.faults()) == []
@@ -261,7 +261,7 @@ def verify(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_program_says_line_by_line_what_is_wrong_and_rebuilds_it(tmp_path: Path) -> None:
     library = Library(DirectoryStore(tmp_path))
     publish(library, NEW, "chair", "2025")
-    publish_projections(library, "run-1", {"chair": NEW})
+    publish_projections(library, "run-1", {"chair": NEW}.items())
     before = projections(library)
     (tmp_path / "index.html").unlink()
 

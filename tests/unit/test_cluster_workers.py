@@ -6,16 +6,19 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from dreamfoundry.cluster.claims import RunClaims
 from dreamfoundry.cluster.messages import FieldTask, RunSlice
 from dreamfoundry.cluster.optimizer import Optimizer
+from dreamfoundry.cluster.work import Claim
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.errors import StoreUnavailable
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import BlobRef, FieldSnapshot, Prompt
-from dreamfoundry.store import DirectoryStore, Leases, Library
+from dreamfoundry.store import Checkpoints, DirectoryStore, Leases, Library
 
 RECIPE = with_overrides(
     Recipe(),
@@ -93,12 +96,13 @@ def test_a_new_recipe_takes_over_when_the_slots_are_empty(tmp_path: Path) -> Non
 
 
 def test_a_lease_is_held_against_others_while_a_run_lasts_and_keeps_its_charges_afterwards(tmp_path: Path) -> None:
-    with RunClaims(str(tmp_path), "first") as ours, RunClaims(str(tmp_path), "second") as theirs:
-        assert ours.claim("field") == 0
+    url = str(tmp_path)
+    with RunClaims(url, "first", ttl_s=60.0) as ours, RunClaims(url, "second", ttl_s=60.0) as theirs:
+        assert ours.claim("field") == Claim(deaths=0, epoch=1)
         ours.charge("field", 2)
         assert theirs.claim("field") is None
-    with RunClaims(str(tmp_path), "third") as later:
-        assert later.claim("field") == 2
+    with RunClaims(str(tmp_path), "third", ttl_s=60.0) as later:
+        assert later.claim("field") == Claim(deaths=2, epoch=2)
         later.forget("field")
     assert Leases(DirectoryStore(tmp_path)).read("field") is None
 
@@ -118,3 +122,138 @@ def test_leases_are_renewed_while_the_driver_does_something_else(tmp_path: Path)
             pytest.fail("the lease was never renewed")
         with RunClaims(str(tmp_path), "second", ttl_s=ttl_s) as theirs:
             assert theirs.claim("field") is None
+
+
+LONGER = with_overrides(RECIPE, {"optimize.num_steps": 30})
+
+
+def long_slice(*names: str, epoch: int = 1, max_s: float = 60.0, num_slots: int = 2) -> RunSlice:
+    tasks = tuple(FieldTask(Prompt(name, f"a {name}"), f"field-{name}", epoch) for name in names)
+    return RunSlice("optimizer-0", LONGER, num_slots, tasks, max_s)
+
+
+def one_step(*names: str, epoch: int = 1) -> RunSlice:
+    return long_slice(*names, epoch=epoch, max_s=0.0)
+
+
+def optimizer_of(library: Library, checkpoint_s: float = float("inf"), prior: AnalyticPrior | None = None) -> Optimizer:
+    return Optimizer(prior or AnalyticPrior(picture_px=8), library, checkpoint_s=checkpoint_s)
+
+
+def snapshot_bytes(library: Library, field_key: str) -> bytes:
+    ref = library.find_field(field_key)
+    assert ref is not None
+    return library.get_blob(ref)
+
+
+def test_fields_that_were_handed_back_end_with_the_same_bits_in_another_process(tmp_path: Path) -> None:
+    straight = Library(DirectoryStore(tmp_path / "straight"))
+    optimizer_of(straight).run_slice(long_slice("cube", "cone"))
+    library = Library(DirectoryStore(tmp_path / "interrupted"))
+    first, second = optimizer_of(library), optimizer_of(library)
+    first.run_slice(one_step("cube", "cone"))
+    for _ in range(3):
+        first.run_slice(one_step())
+
+    report = first.hand_back()
+    assert (report.returned, report.steps_left) == ({"field-cube": 26, "field-cone": 26}, {})
+    resumed = second.run_slice(long_slice("cube", "cone", epoch=2))
+
+    assert resumed.num_steps == 2 * 26, "no step is made twice"
+    for key in ("field-cube", "field-cone"):
+        assert snapshot_bytes(library, key) == snapshot_bytes(straight, key)
+
+
+def test_a_checkpoint_is_written_when_it_is_due_and_the_last_two_are_kept(tmp_path: Path) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    optimizer = optimizer_of(library, checkpoint_s=0.0)
+    optimizer.run_slice(one_step("cube"))
+    for _ in range(4):
+        time.sleep(0.3)  # longer than a checkpoint may take a fiftieth of
+        optimizer.run_slice(one_step())
+    optimizer.hand_back()
+
+    names = Checkpoints(library.store).names("field-cube")
+    assert [name.split("/")[-1][:7] for name in names] == ["000001-", "000001-"]
+    assert names[0].split("/")[-1].startswith("000001-00000005")
+
+
+def test_before_the_interval_is_over_nothing_is_written(tmp_path: Path) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    optimizer_of(library, checkpoint_s=3600.0).run_slice(one_step("cube"))
+    assert list(library.store.list("checkpoints/")) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint"])
+def test_a_damaged_checkpoint_is_noted_and_the_one_before_it_serves(tmp_path: Path, damage: bytes) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    first = optimizer_of(library)
+    first.run_slice(one_step("cube"))
+    first.hand_back()
+    second = optimizer_of(library)
+    second.run_slice(one_step("cube", epoch=2))
+    second.hand_back()
+    newest = Checkpoints(library.store).names("field-cube")[0]
+    library.store.put(newest, damage, "application/x-npz")
+
+    report = optimizer_of(library).run_slice(one_step("cube", epoch=3))
+
+    assert report.steps_left == {"field-cube": 28}, "one step is lost"
+    assert len(report.notes) == 1 and newest in report.notes[0]
+
+
+def test_a_checkpoint_that_cannot_be_written_is_a_note_and_no_fault(tmp_path: Path) -> None:
+    class FullStore(DirectoryStore):
+        def put(self, key: str, data: bytes, media_type: str) -> None:
+            raise StoreUnavailable("the disk is full; make room")
+
+    optimizer = optimizer_of(Library(FullStore(tmp_path)))
+    optimizer.run_slice(one_step("cube"))
+    report = optimizer.hand_back()
+    assert report.fault is None and report.returned == {"field-cube": 29}
+    assert "make room" in report.notes[0]
+
+
+class SmallGpu(AnalyticPrior):
+    """Has memory for so many pictures at once."""
+
+    def __init__(self, most_pictures: int) -> None:
+        super().__init__(picture_px=8)
+        self.most_pictures = most_pictures
+
+    def predict_noise(self, noisy: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
+        if len(noisy) > self.most_pictures:
+            raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
+        return super().predict_noise(noisy, timesteps, embeds)
+
+
+def test_a_gpu_that_is_too_small_for_all_slots_gives_the_fields_back(tmp_path: Path) -> None:
+    report = optimizer_of(Library(DirectoryStore(tmp_path)), prior=SmallGpu(0)).run_slice(long_slice("cube", "cone"))
+    assert report.fault is not None and report.fault.out_of_memory and not report.fault.crashed
+    assert set(report.returned) == {"field-cube", "field-cone"} and report.finished == ()
+
+
+def test_a_field_that_does_not_fit_alone_ends_as_gpu_memory(tmp_path: Path) -> None:
+    optimizer = optimizer_of(Library(DirectoryStore(tmp_path)), prior=SmallGpu(0))
+    report = optimizer.run_slice(long_slice("cube", num_slots=1))
+    assert report.fault is None and report.finished[0].failure is not None
+    assert report.finished[0].failure.failure_class == "gpu_memory"
+    assert "2.00 GiB" in report.finished[0].failure.message
+
+
+def test_a_decided_field_leaves_neither_lease_nor_checkpoint(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    Checkpoints(store).save("field", 1, 5, b"any")
+    with RunClaims(str(tmp_path), "first", ttl_s=60.0) as ours:
+        ours.claim("field")
+        ours.forget("field")
+    assert list(store.list()) == []
+
+
+def test_a_run_learns_that_somebody_else_has_taken_its_field(tmp_path: Path) -> None:
+    asleep = RunClaims(str(tmp_path), "asleep", ttl_s=0.0)  # never entered: nothing renews
+    asleep.claim("field")
+    with RunClaims(str(tmp_path), "awake", ttl_s=60.0) as awake:
+        assert awake.claim("field") == Claim(deaths=0, epoch=2)
+        asleep.charge("field", 1)
+        assert set(asleep.lost()) == {"field"} and set(asleep.lost()) == set()

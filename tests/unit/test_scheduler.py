@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -10,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dreamfoundry.cluster.messages import (
+    Blame,
     Build,
     Export,
     ExportReport,
     Failure,
     Fault,
     FinishedField,
+    HandBack,
     KillWorker,
     Quarantine,
     RunSlice,
@@ -23,7 +26,7 @@ from dreamfoundry.cluster.messages import (
     StartWorker,
 )
 from dreamfoundry.cluster.scheduler import MAX_DEATHS, Scheduler
-from dreamfoundry.cluster.work import Decision, Limits
+from dreamfoundry.cluster.work import Claim, Decision, Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.recipes import with_overrides
@@ -54,9 +57,20 @@ class Ledger:
     outcomes: dict[str, OutcomeState] = field(default_factory=dict)
     deaths: dict[str, int] = field(default_factory=dict)
     forgotten: set[str] = field(default_factory=set)
+    newly_lost: set[str] = field(default_factory=set)
+    ever_lost: set[str] = field(default_factory=set)
+    epochs: Counter[str] = field(default_factory=Counter)
 
-    def claim(self, field_key: str) -> int | None:
-        return None if field_key in self.foreign else self.deaths.get(field_key, 0)
+    def claim(self, field_key: str) -> Claim | None:
+        if field_key in self.foreign:
+            return None
+        self.epochs[field_key] += 1
+        return Claim(self.deaths.get(field_key, 0), self.epochs[field_key])
+
+    def lost(self) -> set[str]:
+        lost, self.newly_lost = self.newly_lost, set()
+        self.ever_lost |= lost
+        return lost
 
     def charge(self, field_key: str, deaths: int) -> None:
         assert deaths > self.deaths.get(field_key, 0), "attempts never fall"
@@ -72,10 +86,18 @@ class Ledger:
 class World:
     """Executes commands as workers would, and checks on the way what must always hold."""
 
-    def __init__(self, builds: list[Build], *, optimizers: int = 2, exporters: int = 1, slots: int = 2) -> None:
+    def __init__(
+        self, builds: list[Build], *, optimizers: int = 2, exporters: int = 1, slots: int = 2, look_ahead: int = 100
+    ) -> None:
         self.claims, self.now_s, self.slots = Ledger(), 0.0, slots
+        self.builds, self.decisions = builds, dict[str, Decision]()
+        self.given: list[Build] = []
+        self.optimized: Counter[str] = Counter()
         self.scheduler = Scheduler(
-            builds,
+            self.feed(),
+            num_builds=len(builds),
+            on_decision=self.take_note,
+            look_ahead=look_ahead,
             num_optimizers=optimizers,
             num_exporters=exporters,
             num_slots=slots,
@@ -87,13 +109,22 @@ class World:
         self.exporters = exporters
         self.alive: set[str] = set()
         self.starting: list[str] = []
-        self.running: dict[str, RunSlice | Export] = {}
+        self.running: dict[str, RunSlice | HandBack | Export] = {}
         self.slot_contents: dict[str, dict[str, int]] = {}
         self.outcomes: Counter[str] = Counter()
         self.deaths_alone: Counter[str] = Counter()
         self.export_deaths: Counter[str] = Counter()
         self.unexported: set[str] = set()
-        self.optimized: Counter[str] = Counter()
+
+    def feed(self) -> Iterator[Build]:
+        """The builds as a plan gives them: a field that is stored by then needs no optimizer."""
+        for build in self.builds:
+            self.given.append(build)
+            yield replace(build, snapshot=BLOB) if self.optimized[build.field_key] else build
+
+    def take_note(self, build: Build, decision: Decision) -> None:
+        assert build.asset_key not in self.decisions, "a build ends once"
+        self.decisions[build.asset_key] = decision
 
     def obey(self) -> None:
         for command in self.scheduler.commands():
@@ -108,6 +139,10 @@ class World:
                     for task in add:
                         self.slot_contents[worker][task.field_key] = recipe.optimize.num_steps
                     assert 0 < len(self.slot_contents[worker]) <= num_slots
+                    self.running[worker] = command
+                case HandBack(worker):
+                    assert worker in self.alive and worker not in self.running
+                    assert self.slot_contents[worker], "only what holds fields can hand them back"
                     self.running[worker] = command
                 case Export(worker, task):
                     assert worker in self.alive and worker not in self.running
@@ -144,15 +179,15 @@ class World:
         else:
             self.scheduler.worker_died(worker, "no weights")
 
-    def die(self, worker: str) -> None:
+    def die(self, worker: str, blame: Blame = "itself") -> None:
         held = self.running[worker]
         contents = list(self.slot_contents.get(worker, {}))
         if isinstance(held, Export):
             self.export_deaths[held.task.build.asset_key] += 1
-        elif len(contents) == 1:
+        elif len(contents) == 1 and blame != "node":
             self.deaths_alone[contents[0]] += 1
         self.vanish(worker)
-        self.scheduler.worker_died(worker, "killed")
+        self.scheduler.worker_died(worker, "killed", blame)
 
     def finish(self, worker: str, *, failure: Failure | None = None, fault: Fault | None = None) -> None:
         command = self.running.pop(worker)
@@ -169,11 +204,19 @@ class World:
             self.scheduler.export_ended(worker, report)
             return
         contents = self.slot_contents[worker]
+        if isinstance(command, HandBack) or (fault is not None and fault.out_of_memory):
+            self.slot_contents[worker] = {}
+            self.scheduler.slice_ended(worker, SliceReport({}, (), 0, fault, returned=dict.fromkeys(contents, 5)))
+            return
         done = () if fault is not None else tuple(list(contents)[:1])
         for key in done:
             self.optimized[key] += failure is None
             contents.pop(key)
-            self.unexported |= {b.asset_key for b in self.scheduler.undecided if b.field_key == key and not failure}
+            self.unexported |= {
+                b.asset_key
+                for b in self.given
+                if b.field_key == key and b.asset_key not in self.decisions and not failure
+            }
         if fault is not None and fault.crashed and len(contents) == 1:
             self.deaths_alone[next(iter(contents))] += 1
         finished = tuple(FinishedField(key, 1.0, None if failure else BLOB, failure) for key in done)
@@ -224,9 +267,16 @@ def test_every_build_ends_exactly_once_whatever_happens_in_whatever_order(
     builds: list[Build], stored: set[str], data: st.DataObject
 ) -> None:
     builds = [replace(b, snapshot=BLOB) if b.prompt.prompt_id in stored else b for b in builds]
-    world = World(builds, optimizers=data.draw(st.integers(1, 3)), slots=data.draw(st.integers(1, 3)))
-    crash, glitch = Fault("bug", crashed=True), Fault("the store is away")
-    events = st.sampled_from(["start", "no start", "go", "fail", "die", "crash", "glitch"])
+    optimizers, slots, look_ahead = (data.draw(st.integers(1, most)) for most in (3, 3, 12))
+    world = World(builds, optimizers=optimizers, slots=slots, look_ahead=look_ahead)
+    faults = {
+        "crash": Fault("bug", crashed=True),
+        "glitch": Fault("the store is away"),
+        "full": Fault("the memory of the GPU is too small", out_of_memory=True),
+    }
+    events = st.sampled_from(
+        ["start", "no start", "go", "fail", "die", "crash", "glitch", "full", "node lost", "memory", "leave", "lose"]
+    )
     for event in data.draw(st.lists(events, max_size=60)):
         world.obey()
         world.now_s += 1.0
@@ -234,17 +284,24 @@ def test_every_build_ends_exactly_once_whatever_happens_in_whatever_order(
             world.start(data.draw(st.sampled_from(world.starting)), works=event == "start")
         elif event not in ("start", "no start") and world.running:
             worker = data.draw(st.sampled_from(sorted(world.running)))
-            if event == "die":
-                world.die(worker)
+            is_export = isinstance(world.running[worker], Export)
+            if event in ("die", "node lost", "memory"):
+                blames: dict[str, Blame] = {"node lost": "node", "memory": "memory"}
+                world.die(worker, blames.get(event, "itself"))
+            elif event == "leave":
+                world.scheduler.leave([worker])
+            elif event == "lose":
+                world.claims.newly_lost |= world.slot_contents.get(worker, {}).keys()
             elif event == "fail":
                 world.finish(worker, failure=Failure("empty", "nothing to see"))
             else:
-                world.finish(worker, fault={"crash": crash, "glitch": glitch}.get(event))
+                world.finish(worker, fault=None if event == "full" and is_export else faults.get(event))
     if world.scheduler.abort_cause is None:
         world.run_to_the_end()
     if world.scheduler.abort_cause is None:
         assert world.outcomes == Counter({build.asset_key: 1 for build in builds})
-        assert world.claims.forgotten == {build.field_key for build in builds}
+        fields = {build.field_key for build in builds}
+        assert fields - world.claims.ever_lost <= world.claims.forgotten <= fields
     assert max(world.outcomes.values(), default=0) <= 1
     assert max(world.optimized.values(), default=0) <= 1
 
@@ -262,7 +319,7 @@ def test_a_poisonous_prompt_is_quarantined_after_three_deaths_alone_and_its_neig
                 world.die(worker)
             else:
                 world.finish(worker)
-    states = {key: decision.state for key, decision in world.scheduler.decisions.items()}
+    states = {key: decision.state for key, decision in world.decisions.items()}
     assert states == {
         "poison/0/preview": "quarantined", "good/0/preview": "published", "fine/0/preview": "published",
     }  # fmt: skip
@@ -285,10 +342,10 @@ def test_an_exporter_that_dies_does_not_cost_the_field_an_attempt_and_is_given_u
                 world.die(worker)
             else:
                 world.finish(worker)
-    decision = world.scheduler.decisions["deadly/0/preview"]
+    decision = world.decisions["deadly/0/preview"]
     assert decision.failure is not None and decision.failure.failure_class == "export_died"
     assert deaths == MAX_DEATHS
-    assert world.scheduler.decisions["good/0/preview"].state == "published"
+    assert world.decisions["good/0/preview"].state == "published"
     assert world.claims.deaths == {}, "charges are for optimisations"
 
 
@@ -329,6 +386,103 @@ def test_a_field_is_optimised_once_for_all_the_budgets_that_need_it() -> None:
     assert world.outcomes == {"a/0/preview": 1, "a/0/mobile": 1}
 
 
+def test_a_node_that_goes_hands_its_fields_back_and_they_go_on_elsewhere() -> None:
+    world = World([build_of("a"), build_of("b")], optimizers=2, slots=2)
+    run_until(world, "optimizer-0")
+    held = set(world.slot_contents["optimizer-0"])
+    world.scheduler.leave(["optimizer-0"])
+    world.running.pop("optimizer-0")
+    world.scheduler.slice_ended("optimizer-0", SliceReport(dict.fromkeys(held, 5), (), 5))
+    world.obey()
+    assert isinstance(world.running["optimizer-0"], HandBack)
+    world.finish("optimizer-0")
+    world.obey()
+    assert "optimizer-0" not in world.alive
+    world.run_to_the_end()
+    assert world.claims.deaths == {} and world.outcomes.total() == 2
+
+
+@pytest.mark.parametrize("blame", ["itself", "node"])
+def test_a_death_with_its_node_is_charged_to_nobody(blame: Blame) -> None:
+    world = World([build_of("a")], optimizers=1)
+    run_until(world, "optimizer-0")
+    world.die("optimizer-0", blame)
+    assert world.claims.deaths == ({"a/0": 1} if blame == "itself" else {})
+
+
+def test_a_death_on_a_node_that_was_about_to_go_is_charged_to_nobody_but_the_next_one_is() -> None:
+    world = World([build_of("a")], optimizers=1)
+    run_until(world, "optimizer-0")
+    world.scheduler.leave(["optimizer-0"])
+    world.die("optimizer-0")
+    assert world.claims.deaths == {}
+    run_until(world, "optimizer-0")
+    world.die("optimizer-0")
+    assert world.claims.deaths == {"a/0": 1}
+
+
+def test_where_the_gpu_is_too_small_an_optimizer_gets_half_the_slots_and_nobody_is_charged() -> None:
+    world = World([build_of(name) for name in "abcd"], optimizers=1, slots=4)
+    run_until(world, "optimizer-0")
+    world.finish("optimizer-0", fault=Fault("too small", out_of_memory=True))
+    world.obey()
+    command = world.running["optimizer-0"]
+    assert isinstance(command, RunSlice) and (command.num_slots, len(command.add)) == (2, 2)
+    world.run_to_the_end()
+    assert world.outcomes.total() == 4 and world.claims.deaths == {}
+
+
+def test_where_host_memory_is_short_there_is_one_exporter_less_until_the_last_one() -> None:
+    world = World([build_of(name, stored=True) for name in "abc"], exporters=2)
+    run_until(world, "exporter-1")
+    world.die("exporter-1", "memory")
+    run_until(world, "exporter-0")
+    world.die("exporter-0", "memory")
+    world.run_to_the_end()
+    assert world.alive == {"exporter-0"} and world.outcomes.total() == 3
+
+
+def test_a_run_that_is_stopped_hands_everything_back_and_begins_nothing() -> None:
+    world = World([build_of(name) for name in "abcdef"], optimizers=1, slots=2)
+    run_until(world, "optimizer-0")
+    world.scheduler.stop()
+    world.obey()
+    assert not world.scheduler.is_drained
+    contents = dict(world.slot_contents["optimizer-0"])
+    world.running.pop("optimizer-0")
+    world.scheduler.slice_ended("optimizer-0", SliceReport(contents, (), 5))
+    world.obey()
+    assert isinstance(world.running["optimizer-0"], HandBack)
+    world.finish("optimizer-0")
+    world.obey()
+    assert world.scheduler.is_drained and not world.running and not world.scheduler.is_finished
+
+
+def test_a_field_whose_lease_was_lost_leaves_its_slot_and_the_others_go_on() -> None:
+    world = World([build_of("theirs"), build_of("ours")], optimizers=1, slots=2)
+    run_until(world, "optimizer-0")
+    world.claims.newly_lost, world.claims.foreign = {"theirs/0"}, {"theirs/0"}
+    contents = dict(world.slot_contents["optimizer-0"])
+    world.running.pop("optimizer-0")
+    world.scheduler.slice_ended("optimizer-0", SliceReport(contents, (), 5))
+    world.obey()
+    world.finish("optimizer-0")
+    world.obey()
+    assert list(world.slot_contents["optimizer-0"]) == ["ours/0"]
+    world.run_to_the_end()
+    assert world.scheduler.num_delegated == 1 and world.outcomes == {"ours/0/preview": 1}
+
+
+def test_builds_are_taken_as_they_are_needed_and_the_most_urgent_at_hand_come_first() -> None:
+    builds = [build_of(f"p{n}", priority=n) for n in range(6)]
+    world = World(builds, optimizers=1, slots=1, look_ahead=3)
+    run_until(world, "optimizer-0")
+    assert list(world.slot_contents["optimizer-0"]) == ["p2/0"], "the most urgent of the first three"
+    world.run_to_the_end()
+    assert world.outcomes.total() == 6
+    assert not world.scheduler._fields and not world.scheduler._builds, "nothing is kept of what has ended"
+
+
 def test_stored_fields_need_no_optimizer() -> None:
     world = World([build_of(name, stored=True) for name in "abc"])
     world.run_to_the_end()
@@ -340,9 +494,9 @@ def test_a_field_that_a_live_run_holds_is_asked_for_twice_and_then_left_to_it() 
     world = World([build_of("theirs"), build_of("ours")])
     world.claims.foreign = {"theirs/0"}
     world.run_to_the_end()
-    assert world.now_s >= Limits().claim_retry_s
-    assert world.scheduler.is_delegated
-    assert [build.asset_key for build in world.scheduler.undecided] == ["theirs/0/preview"]
+    assert world.now_s >= Limits().lease_s
+    assert world.scheduler.num_delegated == 1
+    assert world.decisions.keys() == {"ours/0/preview"}
 
 
 def test_a_field_whose_owner_has_died_is_taken_over_when_the_lease_is_over() -> None:
@@ -360,7 +514,7 @@ def test_what_another_run_has_published_meanwhile_is_not_built() -> None:
     world = World([build_of("theirs")])
     world.claims.outcomes = {"theirs/0/preview": "published"}
     world.run_to_the_end()
-    assert world.scheduler.decisions == {"theirs/0/preview": Decision("published", is_ours=False)}
+    assert world.decisions == {"theirs/0/preview": Decision("published", is_ours=False)}
     assert world.optimized == {}
 
 
@@ -400,6 +554,22 @@ def test_an_optimizer_whose_slots_are_full_goes_on() -> None:
     world.obey()
 
     assert world.running["optimizer-0"].add == ()
+
+
+def test_what_is_in_a_checkpoint_is_not_wasted_by_a_death() -> None:
+    world = World([build_of("a")], optimizers=1)
+    run_until(world, "optimizer-0")
+    world.now_s += 30.0
+    world.running.pop("optimizer-0")
+    world.scheduler.slice_ended("optimizer-0", SliceReport({"a/0": 5}, (), 5, saved=("a/0",)))
+    world.obey()
+    world.now_s += 10.0
+    world.die("optimizer-0")
+    assert world.scheduler.status().wasted_s == 10.0
+    run_until(world, "optimizer-0")
+    world.now_s += 20.0
+    world.finish("optimizer-0")
+    assert world.scheduler.status().useful_s == 50.0
 
 
 def test_the_time_of_the_optimizers_is_useful_or_wasted_to_the_second() -> None:

@@ -9,6 +9,7 @@
     outcome.py       how a decision is written down
     claims.py        leases around the fields of this run, renewed on a thread of their own
     optimizer.py     prior + slots -> field snapshots in the store      (no Ray)
+    checkpointing.py when its fields are saved, and where they go on   (no Ray)
     exporter.py      snapshot -> files -> one outcome                   (no Ray)
     export_child.py  the stages of an export, in a child to be killed   (no Ray)
     local_workers.py both in this process, for debugging                (no Ray)

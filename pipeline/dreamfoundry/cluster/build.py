@@ -12,19 +12,17 @@ import os
 import secrets
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 
 from dreamfoundry.cluster.claims import RunClaims
 from dreamfoundry.cluster.driver import Workers, drive
-from dreamfoundry.cluster.messages import Quarantine, WorkerSettings
-from dreamfoundry.cluster.outcome import bad_row_outcome, now_text, publish, quarantined_outcome
-from dreamfoundry.cluster.plan import Plan, plan_builds, prompt_check, vocabulary_hint
+from dreamfoundry.cluster.messages import Build, Quarantine, WorkerSettings
+from dreamfoundry.cluster.outcome import BAD_ROW, bad_row_outcome, now_text, publish, quarantined_outcome
+from dreamfoundry.cluster.plan import Plan, Tally, prompt_check, vocabulary_hint
 from dreamfoundry.cluster.progress import Progress, TextStream
 from dreamfoundry.cluster.ray_session import ray_session
 from dreamfoundry.cluster.scheduler import Scheduler
@@ -43,6 +41,9 @@ from dreamfoundry.store.locate import local_copy, open_store
 from dreamfoundry.store.outcomes import Library
 
 MAX_DEFAULT_SLOTS = 4
+
+MAX_NAMED = 20
+"""Quarantined rows that a result names; the catalog names all."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The report that was written, the steps of all slots, and why rows are quarantined."""
+    """The report that was written, the steps of all slots, and why the first MAX_NAMED rows are quarantined."""
 
     report: RunReport
     num_steps: int
@@ -123,6 +124,7 @@ class _Run:
     started_at: str
     timings_s: dict[str, float] = field(default_factory=dict)
     num_steps: int = 0
+    plan: Plan | None = None
 
     @staticmethod
     def begin(request: RunRequest, manifest: Path, stream: TextStream) -> _Run:
@@ -148,35 +150,39 @@ class _Run:
             for error in self.found.row_errors
         ]
         with self._stage("plan"):
-            plan = plan_builds(
-                read_prompts(self.manifest, self.found.skip_rows, request.recipe),
+            self.plan = plan = Plan(
+                lambda: read_prompts(self.manifest, self.found.skip_rows, request.recipe),
                 self.library,
                 recipe=request.recipe,
                 profile=request.profile,
                 prior=self.prior,
                 retry_class=request.retry_class,
             )
-        decisions: Mapping[str, Decision] = {}
-        is_delegated = False
-        if plan.builds:
+        num_builds, num_delegated = plan.num_builds, 0
+        if num_builds:
             with self._stage("build"):
-                scheduler = self._drive(plan, should_stop)
-            decisions, is_delegated = scheduler.decisions, scheduler.is_delegated
+                num_delegated = self._drive(plan, num_builds, should_stop)
         with self._stage("publish"):
-            outcomes = publish_projections(self.library, self.run_id, plan.rows)
-        word = self._word(plan, decisions, bad_rows, is_delegated)
-        return self._report(word, plan, decisions, bad_rows, outcomes)
+            outcomes = publish_projections(self.library, self.run_id, plan.rows())
+        word = self._word(plan.tally(), bad_rows, num_delegated)
+        summary = self._summary(word, f"{self.num_steps} optimisation steps", bad_rows)
+        self._write(summary)
+        named = {outcome.prompt_id: outcome for outcome in bad_rows[:MAX_NAMED]}
+        named |= {prompt_id: outcomes[key] for prompt_id, key in plan.quarantined_rows(MAX_NAMED - len(named))}
+        return RunResult(summary, self.num_steps, named)
 
-    def _drive(self, plan: Plan, should_stop: Callable[[], bool]) -> Scheduler:
+    def _drive(self, plan: Plan, num_builds: int, should_stop: Callable[[], bool]) -> int:
+        """Build what is open in `plan`; returns the number of builds that are left to other runs."""
         request = self.request
-        num_optimizers = min(request.num_optimizers, len(plan.builds))
-        num_slots = request.num_slots or min(MAX_DEFAULT_SLOTS, -(-len(plan.builds) // num_optimizers))
+        num_optimizers = min(request.num_optimizers, num_builds)
+        num_slots = request.num_slots or min(MAX_DEFAULT_SLOTS, -(-num_builds // num_optimizers))
         provenance = self._provenance(num_slots)
         settings = WorkerSettings(
             library_url=self.library.store.url,
             prior=request.recipe.prior,
             prior_identity=self.prior,
             device=request.device,
+            checkpoint_s=request.limits.checkpoint_s,
             num_threads=max(1, len(os.sched_getaffinity(0)) // num_optimizers),
             provenance=provenance,
         )
@@ -189,10 +195,16 @@ class _Run:
             standing = publish(self.library, outcome, build.instead_of)
             return Decision(standing.state, command.failure if standing is outcome else None, standing is outcome)
 
+        def take_note(build: Build, decision: Decision) -> None:
+            failure_class = decision.failure.failure_class if decision.failure is not None else ""
+            plan.decide(build.asset_key, decision.state, failure_class, is_ours=decision.is_ours)
+
         progress = Progress(self.stream)
-        with self._workers_session(), RunClaims(self.library.store.url, self.run_id) as claims:
+        with self._workers_session(), self._claims() as claims:
             scheduler = Scheduler(
-                plan.builds,
+                plan.builds(),
+                num_builds=num_builds,
+                on_decision=take_note,
                 num_optimizers=num_optimizers,
                 num_exporters=request.num_exporters,
                 num_slots=num_slots,
@@ -209,11 +221,21 @@ class _Run:
                 show_metrics(status)
 
             try:
-                drive(scheduler, workers, quarantine=quarantine, on_status=on_status, should_stop=should_stop)
+                drive(
+                    scheduler,
+                    workers,
+                    quarantine=quarantine,
+                    on_status=on_status,
+                    on_note=progress.note,
+                    should_stop=should_stop,
+                )
             finally:
                 progress.close()
                 self.num_steps = scheduler.steps_done
-        return scheduler
+        return scheduler.num_delegated
+
+    def _claims(self) -> RunClaims:
+        return RunClaims(self.library.store.url, self.run_id, self.request.limits.lease_s)
 
     def _metrics(self) -> Callable[[Status], None]:
         """What is called with each status for the sake of Prometheus; without Ray there is no page for it."""
@@ -240,64 +262,22 @@ class _Run:
         with ray_session(num_cpus=self.request.num_optimizers + self.request.num_exporters):
             yield
 
-    def _word(
-        self, plan: Plan, decisions: Mapping[str, Decision], bad_rows: list[Outcome], is_delegated: bool
-    ) -> ExitWord:
-        open_rows = [key for key in plan.rows.values() if key not in decisions and key not in plan.standing]
-        if open_rows:
-            return "delegated" if is_delegated else "drained"
-        states = {decision.state for decision in decisions.values()}
-        states |= {outcome.state for outcome in (*plan.standing.values(), *bad_rows)}
-        return "partial" if "quarantined" in states or self.found.lost else "complete"
-
-    def _report(
-        self,
-        word: ExitWord,
-        plan: Plan,
-        decisions: Mapping[str, Decision],
-        bad_rows: list[Outcome],
-        outcomes: Mapping[str, Outcome],
-    ) -> RunResult:
-        decided = [decisions[key] for key in plan.rows.values() if key in decisions]
-        ours = [decision.state for decision in decided if decision.is_ours]
-        skipped = sum(key in plan.standing for key in plan.rows.values()) + len(decided) - len(ours)
-        quarantined = {
-            prompt_id: outcomes[key]
-            for prompt_id, key in plan.rows.items()
-            if key in outcomes and outcomes[key].state == "quarantined"
-        }
-        quarantined |= {outcome.prompt_id: outcome for outcome in bad_rows}
-        summary = self._summary(
-            word,
-            f"{self.num_steps} optimisation steps",
-            published=ours.count("published"),
-            skipped=skipped + len(self.found.repeated_rows),
-            quarantined=ours.count("quarantined") + len(bad_rows),
-            pending=sum(key not in decisions and key not in plan.standing for key in plan.rows.values()),
-            failure_classes=Counter(outcome.failure_class for outcome in quarantined.values()),
-        )
-        self._write(summary)
-        return RunResult(summary, self.num_steps, quarantined)
+    def _word(self, tally: Tally, bad_rows: list[Outcome], num_delegated: int) -> ExitWord:
+        if tally.pending:
+            return "delegated" if num_delegated else "drained"
+        return "partial" if tally.failure_classes or bad_rows or self.found.lost else "complete"
 
     def report_failure(self, message: str) -> None:
         """Leave a report that says why the run ended early, if the store can still be reached."""
-        pending = self.found.num_rows - self.found.num_lost_rows
         try:
-            self._write(self._summary("failed", message, pending=pending))
+            self._write(self._summary("failed", message))
         except InfrastructureError:
             self.stream.write("the run report could not be written either\n")
 
-    def _summary(
-        self,
-        word: ExitWord,
-        message: str,
-        *,
-        published: int = 0,
-        skipped: int = 0,
-        quarantined: int = 0,
-        pending: int = 0,
-        failure_classes: Mapping[str, int] = MappingProxyType({}),
-    ) -> RunReport:
+    def _summary(self, word: ExitWord, message: str, bad_rows: Sequence[Outcome] = ()) -> RunReport:
+        rows_at_hand = self.found.num_rows - self.found.num_lost_rows
+        tally = self.plan.tally() if self.plan is not None else Tally(0, 0, 0, rows_at_hand, {})
+        bad = {BAD_ROW: len(bad_rows)} if bad_rows else {}
         return RunReport(
             run_id=self.run_id,
             manifest=self.request.manifest,
@@ -307,12 +287,12 @@ class _Run:
             started_at=self.started_at,
             finished_at=now_text(),
             num_rows=self.found.num_rows,
-            published=published,
-            skipped=skipped,
-            quarantined=quarantined,
+            published=tally.published,
+            skipped=tally.skipped + (len(self.found.repeated_rows) if self.plan is not None else 0),
+            quarantined=tally.quarantined + len(bad_rows),
             lost_rows=self.found.num_lost_rows,
-            pending=pending,
-            failure_classes=failure_classes,
+            pending=tally.pending,
+            failure_classes={**tally.failure_classes, **bad},
             timings_s=dict(self.timings_s),
             message=message,
         )

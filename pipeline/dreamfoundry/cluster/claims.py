@@ -1,37 +1,39 @@
 """The leases of one run: taken around each field, renewed on a thread of their own.
 
 A lease avoids that two runs spend their time on the same field. It protects nothing: that is
-the outcome's conditional create. So a lease that is lost only ends its renewal.
+the outcome's conditional create. A lease that is lost ends the work on its field.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from types import TracebackType
 
+from dreamfoundry.cluster.work import Claim
 from dreamfoundry.errors import InfrastructureError, LeaseLost
 from dreamfoundry.records import OutcomeState
+from dreamfoundry.store.checkpoints import Checkpoints
 from dreamfoundry.store.leases import Lease, Leases
 from dreamfoundry.store.locate import open_store
 from dreamfoundry.store.outcomes import Library
-
-LEASE_TTL_S = 120.0
-"""After this long without renewal a lease is free for others."""
 
 
 class RunClaims:
     """Implements the scheduler's `Claims` on the leases of a library.
 
     A context manager: leases that are still held at the end are released with their counters.
-    `owner` must be unique to this process. All requests go through a client of its own, one at a
-    time, so a slow request elsewhere never delays a renewal.
+    `owner` must be unique to this process; after `ttl_s` without renewal a lease is free for others.
+    All requests go through a client of its own, one at a time, so a slow request elsewhere never
+    delays a renewal.
     """
 
-    def __init__(self, library_url: str, owner: str, ttl_s: float = LEASE_TTL_S) -> None:
+    def __init__(self, library_url: str, owner: str, ttl_s: float) -> None:
         store = open_store(library_url)
-        self._library, self._leases = Library(store), Leases(store)
+        self._library, self._leases, self._checkpoints = Library(store), Leases(store), Checkpoints(store)
         self._owner, self._ttl_s = owner, ttl_s
         self._held: dict[str, Lease] = {}
+        self._lost: set[str] = set()
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._renewal = threading.Thread(target=self._renew_until_ended, name="lease-renewal", daemon=True)
@@ -45,29 +47,38 @@ class RunClaims:
     ) -> None:
         self._ended.set()
         self._renewal.join(timeout=self._ttl_s)
-        for key in list(self._held):
+        with self._lock:
+            held, self._held = self._held, {}
+        for lease in held.values():
             try:
-                self._leases.release(self._held.pop(key))
+                self._leases.release(lease)
             except InfrastructureError:
                 return  # the store is away: the leases end by themselves
 
-    def claim(self, field_key: str) -> int | None:
-        """Charged deaths so far, or None while a live run elsewhere owns the field."""
+    def claim(self, field_key: str) -> Claim | None:
+        """Make a field ours; None while a live run elsewhere owns it."""
         with self._lock:
             lease = self._leases.acquire(field_key, self._owner, self._ttl_s)
             if lease is None:
                 return None
             self._held[field_key] = lease
-            return lease.attempts
+            return Claim(lease.attempts, lease.epoch)
+
+    def lost(self) -> Collection[str]:
+        """Fields that were ours and are somebody else's since this was asked last."""
+        with self._lock:
+            lost, self._lost = self._lost, set()
+        return lost
 
     def charge(self, field_key: str, deaths: int) -> None:
         """Record the charged deaths in the lease."""
         self._renew(field_key, deaths)
 
     def forget(self, field_key: str) -> None:
-        """The field is decided: remove its lease with all counters, if it is still ours."""
+        """The field is decided: remove its checkpoints and its lease with all counters, if it is still ours."""
         with self._lock:
             if self._held.pop(field_key, None) is not None:
+                self._checkpoints.forget(field_key)
                 self._leases.forget(field_key)
 
     def standing(self, asset_key: str) -> OutcomeState | None:
@@ -84,6 +95,7 @@ class RunClaims:
                 self._held[field_key] = self._leases.renew(lease, self._ttl_s, attempts=deaths)
             except LeaseLost:
                 del self._held[field_key]
+                self._lost.add(field_key)
 
     def _renew_until_ended(self) -> None:
         while not self._ended.wait(self._ttl_s / 3.0):

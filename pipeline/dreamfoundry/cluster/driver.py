@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol, runtime_checkable
 
 from dreamfoundry.cluster.messages import (
@@ -12,6 +12,7 @@ from dreamfoundry.cluster.messages import (
     Died,
     Export,
     ExportReport,
+    HandBack,
     KillWorker,
     Quarantine,
     Ready,
@@ -38,8 +39,15 @@ class Workers(Protocol):
     def run_slice(self, command: RunSlice) -> None:
         """Answers SliceReport or Died."""
 
+    def hand_back(self, worker: str) -> None:
+        """Answers SliceReport or Died."""
+
     def export(self, command: Export) -> None:
         """Answers ExportReport or Died."""
+
+    def leaving(self) -> Collection[str]:
+        """Workers on machines that are about to go."""
+        ...
 
     def kill(self, worker: str) -> None:
         """End the process; its answers are dropped. A worker that is not there is fine."""
@@ -58,15 +66,21 @@ def drive(
     *,
     quarantine: Callable[[Quarantine], Decision],
     on_status: Callable[[Status], None],
+    on_note: Callable[[str], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Run until every build has ended or `should_stop()` says so; then nothing is finished.
+    """Run until every build has ended, or until everything is in a safe place after `should_stop()`.
 
-    `quarantine` writes a quarantined outcome and says what stands. Raises InfrastructureError
-    with the cause when no worker of a kind can be kept alive.
+    `quarantine` writes a quarantined outcome and says what stands; notes are for the operator.
+    Raises InfrastructureError with the cause when no worker of a kind can be kept alive.
     """
+    deadline_s = float("inf")
     try:
-        while not scheduler.is_finished and not should_stop():
+        while not (scheduler.is_finished or scheduler.is_drained or time.monotonic() > deadline_s):
+            if should_stop() and not scheduler.is_stopping:
+                scheduler.stop()
+                deadline_s = time.monotonic() + scheduler.limits.drain_s
+            scheduler.leave(workers.leaving())
             for command in scheduler.commands():
                 _carry_out(command, scheduler, workers, quarantine)
             started_s = time.monotonic()
@@ -74,6 +88,8 @@ def drive(
             for answer in answers:
                 _feed_back(answer, scheduler, workers)
             on_status(scheduler.status())
+            for note in scheduler.take_notes():
+                on_note(note)
             if not answers and not scheduler.is_finished:  # nothing may be under way: a lease is waited for
                 time.sleep(max(0.0, TURN_S - (time.monotonic() - started_s)))
     finally:
@@ -92,6 +108,8 @@ def _carry_out(
             workers.kill(worker)
         case RunSlice():
             workers.run_slice(command)
+        case HandBack(worker):
+            workers.hand_back(worker)
         case Export():
             workers.export(command)
         case Quarantine(build):
@@ -106,6 +124,6 @@ def _feed_back(answer: Answer, scheduler: Scheduler, workers: Workers) -> None:
             scheduler.slice_ended(answer.worker, report)
         case ExportReport() as report:
             scheduler.export_ended(answer.worker, report)
-        case Died(cause):
+        case Died(cause, blame):
             workers.kill(answer.worker)
-            scheduler.worker_died(answer.worker, cause)
+            scheduler.worker_died(answer.worker, cause, blame)

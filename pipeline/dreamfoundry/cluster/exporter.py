@@ -79,6 +79,7 @@ class Exporter:
             "optimize_s": task.optimize_s,
             "export_s": time.monotonic() - started_at,
             "export_attempts": exported.attempts,
+            "resumed_from_step": task.resumed_from_step,
         }
         if isinstance(result, Failure):
             provenance = {**self._settings.provenance, **cost}

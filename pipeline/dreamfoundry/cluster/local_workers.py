@@ -6,7 +6,7 @@ The files of an export are made in a child process here too.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from dreamfoundry.cluster.exporter import Exporter, open_exporter
 from dreamfoundry.cluster.messages import (
@@ -38,6 +38,12 @@ class LocalWorkers:
 
     def run_slice(self, command: RunSlice) -> None:
         self._calls.append((command.worker, lambda: self._optimizers[command.worker].run_slice(command)))
+
+    def hand_back(self, worker: str) -> None:
+        self._calls.append((worker, lambda: self._optimizers[worker].hand_back()))
+
+    def leaving(self) -> Collection[str]:
+        return ()
 
     def export(self, command: Export) -> None:
         self._calls.append((command.worker, lambda: self._exporters[command.worker].export(command.task)))

@@ -16,6 +16,7 @@ from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, OutcomeState, PriorIdentity, Prompt
 
 WorkerKind = Literal["optimizer", "exporter"]
+Blame = Literal["itself", "node", "memory"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Build:
 class WorkerSettings:
     """What every worker of a run is told when it starts.
 
-    `provenance` is recorded in each outcome; it holds the run's id and machine settings.
+    `provenance` is recorded in each outcome; it holds the run's id and machine settings. Between two
+    checkpoints of a field lie `checkpoint_s` seconds.
     """
 
     library_url: str
@@ -49,6 +51,7 @@ class WorkerSettings:
     prior_identity: PriorIdentity
     device: str
     num_threads: int
+    checkpoint_s: float = 180.0
     provenance: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -69,44 +72,55 @@ class Fault:
     """What went wrong and is not known to be the prompt's fault.
 
     `crashed`: nobody expected it, so the worker's state cannot be trusted and it is treated as
-    if its process had died.
+    if its process had died. `out_of_memory`: the GPU cannot hold so many slots.
     """
 
     message: str
     crashed: bool = False
+    out_of_memory: bool = False
 
 
 @dataclass(frozen=True)
 class FieldTask:
-    """One field to optimise."""
+    """One field to optimise, from its newest checkpoint if it has one. `epoch` is that of its lease."""
 
     prompt: Prompt
     field_key: str
+    epoch: int = 1
 
 
 @dataclass(frozen=True)
 class FinishedField:
-    """A field that has left its slot: stored under `snapshot`, or ended by `failure`."""
+    """A field that has left its slot: stored under `snapshot`, or ended by `failure`.
+
+    `resumed_from_step` counts the steps of the checkpoint that it went on from, 0 without one.
+    """
 
     field_key: str
     optimize_s: float
     snapshot: BlobRef | None = None
     failure: Failure | None = None
     history: FieldHistory = NO_HISTORY
+    resumed_from_step: int = 0
 
 
 @dataclass(frozen=True)
 class SliceReport:
     """What an optimizer did in one slice.
 
-    `steps_left` has the steps to the end of each field still in a slot, if nothing fails;
-    `num_steps` counts the steps of all slots within this slice.
+    `steps_left` has the steps to the end of each field still in a slot, if nothing fails, and
+    `returned` those of fields that have left their slot unfinished, with a checkpoint where one
+    could be written. `saved` are the fields of which a checkpoint has been written. `num_steps`
+    counts the steps of all slots within this slice; `notes` are for the operator.
     """
 
     steps_left: Mapping[str, int]
     finished: tuple[FinishedField, ...]
     num_steps: int
     fault: Fault | None = None
+    returned: Mapping[str, int] = field(default_factory=dict)
+    saved: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +131,7 @@ class ExportTask:
     snapshot: BlobRef
     attempts: int
     optimize_s: float
+    resumed_from_step: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,14 +146,17 @@ class ExportReport:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker has loaded what it needs."""
+    """A worker has loaded what it needs. `node` names its machine, where there are several."""
+
+    node: str = ""
 
 
 @dataclass(frozen=True)
 class Died:
-    """A worker is gone, or never came up."""
+    """A worker is gone, or never came up: by itself, with its node, or for want of host memory."""
 
     cause: str
+    blame: Blame = "itself"
 
 
 @dataclass(frozen=True)
@@ -175,6 +193,13 @@ class RunSlice:
 
 
 @dataclass(frozen=True)
+class HandBack:
+    """Write a checkpoint of every field in the slots of `worker`, and empty them."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
 class Export:
     worker: str
     task: ExportTask
@@ -191,4 +216,4 @@ class Quarantine:
     history: FieldHistory
 
 
-Command = StartWorker | KillWorker | RunSlice | Export | Quarantine
+Command = StartWorker | KillWorker | RunSlice | HandBack | Export | Quarantine

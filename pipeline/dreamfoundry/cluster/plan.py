@@ -1,9 +1,10 @@
-"""From rows to builds: resolved recipes, keys, what exists already. Writes nothing, no torch."""
+"""From rows to builds: resolved recipes, keys, what exists already. Writes nothing to the library, no torch."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -13,7 +14,7 @@ from dreamfoundry.diffusion.weights import TOYBOX
 from dreamfoundry.export_profiles import ExportProfile, export_profile
 from dreamfoundry.identity import asset_key, canonical_json, field_key
 from dreamfoundry.recipes import with_overrides
-from dreamfoundry.records import Outcome, PriorIdentity, Prompt
+from dreamfoundry.records import OutcomeState, PriorIdentity, Prompt
 from dreamfoundry.store.outcomes import Library
 from dreamfoundry.toybox.captions import COLORS, KINDS, VOCABULARY, unknown_words
 
@@ -54,68 +55,146 @@ def _with_suggestion(word: str) -> str:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """How the rows of a manifest stand. `skipped` were decided elsewhere: before, or by another run.
+
+    `failure_classes` counts all rows that are quarantined, whoever decided it.
+    """
+
+    published: int
+    quarantined: int
+    skipped: int
+    pending: int
+    failure_classes: Mapping[str, int]
+
+
 class Plan:
-    """What a run has to do.
+    """What a run has to do, and what has become of it: for every row its asset key, for every key its end.
 
-    `rows` has the asset key of every prompt id. `standing` are the outcomes that exist already
-    for asset keys of this manifest and are left alone.
+    It lies in a temporary file, so that memory does not grow with the manifest. `prompts` opens the
+    manifest, each time with the same prompts in the same order; `profile` serves rows that name none.
+    Outcomes that exist are left alone, except quarantined ones of `retry_class` (EVERY_CLASS for all).
+    Rows that ask for the same asset share one build. Not for several threads.
     """
 
-    rows: Mapping[str, str]
-    builds: tuple[Build, ...]
-    standing: Mapping[str, Outcome]
-
-
-def plan_builds(
-    prompts: Iterable[Prompt],
-    library: Library,
-    *,
-    recipe: Recipe,
-    profile: ExportProfile,
-    prior: PriorIdentity,
-    retry_class: str = "",
-) -> Plan:
-    """Which assets to build for `prompts`, in their order.
-
-    `profile` serves rows that name none. `retry_class` is the class of quarantined outcomes that
-    are tried again, EVERY_CLASS for all. Rows that ask for the same asset share one build.
-    """
-    decided = library.decided()
-    recipes: dict[bytes, Recipe] = {}
-    rows: dict[str, str] = {}
-    builds: dict[str, Build] = {}
-    standing: dict[str, Outcome] = {}
-    for prompt in prompts:
-        changes = canonical_json(prompt.overrides)
-        if changes not in recipes:
-            recipes[changes] = with_overrides(recipe, prompt.overrides)
-        resolved = recipes[changes]
-        delivery = export_profile(prompt.budget_profile) if prompt.budget_profile else profile
-        field = field_key(prompt, resolved, prior)
-        asset = asset_key(field, delivery, prompt.target_height_m, METADATA_POLICY)
-        rows[prompt.prompt_id] = asset
-        if asset in builds:
-            also = (*builds[asset].prompt_ids, prompt.prompt_id)
-            builds[asset] = dataclasses.replace(builds[asset], prompt_ids=also)
-            continue
-        if asset in standing:
-            continue
-        outcome = library.get_outcome(asset) if asset in decided else None
-        if outcome is not None and not _is_retried(outcome, retry_class):
-            standing[asset] = outcome
-            continue
-        builds[asset] = Build(
-            asset_key=asset,
-            field_key=field,
-            prompt=prompt,
-            prompt_ids=(prompt.prompt_id,),
-            recipe=resolved,
-            profile=delivery,
-            snapshot=library.find_field(field),
-            instead_of=outcome,
+    def __init__(
+        self,
+        prompts: Callable[[], Iterable[Prompt]],
+        library: Library,
+        *,
+        recipe: Recipe,
+        profile: ExportProfile,
+        prior: PriorIdentity,
+        retry_class: str = "",
+    ) -> None:
+        self._prompts, self._library = prompts, library
+        self._recipe, self._profile, self._prior = recipe, profile, prior
+        self._recipes: dict[bytes, Recipe] = {}
+        self._table = sqlite3.connect("")  # a file without a name, gone with the connection
+        self._table.executescript(
+            """
+            CREATE TABLE rows (asset_key TEXT NOT NULL, prompt_id TEXT NOT NULL);
+            CREATE TABLE ends (asset_key TEXT PRIMARY KEY, state TEXT, failure_class TEXT, is_ours INT) WITHOUT ROWID;
+            """
         )
-    return Plan(rows, tuple(builds.values()), standing)
+        pairs = ((self._resolve(prompt).asset_key, prompt.prompt_id) for prompt in prompts())
+        self._table.executemany("INSERT INTO rows VALUES (?, ?)", pairs)
+        self._table.execute("CREATE INDEX rows_by_key ON rows (asset_key)")
+        self._retried = self._note_standing(retry_class)
+
+    @property
+    def num_builds(self) -> int:
+        """Assets that have not ended yet."""
+        return int(
+            self._one("SELECT count(DISTINCT asset_key) FROM rows WHERE asset_key NOT IN (SELECT asset_key FROM ends)")
+        )
+
+    def builds(self) -> Iterator[Build]:
+        """The assets to make, in the order of their first rows."""
+        for row, prompt in enumerate(self._prompts(), start=1):
+            (asset_key,) = self._table.execute("SELECT asset_key FROM rows WHERE rowid = ?", (row,)).fetchone()
+            same = self._table.execute(
+                "SELECT rowid, prompt_id FROM rows WHERE asset_key = ? ORDER BY rowid", (asset_key,)
+            ).fetchall()
+            if same[0][0] != row or self._has_ended(asset_key):
+                continue
+            resolved = self._resolve(prompt)
+            yield Build(
+                asset_key=asset_key,
+                field_key=resolved.field_key,
+                prompt=prompt,
+                prompt_ids=tuple(prompt_id for _, prompt_id in same),
+                recipe=resolved.recipe,
+                profile=resolved.profile,
+                snapshot=self._library.find_field(resolved.field_key),
+                instead_of=self._library.get_outcome(asset_key) if asset_key in self._retried else None,
+            )
+
+    def decide(self, asset_key: str, state: OutcomeState, failure_class: str, *, is_ours: bool) -> None:
+        """Take note of the end of an asset."""
+        self._table.execute(
+            "INSERT OR REPLACE INTO ends VALUES (?, ?, ?, ?)", (asset_key, state, failure_class, is_ours)
+        )
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """(prompt id, asset key) of every row."""
+        yield from self._table.execute("SELECT prompt_id, asset_key FROM rows ORDER BY rowid")
+
+    def quarantined_rows(self, limit: int) -> list[tuple[str, str]]:
+        """(prompt id, asset key) of the first rows that are quarantined."""
+        return self._table.execute(
+            "SELECT prompt_id, asset_key FROM rows JOIN ends USING (asset_key) "
+            "WHERE state = 'quarantined' ORDER BY rows.rowid LIMIT ?",
+            (limit,),
+        ).fetchall()
+
+    def tally(self) -> Tally:
+        """Count the rows."""
+        counted = self._table.execute(
+            "SELECT CASE WHEN is_ours THEN state WHEN state IS NULL THEN 'pending' ELSE 'skipped' END, count(*) "
+            "FROM rows LEFT JOIN ends USING (asset_key) GROUP BY 1"
+        )
+        counts = Counter(dict(counted))
+        classes = self._table.execute(
+            "SELECT failure_class, count(*) FROM rows JOIN ends USING (asset_key) "
+            "WHERE state = 'quarantined' GROUP BY 1 ORDER BY 1"
+        )
+        return Tally(counts["published"], counts["quarantined"], counts["skipped"], counts["pending"], dict(classes))
+
+    def _note_standing(self, retry_class: str) -> frozenset[str]:
+        """Note the ends of assets that have an outcome; those that are tried again are returned."""
+        retried = set()
+        for key, state, failure_class in self._library.states(filter(self._is_asked_for, self._library.decided())):
+            if state == "quarantined" and retry_class in (EVERY_CLASS, failure_class):
+                retried.add(key)
+            else:
+                self.decide(key, state, failure_class, is_ours=False)
+        return frozenset(retried)
+
+    def _is_asked_for(self, asset_key: str) -> bool:
+        return self._one("SELECT EXISTS (SELECT 1 FROM rows WHERE asset_key = ?)", asset_key) == 1
+
+    def _has_ended(self, asset_key: str) -> bool:
+        return self._one("SELECT EXISTS (SELECT 1 FROM ends WHERE asset_key = ?)", asset_key) == 1
+
+    def _one(self, query: str, *values: str) -> int:
+        (value,) = self._table.execute(query, values).fetchone()
+        return int(value)
+
+    def _resolve(self, prompt: Prompt) -> _Resolved:
+        """What a row stands for: its recipe and its keys."""
+        changes = canonical_json(prompt.overrides)
+        if changes not in self._recipes:
+            self._recipes[changes] = with_overrides(self._recipe, prompt.overrides)
+        recipe = self._recipes[changes]
+        profile = export_profile(prompt.budget_profile) if prompt.budget_profile else self._profile
+        field = field_key(prompt, recipe, self._prior)
+        return _Resolved(recipe, profile, field, asset_key(field, profile, prompt.target_height_m, METADATA_POLICY))
 
 
-def _is_retried(outcome: Outcome, retry_class: str) -> bool:
-    return outcome.state == "quarantined" and retry_class in (EVERY_CLASS, outcome.failure_class)
+@dataclass(frozen=True)
+class _Resolved:
+    recipe: Recipe
+    profile: ExportProfile
+    field_key: str
+    asset_key: str

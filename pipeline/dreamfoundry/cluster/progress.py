@@ -54,6 +54,13 @@ class Progress:
             self._stream.write(f"{text}\n")
         self._stream.flush()
 
+    def note(self, text: str) -> None:
+        """Show something that the operator should know, on a line of its own."""
+        if self._is_terminal:
+            self._stream.write("\r\x1b[K")
+        self._stream.write(f"note: {text}\n")
+        self._stream.flush()
+
     def close(self) -> None:
         """Leave the cursor on an empty line."""
         if self._is_terminal:

@@ -11,14 +11,18 @@ import os
 import re
 import time
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import OutOfMemoryError, RayError
 
 from dreamfoundry.allocation import LARGE_ALLOCATIONS
+from dreamfoundry.cluster import nodes
 from dreamfoundry.cluster.messages import (
     Answer,
+    Blame,
     Died,
     Export,
     ExportReport,
@@ -31,6 +35,9 @@ from dreamfoundry.cluster.messages import (
 from dreamfoundry.errors import DreamfoundryError
 
 NAMESPACE = "dreamfoundry"
+
+DRAIN_POLL_S = 2.0
+"""Time between two looks at which nodes are about to go."""
 
 ANSWER_TIMEOUT_S = 60.0
 """A small answer that Ray calls ready is fetched within this, or its worker counts as dead."""
@@ -46,10 +53,13 @@ class OptimizerActor:
             self._optimizer = open_optimizer(settings)
         except DreamfoundryError as error:
             return Died(f"{type(error).__name__}: {error}")
-        return Ready()
+        return _ready()
 
     def run_slice(self, command: RunSlice) -> SliceReport:
         return self._optimizer.run_slice(command)
+
+    def hand_back(self) -> SliceReport:
+        return self._optimizer.hand_back()
 
     @ray.method(concurrency_group="control")
     def pid(self) -> int:
@@ -67,7 +77,7 @@ class ExportActor:
             self._exporter = open_exporter(settings)
         except DreamfoundryError as error:
             return Died(f"{type(error).__name__}: {error}")
-        return Ready()
+        return _ready()
 
     def export(self, command: Export) -> ExportReport:
         return self._exporter.export(command.task)
@@ -76,6 +86,10 @@ class ExportActor:
     def pid(self) -> int:
         """Process id; answers while an export runs."""
         return os.getpid()
+
+
+def _ready() -> Ready:
+    return Ready(node=ray.get_runtime_context().get_node_id())
 
 
 class RayWorkers:
@@ -89,6 +103,9 @@ class RayWorkers:
         self._settings, self._run_id = settings, run_id
         self._actors: dict[str, Any] = {}
         self._calls: dict[Any, str] = {}  # ObjectRef -> worker
+        self._nodes: dict[str, str] = {}  # worker -> node id
+        self._draining: Collection[str] = ()  # node ids
+        self._asked_s = float("-inf")
         self._incarnations: Counter[str] = Counter()
 
     def start(self, worker: str, kind: WorkerKind) -> None:
@@ -109,11 +126,21 @@ class RayWorkers:
     def run_slice(self, command: RunSlice) -> None:
         self._calls[self._actors[command.worker].run_slice.remote(command)] = command.worker
 
+    def hand_back(self, worker: str) -> None:
+        self._calls[self._actors[worker].hand_back.remote()] = worker
+
+    def leaving(self) -> Collection[str]:
+        if time.monotonic() - self._asked_s > DRAIN_POLL_S:
+            self._asked_s = time.monotonic()
+            self._draining = nodes.draining()
+        return [worker for worker, node in self._nodes.items() if node in self._draining]
+
     def export(self, command: Export) -> None:
         self._calls[self._actors[command.worker].export.remote(command)] = command.worker
 
     def kill(self, worker: str) -> None:
         self._calls = {call: name for call, name in self._calls.items() if name != worker}
+        self._nodes.pop(worker, None)
         actor = self._actors.pop(worker, None)
         if actor is not None:
             ray.kill(actor, no_restart=True)
@@ -123,7 +150,14 @@ class RayWorkers:
             time.sleep(timeout_s)
             return []
         done, _ = ray.wait(list(self._calls), num_returns=1, timeout=timeout_s)
-        return [Answer(self._calls.pop(call), _fetch(call)) for call in done]
+        return [self._answer(self._calls.pop(call), _fetch(call)) for call in done]
+
+    def _answer(self, worker: str, value: Any) -> Answer:
+        if isinstance(value, Ready):
+            self._nodes[worker] = value.node
+        elif isinstance(value, Died) and worker in self._nodes and self._nodes[worker] not in nodes.alive_nodes():
+            value = replace(value, blame="node")
+        return Answer(worker, value)
 
     def close(self) -> None:
         for worker in list(self._actors):
@@ -135,5 +169,6 @@ def _fetch(call: Any) -> Any:
     try:
         return ray.get(call, timeout=ANSWER_TIMEOUT_S)
     except RayError as error:
+        blame: Blame = "memory" if isinstance(error, OutOfMemoryError) else "itself"
         plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-        return Died(f"{type(error).__name__}: {' '.join(plain.split())[:500]}")
+        return Died(f"{type(error).__name__}: {' '.join(plain.split())[:500]}", blame)

@@ -12,9 +12,14 @@ follows from its class:
   field is quarantined as `worker_died`;
 - an exporter tries a deadly export in a child of its own and survives it. Should it die all the
   same, its build is exported again, MAX_DEATHS times at most; the field is not charged;
+- a death with its node, or of a worker whose node was about to go, is charged to nobody;
+- where memory is short, an optimizer gets half the slots and a machine one exporter less;
 - a fault that is nobody's (weights, store, set-up) is counted per worker and reset by its next
   good answer; after MAX_FAULTS in a row the worker is retired, and when no worker of its kind is
   left the run aborts with the cause.
+
+A worker whose node is about to go, or a run that is to stop, hands its fields back with their
+checkpoints; nothing new is begun there.
 
 All slots of an optimizer share one recipe (the shape class), which changes only when they are
 empty. While `2 x exporters` optimised builds wait for their export, slots are not refilled.
@@ -23,9 +28,10 @@ empty. While `2 x exporters` optimised builds wait for their export, slots are n
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dreamfoundry.cluster.messages import (
+    Blame,
     Build,
     Command,
     Export,
@@ -33,6 +39,7 @@ from dreamfoundry.cluster.messages import (
     ExportTask,
     Failure,
     FieldTask,
+    HandBack,
     KillWorker,
     Quarantine,
     RunSlice,
@@ -42,9 +49,13 @@ from dreamfoundry.cluster.messages import (
 from dreamfoundry.cluster.work import Claims, Decision, FieldQueue, FieldWork, Limits, Status, Worker
 from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ExportDied, WorkerDied
+from dreamfoundry.records import OutcomeState
 
 MAX_DEATHS = 3
 """Charged deaths after which a prompt is given up."""
+
+LOOK_AHEAD = 4096
+"""Builds at hand at most; the most urgent of them come first."""
 
 MAX_FAULTS = 3
 """Faults of one worker in a row after which it is not started again."""
@@ -53,13 +64,18 @@ MAX_FAULTS = 3
 class Scheduler:
     """Drives every build to its end. Call `commands()` after each round of events.
 
-    `shape_class` names what recipes have to share to run side by side in one optimizer.
+    `builds` are taken as they are needed, at most `look_ahead` at a time, so memory does not grow
+    with their number; `num_builds` is how many there are. Among those at hand the most urgent come
+    first. Every end is told to `on_decision` once. `shape_class` names what recipes have to share
+    to run side by side in one optimizer.
     """
 
     def __init__(
         self,
         builds: Iterable[Build],
         *,
+        num_builds: int,
+        on_decision: Callable[[Build, Decision], None],
         num_optimizers: int,
         num_exporters: int,
         num_slots: int,
@@ -67,40 +83,66 @@ class Scheduler:
         clock: Callable[[], float],
         shape_class: Callable[[Recipe], str],
         limits: Limits | None = None,
+        look_ahead: int = LOOK_AHEAD,
     ) -> None:
         self.num_slots, self.claims, self.clock = num_slots, claims, clock
         self.limits = limits or Limits()
-        self.decisions: dict[str, Decision] = {}
+        self.num_delegated = 0
+        self._on_decision, self._shape_class = on_decision, shape_class
+        self._feed, self._is_feed_empty, self._look_ahead = iter(builds), False, look_ahead
+        self._num_builds, self._num_admitted = num_builds, 0
+        self._num_decided: Counter[OutcomeState] = Counter()
+        self._failure_classes: Counter[str] = Counter()
         self.abort_cause: str | None = None
+        self.is_stopping = False
         self.steps_done = 0
+        self._notes: list[str] = []
         self._useful_s = self._wasted_s = 0.0
         workers = [Worker(f"optimizer-{n}", "optimizer") for n in range(num_optimizers)]
         workers += [Worker(f"exporter-{n}", "exporter") for n in range(num_exporters)]
         self._workers = {worker.name: worker for worker in workers}
         self._export_bound = 2 * num_exporters
-        self._fields: dict[str, FieldWork] = {}
-        self._builds: dict[str, Build] = {}
+        self._fields: dict[str, FieldWork] = {}  # those that have not ended
+        self._builds: dict[str, Build] = {}  # those that are not decided
         self._condemned: set[str] = set()  # a Quarantine command is under way
         self._export_deaths: Counter[str] = Counter()
         self._queue = FieldQueue()
+        self._most_slots: dict[str, int] = {}  # by shape class, where memory was short
         self._postponed: list[FieldWork] = []
         self._ready: deque[Build] = deque()  # optimised in this run: bounded
         self._stored: deque[Build] = deque()  # their field existed before: not bounded
         self._outbox: list[Command] = []
-        for build in builds:
-            self._admit(build, shape_class)
-        for work in self._fields.values():
+        self._admit_more()
+
+    def _admit_more(self) -> None:
+        """Take builds until enough are at hand."""
+        fresh: dict[str, FieldWork] = {}
+        while not self._is_feed_empty and len(self._builds) < self._look_ahead:
+            build = next(self._feed, None)
+            if build is None:
+                self._is_feed_empty = True
+            elif self._admit(build):
+                fresh[build.field_key] = self._fields[build.field_key]
+        for work in fresh.values():
             self._enqueue(work)
 
-    def _admit(self, build: Build, shape_class: Callable[[Recipe], str]) -> None:
-        work = self._fields.get(build.field_key)
-        if work is None:
-            rank = (-build.prompt.priority, len(self._fields))
-            work = FieldWork(build.field_key, build.recipe, shape_class(build.recipe), rank, [], build.snapshot)
-            self._fields[build.field_key] = work
-        work.builds.append(build)
-        work.rank = min(work.rank, (-build.prompt.priority, work.rank[1]))
+    def _admit(self, build: Build) -> bool:
+        """Take one build. True if its field is new here."""
+        self._num_admitted += 1
         self._builds[build.asset_key] = build
+        work = self._fields.get(build.field_key)
+        rank = (-build.prompt.priority, self._num_admitted)
+        if work is None:
+            shape = self._shape_class(build.recipe)
+            self._fields[build.field_key] = FieldWork(
+                build.field_key, build.recipe, shape, rank, [build], build.snapshot
+            )
+            return True
+        work.builds.append(build)
+        work.rank = min(work.rank, rank)
+        if work.snapshot is not None:
+            self._requeue(build)
+        return False
 
     def _enqueue(self, work: FieldWork) -> None:
         if work.snapshot is None:
@@ -113,21 +155,23 @@ class Scheduler:
     @property
     def is_finished(self) -> bool:
         """Nothing is left to do, or nothing can be done."""
-        return self.abort_cause is not None or all(map(self._has_ended, self._fields.values()))
+        return self.abort_cause is not None or (self._is_feed_empty and not self._fields)
 
     @property
-    def undecided(self) -> Iterator[Build]:
-        """Builds without an outcome: still to be made, or in the hands of another run."""
-        return (build for key, build in self._builds.items() if key not in self.decisions)
-
-    @property
-    def is_delegated(self) -> bool:
-        """Whether other runs hold some of the fields."""
-        return any(work.is_delegated for work in self._fields.values())
+    def is_drained(self) -> bool:
+        """After `stop`: nothing is under way any more."""
+        return self.is_stopping and all(
+            worker.state != "busy" and not worker.fields for worker in self._workers.values()
+        )
 
     def commands(self) -> list[Command]:
         """What to do now; each command is given once."""
         self._kill_overdue()
+        if not self.is_stopping:
+            self._admit_more()
+        for key in self.claims.lost():
+            if key in self._fields:
+                self._fields[key].is_claimed = False
         due = [work for work in self._postponed if (work.retry_at_s or 0.0) <= self.clock()]
         self._postponed = [work for work in self._postponed if work not in due]
         for work in due:
@@ -145,19 +189,31 @@ class Scheduler:
             return self._start(worker, len(self._queue))
         if worker.state != "idle":
             return None
+        if self.is_stopping or worker.is_leaving or not all(work.is_claimed for work in worker.fields.values()):
+            return self._empty(worker)
         added = self._refill(worker)
         if not worker.fields:
             return None
         worker.state = "busy"
-        tasks = tuple(FieldTask(work.builds[0].prompt, work.key) for work in added)
+        tasks = tuple(FieldTask(work.builds[0].prompt, work.key, work.epoch) for work in added)
         recipe = next(iter(worker.fields.values())).recipe
         return RunSlice(worker.name, recipe, worker.num_slots, tasks, self.limits.slice_s)
+
+    def _empty(self, worker: Worker) -> Command | None:
+        """Have the fields handed back; an empty worker whose node is about to go ends."""
+        if worker.fields:
+            worker.state = "busy"
+            return HandBack(worker.name)
+        if not worker.is_leaving:
+            return None
+        worker.state, worker.is_leaving = "absent", False
+        return KillWorker(worker.name, "its node is about to go")
 
     def _start(self, worker: Worker, num_tasks: int) -> StartWorker | None:
         """Start a worker if there are more tasks than workers of its kind at hand for them."""
         others = [other for other in self._workers.values() if other.kind == worker.kind]
         at_hand = sum(other.state in ("starting", "idle") and not other.fields for other in others)
-        if num_tasks <= at_hand:
+        if num_tasks <= at_hand or self.is_stopping:
             return None
         worker.state = "starting"
         return StartWorker(worker.name, worker.kind)
@@ -169,7 +225,7 @@ class Scheduler:
         if worker.fields:
             return self._fill(worker)
         while (shape := self._queue.best_shape(worker.shape_class)) is not None:
-            worker.shape_class, worker.num_slots = shape, self.num_slots
+            worker.shape_class, worker.num_slots = shape, self._most_slots.get(shape, self.num_slots)
             if added := self._fill(worker):
                 return added
         while (suspect := self._queue.pop_suspect()) is not None:
@@ -210,30 +266,34 @@ class Scheduler:
     def _next_export(self, worker: Worker) -> Command | None:
         if worker.state == "absent":
             return self._start(worker, len(self._ready) + len(self._stored))
+        if worker.state == "idle" and (self.is_stopping or worker.is_leaving):
+            return self._empty(worker)
         while worker.state == "idle" and (queue := self._ready or self._stored):
             build = queue.popleft()
-            work = self._fields[build.field_key]
-            if work.snapshot is None or not self._claim(work) or not self._is_open(build):
+            work = self._fields.get(build.field_key)
+            if work is None or work.snapshot is None or not self._claim(work) or not self._is_open(build):
                 continue
             worker.state, worker.build = "busy", build
-            return Export(worker.name, ExportTask(build, work.snapshot, work.deaths + 1, work.optimize_s))
+            task = ExportTask(build, work.snapshot, work.deaths + 1, work.optimize_s, work.resumed_from_step)
+            return Export(worker.name, task)
         return None
 
     def _claim(self, work: FieldWork) -> bool:
         """Make a field ours. False if nothing is open in it, or another run has it."""
         if work.is_claimed:
             return True
-        if work in self._postponed or work.is_delegated:
+        if work in self._postponed:
             return False  # asked already, for another build of the same field
-        deaths = self.claims.claim(work.key)
-        if deaths is None:
-            work.is_delegated = work.retry_at_s is not None
-            if not work.is_delegated:  # its owner may be dead: ask once more when its lease is over
-                work.retry_at_s = self.clock() + self.limits.claim_retry_s
+        claim = self.claims.claim(work.key)
+        if claim is None:
+            if work.retry_at_s is None:  # its owner may be dead: ask once more when its lease is over
+                work.retry_at_s = self.clock() + self.limits.lease_s
                 self._postponed.append(work)
+            else:
+                self._delegate(work)
             return False
-        work.is_claimed, work.deaths = True, max(work.deaths, deaths)
-        for build in work.builds:
+        work.is_claimed, work.deaths, work.epoch = True, max(work.deaths, claim.deaths), claim.epoch
+        for build in list(filter(self._is_open, work.builds)):
             state = self.claims.standing(build.asset_key)
             if state == "published" or (state == "quarantined" and build.instead_of is None):
                 self._decide(build, Decision(state, is_ours=False))
@@ -251,17 +311,34 @@ class Scheduler:
 
     # ---- what has happened ---------------------------------------------------------------------
 
+    def stop(self) -> None:
+        """Begin nothing new, and bring what is under way to a safe place: see `is_drained`."""
+        self.is_stopping = True
+
+    def leave(self, names: Iterable[str]) -> None:
+        """The nodes of these workers are about to go."""
+        for name in names:
+            worker = self._workers[name]
+            worker.is_leaving = worker.state not in ("absent", "retired")
+
     def worker_ready(self, name: str) -> None:
         """A started worker has loaded what it needs."""
         self._workers[name].state = "idle"
 
-    def worker_died(self, name: str, cause: str) -> None:
+    def worker_died(self, name: str, cause: str, blame: Blame = "itself") -> None:
         """A worker's process is gone, or its set-up has failed."""
         worker = self._workers[name]
         fields, build = list(worker.fields.values()), worker.build
+        is_innocent = worker.is_leaving or blame == "node" or (blame == "memory" and self._ask_for_less(worker))
         self._lose(worker)
-        worker.state, worker.fields, worker.build = "absent", {}, None
-        if build is not None:
+        if worker.state != "retired":
+            worker.state = "absent"
+        worker.fields, worker.build, worker.is_leaving = {}, None, False
+        for work in fields:
+            work.start_over()
+        if is_innocent:
+            self._take_back(fields, build)
+        elif build is not None:
             self._export_again(build, cause)
         elif len(fields) == 1:
             self._charge(fields[0], cause)
@@ -271,6 +348,28 @@ class Scheduler:
                 self._queue.push(work)
         else:
             self._count_fault(worker, cause)
+
+    def _take_back(self, fields: Iterable[FieldWork], build: Build | None) -> None:
+        """Let everything wait again that was in a worker; nobody is charged."""
+        for work in fields:
+            if work.is_claimed:
+                self._queue.push(work)
+            else:  # somebody else has it: ask again when that lease is over
+                work.retry_at_s = self.clock() + self.limits.lease_s
+                self._postponed.append(work)
+        if build is not None:
+            self._requeue(build)
+
+    def _ask_for_less(self, worker: Worker) -> bool:
+        """After a want of memory: half the slots, or one exporter less. False if there is no less."""
+        if worker.kind == "optimizer":
+            self._most_slots[worker.shape_class] = max(1, worker.num_slots // 2)
+            return worker.num_slots > 1
+        others = [other for other in self._workers.values() if other.kind == "exporter" and other is not worker]
+        if all(other.state == "retired" for other in others):
+            return False
+        worker.state = "retired"
+        return True
 
     def slice_ended(self, name: str, report: SliceReport) -> None:
         """An optimizer has answered."""
@@ -282,6 +381,7 @@ class Scheduler:
             work = worker.fields.pop(finished.field_key)
             work.snapshot, work.optimize_s = finished.snapshot, finished.optimize_s
             work.history, work.steps_left = finished.history, 0
+            work.resumed_from_step = finished.resumed_from_step
             if finished.failure is None:
                 self._useful_s += work.spent_s
             else:
@@ -290,9 +390,16 @@ class Scheduler:
                 self._quarantine(work, work.builds, finished.failure, attempts=work.deaths + 1)
             else:
                 self._ready.extend(filter(self._is_open, work.builds))
-        for key, steps in report.steps_left.items():
+        for key in report.saved:
+            if key in worker.fields:
+                worker.fields[key].saved_s = worker.fields[key].spent_s
+        for key, steps in (*report.steps_left.items(), *report.returned.items()):
             worker.fields[key].steps_left = steps
-        if report.fault is None:
+        self._take_back([worker.fields.pop(key) for key in report.returned], None)
+        self._notes.extend(report.notes)
+        if report.fault is not None and report.fault.out_of_memory:
+            self._ask_for_less(worker)
+        elif report.fault is None:
             worker.faults = 0
         elif report.fault.crashed:
             self._kill(worker, report.fault.message)
@@ -302,11 +409,13 @@ class Scheduler:
     def export_ended(self, name: str, report: ExportReport) -> None:
         """An exporter has answered."""
         worker = self._workers[name]
-        build = self._builds[report.asset_key]
+        build = worker.build
         if report.fault is not None and report.fault.crashed:
             self._kill(worker, report.fault.message)
             return
         worker.state, worker.build = "idle", None
+        if build is None or not self._is_open(build):
+            return  # decided meanwhile, by another run
         if report.fault is not None or report.state is None:
             self._requeue(build)
             self._count_fault(worker, report.fault.message if report.fault else "no outcome was written")
@@ -318,25 +427,30 @@ class Scheduler:
         """The outcome asked for by a Quarantine command stands."""
         self._decide(self._builds[asset_key], decision)
 
+    def take_notes(self) -> list[str]:
+        """What workers had to say to the operator since this was asked last."""
+        notes, self._notes = self._notes, []
+        return notes
+
     def status(self) -> Status:
         """Where the builds stand."""
-        states = [decision.state for decision in self.decisions.values()]
-        workers, fields = self._workers.values(), self._fields.values()
+        workers = self._workers.values()
         optimizing = sum(len(work.builds) for worker in workers for work in worker.fields.values())
         exporting = len(self._ready) + sum(worker.build is not None for worker in workers)
-        delegated = sum(len(work.builds) for work in fields if work.is_delegated)
-        known = len(states) + optimizing + exporting + delegated
+        ended = self._num_decided.total() + self.num_delegated
+        at_hand = sum(work.steps_left for work in self._fields.values())
+        num_to_come = self._num_builds - self._num_admitted
         return Status(
-            num_builds=len(self._builds),
-            published=states.count("published"),
-            quarantined=states.count("quarantined"),
-            waiting=max(0, len(self._builds) - known),
+            num_builds=self._num_builds,
+            published=self._num_decided["published"],
+            quarantined=self._num_decided["quarantined"],
+            waiting=max(0, self._num_builds - ended - optimizing - exporting),
             optimizing=optimizing,
             exporting=exporting,
-            delegated=delegated,
+            delegated=self.num_delegated,
             steps_done=self.steps_done,
-            steps_left=sum(work.steps_left for work in fields if not self._has_ended(work)),
-            failure_classes=Counter(end.failure.failure_class for end in self.decisions.values() if end.failure),
+            steps_left=at_hand + num_to_come * at_hand // max(1, len(self._builds)),
+            failure_classes=self._failure_classes,
             workers=Counter(worker.kind for worker in workers if worker.state in ("idle", "busy")),
             useful_s=self._useful_s,
             wasted_s=self._wasted_s,
@@ -344,18 +458,30 @@ class Scheduler:
 
     # ---- consequences --------------------------------------------------------------------------
 
-    def _has_ended(self, work: FieldWork) -> bool:
-        return work.is_delegated or all(build.asset_key in self.decisions for build in work.builds)
-
     def _is_open(self, build: Build) -> bool:
-        return build.asset_key not in self.decisions and build.asset_key not in self._condemned
+        return build.asset_key in self._builds and build.asset_key not in self._condemned
 
     def _decide(self, build: Build, decision: Decision) -> None:
-        self.decisions[build.asset_key] = decision
+        del self._builds[build.asset_key]
+        self._condemned.discard(build.asset_key)
+        self._export_deaths.pop(build.asset_key, None)
+        self._num_decided[decision.state] += 1
+        if decision.failure is not None:
+            self._failure_classes[decision.failure.failure_class] += 1
+        self._on_decision(build, decision)
         work = self._fields[build.field_key]
-        if work.is_claimed and self._has_ended(work):
-            work.is_claimed = False
-            self.claims.forget(work.key)
+        work.builds.remove(build)
+        if not work.builds:
+            del self._fields[work.key]
+            if work.is_claimed:
+                self.claims.forget(work.key)
+
+    def _delegate(self, work: FieldWork) -> None:
+        """Leave a field to the run that has it."""
+        del self._fields[work.key]
+        for build in work.builds:
+            del self._builds[build.asset_key]
+        self.num_delegated += len(work.builds)
 
     def _requeue(self, build: Build) -> None:
         (self._ready if build.snapshot is None else self._stored).append(build)
@@ -371,12 +497,12 @@ class Scheduler:
             work.spent_s += (self.clock() - worker.since_s) / len(worker.fields)
 
     def _lose(self, worker: Worker) -> None:
-        """What an optimizer has done for the fields in its slots is lost."""
+        """What an optimizer has done for the fields in its slots since their checkpoints is lost."""
         if worker.state == "busy":
             self._spend(worker)
         for work in worker.fields.values():
-            self._wasted_s += work.spent_s
-            work.spent_s = 0.0
+            self._wasted_s += work.spent_s - work.saved_s
+            work.spent_s = work.saved_s
 
     def _charge(self, work: FieldWork, cause: str) -> None:
         """One death that only this field can have caused."""
@@ -394,6 +520,8 @@ class Scheduler:
 
     def _export_again(self, build: Build, cause: str) -> None:
         """An exporter died in an export: not in its stages, those have a child of their own."""
+        if not self._is_open(build):
+            return
         self._export_deaths[build.asset_key] += 1
         deaths = self._export_deaths[build.asset_key]
         if deaths < MAX_DEATHS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -16,13 +16,19 @@ from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, OutcomeState
 
 @dataclass(frozen=True)
 class Limits:
-    """Patience, in seconds. A worker that does not answer within its limit is killed."""
+    """Patience, in seconds. A worker that does not answer within its limit is killed.
+
+    `drain_s` is what a run takes at most from a request to stop to its end. A field whose run has
+    died without notice is free for others after `lease_s`; between two checkpoints lie `checkpoint_s`.
+    """
 
     slice_s: float = 5.0
     setup_limit_s: float = 900.0
     slice_limit_s: float = 600.0
     export_limit_s: float = 1200.0
-    claim_retry_s: float = 120.0
+    lease_s: float = 120.0
+    drain_s: float = 90.0
+    checkpoint_s: float = 180.0
 
 
 @dataclass(frozen=True)
@@ -58,12 +64,23 @@ class Status:
     wasted_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A field is ours: charged deaths so far, and the epoch that tells this ownership from earlier ones."""
+
+    deaths: int
+    epoch: int
+
+
 @runtime_checkable
 class Claims(Protocol):
     """What the scheduler asks about other runs that work on the same library."""
 
-    def claim(self, field_key: str) -> int | None:
-        """Charged deaths so far, or None while a live run elsewhere owns the field."""
+    def claim(self, field_key: str) -> Claim | None:
+        """Make a field ours; None while a live run elsewhere owns it."""
+
+    def lost(self) -> Collection[str]:
+        """Fields that were ours and are somebody else's since this was asked last."""
 
     def charge(self, field_key: str, deaths: int) -> None:
         """Record the charged deaths durably."""
@@ -92,11 +109,13 @@ class FieldWork:
     snapshot: BlobRef | None = None
     history: FieldHistory = NO_HISTORY
     deaths: int = 0
+    epoch: int = 1
     optimize_s: float = 0.0
+    resumed_from_step: int = 0
     spent_s: float = 0.0
+    saved_s: float = 0.0
     is_suspect: bool = False
     is_claimed: bool = False
-    is_delegated: bool = False
     retry_at_s: float | None = None
     steps_left: int = field(init=False)
 
@@ -111,7 +130,10 @@ class FieldWork:
 
 @dataclass(eq=False)
 class Worker:
-    """One place where a process runs; processes come and go, the place stays."""
+    """One place where a process runs; processes come and go, the place stays.
+
+    `is_leaving` while the machine of its process is about to go.
+    """
 
     name: str
     kind: WorkerKind
@@ -120,6 +142,7 @@ class Worker:
     faults: int = 0
     shape_class: str = ""
     num_slots: int = 0
+    is_leaving: bool = False
     fields: dict[str, FieldWork] = field(default_factory=dict)
     build: Build | None = None
 
@@ -140,8 +163,7 @@ class FieldQueue:
         return len(self._suspects) + sum(map(len, self._heaps.values()))
 
     def push(self, work: FieldWork) -> None:
-        """Let a field wait; it starts from its first step again."""
-        work.start_over()
+        """Let a field wait."""
         if work.is_suspect:
             self._suspects.append(work)
         else:

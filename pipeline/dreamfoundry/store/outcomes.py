@@ -14,12 +14,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.record_json import from_json, to_json
-from dreamfoundry.records import BlobRef, Outcome
+from dreamfoundry.records import BlobRef, Outcome, OutcomeState
 from dreamfoundry.store.objects import JSON, ObjectStore
 
 OUTCOME_SCHEMA = "outcome.v1"
@@ -33,6 +35,9 @@ that much less than the age of garbage to worry about (see `store.garbage`)."""
 BLOBS, TRASH = "blobs/sha256/", "trash/sha256/"
 OUTCOMES, FIELDS, ALIASES = "outcomes/", "fields/", "aliases/"
 """Where the parts of a library begin."""
+
+READERS = 16
+"""Outcomes are read so many at a time: on S3 nearly all of the time is waiting."""
 
 VIEW_FILE = "view.json"
 """Written last into a named view: its presence says that the view is complete."""
@@ -133,9 +138,19 @@ class Library:
             if not self.store.exists(blob_key(ref.sha256)):
                 self.store.copy(trash_key(ref.sha256), blob_key(ref.sha256))
 
-    def decided(self) -> set[str]:
+    def decided(self) -> Iterator[str]:
         """The asset keys that have an outcome: one listing, no object is read."""
-        return {key.rpartition("/")[2].removesuffix(".json") for key in self.store.list(OUTCOMES)}
+        for key in self.store.list(OUTCOMES):
+            yield key.rpartition("/")[2].removesuffix(".json")
+
+    def states(self, asset_keys: Iterable[str]) -> Iterator[tuple[str, OutcomeState, str]]:
+        """(asset key, state, failure class) of outcomes that exist, many read at a time."""
+        keys = iter(asset_keys)
+        with ThreadPoolExecutor(READERS) as pool:
+            while batch := list(islice(keys, 16 * READERS)):
+                for outcome in pool.map(self.get_outcome, batch):
+                    if outcome is not None:
+                        yield outcome.asset_key, outcome.state, outcome.failure_class
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every outcome, by ascending asset key; ObjectCorrupt names the first that cannot be read."""

@@ -1,0 +1,115 @@
+"""The plan of a run: which assets are to be made, which exist, and how the rows stand in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dreamfoundry.cluster.messages import Failure
+from dreamfoundry.cluster.outcome import quarantined_outcome
+from dreamfoundry.cluster.plan import EVERY_CLASS, Plan, Tally
+from dreamfoundry.config import Recipe
+from dreamfoundry.export_profiles import export_profile
+from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.store import DirectoryStore, Library
+
+PRIOR = PriorIdentity("toybox", "1", "0" * 64, "Apache-2.0")
+CHAIR, TABLE = Prompt("chair", "a chair"), Prompt("table", "a table")
+STOOL = Prompt("stool", "a chair")  # the same asset as the chair
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(DirectoryStore(tmp_path))
+
+
+def plan_of(library: Library, *prompts: Prompt, retry_class: str = "") -> Plan:
+    return Plan(
+        lambda: prompts,
+        library,
+        recipe=Recipe(),
+        profile=export_profile("preview"),
+        prior=PRIOR,
+        retry_class=retry_class,
+    )
+
+
+def quarantine(library: Library, plan: Plan, failure_class: str) -> None:
+    """Give up the first asset that is open."""
+    build = next(plan.builds())
+    library.publish(quarantined_outcome(build, Failure(failure_class, "why"), 1, {}))
+
+
+def test_rows_that_ask_for_the_same_asset_share_one_build(library: Library) -> None:
+    plan = plan_of(library, CHAIR, TABLE, STOOL)
+
+    assert plan.num_builds == 2
+    assert [build.prompt_ids for build in plan.builds()] == [("chair", "stool"), ("table",)]
+    assert [prompt_id for prompt_id, _ in plan.rows()] == ["chair", "table", "stool"]
+
+
+def test_a_row_counts_where_its_asset_ends(library: Library) -> None:
+    plan = plan_of(library, CHAIR, TABLE, STOOL)
+    chair, table = plan.builds()
+    assert plan.tally() == Tally(0, 0, 0, 3, {})
+
+    plan.decide(chair.asset_key, "published", "", is_ours=True)
+    plan.decide(table.asset_key, "quarantined", "empty", is_ours=True)
+    assert plan.tally() == Tally(published=2, quarantined=1, skipped=0, pending=0, failure_classes={"empty": 1})
+    assert plan.quarantined_rows(10) == [("table", table.asset_key)]
+    assert plan.num_builds == 0
+
+
+def test_what_another_run_decided_is_skipped_and_its_failures_still_count(library: Library) -> None:
+    plan = plan_of(library, CHAIR, TABLE)
+    chair, table = plan.builds()
+    plan.decide(chair.asset_key, "published", "", is_ours=False)
+    plan.decide(table.asset_key, "quarantined", "flat", is_ours=False)
+
+    assert plan.tally() == Tally(0, 0, skipped=2, pending=0, failure_classes={"flat": 1})
+
+
+def test_outcomes_that_exist_are_left_alone(library: Library) -> None:
+    quarantine(library, plan_of(library, CHAIR, TABLE), "empty")
+    plan = plan_of(library, CHAIR, TABLE)
+
+    assert [build.prompt.prompt_id for build in plan.builds()] == ["table"]
+    assert plan.tally() == Tally(0, 0, skipped=1, pending=1, failure_classes={"empty": 1})
+
+
+@pytest.mark.parametrize(("retry_class", "is_retried"), [("empty", True), (EVERY_CLASS, True), ("flat", False)])
+def test_quarantined_assets_are_tried_again_on_request(library: Library, retry_class: str, is_retried: bool) -> None:
+    quarantine(library, plan_of(library, CHAIR), "empty")
+    builds = list(plan_of(library, CHAIR, retry_class=retry_class).builds())
+
+    assert len(builds) == is_retried
+    for build in builds:
+        assert build.instead_of is not None and build.instead_of.failure_class == "empty"
+
+
+def test_a_field_that_was_stored_meanwhile_needs_only_its_export(library: Library) -> None:
+    plan = plan_of(library, CHAIR, TABLE)
+    builds = plan.builds()
+    first = next(builds)
+    assert first.snapshot is None
+
+    ref = library.put_blob(b"a field", "application/x-npz")
+    library.record_field(next(plan.builds()).field_key, ref)
+    assert next(plan.builds()).snapshot == ref
+
+
+def test_prompts_are_read_as_builds_are_taken(library: Library) -> None:
+    taken: list[str] = []
+
+    class Manifest:
+        def __iter__(self) -> Iterator[Prompt]:
+            for prompt in (CHAIR, TABLE):
+                taken.append(prompt.prompt_id)
+                yield prompt
+
+    plan = Plan(Manifest, library, recipe=Recipe(), profile=export_profile("preview"), prior=PRIOR)
+    taken.clear()
+    next(plan.builds())
+    assert taken == ["chair"]
