@@ -1,0 +1,167 @@
+"""A night of many rows with workers that do nothing, to see what the driver itself needs.
+
+    python tests/chaos/endless_night.py NUM_ROWS FOLDER
+
+Manifest, plan, scheduler and loop are the real ones; workers answer at once and leases are not
+kept. Prints one line of JSON: `peak_mib` of this process, `rows_per_s` of planning, `tasks_per_s`
+of dispatching (a task is one field optimised or one asset exported).
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections import deque
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dreamfoundry.cluster.driver import drive
+from dreamfoundry.cluster.messages import (
+    Answer,
+    Build,
+    Export,
+    ExportReport,
+    FinishedField,
+    Quarantine,
+    Ready,
+    RunSlice,
+    SliceReport,
+    WorkerKind,
+)
+from dreamfoundry.cluster.plan import Plan
+from dreamfoundry.cluster.scheduler import Scheduler
+from dreamfoundry.cluster.work import Claim, Decision
+from dreamfoundry.config import Recipe
+from dreamfoundry.export_profiles import export_profile
+from dreamfoundry.identity import recipe_digest
+from dreamfoundry.manifest import read_prompts, scan
+from dreamfoundry.records import BlobRef, OutcomeState, PriorIdentity
+from dreamfoundry.store import DirectoryStore, Library
+
+BLOB = BlobRef("0" * 64, 1, "application/octet-stream")
+PRIOR = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")
+ROWS_PER_GROUP = 2000
+
+
+class InstantWorkers:
+    """Implements the driver's `Workers`: everything succeeds as soon as it is asked for."""
+
+    def __init__(self) -> None:
+        self._answers: deque[Answer] = deque()
+        self.num_tasks = 0
+
+    def start(self, worker: str, kind: WorkerKind) -> None:
+        self._answers.append(Answer(worker, Ready()))
+
+    def run_slice(self, command: RunSlice) -> None:
+        finished = tuple(FinishedField(task.field_key, 1.0, BLOB) for task in command.add)
+        self.num_tasks += len(finished)
+        self._answers.append(Answer(command.worker, SliceReport({}, finished, len(finished))))
+
+    def export(self, command: Export) -> None:
+        self.num_tasks += 1
+        self._answers.append(Answer(command.worker, ExportReport(command.task.build.asset_key, "published")))
+
+    def hand_back(self, worker: str) -> None:
+        raise AssertionError("nobody stops this run")
+
+    def leaving(self) -> Collection[str]:
+        return ()
+
+    def kill(self, worker: str) -> None:
+        raise AssertionError("nothing fails here")
+
+    def wait(self, timeout_s: float) -> list[Answer]:
+        answers, self._answers = list(self._answers), deque()
+        return answers
+
+    def close(self) -> None:
+        pass
+
+
+class FreeClaims:
+    """Implements the scheduler's `Claims` for the only run there is."""
+
+    def claim(self, field_key: str) -> Claim | None:
+        return Claim(0, 1)
+
+    def lost(self) -> Collection[str]:
+        return ()
+
+    def charge(self, field_key: str, deaths: int) -> None:
+        raise AssertionError("nobody dies here")
+
+    def forget(self, field_key: str) -> None:
+        pass
+
+    def standing(self, asset_key: str) -> OutcomeState | None:
+        return None
+
+
+def write_manifest(path: Path, num_rows: int) -> None:
+    schema = pa.schema([("prompt_id", pa.string()), ("prompt", pa.string())])
+    with pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
+        for start in range(0, num_rows, ROWS_PER_GROUP):
+            numbers = range(start, min(num_rows, start + ROWS_PER_GROUP))
+            columns = {"prompt_id": [f"row-{n}" for n in numbers], "prompt": [f"a toy number {n}" for n in numbers]}
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def main() -> None:
+    num_rows, folder = int(sys.argv[1]), Path(sys.argv[2])
+    manifest = folder / "manifest.parquet"
+    write_manifest(manifest, num_rows)
+    began_s = time.monotonic()
+    found = scan(manifest)
+    plan = Plan(
+        lambda: read_prompts(manifest, found.skip_rows),
+        Library(DirectoryStore(folder / "library")),
+        recipe=Recipe(),
+        profile=export_profile("preview"),
+        prior=PRIOR,
+    )
+    planned_s = time.monotonic()
+
+    def take_note(build: Build, decision: Decision) -> None:
+        plan.decide(build.asset_key, decision.state, "", is_ours=True)
+
+    def quarantine(command: Quarantine) -> Decision:
+        raise AssertionError("nothing fails here")
+
+    workers = InstantWorkers()
+    scheduler = Scheduler(
+        plan.builds(),
+        num_builds=plan.num_builds,
+        on_decision=take_note,
+        num_optimizers=8,
+        num_exporters=16,
+        num_slots=16,
+        claims=FreeClaims(),
+        clock=time.monotonic,
+        shape_class=recipe_digest,
+    )
+    drive(
+        scheduler,
+        workers,
+        quarantine=quarantine,
+        on_status=lambda status: None,
+        on_note=print,
+        should_stop=lambda: False,
+    )
+    assert plan.tally().published == num_rows
+    figures = {
+        "num_rows": num_rows,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rows_per_s": num_rows / (planned_s - began_s),
+        "tasks_per_s": workers.num_tasks / (time.monotonic() - planned_s),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Machines go, with and without notice: real raylets, a driver as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from night import checkpoints, reports, start_driver, steps_saved, wait_until
+
+from dreamfoundry.cluster import nodes
+from dreamfoundry.store import Library, ObjectStore, open_store
+
+NUM_STEPS = 400
+NOTICE_S = 10.0
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture
+def cluster(environment: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head without processors and two nodes with two each, in a folder of its own."""
+    from ray.cluster_utils import Cluster
+
+    folder = tempfile.TemporaryDirectory(prefix="df-", dir="/tmp", ignore_cleanup_errors=True)
+    with folder as path, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", path)
+        patch.setenv("RAY_health_check_period_ms", "1000")  # a dead node is missed after about 10 s
+        patch.setenv("RAY_health_check_timeout_ms", "2000")
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        for _ in range(2):
+            made.add_node(num_cpus=2)
+        yield made
+        made.shutdown()
+
+
+def raylet_pid(node: Any) -> int:
+    return int(node.all_processes["raylet"][0].process.pid)
+
+
+def processes_of(node: Any, name: str) -> list[int]:
+    """Processes called `name` that the raylet of a node has started."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            is_named = (entry / "cmdline").read_bytes().startswith(name.encode())
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # gone meanwhile
+        if is_named and parent == raylet_pid(node):
+            found.append(int(entry.name))
+    return found
+
+
+def node_of_optimizer(cluster: Any) -> Any:
+    (node,) = [node for node in cluster.worker_nodes if processes_of(node, "ray::OptimizerActor")]
+    return node
+
+
+@pytest.fixture
+def night(
+    cluster: Any, write_manifest: Callable[..., str], ball_recipe_file: Callable[[int], str], tmp_path: Path
+) -> Iterator[tuple[subprocess.Popen[str], ObjectStore]]:
+    """A driver with two prompts that has saved its first steps."""
+    manifest = write_manifest(prompt_id=["one", "two"], prompt=["a ball one", "a ball two"])
+    library = tmp_path / "library"
+    driver = start_driver(cluster.address, manifest, library, ball_recipe_file(NUM_STEPS))
+    store = open_store(library)
+    wait_until(lambda: len(checkpoints(store)) == 2, "both prompts have a checkpoint")
+    yield driver, store
+    driver.kill()
+    driver.communicate()
+
+
+def all_published_uncharged(driver: subprocess.Popen[str], store: ObjectStore) -> list[int]:
+    """Wait for the end, check it, and return the steps from which the assets were resumed."""
+    output, _ = driver.communicate(timeout=250)
+    assert driver.returncode == 0, output
+    outcomes = list(Library(store).outcomes())
+    assert [(outcome.state, outcome.attempts) for outcome in outcomes] == [("published", 1)] * 2
+    resumed = [outcome.provenance["resumed_from_step"] for outcome in outcomes]
+    return [step for step in resumed if isinstance(step, int)]
+
+
+def test_15_when_a_node_dies_its_work_moves_and_no_prompt_is_charged(
+    cluster: Any, night: tuple[subprocess.Popen[str], ObjectStore]
+) -> None:
+    driver, store = night
+    node = node_of_optimizer(cluster)
+    saved = steps_saved(store)
+    os.kill(raylet_pid(node), signal.SIGKILL)
+
+    resumed_from = all_published_uncharged(driver, store)
+    assert min(resumed_from) > 0 and max(resumed_from) >= saved
+
+
+def test_16_before_a_drained_node_goes_its_work_is_saved_and_no_step_is_made_twice(
+    cluster: Any, night: tuple[subprocess.Popen[str], ObjectStore]
+) -> None:
+    driver, store = night
+    node = node_of_optimizer(cluster)
+    notice_at = time.time()
+    nodes.drain(node.node_id, "a test takes the machine", notice_at + NOTICE_S, address=cluster.address)
+
+    def nothing_left() -> bool:
+        return not processes_of(node, "ray::OptimizerActor")
+
+    wait_until(nothing_left, "the optimizer has saved its work and is gone, before the deadline", NOTICE_S)
+    resumed_from = all_published_uncharged(driver, store)
+    assert len(resumed_from) == 2 and min(resumed_from) > 0
+    (only,) = reports(store)
+    assert int(only.message.split()[0]) == 2 * NUM_STEPS, "no step is made twice"

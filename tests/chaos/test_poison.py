@@ -1,0 +1,70 @@
+"""A prompt that kills every process it is in, and what happens to those beside it."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from night import actor_pid, checkpoints, wait_until
+
+from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
+from dreamfoundry.cluster.work import Limits
+from dreamfoundry.config import Recipe
+from dreamfoundry.diffusion.weights import prior_identity
+from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.identity import field_key
+from dreamfoundry.records import Prompt
+from dreamfoundry.store import Library, open_store
+
+NUM_STEPS = 300
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_21_a_prompt_that_crashes_its_process_is_quarantined_after_three_deaths_alone_and_nobody_else_is_charged(
+    ray_cluster: Any,
+    s3_url: str,
+    write_manifest: Callable[..., str],
+    ball_recipe: Recipe,
+    tiny_profile: ExportProfile,
+) -> None:
+    recipe = replace(ball_recipe, optimize=replace(ball_recipe.optimize, num_steps=NUM_STEPS))
+    request = RunRequest(
+        write_manifest(prompt_id=["good", "poison", "fine"], prompt=["a good ball", "a poison", "a fine ball"]),
+        f"{s3_url}/poison",
+        recipe,
+        tiny_profile,
+        num_slots=3,
+        limits=Limits(slice_s=0.3, checkpoint_s=0.3),
+    )
+    poison = field_key(Prompt("poison", "a poison"), recipe, prior_identity(recipe.prior))
+    store = open_store(request.library)
+    results: list[RunResult] = []
+    run = threading.Thread(target=lambda: results.append(build_library(request, io.StringIO())))
+    run.start()
+    deaths = 0
+    while run.is_alive() and deaths < 10:
+        before = checkpoints(store).get(poison)
+
+        def goes_on(before: tuple[int, int] | None = before) -> bool:
+            return not run.is_alive() or checkpoints(store).get(poison, before) != before
+
+        wait_until(goes_on, "the poison is in a slot and moves, or the run is over")
+        pid = actor_pid(ray_cluster, f"optimizer-0/{deaths + 1}")
+        if pid is not None and run.is_alive():
+            os.kill(pid, signal.SIGSEGV)
+            deaths += 1
+    run.join(timeout=200)
+
+    assert results[0].report.word == "partial"
+    assert deaths == 4, "one in company, three alone"
+    outcomes = {outcome.prompt_id: outcome for outcome in Library(store).outcomes()}
+    assert outcomes["poison"].failure_class == "worker_died" and outcomes["poison"].attempts == 3
+    assert {outcomes[name].state for name in ("good", "fine")} == {"published"}
+    assert {outcomes[name].attempts for name in ("good", "fine")} == {1}
