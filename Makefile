@@ -55,8 +55,8 @@ test: setup ## the tests that need neither patience nor a GPU
 test-all: setup ## every test; those that need a GPU skip themselves where there is none
 	$(RUN) -m pytest
 
-chaos: setup ## the stores under faults, the real one (radosgw, see tests/radosgw.py) included
-	$(RUN) -m pytest tests/contract --require-radosgw
+chaos: setup ## processes, machines and stores fail in earnest, the real store (radosgw, see tests/radosgw.py) included
+	$(RUN) -m pytest tests/chaos tests/contract --require-radosgw
 
 check: lint types test ## lint, types and tests: the definition of done
 

@@ -1,0 +1,81 @@
+"""An exporter that dies before one of its writes, as if the machine had lost its power.
+
+    python tests/chaos/mortal_exporter.py LIBRARY NUM_WRITES
+
+The exporter and the library are the real ones; its stages answer at once. The process kills itself
+before write number NUM_WRITES (from 0), or ends well if there are not so many.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+
+from dreamfoundry.cluster.export_child import ExportChild, Exported
+from dreamfoundry.cluster.exporter import Exporter
+from dreamfoundry.cluster.messages import Build, ExportTask, WorkerSettings
+from dreamfoundry.config import PriorConfig, Recipe
+from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt
+from dreamfoundry.store import Library, ObjectStore, open_store
+
+FILES = {"a_ball.glb": b"glTF", "asset.json": b"{}", "thumbnail.png": b"PNG"}
+WRITES = ("create", "put", "replace", "copy", "delete")
+PRIOR = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")
+
+
+class MortalStore:
+    """A store whose process dies before one of its writes."""
+
+    def __init__(self, store: ObjectStore, num_writes: int) -> None:
+        self._store, self._num_writes = store, num_writes
+
+    def __getattr__(self, name: str) -> Any:
+        if name in WRITES:
+            if self._num_writes == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._num_writes -= 1
+        return getattr(self._store, name)
+
+
+class InstantStages:
+    """Stands for the child process of an exporter."""
+
+    def export(
+        self, snapshot: FieldSnapshot, prompt: Prompt, profile: ExportProfile, metadata: Mapping[str, str]
+    ) -> Exported:
+        return Exported(AssetBundle("a_ball", FILES, (), {"triangles": 1.0}, {}), attempts=1)
+
+
+def snapshot() -> FieldSnapshot:
+    empty = np.zeros
+    return FieldSnapshot(
+        bound=1.0,
+        density=empty((2, 2, 2), np.float16),
+        albedo=empty((2, 2, 2, 3), np.uint8),
+        view_rgb=empty((1, 2, 2, 3), np.uint8),
+        view_opacity=empty((1, 2, 2), np.uint8),
+        view_depth=empty((1, 2, 2), np.float16),
+        camera_to_world=empty((1, 4, 4), np.float32),
+        fovy_deg=empty(1, np.float32),
+    )
+
+
+def main() -> None:
+    url, num_writes = sys.argv[1], int(sys.argv[2])
+    store = open_store(url)
+    ref = Library(store).put_blob(snapshot().to_bytes(), "application/x-npz")
+    build = Build("ab" * 32, "cd" * 32, Prompt("one", "a ball"), ("one", "two"), Recipe(), ExportProfile())
+    settings = WorkerSettings(url, PriorConfig(), PRIOR, "cpu", 1)
+    library = Library(cast(ObjectStore, MortalStore(store, num_writes)))
+    report = Exporter(library, settings, cast(ExportChild, InstantStages())).export(ExportTask(build, ref, 1, 1.0))
+    assert report.state == "published", report
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Whoever reads a library never sees half an asset, whenever its writer dies."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mortal_exporter import FILES
+
+from dreamfoundry.audit import Audit
+from dreamfoundry.projections import publish_projections
+from dreamfoundry.store import Library, ObjectStore, open_store
+
+PROGRAM = Path(__file__).with_name("mortal_exporter.py")
+MOST_WRITES = 40
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def export(url: str, num_writes: int) -> int:
+    return subprocess.run([sys.executable, str(PROGRAM), url, str(num_writes)], timeout=100).returncode
+
+
+def require_whole_or_nothing(store: ObjectStore) -> None:
+    """What a reader may rely on: an outcome has all its blobs, a pointer has all its files."""
+    library = Library(store)
+    for outcome in library.outcomes():
+        assert {name: library.get_blob(ref) for name, ref in outcome.files.items()} == FILES
+    for key in store.list("assets/"):
+        if key.endswith("/latest.json"):
+            folder = f"{key.removesuffix('latest.json')}{'ab' * 32}"
+            assert {name: store.get(f"{folder}/{name}") for name in FILES} == FILES
+
+
+@pytest.mark.parametrize("place", ["directory", "s3"])
+def test_01_a_writer_that_dies_between_any_two_writes_leaves_no_asset_or_a_whole_one(
+    place: str, tmp_path: Path, s3_url: str
+) -> None:
+    deaths, states = 0, []
+    for num_writes in range(MOST_WRITES):
+        url = str(tmp_path / f"library-{num_writes}") if place == "directory" else f"{s3_url}/mortal-{num_writes}"
+        code = export(url, num_writes)
+        store = open_store(url)
+        require_whole_or_nothing(store)
+        states.append(len(list(Library(store).outcomes())))
+        assert export(url, MOST_WRITES) == 0, "the same command finishes what the dead one began"
+        require_whole_or_nothing(store)
+        publish_projections(Library(store), "run", [("one", "ab" * 32), ("two", "ab" * 32)])
+        faults = [fault for fault in Audit(Library(store)).faults() if "validat" not in fault.problem]
+        assert faults == []
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        deaths += 1
+
+    assert deaths >= len(FILES) + 1 + 2 * len(FILES), "it died before each blob, the outcome and each view"
+    assert states == sorted(states) and states[0] == 0 and states[-1] == 1
