@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from night import actor_pid, checkpoints, reports, start_driver, wait_until
 
 from dreamfoundry.store import Library, ObjectStore, open_store
-from night import actor_pid, checkpoints, reports, start_driver, wait_until
 
 NUM_STEPS = 300
 NAMES = ["one", "two", "three", "four", "five", "six"]
