@@ -29,7 +29,15 @@ def describe(library: Library) -> int:
         if outcome.state == "quarantined":
             classes[outcome.failure_class] += 1
     why = ", ".join(f"{count} {name}" for name, count in classes.most_common())
-    runs = [key for key in library.store.list("runs/") if key.endswith("/report.json")]
+    keys = set(library.store.list("runs/"))
+    runs = [key for key in keys if key.endswith("/report.json")]
+    for key in sorted(keys):
+        if key.endswith("/start.json") and key.replace("start.json", "report.json") not in keys:
+            begun = report.start_from_json(library.store.get(key))
+            print(
+                f"run {begun.run_id} began {begun.started_at} with {begun.num_builds} assets to build and has left no "
+                "report: it goes on, or it was killed; run its line again to be sure"
+            )
     if runs:
         last = report.from_json(library.store.get(max(runs)))
         print(

@@ -116,3 +116,27 @@ def test_16_before_a_drained_node_goes_its_work_is_saved_and_no_step_is_made_twi
     assert len(resumed_from) == 2 and min(resumed_from) > 0
     (only,) = reports(store)
     assert int(only.message.split()[0]) == 2 * NUM_STEPS, "no step is made twice"
+
+
+def test_20_after_the_whole_cluster_is_gone_the_same_command_finishes_on_another(
+    cluster: Any,
+    night: tuple[subprocess.Popen[str], ObjectStore],
+    ray_cluster: Any,
+    ball_recipe_file: Callable[[int], str],
+    write_manifest: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    driver, store = night
+    saved = steps_saved(store)
+    for node in (cluster.head_node, *cluster.worker_nodes):
+        for name in ("gcs_server", "raylet"):
+            for info in node.all_processes.get(name, ()):
+                os.kill(info.process.pid, signal.SIGKILL)
+    driver.communicate(timeout=200)
+    assert driver.returncode not in (0, 3), "the run has not finished"
+
+    manifest = str(tmp_path / "manifest.parquet")
+    address = ray_cluster.get_runtime_context().gcs_address
+    second = start_driver(address, manifest, tmp_path / "library", ball_recipe_file(NUM_STEPS))
+    assert min(all_published_uncharged(second, store)) >= 0
+    assert saved > 0

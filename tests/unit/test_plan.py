@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from dreamfoundry.cluster.outcome import quarantined_outcome
 from dreamfoundry.cluster.plan import EVERY_CLASS, Plan, Tally
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import export_profile
+from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.store import DirectoryStore, Library
 
@@ -20,16 +22,19 @@ CHAIR, TABLE = Prompt("chair", "a chair"), Prompt("table", "a table")
 STOOL = Prompt("stool", "a chair")  # the same asset as the chair
 
 
+NOTHING_SPECIAL = Recipe()
+
+
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
     return Library(DirectoryStore(tmp_path))
 
 
-def plan_of(library: Library, *prompts: Prompt, retry_class: str = "") -> Plan:
+def plan_of(library: Library, *prompts: Prompt, retry_class: str = "", recipe: Recipe = NOTHING_SPECIAL) -> Plan:
     return Plan(
         lambda: prompts,
         library,
-        recipe=Recipe(),
+        recipe=recipe,
         profile=export_profile("preview"),
         prior=PRIOR,
         retry_class=retry_class,
@@ -113,3 +118,16 @@ def test_prompts_are_read_as_builds_are_taken(library: Library) -> None:
     taken.clear()
     next(plan.builds())
     assert taken == ["chair"]
+
+
+def test_07_one_changed_prompt_of_a_hundred_is_one_rebuild_and_another_recipe_a_hundred(library: Library) -> None:
+    prompts = [Prompt(f"row-{n}", f"a toy number {n}") for n in range(100)]
+    plan = plan_of(library, *prompts)
+    for build in plan.builds():
+        library.publish(quarantined_outcome(build, Failure("empty", "why"), 1, {}))
+
+    assert plan_of(library, *prompts).num_builds == 0
+    changed = [replace(prompts[0], text="another toy"), *prompts[1:]]
+    assert [build.prompt.text for build in plan_of(library, *changed).builds()] == ["another toy"]
+    longer = with_overrides(Recipe(), {"optimize.num_steps": 7})
+    assert plan_of(library, *prompts, recipe=longer).num_builds == 100

@@ -33,7 +33,7 @@ from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissin
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.library import report
-from dreamfoundry.library.report import ExitWord, RunReport
+from dreamfoundry.library.report import ExitWord, RunReport, RunStart
 from dreamfoundry.manifest import ManifestReport, read_prompts, scan
 from dreamfoundry.projections import publish_projections
 from dreamfoundry.records import Outcome, PriorIdentity
@@ -160,6 +160,8 @@ class _Run:
             )
         num_builds, num_delegated = plan.num_builds, 0
         if num_builds:
+            start = RunStart(self.run_id, request.manifest, self.started_at, self.found.num_rows, num_builds)
+            self.library.store.put(report.start_key(self.run_id), report.start_to_json(start), report.MEDIA_TYPE)
             with self._stage("build"):
                 num_delegated = self._drive(plan, num_builds, should_stop)
         with self._stage("publish"):

@@ -1,4 +1,4 @@
-"""The run report: how a run ended, in one word, with every row of the manifest accounted for."""
+"""What a run leaves about itself: that it has begun, and in the end how, with every row accounted for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dreamfoundry.record_json import from_json as record_from_json
 from dreamfoundry.record_json import to_json as record_to_json
 
 REPORT_SCHEMA = "run_report.v1"
+START_SCHEMA = "run_start.v1"
 MEDIA_TYPE = "application/json"
 
 ExitWord = Literal["complete", "failed", "partial", "refused", "drained", "delegated"]
@@ -56,6 +57,32 @@ class RunReport:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exit_code", EXIT_CODES[self.word])
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """Written before the first worker of a run starts. Without a report beside it, the run goes on or was killed."""
+
+    run_id: str
+    manifest: str
+    started_at: str
+    num_rows: int
+    num_builds: int
+
+
+def start_key(run_id: str) -> str:
+    """Where a run says that it has begun."""
+    return f"runs/{run_id}/start.json"
+
+
+def start_to_json(start: RunStart) -> bytes:
+    """Canonical JSON (schema run_start.v1)."""
+    return record_to_json(start, START_SCHEMA)
+
+
+def start_from_json(data: bytes) -> RunStart:
+    """The start that `start_to_json` wrote; ObjectCorrupt for anything else."""
+    return record_from_json(RunStart, START_SCHEMA, data)
 
 
 def report_key(run_id: str) -> str:
