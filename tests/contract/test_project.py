@@ -183,3 +183,14 @@ def test_importing_the_package_loads_no_heavy_library() -> None:
 
 def test_the_check_for_heavy_libraries_would_see_one() -> None:
     assert "numpy" in loaded_by("numpy")
+
+
+def test_every_check_of_the_table_has_a_test_with_its_number_where_the_table_says() -> None:
+    lines = (ROOT / "docs/CHECKS.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines if re.match(r"\| \d+ \|", line)]
+    assert [int(number) for _, number, *_ in rows] == list(range(1, 39))
+    for _, number, _, places, state, _ in rows:
+        files = re.findall(r"`(.*?)`", places)
+        assert files or "open" in state, f"check {number} is neither shown nor open"
+        for file in files:
+            assert re.search(rf"def test_{int(number):02}_", (ROOT / file).read_text()), f"check {number} in {file}"

@@ -70,7 +70,7 @@ def test_a_replacement_whose_answer_was_lost_has_won(new_s3_client: NewClient, n
 
 
 @pytest.mark.parametrize("attempts", [1, 2], ids=["our own retry", "a retry inside botocore"])
-def test_a_create_that_was_overtaken_between_two_tries_has_lost(
+def test_04_a_create_that_was_overtaken_between_two_tries_has_lost(
     new_s3_client: NewClient, new_s3_store: NewStore, attempts: int
 ) -> None:
     client = new_s3_client(attempts=attempts)
@@ -82,7 +82,7 @@ def test_a_create_that_was_overtaken_between_two_tries_has_lost(
     assert store.get("k") == b"theirs"
 
 
-def test_a_conflict_is_tried_again(new_s3_client: NewClient, new_s3_store: NewStore) -> None:
+def test_04_a_conflict_is_tried_again(new_s3_client: NewClient, new_s3_store: NewStore) -> None:
     client = new_s3_client()
     given = instead(client, "PutObject", [(409, "ConditionalRequestConflict")] * 3)
 

@@ -84,7 +84,7 @@ def submit(head: str, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
+def test_38_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
     head: str, write_manifest: Callable[..., str], ball_recipe_file: Callable[[int], str], tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
@@ -103,7 +103,7 @@ def test_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
     assert report.from_json(store.get(key)).word == "complete"
 
 
-def test_the_true_exit_code_of_a_refused_manifest_comes_back(
+def test_38_the_true_exit_code_of_a_refused_manifest_comes_back(
     head: str, write_manifest: Callable[..., str], tmp_path: Path
 ) -> None:
     manifest = write_manifest(prompt_id=["one"], prompt=["a dragon"])

@@ -67,7 +67,7 @@ def checkpoint_after(num_steps: int) -> Checkpoint:
 
 
 @pytest.mark.parametrize("num_steps", [0, 1, 3, 8, 20])
-def test_an_interrupted_assignment_ends_with_the_bits_of_an_uninterrupted_one(num_steps: int) -> None:
+def test_11_an_interrupted_assignment_ends_with_the_bits_of_an_uninterrupted_one(num_steps: int) -> None:
     uninterrupted = run_to_the_end(batch_with((RED, None), (BLUE, None)))["field-red"]
     data = checkpoint_after(num_steps).to_bytes()
     resumed = run_to_the_end(batch_with((RED, Checkpoint.from_bytes(data, "field-red")), (BLUE, None)))["field-red"]
@@ -107,7 +107,7 @@ def test_every_class_of_failure_is_known_by_its_word(kind: type[PromptFailure]) 
     assert type(prompt_failure(kind.failure_class, "why")) is kind
 
 
-def test_another_field_or_format_is_refused_by_name() -> None:
+def test_14_another_field_or_format_is_refused_by_name() -> None:
     data = checkpoint_after(1).to_bytes()
 
     with pytest.raises(ObjectCorrupt, match="field-red"):
@@ -127,7 +127,7 @@ def in_format(name: str, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
-def test_a_truncated_file_is_refused(share: float) -> None:
+def test_13_a_truncated_file_is_refused(share: float) -> None:
     data = checkpoint_after(1).to_bytes()
 
     with pytest.raises(ObjectCorrupt, match="cannot be read"):

@@ -146,7 +146,7 @@ def snapshot_bytes(library: Library, field_key: str) -> bytes:
     return library.get_blob(ref)
 
 
-def test_fields_that_were_handed_back_end_with_the_same_bits_in_another_process(tmp_path: Path) -> None:
+def test_11_fields_that_were_handed_back_end_with_the_same_bits_in_another_optimizer(tmp_path: Path) -> None:
     straight = Library(DirectoryStore(tmp_path / "straight"))
     optimizer_of(straight).run_slice(long_slice("cube", "cone"))
     library = Library(DirectoryStore(tmp_path / "interrupted"))
@@ -185,7 +185,7 @@ def test_before_the_interval_is_over_nothing_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint"])
-def test_a_damaged_checkpoint_is_noted_and_the_one_before_it_serves(tmp_path: Path, damage: bytes) -> None:
+def test_13_a_damaged_checkpoint_is_noted_and_the_one_before_it_serves(tmp_path: Path, damage: bytes) -> None:
     library = Library(DirectoryStore(tmp_path))
     first = optimizer_of(library)
     first.run_slice(one_step("cube"))

@@ -112,7 +112,7 @@ def test_columns_that_nobody_reads_are_reported_once(tmp_path: Path) -> None:
         ({"prompt_id": pa.array([], pa.string()), "prompt": pa.array([], pa.string())}, "no rows"),
     ],
 )
-def test_a_fault_of_the_file_refuses_it(tmp_path: Path, columns: dict[str, Any], reason: str) -> None:
+def test_26_a_fault_of_the_file_refuses_it(tmp_path: Path, columns: dict[str, Any], reason: str) -> None:
     path = write(tmp_path / "m.parquet", **columns)
 
     with pytest.raises(ManifestError, match=reason):
@@ -161,7 +161,7 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
         ("view_prompts", '{"front": 1}', "front, side, back, overhead"),
     ],
 )
-def test_a_fault_of_a_row_is_named_and_costs_that_row(tmp_path: Path, column: str, value: Any, reason: str) -> None:
+def test_26_a_fault_of_a_row_is_named_and_costs_that_row(tmp_path: Path, column: str, value: Any, reason: str) -> None:
     columns: dict[str, list[Any]] = {"prompt_id": ["one", "two"], "prompt": ["a red chair", "a blue chair"]}
     columns[column] = [value, columns.get(column, [None, None])[1]]
     path = write(tmp_path / "m.parquet", **columns)
@@ -175,7 +175,7 @@ def test_a_fault_of_a_row_is_named_and_costs_that_row(tmp_path: Path, column: st
     assert [prompt.prompt_id for prompt in prompts(path, report)] == ["two"]
 
 
-def test_a_row_with_bad_utf8_costs_that_row(tmp_path: Path) -> None:
+def test_26_a_row_with_bad_utf8_costs_that_row(tmp_path: Path) -> None:
     texts = pa.array([b"a red chair", b"a \xff chair", b"caf\xc3\xa9"], pa.binary()).cast(pa.string(), safe=False)
     path = write(tmp_path / "m.parquet", prompt_id=["one", "two", "three"], prompt=texts)
 
@@ -218,7 +218,7 @@ def test_overrides_are_tried_on_the_recipe_of_the_run(tmp_path: Path) -> None:
     assert len(scan(path, recipe=low_only).row_errors) == 1
 
 
-def test_the_same_row_twice_is_one_prompt(tmp_path: Path) -> None:
+def test_08_the_same_row_twice_is_one_prompt(tmp_path: Path) -> None:
     path = write(tmp_path / "m.parquet", prompt_id=["b", "a", "b", "b"], prompt=["chair", "car", "chair", " chair "])
 
     report = scan(path)
@@ -228,14 +228,14 @@ def test_the_same_row_twice_is_one_prompt(tmp_path: Path) -> None:
     assert [prompt.prompt_id for prompt in prompts(path, report)] == ["b", "a"]
 
 
-def test_one_id_with_two_contents_refuses_the_file(tmp_path: Path) -> None:
+def test_08_one_id_with_two_contents_refuses_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "m.parquet", prompt_id=["a", "b", "c", "b"], prompt=["chair", "car", "mug", "tree"])
 
     with pytest.raises(ManifestError, match="'b' stands in rows 1 and 3 with different content"):
         scan(path)
 
 
-def test_a_damaged_row_group_costs_only_its_rows(tmp_path: Path) -> None:
+def test_25_a_damaged_row_group_costs_only_its_rows(tmp_path: Path) -> None:
     path = numbered(tmp_path / "m.parquet", 500)
     damage(path, row_group=2)
 

@@ -267,7 +267,7 @@ class OnlyGrey(AnalyticPrior):
 @pytest.mark.parametrize(
     ("prior", "min_gain", "failure_class"), [(NotANumber, -1.0, "diverged"), (OnlyGrey, 0.001, "off_prompt")]
 )
-def test_a_prompt_made_to_fail_ends_in_its_class_and_its_neighbours_keep_every_bit(prior, min_gain, failure_class):
+def test_24_a_prompt_made_to_fail_ends_in_its_class_and_its_neighbours_keep_every_bit(prior, min_gain, failure_class):
     recipe = with_overrides(
         SMALL,
         {

@@ -410,15 +410,47 @@ def test_a_death_with_its_node_is_charged_to_nobody(blame: Blame) -> None:
     assert world.claims.deaths == ({"a/0": 1} if blame == "itself" else {})
 
 
-def test_a_death_on_a_node_that_was_about_to_go_is_charged_to_nobody_but_the_next_one_is() -> None:
+def test_17_a_death_on_a_node_that_was_about_to_go_is_charged_to_nobody_but_the_next_one_is() -> None:
     world = World([build_of("a")], optimizers=1)
     run_until(world, "optimizer-0")
     world.scheduler.leave(["optimizer-0"])
     world.die("optimizer-0")
     assert world.claims.deaths == {}
-    run_until(world, "optimizer-0")
-    world.die("optimizer-0")
-    assert world.claims.deaths == {"a/0": 1}
+    for deaths in range(1, MAX_DEATHS + 1):
+        run_until(world, "optimizer-0")
+        world.die("optimizer-0")
+        assert world.claims.deaths == {"a/0": deaths}
+    world.obey()
+    assert world.decisions["a/0/preview"].state == "quarantined"
+
+
+def test_22_a_prompt_that_raises_is_quarantined_once_with_the_end_of_its_traceback() -> None:
+    world = World([build_of("a")], optimizers=1)
+    for _ in range(MAX_DEATHS):
+        run_until(world, "optimizer-0")
+        world.deaths_alone["a/0"] += 1
+        world.running.pop("optimizer-0")
+        fault = Fault("  File guidance.py, line 7\nValueError: nobody thought of this", crashed=True)
+        world.scheduler.slice_ended("optimizer-0", SliceReport({"a/0": 5}, (), 0, fault))
+        world.obey()
+    failure = world.decisions["a/0/preview"].failure
+    assert failure is not None and failure.failure_class == "worker_died"
+    assert "ValueError: nobody thought of this" in failure.message
+    assert world.outcomes == {"a/0/preview": 1}
+
+
+def test_32_while_exports_are_slow_slots_are_not_refilled_and_the_queue_stays_short() -> None:
+    world = World([build_of(f"p{n}") for n in range(12)], optimizers=1, exporters=1, slots=2)
+    for _ in range(30):
+        world.obey()
+        for worker in list(world.starting):
+            world.start(worker, works=True)
+        for worker in [name for name in world.running if name.startswith("optimizer")]:
+            world.finish(worker)
+    assert 2 <= len(world.unexported) <= 2 + world.slots - 1
+    assert not world.slot_contents["optimizer-0"], "the optimizer waits"
+    world.run_to_the_end()
+    assert world.outcomes.total() == 12
 
 
 def test_where_the_gpu_is_too_small_an_optimizer_gets_half_the_slots_and_nobody_is_charged() -> None:

@@ -1,0 +1,74 @@
+"""What a driver needs does not grow with its manifest, and a finished run is not repeated."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from night import JOB
+
+from dreamfoundry.cluster.messages import Failure
+from dreamfoundry.cluster.outcome import quarantined_outcome
+from dreamfoundry.cluster.plan import Plan
+from dreamfoundry.config import Recipe
+from dreamfoundry.diffusion.weights import prior_identity
+from dreamfoundry.export_profiles import export_profile
+from dreamfoundry.recipes import recipe_from_toml
+from dreamfoundry.records import Prompt
+from dreamfoundry.store import DirectoryStore, Library
+
+PROGRAM = Path(__file__).with_name("endless_night.py")
+MAX_GROWTH_MIB = 50.0
+
+
+def night(num_rows: int, folder: Path) -> dict[str, float]:
+    folder.mkdir()
+    done = subprocess.run([sys.executable, str(PROGRAM), str(num_rows), str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("num_rows", [100_000, 1_000_000])
+def test_31_the_memory_of_a_driver_does_not_grow_with_the_manifest(num_rows: int, tmp_path: Path) -> None:
+    small, large = night(10_000, tmp_path / "small"), night(num_rows, tmp_path / "large")
+    print(small, large)
+    assert large["peak_mib"] - small["peak_mib"] <= MAX_GROWTH_MIB
+
+
+def test_06_a_finished_run_decides_so_before_ray_starts_and_writes_only_its_report(
+    write_manifest: Callable[..., str], ball_recipe_file: Callable[[int], str], tmp_path: Path
+) -> None:
+    prompts = [Prompt(f"row-{n}", f"a toy number {n}") for n in range(300)]
+    manifest = write_manifest(prompt_id=[p.prompt_id for p in prompts], prompt=[p.text for p in prompts])
+    recipe_file = ball_recipe_file(4)
+    recipe: Recipe = recipe_from_toml(Path(recipe_file))
+    store = DirectoryStore(tmp_path / "library")
+    plan = Plan(
+        lambda: prompts,
+        Library(store),
+        recipe=recipe,
+        profile=export_profile("preview"),
+        prior=prior_identity(recipe.prior),
+    )
+    for build in plan.builds():
+        Library(store).publish(quarantined_outcome(build, Failure("empty", "why"), 1, {"run_id": "an earlier one"}))
+
+    def run() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(JOB), manifest, str(tmp_path / "library"), "--recipe", recipe_file]
+        return subprocess.run(command, capture_output=True, text=True, timeout=200, env={"RAY_ADDRESS": "nowhere:1"})
+
+    first = run()
+    assert first.returncode == 3, first.stderr
+    before = {stat.key: stat.modified_s for stat in store.stats()}
+    second = run()
+    assert second.returncode == 3, second.stderr
+    assert "300 skipped" in second.stdout and "0 optimisation steps" in second.stdout
+    changed = {stat.key for stat in store.stats() if before.get(stat.key) != stat.modified_s}
+    assert len(changed) == 1 and changed.pop().endswith("/report.json")
