@@ -77,6 +77,7 @@ def manifest(write_manifest: Callable[..., str]) -> str:
     return write_manifest(prompt_id=["one", "two"], prompt=["a ball one", "a ball two"])
 
 
+@pytest.mark.slow
 def test_12_after_the_driver_is_killed_its_actors_go_and_the_same_command_finishes(
     ray_cluster: Any, start: Callable[..., Any], manifest: str, tmp_path: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_12_after_the_driver_is_killed_its_actors_go_and_the_same_command_finish
     assert "2 published" in output
 
 
+@pytest.mark.slow
 def test_19_a_terminated_driver_saves_its_work_and_exits_with_75_and_the_next_run_makes_no_step_twice(
     start: Callable[..., Any], manifest: str, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from dreamfoundry.store import Library, ObjectStore, open_store
 NUM_STEPS = 300
 NAMES = ["one", "two", "three", "four", "five", "six"]
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 Start = Callable[..., subprocess.Popen[str]]
 

@@ -22,7 +22,7 @@ NUM_STEPS = 300
 MARK = "DREAMFOUNDRY_TEST_MARK"
 STATUS = JOB.with_name("status.py")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def status(library: Path) -> str:

@@ -20,7 +20,7 @@ from dreamfoundry.store import Library, ObjectStore, open_store
 NUM_STEPS = 400
 NOTICE_S = 10.0
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from dreamfoundry.store import Library, open_store
 
 NUM_STEPS = 300
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_21_a_prompt_that_crashes_its_process_is_quarantined_after_three_deaths_alone_and_nobody_else_is_charged(

@@ -35,7 +35,7 @@ def require_whole_or_nothing(store: ObjectStore) -> None:
             assert {name: store.get(f"{folder}/{name}") for name in FILES} == FILES
 
 
-@pytest.mark.parametrize("place", ["directory", "s3"])
+@pytest.mark.parametrize("place", ["directory", pytest.param("s3", marks=pytest.mark.slow)])
 def test_01_a_writer_that_dies_between_any_two_writes_leaves_no_asset_or_a_whole_one(
     place: str, tmp_path: Path, s3_url: str
 ) -> None:
