@@ -40,7 +40,7 @@ from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import export_profile
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.manifest import read_prompts, scan
-from dreamfoundry.records import BlobRef, OutcomeState, PriorIdentity
+from dreamfoundry.records import BlobRef, PriorIdentity
 from dreamfoundry.store import DirectoryStore, Library
 
 BLOB = BlobRef("0" * 64, 1, "application/octet-stream")
@@ -99,7 +99,7 @@ class FreeClaims:
     def forget(self, field_key: str) -> None:
         pass
 
-    def standing(self, asset_key: str) -> OutcomeState | None:
+    def standing(self, asset_key: str) -> Decision | None:
         return None
 
 

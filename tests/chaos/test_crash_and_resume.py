@@ -118,9 +118,7 @@ def test_19_a_terminated_driver_saves_its_work_and_exits_with_75_and_the_next_ru
     assert sum(int(one.message.split()[0]) for one in reports(store)) == 2 * NUM_STEPS, "no step is made twice"
 
 
-def test_19_a_second_signal_ends_a_driver_at_once(
-    start: Callable[..., Any], manifest: str, tmp_path: Path
-) -> None:
+def test_19_a_second_signal_ends_a_driver_at_once(start: Callable[..., Any], manifest: str, tmp_path: Path) -> None:
     driver = start(manifest, tmp_path / "library")
     store = open_store(tmp_path / "library")
     wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from dreamfoundry.cluster.claims import RunClaims
-from dreamfoundry.cluster.messages import FieldTask, RunSlice
+from dreamfoundry.cluster.messages import Build, Failure, FieldTask, RunSlice
 from dreamfoundry.cluster.optimizer import Optimizer
-from dreamfoundry.cluster.work import Claim
+from dreamfoundry.cluster.outcome import quarantined_outcome
+from dreamfoundry.cluster.work import Claim, Decision
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.errors import StoreUnavailable
+from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import BlobRef, FieldSnapshot, Prompt
 from dreamfoundry.store import Checkpoints, DirectoryStore, Leases, Library
@@ -257,3 +259,13 @@ def test_a_run_learns_that_somebody_else_has_taken_its_field(tmp_path: Path) -> 
         assert awake.claim("field") == Claim(deaths=0, epoch=2)
         asleep.charge("field", 1)
         assert set(asleep.lost()) == {"field"} and set(asleep.lost()) == set()
+
+
+def test_what_another_run_gave_up_is_known_with_its_class(tmp_path: Path) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    build = Build("ab" * 32, "cd" * 32, Prompt("one", "a ball"), ("one",), RECIPE, ExportProfile())
+    claims = RunClaims(str(tmp_path), "ours", ttl_s=60.0)
+    assert claims.standing(build.asset_key) is None
+
+    library.publish(quarantined_outcome(build, Failure("flat", "thin as paper"), 1, {}))
+    assert claims.standing(build.asset_key) == Decision("quarantined", Failure("flat", "thin as paper"), is_ours=False)

@@ -30,7 +30,7 @@ from dreamfoundry.cluster.work import Claim, Decision, Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.recipes import with_overrides
-from dreamfoundry.records import BlobRef, OutcomeState, Prompt
+from dreamfoundry.records import BlobRef, Prompt
 
 RECIPES = [with_overrides(Recipe(), {"optimize.num_steps": steps}) for steps in (10, 20)]
 BLOB = BlobRef("0" * 64, 1, "application/octet-stream")
@@ -54,7 +54,7 @@ class Ledger:
     """Claims of one run; other runs hold what is in `foreign`."""
 
     foreign: set[str] = field(default_factory=set)
-    outcomes: dict[str, OutcomeState] = field(default_factory=dict)
+    outcomes: dict[str, Decision] = field(default_factory=dict)
     deaths: dict[str, int] = field(default_factory=dict)
     forgotten: set[str] = field(default_factory=set)
     newly_lost: set[str] = field(default_factory=set)
@@ -79,7 +79,7 @@ class Ledger:
     def forget(self, field_key: str) -> None:
         self.forgotten.add(field_key)
 
-    def standing(self, asset_key: str) -> OutcomeState | None:
+    def standing(self, asset_key: str) -> Decision | None:
         return self.outcomes.get(asset_key)
 
 
@@ -189,6 +189,10 @@ class World:
         self.vanish(worker)
         self.scheduler.worker_died(worker, "killed", blame)
 
+    def start_all(self) -> None:
+        for worker in list(self.starting):
+            self.start(worker, works=True)
+
     def finish(self, worker: str, *, failure: Failure | None = None, fault: Fault | None = None) -> None:
         command = self.running.pop(worker)
         if isinstance(command, Export):
@@ -228,8 +232,7 @@ class World:
             self.obey()
             if self.scheduler.is_finished:
                 return
-            for worker in list(self.starting):
-                self.start(worker, works=True)
+            self.start_all()
             for worker in list(self.running):
                 self.finish(worker)
             self.now_s += 1.0
@@ -242,8 +245,7 @@ def run_until(world: World, worker: str) -> None:
         world.obey()
         if worker in world.running:
             return
-        for name in list(world.starting):
-            world.start(name, works=True)
+        world.start_all()
     raise AssertionError(f"{worker} never got work")
 
 
@@ -312,8 +314,7 @@ def test_a_poisonous_prompt_is_quarantined_after_three_deaths_alone_and_its_neig
         world.obey()
         if world.scheduler.is_finished:
             break
-        for worker in list(world.starting):
-            world.start(worker, works=True)
+        world.start_all()
         for worker in list(world.running):
             if "poison/0" in world.slot_contents.get(worker, {}):
                 world.die(worker)
@@ -333,8 +334,7 @@ def test_an_exporter_that_dies_does_not_cost_the_field_an_attempt_and_is_given_u
         world.obey()
         if world.scheduler.is_finished:
             break
-        for worker in list(world.starting):
-            world.start(worker, works=True)
+        world.start_all()
         for worker, command in list(world.running.items()):
             if isinstance(command, Export) and command.task.build.asset_key == "deadly/0/preview":
                 assert command.task.attempts == 1
@@ -443,8 +443,7 @@ def test_32_while_exports_are_slow_slots_are_not_refilled_and_the_queue_stays_sh
     world = World([build_of(f"p{n}") for n in range(12)], optimizers=1, exporters=1, slots=2)
     for _ in range(30):
         world.obey()
-        for worker in list(world.starting):
-            world.start(worker, works=True)
+        world.start_all()
         for worker in [name for name in world.running if name.startswith("optimizer")]:
             world.finish(worker)
     assert 2 <= len(world.unexported) <= 2 + world.slots - 1
@@ -544,9 +543,10 @@ def test_a_field_whose_owner_has_died_is_taken_over_when_the_lease_is_over() -> 
 
 def test_what_another_run_has_published_meanwhile_is_not_built() -> None:
     world = World([build_of("theirs")])
-    world.claims.outcomes = {"theirs/0/preview": "published"}
+    standing = Decision("published", is_ours=False)
+    world.claims.outcomes = {"theirs/0/preview": standing}
     world.run_to_the_end()
-    assert world.decisions == {"theirs/0/preview": Decision("published", is_ours=False)}
+    assert world.decisions == {"theirs/0/preview": standing}
     assert world.optimized == {}
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from dreamfoundry.cluster.claims import RunClaims
 from dreamfoundry.cluster.driver import Workers, drive
 from dreamfoundry.cluster.messages import Build, Quarantine, WorkerSettings
-from dreamfoundry.cluster.outcome import BAD_ROW, bad_row_outcome, now_text, publish, quarantined_outcome
+from dreamfoundry.cluster.outcome import BAD_ROW, bad_row_outcome, decision_of, now_text, publish, quarantined_outcome
 from dreamfoundry.cluster.plan import Plan, Tally, prompt_check, vocabulary_hint
 from dreamfoundry.cluster.progress import Progress, TextStream
 from dreamfoundry.cluster.ray_session import ray_session
@@ -166,8 +166,9 @@ class _Run:
                 num_delegated = self._drive(plan, num_builds, should_stop)
         with self._stage("publish"):
             outcomes = publish_projections(self.library, self.run_id, plan.rows())
-        word = self._word(plan.tally(), bad_rows, num_delegated)
-        summary = self._summary(word, f"{self.num_steps} optimisation steps", bad_rows)
+        tally = plan.tally()
+        word = self._word(tally, bad_rows, num_delegated)
+        summary = self._summary(word, f"{self.num_steps} optimisation steps", tally, bad_rows)
         self._write(summary)
         named = {outcome.prompt_id: outcome for outcome in bad_rows[:MAX_NAMED]}
         named |= {prompt_id: outcomes[key] for prompt_id, key in plan.quarantined_rows(MAX_NAMED - len(named))}
@@ -195,7 +196,7 @@ class _Run:
                 build, command.failure, command.attempts, provenance, command.snapshot, command.history
             )
             standing = publish(self.library, outcome, build.instead_of)
-            return Decision(standing.state, command.failure if standing is outcome else None, standing is outcome)
+            return decision_of(standing, is_ours=standing is outcome)
 
         def take_note(build: Build, decision: Decision) -> None:
             failure_class = decision.failure.failure_class if decision.failure is not None else ""
@@ -271,14 +272,14 @@ class _Run:
 
     def report_failure(self, message: str) -> None:
         """Leave a report that says why the run ended early, if the store can still be reached."""
+        rows_at_hand = self.found.num_rows - self.found.num_lost_rows
+        tally = self.plan.tally() if self.plan is not None else Tally(0, 0, 0, rows_at_hand, {})
         try:
-            self._write(self._summary("failed", message))
+            self._write(self._summary("failed", message, tally))
         except InfrastructureError:
             self.stream.write("the run report could not be written either\n")
 
-    def _summary(self, word: ExitWord, message: str, bad_rows: Sequence[Outcome] = ()) -> RunReport:
-        rows_at_hand = self.found.num_rows - self.found.num_lost_rows
-        tally = self.plan.tally() if self.plan is not None else Tally(0, 0, 0, rows_at_hand, {})
+    def _summary(self, word: ExitWord, message: str, tally: Tally, bad_rows: Sequence[Outcome] = ()) -> RunReport:
         bad = {BAD_ROW: len(bad_rows)} if bad_rows else {}
         return RunReport(
             run_id=self.run_id,

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Collection
 from types import TracebackType
 
-from dreamfoundry.cluster.work import Claim
+from dreamfoundry.cluster.outcome import decision_of
+from dreamfoundry.cluster.work import Claim, Decision
 from dreamfoundry.errors import InfrastructureError, LeaseLost
-from dreamfoundry.records import OutcomeState
 from dreamfoundry.store.checkpoints import Checkpoints
 from dreamfoundry.store.leases import Lease, Leases
 from dreamfoundry.store.locate import open_store
@@ -81,10 +81,10 @@ class RunClaims:
                 self._checkpoints.forget(field_key)
                 self._leases.forget(field_key)
 
-    def standing(self, asset_key: str) -> OutcomeState | None:
-        """State of the outcome that exists now, if any."""
+    def standing(self, asset_key: str) -> Decision | None:
+        """What the outcome that exists now says, if there is one."""
         outcome = self._library.get_outcome(asset_key)
-        return None if outcome is None else outcome.state
+        return None if outcome is None else decision_of(outcome, is_ours=False)
 
     def _renew(self, field_key: str, deaths: int | None = None) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ import traceback
 
 from dreamfoundry.cluster.export_child import ExportChild, Exported
 from dreamfoundry.cluster.messages import ExportReport, ExportTask, Failure, Fault, WorkerSettings
-from dreamfoundry.cluster.outcome import effort, now_text, publish, quarantined_outcome
+from dreamfoundry.cluster.outcome import decision_of, effort, now_text, publish, quarantined_outcome
 from dreamfoundry.errors import InfrastructureError
 from dreamfoundry.export import MEDIA_TYPES, asset_metadata, export_asset
 from dreamfoundry.identity import recipe_digest
@@ -50,8 +50,7 @@ class Exporter:
             return ExportReport(key, None, fault=Fault(f"{type(error).__name__}: {error}"))
         except Exception:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
             return ExportReport(key, None, fault=Fault(traceback.format_exc(limit=-4), crashed=True))
-        failure = Failure(outcome.failure_class, outcome.message) if outcome.state == "quarantined" else None
-        return ExportReport(key, outcome.state, failure)
+        return ExportReport(key, outcome.state, decision_of(outcome, is_ours=True).failure)
 
     def _decide(self, task: ExportTask) -> Outcome:
         """The outcome that stands afterwards, ours or an earlier one, with its named views."""

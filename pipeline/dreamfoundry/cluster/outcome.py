@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from dreamfoundry.cluster.messages import Build, Failure
+from dreamfoundry.cluster.work import Decision
 from dreamfoundry.errors import RowError
 from dreamfoundry.identity import digest
 from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome
@@ -26,6 +27,12 @@ def publish(library: Library, outcome: Outcome, instead_of: Outcome | None) -> O
     if library.publish(outcome, instead_of):
         return outcome
     return library.get_outcome(outcome.asset_key) or outcome
+
+
+def decision_of(outcome: Outcome, *, is_ours: bool) -> Decision:
+    """What an outcome that stands says about its build."""
+    failure = Failure(outcome.failure_class, outcome.message) if outcome.state == "quarantined" else None
+    return Decision(outcome.state, failure, is_ours)
 
 
 def effort(history: FieldHistory) -> dict[str, object]:

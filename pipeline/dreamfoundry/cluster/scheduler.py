@@ -294,9 +294,9 @@ class Scheduler:
             return False
         work.is_claimed, work.deaths, work.epoch = True, max(work.deaths, claim.deaths), claim.epoch
         for build in list(filter(self._is_open, work.builds)):
-            state = self.claims.standing(build.asset_key)
-            if state == "published" or (state == "quarantined" and build.instead_of is None):
-                self._decide(build, Decision(state, is_ours=False))
+            standing = self.claims.standing(build.asset_key)
+            if standing is not None and (standing.state == "published" or build.instead_of is None):
+                self._decide(build, standing)
         if work.deaths >= MAX_DEATHS:
             self._give_up(work, "in an earlier run")
         return any(map(self._is_open, work.builds))

@@ -88,8 +88,8 @@ class Claims(Protocol):
     def forget(self, field_key: str) -> None:
         """Every build of the field is decided."""
 
-    def standing(self, asset_key: str) -> OutcomeState | None:
-        """State of the outcome that exists now, if any."""
+    def standing(self, asset_key: str) -> Decision | None:
+        """What the outcome that exists now says, if there is one."""
 
 
 @dataclass(eq=False)

@@ -14,15 +14,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.record_json import from_json, to_json
 from dreamfoundry.records import BlobRef, Outcome, OutcomeState
-from dreamfoundry.store.objects import JSON, ObjectStore
+from dreamfoundry.store.objects import JSON, ObjectStore, at_once
 
 OUTCOME_SCHEMA = "outcome.v1"
 FIELD_SCHEMA = "field.v1"
@@ -35,9 +33,6 @@ that much less than the age of garbage to worry about (see `store.garbage`)."""
 BLOBS, TRASH = "blobs/sha256/", "trash/sha256/"
 OUTCOMES, FIELDS, ALIASES = "outcomes/", "fields/", "aliases/"
 """Where the parts of a library begin."""
-
-READERS = 16
-"""Outcomes are read so many at a time: on S3 nearly all of the time is waiting."""
 
 VIEW_FILE = "view.json"
 """Written last into a named view: its presence says that the view is complete."""
@@ -145,12 +140,9 @@ class Library:
 
     def states(self, asset_keys: Iterable[str]) -> Iterator[tuple[str, OutcomeState, str]]:
         """(asset key, state, failure class) of outcomes that exist, many read at a time."""
-        keys = iter(asset_keys)
-        with ThreadPoolExecutor(READERS) as pool:
-            while batch := list(islice(keys, 16 * READERS)):
-                for outcome in pool.map(self.get_outcome, batch):
-                    if outcome is not None:
-                        yield outcome.asset_key, outcome.state, outcome.failure_class
+        for outcome in at_once(self.get_outcome, asset_keys):
+            if outcome is not None:
+                yield outcome.asset_key, outcome.state, outcome.failure_class
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every outcome, by ascending asset key; ObjectCorrupt names the first that cannot be read."""
