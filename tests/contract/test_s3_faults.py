@@ -101,6 +101,20 @@ def test_throttling_is_sat_out(new_s3_client: NewClient, new_s3_store: NewStore)
     assert len(pauses_s) == 5
 
 
+def test_a_long_wait_is_told_once_and_so_is_its_end(new_s3_client: NewClient, new_s3_store: NewStore) -> None:
+    client = new_s3_client()
+    told: list[str] = []
+    store = new_s3_store(client, patience_s=600.0, on_wait=told.append)
+    store.put("k", b"ours", TEXT)
+    assert told == []
+
+    instead(client, "GetObject", [(503, "SlowDown")] * 12)
+    assert store.get("k") == b"ours"
+    first, last = told
+    assert "SlowDown" in first and "tried again for another" in first
+    assert "answers again" in last
+
+
 def test_throttling_without_end_is_given_up_when_patience_ends(
     new_s3_client: NewClient, new_s3_store: NewStore
 ) -> None:

@@ -25,7 +25,7 @@ from dreamfoundry.cluster.outcome import BAD_ROW, bad_row_outcome, decision_of, 
 from dreamfoundry.cluster.plan import Plan, Tally, prompt_check, vocabulary_hint
 from dreamfoundry.cluster.progress import Progress, TextStream
 from dreamfoundry.cluster.ray_session import ray_session
-from dreamfoundry.cluster.scheduler import Scheduler
+from dreamfoundry.cluster.scheduler import MAX_FAULTS, Scheduler
 from dreamfoundry.cluster.work import Decision, Limits, Status
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import prior_identity
@@ -77,21 +77,44 @@ class RunResult:
     quarantined: Mapping[str, Outcome] = field(default_factory=dict)
 
 
+OpenWorkers = Callable[[WorkerSettings, str], Workers]
+"""Makes the workers of a run from what they are told and the run's id."""
+
+
 def build_library(
-    request: RunRequest, stream: TextStream, should_stop: Callable[[], bool] = lambda: False
+    request: RunRequest,
+    stream: TextStream,
+    should_stop: Callable[[], bool] = lambda: False,
+    open_workers: OpenWorkers | None = None,
 ) -> RunResult:
     """Build what `request` asks for; progress goes to `stream`.
 
     Raises InputError before anything is written, InfrastructureError when the run cannot go on
-    (its report says "failed"). After `should_stop` the run ends as "drained".
+    (its report says "failed"). After `should_stop` the run ends as "drained". `open_workers` is for
+    other workers than the real ones.
     """
     with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder:
-        run = _Run.begin(request, _local_manifest(request.manifest, Path(folder)), stream)
+        manifest = _local_manifest(request.manifest, Path(folder))
+        run = _Run.begin(request, manifest, stream, open_workers or _open_workers_for(request))
         try:
             return run.carry_out(should_stop)
         except InfrastructureError as error:
             run.report_failure(str(error))
             raise
+
+
+def _open_workers_for(request: RunRequest) -> OpenWorkers:
+    if request.use_ray:
+        return _open_ray_workers
+    from dreamfoundry.cluster.local_workers import LocalWorkers  # brings torch
+
+    return lambda settings, run_id: LocalWorkers(settings)
+
+
+def _open_ray_workers(settings: WorkerSettings, run_id: str) -> Workers:
+    from dreamfoundry.cluster.ray_workers import RayWorkers  # brings ray, once its environment is set
+
+    return RayWorkers(settings, run_id)
 
 
 def _local_manifest(url: str, folder: Path) -> Path:
@@ -120,6 +143,8 @@ class _Run:
     prior: PriorIdentity
     library: Library
     stream: TextStream
+    progress: Progress
+    open_workers: OpenWorkers
     run_id: str
     started_at: str
     timings_s: dict[str, float] = field(default_factory=dict)
@@ -127,7 +152,7 @@ class _Run:
     plan: Plan | None = None
 
     @staticmethod
-    def begin(request: RunRequest, manifest: Path, stream: TextStream) -> _Run:
+    def begin(request: RunRequest, manifest: Path, stream: TextStream, open_workers: OpenWorkers) -> _Run:
         """Check everything that can be checked without starting anything."""
         started_at, started_s = now_text(), time.monotonic()
         prior = prior_identity(request.recipe.prior)
@@ -137,10 +162,13 @@ class _Run:
             stream.write(f"warning: {warning}\n")
         if found.ignored_columns:
             stream.write(f"columns that are not read: {', '.join(found.ignored_columns)}\n")
-        library = Library(open_store(request.library))
+        progress = Progress(stream)
+        library = Library(open_store(request.library, patience_s=request.limits.store_s, on_wait=progress.note))
         run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         timings_s = {"scan": time.monotonic() - started_s}
-        return _Run(request, manifest, found, prior, library, stream, run_id, started_at, timings_s)
+        return _Run(
+            request, manifest, found, prior, library, stream, progress, open_workers, run_id, started_at, timings_s
+        )
 
     def carry_out(self, should_stop: Callable[[], bool]) -> RunResult:
         """Plan, build, publish the projections."""
@@ -186,6 +214,7 @@ class _Run:
             prior_identity=self.prior,
             device=request.device,
             checkpoint_s=request.limits.checkpoint_s,
+            store_s=request.limits.store_s / MAX_FAULTS,  # so many waits in a row retire a worker
             num_threads=max(1, len(os.sched_getaffinity(0)) // num_optimizers),
             provenance=provenance,
         )
@@ -202,7 +231,6 @@ class _Run:
             failure_class = decision.failure.failure_class if decision.failure is not None else ""
             plan.decide(build.asset_key, decision.state, failure_class, is_ours=decision.is_ours)
 
-        progress = Progress(self.stream)
         with self._workers_session(), self._claims() as claims:
             scheduler = Scheduler(
                 plan.builds(),
@@ -216,11 +244,11 @@ class _Run:
                 shape_class=recipe_digest,
                 limits=request.limits,
             )
-            workers = self._workers(settings)
+            workers = self.open_workers(settings, self.run_id)
             show_metrics = self._metrics()
 
             def on_status(status: Status) -> None:
-                progress.show(status)
+                self.progress.show(status)
                 show_metrics(status)
 
             try:
@@ -229,16 +257,17 @@ class _Run:
                     workers,
                     quarantine=quarantine,
                     on_status=on_status,
-                    on_note=progress.note,
+                    on_note=self.progress.note,
                     should_stop=should_stop,
                 )
             finally:
-                progress.close()
+                self.progress.close()
                 self.num_steps = scheduler.steps_done
         return scheduler.num_delegated
 
     def _claims(self) -> RunClaims:
-        return RunClaims(self.library.store.url, self.run_id, self.request.limits.lease_s)
+        limits = self.request.limits
+        return RunClaims(self.library.store.url, self.run_id, limits.lease_s, limits.store_s)
 
     def _metrics(self) -> Callable[[Status], None]:
         """What is called with each status for the sake of Prometheus; without Ray there is no page for it."""
@@ -247,15 +276,6 @@ class _Run:
         from dreamfoundry.cluster.metrics import FleetMetrics  # brings ray
 
         return FleetMetrics().show
-
-    def _workers(self, settings: WorkerSettings) -> Workers:
-        if self.request.use_ray:
-            from dreamfoundry.cluster.ray_workers import RayWorkers  # brings ray
-
-            return RayWorkers(settings, self.run_id)
-        from dreamfoundry.cluster.local_workers import LocalWorkers  # brings torch
-
-        return LocalWorkers(settings)
 
     @contextmanager
     def _workers_session(self) -> Iterator[None]:
@@ -274,8 +294,11 @@ class _Run:
         """Leave a report that says why the run ended early, if the store can still be reached."""
         rows_at_hand = self.found.num_rows - self.found.num_lost_rows
         tally = self.plan.tally() if self.plan is not None else Tally(0, 0, 0, rows_at_hand, {})
-        try:
-            self._write(self._summary("failed", message, tally))
+        summary = self._summary("failed", message, tally)
+        try:  # a store that is away has been waited for
+            open_store(self.request.library, patience_s=5.0).put(
+                report.report_key(self.run_id), report.to_json(summary), report.MEDIA_TYPE
+            )
         except InfrastructureError:
             self.stream.write("the run report could not be written either\n")
 

@@ -24,13 +24,15 @@ class RunClaims:
 
     A context manager: leases that are still held at the end are released with their counters.
     `owner` must be unique to this process; after `ttl_s` without renewal a lease is free for others.
-    All requests go through a client of its own, one at a time, so a slow request elsewhere never
-    delays a renewal.
+    What the driver asks waits up to `store_s` for a store that is away; renewals are tried again at
+    the next turn. All requests go through clients of its own, one at a time, so a slow request
+    elsewhere never delays a renewal.
     """
 
-    def __init__(self, library_url: str, owner: str, ttl_s: float) -> None:
-        store = open_store(library_url)
+    def __init__(self, library_url: str, owner: str, ttl_s: float, store_s: float = 120.0) -> None:
+        store = open_store(library_url, patience_s=store_s)
         self._library, self._leases, self._checkpoints = Library(store), Leases(store), Checkpoints(store)
+        self._renewed = Leases(open_store(library_url, patience_s=ttl_s / 3.0))
         self._owner, self._ttl_s = owner, ttl_s
         self._held: dict[str, Lease] = {}
         self._lost: set[str] = set()
@@ -51,7 +53,7 @@ class RunClaims:
             held, self._held = self._held, {}
         for lease in held.values():
             try:
-                self._leases.release(lease)
+                self._renewed.release(lease)
             except InfrastructureError:
                 return  # the store is away: the leases end by themselves
 
@@ -72,7 +74,7 @@ class RunClaims:
 
     def charge(self, field_key: str, deaths: int) -> None:
         """Record the charged deaths in the lease."""
-        self._renew(field_key, deaths)
+        self._renew(self._leases, field_key, deaths)
 
     def forget(self, field_key: str) -> None:
         """The field is decided: remove its checkpoints and its lease with all counters, if it is still ours."""
@@ -86,13 +88,13 @@ class RunClaims:
         outcome = self._library.get_outcome(asset_key)
         return None if outcome is None else decision_of(outcome, is_ours=False)
 
-    def _renew(self, field_key: str, deaths: int | None = None) -> None:
+    def _renew(self, leases: Leases, field_key: str, deaths: int | None = None) -> None:
         with self._lock:
             lease = self._held.get(field_key)
             if lease is None:
                 return
             try:
-                self._held[field_key] = self._leases.renew(lease, self._ttl_s, attempts=deaths)
+                self._held[field_key] = leases.renew(lease, self._ttl_s, attempts=deaths)
             except LeaseLost:
                 del self._held[field_key]
                 self._lost.add(field_key)
@@ -101,6 +103,6 @@ class RunClaims:
         while not self._ended.wait(self._ttl_s / 3.0):
             for field_key in list(self._held):
                 try:
-                    self._renew(field_key)
+                    self._renew(self._renewed, field_key)
                 except InfrastructureError:
                     break  # the store is away: try again at the next turn

@@ -22,7 +22,8 @@ from dreamfoundry.store.outcomes import Library
 
 def open_exporter(settings: WorkerSettings) -> Exporter:
     """Open the library and warm the child process; InfrastructureError if either fails."""
-    exporter = Exporter(Library(open_store(settings.library_url)), settings, ExportChild(export_asset))
+    library = Library(open_store(settings.library_url, patience_s=settings.store_s, check_s=settings.store_s))
+    exporter = Exporter(library, settings, ExportChild(export_asset))
     exporter.start()
     return exporter
 

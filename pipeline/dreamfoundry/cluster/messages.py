@@ -43,7 +43,7 @@ class WorkerSettings:
     """What every worker of a run is told when it starts.
 
     `provenance` is recorded in each outcome; it holds the run's id and machine settings. Between two
-    checkpoints of a field lie `checkpoint_s` seconds.
+    checkpoints of a field lie `checkpoint_s` seconds. A call waits `store_s` for a store that is away.
     """
 
     library_url: str
@@ -52,6 +52,7 @@ class WorkerSettings:
     device: str
     num_threads: int
     checkpoint_s: float = 180.0
+    store_s: float = 120.0
     provenance: Mapping[str, object] = field(default_factory=dict)
 
 

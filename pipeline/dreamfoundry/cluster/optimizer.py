@@ -37,7 +37,7 @@ SNAPSHOT_MEDIA_TYPE = "application/x-npz"
 def open_optimizer(settings: WorkerSettings) -> Optimizer:
     """Load the prior and open the library; InputError or InfrastructureError if that fails."""
     torch.set_num_threads(settings.num_threads)
-    library = Library(open_store(settings.library_url))
+    library = Library(open_store(settings.library_url, patience_s=settings.store_s, check_s=settings.store_s))
     prior = load_prior(settings.prior, device=settings.device)
     return Optimizer(prior, library, settings.device, checkpoint_s=settings.checkpoint_s)
 

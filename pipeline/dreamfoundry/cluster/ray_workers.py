@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -88,6 +88,9 @@ class ExportActor:
         return os.getpid()
 
 
+ACTORS: Mapping[WorkerKind, type] = {"optimizer": OptimizerActor, "exporter": ExportActor}
+
+
 def _ready() -> Ready:
     return Ready(node=ray.get_runtime_context().get_node_id())
 
@@ -96,11 +99,11 @@ class RayWorkers:
     """Implements the driver's `Workers`.
 
     The actors of a run are named "{run_id}/{worker}/{incarnation}" in NAMESPACE, so that somebody
-    beside the driver can ask for their `pid`.
+    beside the driver can ask for their `pid`. `classes` are other classes with the same methods.
     """
 
-    def __init__(self, settings: WorkerSettings, run_id: str) -> None:
-        self._settings, self._run_id = settings, run_id
+    def __init__(self, settings: WorkerSettings, run_id: str, classes: Mapping[WorkerKind, type] = ACTORS) -> None:
+        self._settings, self._run_id, self._classes = settings, run_id, classes
         self._actors: dict[str, Any] = {}
         self._calls: dict[Any, str] = {}  # ObjectRef -> worker
         self._nodes: dict[str, str] = {}  # worker -> node id
@@ -115,7 +118,7 @@ class RayWorkers:
         remote: Any = ray.remote  # its annotations lack concurrency_groups
         actor = remote(
             num_cpus=1, num_gpus=num_gpus, max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1}
-        )(OptimizerActor if kind == "optimizer" else ExportActor)
+        )(self._classes[kind])
         self._actors[worker] = actor.options(
             name=f"{self._run_id}/{worker}/{self._incarnations[worker]}",
             namespace=NAMESPACE,

@@ -20,6 +20,7 @@ class Limits:
 
     `drain_s` is what a run takes at most from a request to stop to its end. A field whose run has
     died without notice is free for others after `lease_s`; between two checkpoints lie `checkpoint_s`.
+    While the store is away for up to `store_s` the run waits, and no prompt is charged for it.
     """
 
     slice_s: float = 5.0
@@ -29,6 +30,7 @@ class Limits:
     lease_s: float = 120.0
     drain_s: float = 90.0
     checkpoint_s: float = 180.0
+    store_s: float = 600.0
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,12 @@ PART_BYTES = 16 * 2**20
 SINGLE_BYTES = 64 * 2**20
 """Up to this size an object goes in one request."""
 
+PATIENCE_S = 120.0
+"""How long a call goes on while the store is away, unless its caller says otherwise."""
+
+TOLD_AFTER_S = 10.0
+"""A call that has waited for so long says so."""
+
 _RETRIED_CODES = frozenset(
     {
         "SlowDown",
@@ -72,9 +78,9 @@ class S3Store:
     """An `ObjectStore` under `s3://bucket/prefix`.
 
     `patience_s` is how long a call goes on after throttling, server errors and lost connections
-    before it raises StoreUnavailable. Objects of more than `single_bytes` go in parts of
-    `part_bytes`. `client` (a boto3 S3 client) and `sleep` are for callers that need another
-    endpoint, or a test.
+    before it raises StoreUnavailable; `on_wait` is told of longer waits, and of their end. Objects
+    of more than `single_bytes` go in parts of `part_bytes`. `client` (a boto3 S3 client) and
+    `sleep` are for callers that need another endpoint, or a test.
     """
 
     def __init__(
@@ -83,14 +89,15 @@ class S3Store:
         prefix: str = "",
         *,
         client: Any = None,
-        patience_s: float = 120.0,
+        patience_s: float = PATIENCE_S,
+        on_wait: Callable[[str], None] | None = None,
         single_bytes: int = SINGLE_BYTES,
         part_bytes: int = PART_BYTES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._patience_s = patience_s
+        self._patience_s, self._on_wait = patience_s, on_wait or (lambda text: None)
         self._single_bytes, self._part_bytes = single_bytes, part_bytes
         self._sleep = sleep
         self._client = client if client is not None else _new_client()
@@ -101,10 +108,10 @@ class S3Store:
     def url(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
-    def check(self) -> None:
-        """Fail within seconds, with advice, when the library cannot be listed."""
+    def check(self, patience_s: float = 5.0) -> None:
+        """Fail soon, with advice, when the library cannot be listed."""
         page = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": 1}
-        self._patiently(lambda: self._client.list_objects_v2(**page), "", patience_s=5.0)
+        self._patiently(lambda: self._client.list_objects_v2(**page), "", patience_s=patience_s)
 
     def get(self, key: str) -> bytes:
         return self.read(key)[0]
@@ -301,20 +308,27 @@ class S3Store:
         """`action()`, tried again with growing pauses while the fault may pass."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        patience_left_s = self._patience_s if patience_s is None else patience_s
-        longest_s = 0.5
+        all_patience_s = patience_left_s = self._patience_s if patience_s is None else patience_s
+        longest_s, is_told = 0.5, False
         while True:
             began_s = time.monotonic()
             try:
-                return action()
+                result = action()
+                if is_told:
+                    self._on_wait(f"library {self.url} answers again")
+                return result
             except (ClientError, BotoCoreError, _Altered) as error:
                 if key and isinstance(error, ClientError) and _code(error) in ("NoSuchKey", "404"):
                     raise ObjectMissing(f"{key!r} is not in the library {self.url}") from None
                 patience_left_s -= time.monotonic() - began_s
                 if not _may_pass(error) or patience_left_s <= 0.0:
                     raise StoreUnavailable(f"library {self.url}: {error}; {_advice(error)}") from error
+                cause = str(error)
             pause_s = min(random.uniform(0.1, longest_s), patience_left_s)
             patience_left_s -= pause_s
+            if not is_told and all_patience_s - patience_left_s > TOLD_AFTER_S:
+                is_told = True
+                self._on_wait(f"library {self.url}: {cause}; tried again for another {patience_left_s:.0f} s")
             longest_s = min(2.0 * longest_s, 20.0)
             self._sleep(pause_s)
 
