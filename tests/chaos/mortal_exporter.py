@@ -11,20 +11,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from typing import Any, cast
 
-import numpy as np
+from stubs import InstantStages, snapshot
 
-from dreamfoundry.cluster.export_child import ExportChild, Exported
+from dreamfoundry.cluster.export_child import ExportChild
 from dreamfoundry.cluster.exporter import Exporter
 from dreamfoundry.cluster.messages import Build, ExportTask, WorkerSettings
 from dreamfoundry.config import PriorConfig, Recipe
 from dreamfoundry.export_profiles import ExportProfile
-from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt
+from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.store import Library, ObjectStore, open_store
 
-FILES = {"a_ball.glb": b"glTF", "asset.json": b"{}", "thumbnail.png": b"PNG"}
 WRITES = ("create", "put", "replace", "copy", "delete")
 PRIOR = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")
 
@@ -41,29 +39,6 @@ class MortalStore:
                 os.kill(os.getpid(), signal.SIGKILL)
             self._num_writes -= 1
         return getattr(self._store, name)
-
-
-class InstantStages:
-    """Stands for the child process of an exporter."""
-
-    def export(
-        self, snapshot: FieldSnapshot, prompt: Prompt, profile: ExportProfile, metadata: Mapping[str, str]
-    ) -> Exported:
-        return Exported(AssetBundle("a_ball", FILES, (), {"triangles": 1.0}, {}), attempts=1)
-
-
-def snapshot() -> FieldSnapshot:
-    empty = np.zeros
-    return FieldSnapshot(
-        bound=1.0,
-        density=empty((2, 2, 2), np.float16),
-        albedo=empty((2, 2, 2, 3), np.uint8),
-        view_rgb=empty((1, 2, 2, 3), np.uint8),
-        view_opacity=empty((1, 2, 2), np.uint8),
-        view_depth=empty((1, 2, 2), np.float16),
-        camera_to_world=empty((1, 4, 4), np.float32),
-        fovy_deg=empty(1, np.float32),
-    )
 
 
 def main() -> None:

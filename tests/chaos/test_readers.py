@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mortal_exporter import FILES
+from stubs import FILES
 
 from dreamfoundry.audit import Audit
 from dreamfoundry.projections import publish_projections

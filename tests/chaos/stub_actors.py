@@ -1,0 +1,65 @@
+"""Ray actors that answer at once. Imported when the environment of Ray is set, as `ray_workers` is."""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+import ray
+from stubs import InstantStages, snapshot
+
+from dreamfoundry.cluster.export_child import ExportChild
+from dreamfoundry.cluster.exporter import Exporter
+from dreamfoundry.cluster.messages import (
+    Export,
+    ExportReport,
+    FinishedField,
+    Ready,
+    RunSlice,
+    SliceReport,
+    WorkerSettings,
+)
+from dreamfoundry.cluster.ray_workers import RayWorkers
+from dreamfoundry.store import Library, open_store
+
+
+class StubOptimizerActor:
+    """Stores the same field for every task, in the slice that brings it."""
+
+    def setup(self, settings: WorkerSettings) -> Ready:
+        self._library = Library(open_store(settings.library_url))
+        return Ready(node=ray.get_runtime_context().get_node_id())
+
+    def run_slice(self, command: RunSlice) -> SliceReport:
+        ref = self._library.put_blob(snapshot().to_bytes(), "application/x-npz")
+        finished = [
+            FinishedField(task.field_key, 0.0, self._library.record_field(task.field_key, ref)) for task in command.add
+        ]
+        return SliceReport({}, tuple(finished), num_steps=len(finished))
+
+    def hand_back(self) -> SliceReport:
+        return SliceReport({}, (), 0)
+
+    @ray.method(concurrency_group="control")
+    def pid(self) -> int:
+        return os.getpid()
+
+
+class StubExportActor:
+    """The real exporter with `InstantStages`."""
+
+    def setup(self, settings: WorkerSettings) -> Ready:
+        library = Library(open_store(settings.library_url))
+        self._exporter = Exporter(library, settings, cast(ExportChild, InstantStages()))
+        return Ready(node=ray.get_runtime_context().get_node_id())
+
+    def export(self, command: Export) -> ExportReport:
+        return self._exporter.export(command.task)
+
+    @ray.method(concurrency_group="control")
+    def pid(self) -> int:
+        return os.getpid()
+
+
+def stub_workers(settings: WorkerSettings, run_id: str) -> RayWorkers:
+    return RayWorkers(settings, run_id, {"optimizer": StubOptimizerActor, "exporter": StubExportActor})
