@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 
+from dreamfoundry.cluster.progress import duration
+from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.library import report
 from dreamfoundry.library.command_line import CommandLine, exit_code_of
+from dreamfoundry.library.report import RunProgress, RunReport
 from dreamfoundry.store import Library, open_store
 
 
@@ -29,25 +33,54 @@ def describe(library: Library) -> int:
         if outcome.state == "quarantined":
             classes[outcome.failure_class] += 1
     why = ", ".join(f"{count} {name}" for name, count in classes.most_common())
-    keys = set(library.store.list("runs/"))
-    runs = [key for key in keys if key.endswith("/report.json")]
-    for key in sorted(keys):
-        if key.endswith("/start.json") and key.replace("start.json", "report.json") not in keys:
-            begun = report.start_from_json(library.store.get(key))
-            print(
-                f"run {begun.run_id} began {begun.started_at} with {begun.num_builds} assets to build and has left no "
-                "report: it goes on, or it was killed; run its line again to be sure"
-            )
-    if runs:
-        last = report.from_json(library.store.get(max(runs)))
+    runs = {run_id: latest(library, run_id) for run_id in sorted(run_ids(library))}
+    for record in runs.values():
+        if isinstance(record, RunProgress):
+            print(under_way(record))
+    reports = [record for record in runs.values() if isinstance(record, RunReport)]
+    for last in reports[-1:]:
         print(
             f"last run {last.run_id}: {last.word} (exit {last.exit_code}), {last.finished_at}: "
             f"{last.published} published, {last.skipped} skipped, {last.quarantined} quarantined, "
             f"{last.lost_rows} lost, {last.pending} pending of {last.num_rows} rows; {last.message}"
         )
+    spent = Counter[str]()
+    for record in runs.values():
+        spent.update(record.optimizer_s)
+    if spent:
+        print(describe_time(spent, sum(report.cost(run.optimizer_s, run.price_per_hour) for run in runs.values())))
     quarantined = f"{counts['quarantined']} quarantined" + (f" ({why})" if why else "")
     print(f"{counts['published']} published, {quarantined}, {len(runs)} runs")
     return 0
+
+
+def run_ids(library: Library) -> set[str]:
+    return {key.split("/")[1] for key in library.store.list("runs/")}
+
+
+def latest(library: Library, run_id: str) -> RunProgress | RunReport:
+    """How a run has ended, or how far it was when it said so last."""
+    try:
+        return report.from_json(RunReport, library.store.get(report.key(RunReport, run_id)))
+    except ObjectMissing:
+        return report.from_json(RunProgress, library.store.get(report.key(RunProgress, run_id)))
+
+
+def under_way(run: RunProgress) -> str:
+    left = run.num_builds - run.published - run.quarantined
+    eta = "" if run.eta_s is None else f", about {duration(run.eta_s)} to go"
+    return (
+        f"run {run.run_id} began {run.started_at} with {run.num_builds} assets to build; at {run.at}: "
+        f"{run.published} published, {run.quarantined} quarantined, {left} left{eta}. It has left no report: "
+        "it goes on, or it was killed; run its line again to be sure"
+    )
+
+
+def describe_time(spent: Mapping[str, float], cost: float) -> str:
+    """Hours of optimizers over all runs, and money where runs were told a price."""
+    hours = {name: spent.get(name, 0.0) / 3600.0 for name in ("useful", "wasted", "idle")}
+    parts = ", ".join(f"{value:.2f} h {name}" for name, value in hours.items())
+    return f"optimizers: {parts}" + (f", cost {cost:.2f}" if cost else "")
 
 
 if __name__ == "__main__":

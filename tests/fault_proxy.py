@@ -7,6 +7,7 @@ unless a rule matches its request line.
 from __future__ import annotations
 
 import http.client
+import random
 import re
 import socket
 import struct
@@ -20,6 +21,7 @@ ACTIONS = (
     "503",  # in place of the server's answer, with the code in `_REFUSALS`
     "400",
     "403",
+    "expired",
     "409",
     "reset_before",  # the connection breaks before the server hears of it
     "reset_after",  # the server has done it, the answer is lost
@@ -30,16 +32,26 @@ ACTIONS = (
     "opaque_etag",  # etags that are no MD5, as of encrypted buckets
     "ignore_conditions",  # If-None-Match and If-Match never arrive
 )
-_REFUSALS = {"503": "SlowDown", "409": "ConditionalRequestConflict", "403": "AccessDenied", "400": "BadDigest"}
+_REFUSALS = {
+    "503": (503, "SlowDown"),
+    "409": (409, "ConditionalRequestConflict"),
+    "403": (403, "AccessDenied"),
+    "400": (400, "BadDigest"),
+    "expired": (400, "ExpiredToken"),
+}
 
 
 @dataclass
 class Rule:
-    """Do `action` to the next `times` requests whose line ("PUT /bucket/key?query") matches `match`."""
+    """Do `action` to a share of the next requests whose line ("PUT /bucket/key?query") matches `match`.
+
+    `times` at most; which of them is drawn at random, by a seed.
+    """
 
     match: str
     action: str
     times: int = 1_000_000
+    share: float = 1.0
 
 
 class FaultProxy:
@@ -52,6 +64,7 @@ class FaultProxy:
         self.requests: list[tuple[str, dict[str, str]]] = []
         """(request line, headers) of everything that was asked."""
         self._upstream = upstream.removeprefix("http://")
+        self._random = random.Random(0)
         self._lock = threading.Lock()
         proxy = self
 
@@ -70,16 +83,16 @@ class FaultProxy:
         self._server.shutdown()
         self._server.server_close()
 
-    def rule(self, match: str, action: str, times: int = 1_000_000) -> None:
+    def rule(self, match: str, action: str, times: int = 1_000_000, share: float = 1.0) -> None:
         assert action in ACTIONS, action
-        self.rules.append(Rule(match, action, times))
+        self.rules.append(Rule(match, action, times, share))
 
     def action_for(self, line: str, headers: Mapping[str, str]) -> str:
         """The action of the first rule that matches and is not used up, "" for none."""
         with self._lock:
             self.requests.append((line, dict(headers)))
             for rule in self.rules:
-                if rule.times and re.search(rule.match, line):
+                if rule.times and re.search(rule.match, line) and self._random.random() < rule.share:
                     rule.times -= 1
                     self.done.append((line, rule.action))
                     return rule.action
@@ -108,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         if action == "reset_before":
             return self._reset()
         if action in _REFUSALS:
-            return self._refuse(int(action), _REFUSALS[action])
+            return self._refuse(*_REFUSALS[action])
         headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
         if action == "ignore_conditions":
             headers = {n: value for n, value in headers.items() if n.lower() not in ("if-none-match", "if-match")}

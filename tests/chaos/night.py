@@ -57,7 +57,7 @@ def steps_saved(store: ObjectStore) -> int:
 
 def reports(store: ObjectStore) -> list[RunReport]:
     """Of all runs, in no special order."""
-    return [report.from_json(store.get(key)) for key in store.list("runs/") if key.endswith("/report.json")]
+    return [report.from_json(RunReport, store.get(key)) for key in store.list("runs/") if key.endswith("/report.json")]
 
 
 def start_driver(address: str, manifest: str, library: Path | str, recipe: str, *more: str) -> subprocess.Popen[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from dreamfoundry.records import Prompt
 from dreamfoundry.store import DirectoryStore, Library
 
 PROGRAM = Path(__file__).with_name("endless_night.py")
+FLOOD = Path(__file__).with_name("flood.py")
 MAX_GROWTH_MIB = 50.0
 
 
@@ -40,6 +43,20 @@ def test_31_the_memory_of_a_driver_does_not_grow_with_the_manifest(num_rows: int
     small, large = night(10_000, tmp_path / "small"), night(num_rows, tmp_path / "large")
     print(small, large)
     assert large["peak_mib"] - small["peak_mib"] <= MAX_GROWTH_MIB
+
+
+@pytest.mark.slow
+def test_33_a_flood_of_log_lines_fills_neither_the_driver_nor_the_disk(environment: pytest.MonkeyPatch) -> None:
+    bound = 1_000_000
+    with tempfile.TemporaryDirectory(prefix="df-", dir="/tmp") as folder:  # short: Ray's sockets lie below
+        variables = {**os.environ, "TMPDIR": folder, "RAY_ROTATION_MAX_BYTES": str(bound)}
+        command = [sys.executable, str(FLOOD), "400000", folder]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=variables)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["printed_bytes"] > 20 * bound
+    assert 0 < figures["kept_bytes"] < 3 * bound, "two parts of one log, and what Ray itself has to say"
+    assert figures["driver_growth_mib"] < 5.0
 
 
 def test_06_a_finished_run_decides_so_before_ray_starts_and_writes_only_its_report(

@@ -13,6 +13,7 @@ from ray import autoscaler
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from dreamfoundry.cluster.job import STOP_WAIT_S
+from dreamfoundry.cluster.ray_session import LOG_BYTES
 
 FILE = Path(__file__).parents[2] / "ray_cluster.yaml"
 SCHEMA = Path(autoscaler.__file__).parent / "ray-schema.json"
@@ -86,6 +87,7 @@ def test_every_node_hides_gpus_from_exports_and_lets_a_stopped_driver_drain(clus
 
     assert "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=1" in options
     assert f"RAY_JOB_STOP_WAIT_TIME_S={STOP_WAIT_S}" in options
+    assert f"RAY_ROTATION_MAX_BYTES={LOG_BYTES}" in options
 
 
 def test_workers_watch_for_notices_of_the_cloud_once_their_raylet_runs(cluster: dict[str, Any]) -> None:

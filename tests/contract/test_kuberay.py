@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from dreamfoundry.cluster.job import STOP_WAIT_S
+from dreamfoundry.cluster.ray_session import LOG_BYTES
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "infra" / "kuberay"
@@ -93,6 +94,7 @@ def test_every_node_hides_gpus_phones_nobody_and_runs_a_pinned_image(night: dict
         (container,) = pod["containers"]
         assert env(container)["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] == "1"
         assert env(container)["RAY_USAGE_STATS_ENABLED"] == "0"
+        assert env(container)["RAY_ROTATION_MAX_BYTES"] == str(LOG_BYTES)
         assert re.search(r"@sha256:[0-9a-f]{64}$", container["image"])
 
 

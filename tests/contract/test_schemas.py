@@ -36,7 +36,7 @@ GENERATED = {
     "manifest.v1.json": manifest_schema,
     "catalog.v1.json": catalog_schema,
     "outcome.v1.schema.json": lambda: json_schema(Outcome, "outcome.v1"),
-    "run_start.v1.schema.json": lambda: json_schema(report.RunStart, "run_start.v1"),
+    "run_progress.v1.schema.json": lambda: json_schema(report.RunProgress, "run_progress.v1"),
     "run_report.v1.schema.json": lambda: json_schema(report.RunReport, "run_report.v1"),
 }
 

@@ -1,5 +1,6 @@
 """One suite for every place that keeps bytes: the fixture `store` is a directory, moto, then radosgw."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -186,6 +187,26 @@ def test_a_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None
 
     with pytest.raises(StoreUnavailable, match="choose a directory"):
         DirectoryStore(tmp_path / "file" / "library")
+
+
+def test_34_a_disk_that_takes_no_more_is_named_and_nothing_half_written_is_left(tmp_path: Path) -> None:
+    program = f"""
+import resource
+from dreamfoundry.errors import StoreUnavailable
+from dreamfoundry.store import DirectoryStore
+store = DirectoryStore({str(tmp_path)!r})
+store.put("small", bytes(100), "text/plain")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))
+for write in (store.put, store.create):
+    try:
+        write("large", bytes(10_000), "text/plain")
+    except StoreUnavailable as error:
+        print(error)
+"""
+    first, second = opened_elsewhere(program, dict(os.environ)).splitlines()
+    assert "large: File too large; no file may be so large here" in first and first == second
+    store = DirectoryStore(tmp_path)
+    assert list(store.list()) == ["small"] and list(store.unfinished()) == []
 
 
 def opened_elsewhere(program: str, environment: dict[str, str]) -> str:

@@ -24,6 +24,7 @@ from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ManifestError, PriorUnavailable
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.library import report
+from dreamfoundry.library.report import RunReport
 from dreamfoundry.store import Library, open_store
 
 JOB = Path(__file__).parents[2] / "jobs" / "build_library.py"
@@ -73,7 +74,7 @@ def test_two_optimizers_build_a_manifest_into_s3_once(
     assert {prompt_id for prompt_id, _ in library.views()} == {*NAMES, "again"}
     assert pq.read_table(io.BytesIO(library.store.get("catalog/catalog.parquet"))).num_rows == 9
     assert b"a ball one" in library.store.get("index.html")
-    assert report.from_json(library.store.get(report.report_key(first.report.run_id))) == first.report
+    assert report.from_json(RunReport, library.store.get(report.key(RunReport, first.report.run_id))) == first.report
     assert not list(library.store.list("leases/")), "decided keys need no lease"
 
     second = build(request)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.library import report
+from dreamfoundry.library.report import RunReport
 from dreamfoundry.store import Library, open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -100,7 +101,7 @@ def test_38_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
     assert "1 published, 0 skipped, 0 quarantined" in done.stdout
     store = Library(open_store(library)).store
     (key,) = [key for key in store.list("runs/") if key.endswith("report.json")]
-    assert report.from_json(store.get(key)).word == "complete"
+    assert report.from_json(RunReport, store.get(key)).word == "complete"
 
 
 def test_38_the_true_exit_code_of_a_refused_manifest_comes_back(

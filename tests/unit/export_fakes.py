@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
@@ -49,6 +50,9 @@ def stages(
             os.kill(os.getpid(), signal.SIGKILL)
         case "eat":
             np.ones(2**40, np.uint8)
+        case "fill the disk":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))
+            diary.with_suffix(".large").write_bytes(bytes(10_000))
         case "refuse":
             raise SurfaceFailed("no surface")
         case "stumble":

@@ -142,6 +142,16 @@ def test_too_little_memory_has_a_class_of_its_own_and_is_not_tried_again(world_o
     assert exported.attempts == 1
 
 
+def test_34_a_full_disk_is_the_fault_of_the_machine_and_the_next_export_has_a_fresh_child(
+    world_of: Callable[..., World],
+) -> None:
+    world = world_of()
+    with pytest.raises(InfrastructureError, match=r"stage unwrap: .*File too large.*has room for temporary files"):
+        world.export("fill the disk")
+    assert isinstance(world.export("work").result, AssetBundle)
+    assert len(set(world.pids)) == 2
+
+
 def test_a_kill_by_the_kernel_counts_as_want_of_memory(world_of: Callable[..., World]) -> None:
     failure = world_of().failure("be killed")
     assert failure.failure_class == "export_memory"

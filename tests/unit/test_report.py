@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dreamfoundry.errors import ObjectCorrupt
-from dreamfoundry.library.report import EXIT_CODES, RunReport, from_json, report_key, to_json
+from dreamfoundry.library.report import EXIT_CODES, RunReport, from_json, key, to_json
 
 
 def report(**changes: Any) -> RunReport:
@@ -30,7 +30,7 @@ def report(**changes: Any) -> RunReport:
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
-    assert from_json(to_json(report(message="a row group is damaged"))) == report(message="a row group is damaged")
+    assert from_json(RunReport, to_json(report(message="a row group is damaged"))) == report(message="a row group is damaged")
 
 
 @pytest.mark.parametrize(("word", "exit_code"), EXIT_CODES.items())
@@ -47,13 +47,13 @@ def test_a_report_whose_code_contradicts_its_word_is_refused() -> None:
     written = to_json(report()).replace(b'"exit_code":3', b'"exit_code":0')
 
     with pytest.raises(ObjectCorrupt, match="exit_code"):
-        from_json(written)
+        from_json(RunReport, written)
 
 
 def test_a_report_with_an_unknown_word_is_refused() -> None:
     with pytest.raises(ObjectCorrupt, match=r"run_report\.v1\.word = 'fine'"):
-        from_json(to_json(report()).replace(b'"partial"', b'"fine"'))
+        from_json(RunReport, to_json(report()).replace(b'"partial"', b'"fine"'))
 
 
 def test_reports_lie_by_run() -> None:
-    assert report_key("r1") == "runs/r1/report.json"
+    assert key(RunReport, "r1") == "runs/r1/report.json"

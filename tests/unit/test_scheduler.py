@@ -25,7 +25,7 @@ from dreamfoundry.cluster.messages import (
     SliceReport,
     StartWorker,
 )
-from dreamfoundry.cluster.scheduler import MAX_DEATHS, Scheduler
+from dreamfoundry.cluster.scheduler import MAX_DEATHS, MAX_FAULTS, Scheduler
 from dreamfoundry.cluster.work import Claim, Decision, Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import ExportProfile
@@ -377,6 +377,22 @@ def test_one_broken_place_does_not_stop_a_run_that_has_another() -> None:
     world.run_to_the_end()
     assert world.scheduler.abort_cause is None
     assert world.outcomes.total() == 2
+
+
+def test_34_an_exporter_on_a_full_disk_gets_no_more_work_and_the_others_finish_everything() -> None:
+    world = World([build_of(f"p{n}") for n in range(8)], optimizers=1, exporters=2, slots=4)
+    num_faults = 0
+    for _ in range(60):
+        world.obey()
+        if world.scheduler.is_finished:
+            break
+        world.start_all()
+        for worker in list(world.running):
+            is_full = worker == "exporter-0"
+            num_faults += is_full
+            world.finish(worker, fault=Fault("no space left on device") if is_full else None)
+    assert num_faults == MAX_FAULTS
+    assert world.outcomes.total() == 8 and {decision.state for decision in world.decisions.values()} == {"published"}
 
 
 def test_a_field_is_optimised_once_for_all_the_budgets_that_need_it() -> None:

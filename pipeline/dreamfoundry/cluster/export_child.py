@@ -10,7 +10,9 @@ and what it starts die with their parents, and form one process group, which is 
 
 from __future__ import annotations
 
+import errno
 import os
+import platform
 import resource
 import signal
 import subprocess
@@ -25,7 +27,7 @@ from multiprocessing.connection import Connection
 from typing import IO
 
 from dreamfoundry.child_process import die_with, package_environment
-from dreamfoundry.cluster.messages import Failure
+from dreamfoundry.cluster.messages import Failure, Fault
 from dreamfoundry.errors import ExportDied, ExportOutOfMemory, ExportTimeout, InfrastructureError, PromptFailure
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.records import AssetBundle, FieldSnapshot, Prompt
@@ -43,6 +45,9 @@ START_LIMIT_S = 180.0
 """The imports of a new child; they take seconds."""
 
 REMEDY = "an export profile with fewer triangles and smaller textures, or fewer exports at once, would help"
+
+MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
+"""What the system says about a machine (its disk is full, its files are used up), whatever the asset."""
 
 MAX_ATTEMPTS = 3
 """Deaths of the child on one export after which the asset is given up."""
@@ -88,7 +93,7 @@ class ExportChild:
     ) -> Exported:
         """The files of an asset, or the failure of a stage, of time, of memory or of the child itself.
 
-        InfrastructureError if no child can be started.
+        InfrastructureError if no child can be started, or this machine has no room to work in.
         """
         request, left_s = (snapshot, prompt, profile, dict(metadata)), self._limit_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -113,6 +118,9 @@ class ExportChild:
                 if isinstance(value, Failure):
                     self.close()  # nobody knows in which state it is
                     return value
+                if isinstance(value, Fault):
+                    self.close()
+                    raise InfrastructureError(value.message)
                 stage = value
         except (EOFError, OSError):
             raise self._death(stage) from None
@@ -125,7 +133,10 @@ class ExportChild:
         if self._connection is not None and not self._connection.poll():  # a hang-up could be read
             return self._connection
         self.close()
-        self._log = tempfile.TemporaryFile()
+        try:
+            self._log = tempfile.TemporaryFile()
+        except OSError as error:
+            raise InfrastructureError(_about_this_machine("start", error)) from None
         self._connection, theirs = Pipe()
         with theirs:
             self._child = subprocess.Popen(
@@ -196,7 +207,7 @@ def _result(
     prompt: Prompt,
     profile: ExportProfile,
     metadata: Mapping[str, object],
-) -> AssetBundle | Failure:
+) -> AssetBundle | Failure | Fault:
     """What is not foreseen here ends the child with a traceback, which the worker reads."""
     stage = "start"
 
@@ -213,6 +224,15 @@ def _result(
         limit_bytes = resource.getrlimit(resource.RLIMIT_DATA)[0]
         message = f"stage {stage}: more memory than the {limit_bytes / 2**30:.3g} GiB of an export ({error}); {REMEDY}"
         return Failure(ExportOutOfMemory.failure_class, message)
+    except OSError as error:
+        if error.errno not in MACHINE_ERRORS:
+            raise
+        return Fault(_about_this_machine(stage, error))
+
+
+def _about_this_machine(stage: str, error: OSError) -> str:
+    folder = tempfile.gettempdir()
+    return f"stage {stage}: {error}; see that {folder} of {platform.node()} has room for temporary files"
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Progress:
         if now_s - self._shown_s < self._interval_s:
             return
         self._shown_s = now_s
-        text = f"{_duration(now_s - self._started_s):>8}  {describe(status, self.steps_per_s)}"
+        text = f"{duration(now_s - self._started_s):>8}  {describe(status, self.steps_per_s)}"
         if self._is_terminal:
             width = shutil.get_terminal_size().columns - 1
             self._stream.write(f"\r{text[:width]:<{width}}")
@@ -95,11 +95,11 @@ def describe(status: Status, steps_per_s: float) -> str:
     if status.steps_left and not status.steps_done:
         parts.append("loading the prior")
     elif status.steps_left and steps_per_s:
-        parts += [f"{steps_per_s:.1f} steps/s", f"ETA {_duration(status.steps_left / steps_per_s)}"]
+        parts += [f"{steps_per_s:.1f} steps/s", f"ETA {duration(status.steps_left / steps_per_s)}"]
     return " · ".join(parts)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"

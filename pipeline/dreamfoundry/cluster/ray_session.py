@@ -21,6 +21,9 @@ OBJECT_STORE_BYTES = 100 * 2**20
 
 LISTENER_TIMEOUT_S = 10.0
 
+LOG_BYTES = 32 * 2**20
+"""What one process may print before its log is cut off and begun anew; one older part is kept."""
+
 
 @contextmanager
 def ray_session(num_cpus: int) -> Iterator[None]:
@@ -83,6 +86,8 @@ def _require_listener(address: str) -> None:
 def _prepare_environment() -> None:
     """What Ray reads when it is imported or started."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ROTATION_MAX_BYTES", str(LOG_BYTES))  # unset, Ray lets them grow without end
+    os.environ.setdefault("RAY_ROTATION_BACKUP_COUNT", "1")
     if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
         # Left alone, a private Ray writes its token into the home folder, for every later one.
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))

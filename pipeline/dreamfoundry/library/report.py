@@ -1,16 +1,14 @@
-"""What a run leaves about itself: that it has begun, and in the end how, with every row accounted for."""
+"""What a run leaves about itself: how far it is, and in the end how it ended, with every row accounted for."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
-from dreamfoundry.record_json import from_json as record_from_json
-from dreamfoundry.record_json import to_json as record_to_json
+from dreamfoundry import record_json
 
-REPORT_SCHEMA = "run_report.v1"
-START_SCHEMA = "run_start.v1"
 MEDIA_TYPE = "application/json"
 
 ExitWord = Literal["complete", "failed", "partial", "refused", "drained", "delegated"]
@@ -35,6 +33,8 @@ class RunReport:
     `published` and `quarantined` are rows decided by this run, `skipped` rows that were decided
     before, `lost_rows` rows in damaged bytes, `pending` rows that nobody decided. Times are RFC
     3339 in UTC. `failure_classes` counts quarantined rows by class, `timings_s` is by stage.
+    `num_steps` were made in all slots. `optimizer_s` has the seconds for which optimizers were held:
+    "useful", "wasted" and "idle". `cost` is what they come to at `price_per_hour`, in its currency.
     """
 
     run_id: str
@@ -53,48 +53,64 @@ class RunReport:
     pending: int
     failure_classes: Mapping[str, int]
     timings_s: Mapping[str, float]
+    num_steps: int = 0
+    optimizer_s: Mapping[str, float] = field(default_factory=dict)
+    price_per_hour: float = 0.0
+    cost: float = field(init=False)
     message: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exit_code", EXIT_CODES[self.word])
+        object.__setattr__(self, "cost", cost(self.optimizer_s, self.price_per_hour))
 
 
 @dataclass(frozen=True)
-class RunStart:
-    """Written before the first worker of a run starts. Without a report beside it, the run goes on or was killed."""
+class RunProgress:
+    """Where a run stood at `at`: before its first worker starts, and now and then while workers are up.
+
+    Without a report beside it, the run goes on or was killed. Assets are counted, not rows.
+    """
 
     run_id: str
     manifest: str
     started_at: str
-    num_rows: int
+    at: str
     num_builds: int
+    published: int
+    quarantined: int
+    num_steps: int
+    optimizer_s: Mapping[str, float]
+    price_per_hour: float
+    eta_s: float | None = None
 
 
-def start_key(run_id: str) -> str:
-    """Where a run says that it has begun."""
-    return f"runs/{run_id}/start.json"
+def cost(optimizer_s: Mapping[str, float], price_per_hour: float) -> float:
+    """What optimizers come to that were held for so long."""
+    return math.fsum(optimizer_s.values()) / 3600.0 * price_per_hour
 
 
-def start_to_json(start: RunStart) -> bytes:
-    """Canonical JSON (schema run_start.v1)."""
-    return record_to_json(start, START_SCHEMA)
+RunRecord = RunProgress | RunReport
+
+_NAMES: Mapping[type[RunRecord], str] = {RunProgress: "progress", RunReport: "report"}
+
+T = TypeVar("T", RunProgress, RunReport)
 
 
-def start_from_json(data: bytes) -> RunStart:
-    """The start that `start_to_json` wrote; ObjectCorrupt for anything else."""
-    return record_from_json(RunStart, START_SCHEMA, data)
+def key(kind: type[RunRecord], run_id: str) -> str:
+    """Where a run leaves its record of this kind in the library."""
+    return f"runs/{run_id}/{_NAMES[kind]}.json"
 
 
-def report_key(run_id: str) -> str:
-    """Where the report of a run lies in the library."""
-    return f"runs/{run_id}/report.json"
+def schema(kind: type[RunRecord]) -> str:
+    """Name and version of what is written."""
+    return f"run_{_NAMES[kind]}.v1"
 
 
-def to_json(report: RunReport) -> bytes:
-    """Canonical JSON (schema run_report.v1)."""
-    return record_to_json(report, REPORT_SCHEMA)
+def to_json(record: RunRecord) -> bytes:
+    """Canonical JSON."""
+    return record_json.to_json(record, schema(type(record)))
 
 
-def from_json(data: bytes) -> RunReport:
-    """The report that `to_json` wrote; ObjectCorrupt for anything else."""
-    return record_from_json(RunReport, REPORT_SCHEMA, data)
+def from_json(kind: type[T], data: bytes) -> T:
+    """The record that `to_json` wrote; ObjectCorrupt for anything else."""
+    return record_json.from_json(kind, schema(kind), data)

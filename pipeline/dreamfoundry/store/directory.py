@@ -24,6 +24,7 @@ _LOCK = ".lock"
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space and run again",
     errno.EDQUOT: "the quota is used up: free some space and run again",
+    errno.EFBIG: "no file may be so large here: choose another disk, or raise the limit (ulimit -f)",
     errno.EACCES: "no permission: choose a directory that you may write to",
     errno.EROFS: "the file system is read-only: choose another directory",
     errno.EPERM: "the file system refuses hard links: choose a local disk or S3",

@@ -307,6 +307,7 @@ class S3Store:
     def _patiently(self, action: Callable[[], T], key: str, *, patience_s: float | None = None) -> T:
         """`action()`, tried again with growing pauses while the fault may pass."""
         from botocore.exceptions import BotoCoreError, ClientError
+        from urllib3.exceptions import HTTPError  # a refusal that breaks off comes through botocore as it is
 
         all_patience_s = patience_left_s = self._patience_s if patience_s is None else patience_s
         longest_s, is_told = 0.5, False
@@ -317,7 +318,7 @@ class S3Store:
                 if is_told:
                     self._on_wait(f"library {self.url} answers again")
                 return result
-            except (ClientError, BotoCoreError, _Altered) as error:
+            except (ClientError, BotoCoreError, HTTPError, _Altered) as error:
                 if key and isinstance(error, ClientError) and _code(error) in ("NoSuchKey", "404"):
                     raise ObjectMissing(f"{key!r} is not in the library {self.url}") from None
                 patience_left_s -= time.monotonic() - began_s
@@ -388,12 +389,13 @@ def _status(error: Any) -> int:
 def _may_pass(error: Exception) -> bool:
     """Whether the same call may succeed later: throttling, 409, 5xx, altered bytes, a lost connection."""
     from botocore import exceptions as boto
+    from urllib3.exceptions import HTTPError
 
     if isinstance(error, boto.ClientError):
         is_overloaded = _status(error) >= 500 and _status(error) != 501
         return is_overloaded or _code(error) in _RETRIED_CODES | _ALTERED_CODES
     passing = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, boto.FlexibleChecksumError)
-    return isinstance(error, (_Altered, *passing))
+    return isinstance(error, (_Altered, HTTPError, *passing))
 
 
 def _advice(error: Exception) -> str:
