@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dreamfoundry.cluster.messages import (
     Blame,
     Build,
+    Decision,
     Export,
     ExportReport,
     Failure,
@@ -26,7 +27,7 @@ from dreamfoundry.cluster.messages import (
     StartWorker,
 )
 from dreamfoundry.cluster.scheduler import MAX_DEATHS, Scheduler
-from dreamfoundry.cluster.work import Claim, Decision, Limits
+from dreamfoundry.cluster.work import Claim, Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.recipes import with_overrides
@@ -204,7 +205,8 @@ class World:
             else:
                 self.outcomes[build.asset_key] += 1
                 self.unexported.discard(build.asset_key)
-                report = ExportReport(build.asset_key, "quarantined" if failure else "published", failure)
+                decision = Decision("quarantined" if failure else "published", failure)
+                report = ExportReport(build.asset_key, decision)
             self.scheduler.export_ended(worker, report)
             return
         contents = self.slot_contents[worker]
@@ -548,6 +550,14 @@ def test_what_another_run_has_published_meanwhile_is_not_built() -> None:
     world.run_to_the_end()
     assert world.decisions == {"theirs/0/preview": standing}
     assert world.optimized == {}
+
+
+def test_what_another_run_has_published_during_an_export_is_not_ours() -> None:
+    world = World([build_of("theirs", stored=True)])
+    run_until(world, "exporter-0")
+    standing = Decision("published", is_ours=False)
+    world.scheduler.export_ended("exporter-0", ExportReport("theirs/0/preview", standing))
+    assert world.decisions == {"theirs/0/preview": standing}
 
 
 def test_a_worker_that_gives_no_answer_is_killed_and_its_prompt_charged() -> None:

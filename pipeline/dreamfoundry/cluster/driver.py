@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from dreamfoundry.cluster.messages import (
     Answer,
     Command,
+    Decision,
     Died,
     Export,
     ExportReport,
@@ -22,7 +23,7 @@ from dreamfoundry.cluster.messages import (
     WorkerKind,
 )
 from dreamfoundry.cluster.scheduler import Scheduler
-from dreamfoundry.cluster.work import Decision, Status
+from dreamfoundry.cluster.work import Status
 from dreamfoundry.errors import InfrastructureError
 
 TURN_S = 0.5

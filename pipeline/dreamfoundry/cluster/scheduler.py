@@ -34,6 +34,7 @@ from dreamfoundry.cluster.messages import (
     Blame,
     Build,
     Command,
+    Decision,
     Export,
     ExportReport,
     ExportTask,
@@ -46,7 +47,7 @@ from dreamfoundry.cluster.messages import (
     SliceReport,
     StartWorker,
 )
-from dreamfoundry.cluster.work import Claims, Decision, FieldQueue, FieldWork, Limits, Status, Worker
+from dreamfoundry.cluster.work import Claims, FieldQueue, FieldWork, Limits, Status, Worker
 from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ExportDied, WorkerDied
 from dreamfoundry.records import OutcomeState
@@ -416,12 +417,12 @@ class Scheduler:
         worker.state, worker.build = "idle", None
         if build is None or not self._is_open(build):
             return  # decided meanwhile, by another run
-        if report.fault is not None or report.state is None:
+        if report.decision is None:
             self._requeue(build)
             self._count_fault(worker, report.fault.message if report.fault else "no outcome was written")
             return
         worker.faults = 0
-        self._decide(build, Decision(report.state, report.failure))
+        self._decide(build, report.decision)
 
     def decided(self, asset_key: str, decision: Decision) -> None:
         """The outcome asked for by a Quarantine command stands."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from dreamfoundry.candidates import planned_steps
-from dreamfoundry.cluster.messages import Build, Failure, WorkerKind
+from dreamfoundry.cluster.messages import Build, Decision, WorkerKind
 from dreamfoundry.config import Recipe
-from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, OutcomeState
+from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,6 @@ class Limits:
     drain_s: float = 90.0
     checkpoint_s: float = 180.0
     store_s: float = 600.0
-
-
-@dataclass(frozen=True)
-class Decision:
-    """How a build ended. `is_ours` is False if another run decided it meanwhile."""
-
-    state: OutcomeState
-    failure: Failure | None = None
-    is_ours: bool = True
 
 
 @dataclass(frozen=True)
