@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dreamfoundry.cluster.endings import MAX_DEATHS
+from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.cluster.messages import (
     Blame,
     Build,
@@ -26,8 +28,8 @@ from dreamfoundry.cluster.messages import (
     SliceReport,
     StartWorker,
 )
-from dreamfoundry.cluster.scheduler import MAX_DEATHS, Scheduler
-from dreamfoundry.cluster.work import Claim, Limits
+from dreamfoundry.cluster.scheduler import Scheduler
+from dreamfoundry.cluster.work import Claim
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.recipes import with_overrides
@@ -513,7 +515,8 @@ def test_builds_are_taken_as_they_are_needed_and_the_most_urgent_at_hand_come_fi
     assert list(world.slot_contents["optimizer-0"]) == ["p2/0"], "the most urgent of the first three"
     world.run_to_the_end()
     assert world.outcomes.total() == 6
-    assert not world.scheduler._fields and not world.scheduler._builds, "nothing is kept of what has ended"
+    backlog = world.scheduler._backlog
+    assert not backlog.fields and not backlog.builds, "nothing is kept of what has ended"
 
 
 def test_stored_fields_need_no_optimizer() -> None:
