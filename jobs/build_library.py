@@ -44,7 +44,7 @@ import tomllib
 from pathlib import Path
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
-from dreamfoundry.cluster.work import Limits
+from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
 from dreamfoundry.export_profiles import EXPORT_PROFILES, export_profile

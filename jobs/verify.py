@@ -6,7 +6,7 @@ examples:
 
 Reads everything once: outcomes must parse, blobs must have the digest and the size that outcomes
 and fields say, published assets must have passed their gates, named views, latest pointers, catalog
-and index.html must be what the outcomes say. One line for each fault, with what to do. --rebuild
+and index.html must be what the outcomes say. One line for each defect, with what to do. --rebuild
 makes the latter four from the outcomes, byte for byte as a run does. While a run is at work its
 newest assets may look unfinished: check again when it has ended.
 
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def verify(url: str, is_rebuilt: bool) -> int:
-    """Print every fault and a summary; the exit code."""
+    """Print every defect and a summary; the exit code."""
     library = Library(open_store(url))
     if is_rebuilt:
         try:
@@ -45,17 +45,17 @@ def verify(url: str, is_rebuilt: bool) -> int:
         except (ObjectCorrupt, ObjectMissing) as error:
             print(f"not ok  not everything could be rebuilt: {error}", flush=True)
     audit = Audit(library)
-    num_faults = 0
-    for fault in audit.faults():
-        num_faults += 1
-        print(f"not ok  {fault.key}: {fault.problem}; {fault.remedy}", flush=True)
+    num_defects = 0
+    for defect in audit.defects():
+        num_defects += 1
+        print(f"not ok  {defect.key}: {defect.problem}; {defect.remedy}", flush=True)
     if audit.num_unvalidated:
         print(f"note    {audit.num_unvalidated} assets were published where the Khronos validator was not run")
     print(
         f"{audit.num_outcomes} outcomes, {audit.num_blobs} blobs of {audit.num_blob_bytes / 1e6:,.1f} MB, "
-        f"{audit.num_views} named views: {f'{num_faults} faults' if num_faults else 'nothing is wrong'}"
+        f"{audit.num_views} named views: {f'{num_defects} defects' if num_defects else 'nothing is wrong'}"
     )
-    return EXIT_CODES["failed" if num_faults else "complete"]
+    return EXIT_CODES["failed" if num_defects else "complete"]
 
 
 if __name__ == "__main__":

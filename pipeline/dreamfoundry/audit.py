@@ -45,7 +45,7 @@ _REBUILD = "run jobs/verify.py --rebuild"
 
 
 @dataclass(frozen=True)
-class Fault:
+class Defect:
     """Something in the library that is wrong: which object, what about it, and what to do."""
 
     key: str
@@ -54,9 +54,9 @@ class Fault:
 
 
 class Audit:
-    """One look at a library. Counts are complete once `faults` has been read to its end.
+    """One look at a library. Counts are complete once `defects` has been read to its end.
 
-    `num_unvalidated` published assets were made where the Khronos validator was absent: no fault,
+    `num_unvalidated` published assets were made where the Khronos validator was absent: no defect,
     but not to be read as passed.
     """
 
@@ -69,7 +69,7 @@ class Audit:
         self.num_views = 0
         self.num_unvalidated = 0
 
-    def faults(self) -> Iterator[Fault]:
+    def defects(self) -> Iterator[Defect]:
         """Everything that is wrong, as it is found."""
         namers: dict[BlobRef, str] = {}
         yield from self._read_outcomes()
@@ -82,16 +82,16 @@ class Audit:
         yield from self._check_validations()
         yield from self._check_projections()
 
-    def _read_outcomes(self) -> Iterator[Fault]:
+    def _read_outcomes(self) -> Iterator[Defect]:
         for key, read in at_once(self._read(outcome_from_json), self._library.store.list(OUTCOMES)):
             self.num_outcomes += 1
             if isinstance(read, Outcome) and outcome_key(read.asset_key) == key:
                 self._outcomes.append(read)
             else:
                 problem = f"is about {read.asset_key}" if isinstance(read, Outcome) else str(read)
-                yield Fault(key, problem, "delete it and run its manifest again, or read it with the version it names")
+                yield Defect(key, problem, "delete it and run its manifest again, or read it with the version it names")
 
-    def _read_fields(self, namers: dict[BlobRef, str]) -> Iterator[Fault]:
+    def _read_fields(self, namers: dict[BlobRef, str]) -> Iterator[Defect]:
         def parse(data: bytes) -> FieldRecord:
             return from_json(FieldRecord, FIELD_SCHEMA, data)
 
@@ -100,7 +100,7 @@ class Audit:
                 namers.setdefault(read.snapshot, key)
             else:
                 problem = f"is about {read.field_key}" if isinstance(read, FieldRecord) else str(read)
-                yield Fault(key, problem, "delete it: the field is optimised again when an export needs it")
+                yield Defect(key, problem, "delete it: the field is optimised again when an export needs it")
 
     def _read(self, parse: Callable[[bytes], object]) -> Callable[[str], tuple[str, object]]:
         """Reads a key; what cannot be parsed comes back as its error."""
@@ -113,16 +113,16 @@ class Audit:
 
         return read
 
-    def _check_blob(self, named: tuple[BlobRef, str]) -> Fault | None:
+    def _check_blob(self, named: tuple[BlobRef, str]) -> Defect | None:
         ref, namer = named
         key = blob_key(ref.sha256)
         problem = self._difference(key, ref)
         if not problem:
             return None
         if self._library.store.exists(trash_key(ref.sha256)):
-            return Fault(key, f"{problem}; {namer} names it", "run jobs/gc.py --delete, which brings it back")
+            return Defect(key, f"{problem}; {namer} names it", "run jobs/gc.py --delete, which brings it back")
         remedy = f"put a good copy there (assets/ may have one), or delete {namer} and run its manifest again"
-        return Fault(key, f"{problem}; {namer} names it", remedy)
+        return Defect(key, f"{problem}; {namer} names it", remedy)
 
     def _difference(self, key: str, ref: BlobRef) -> str:
         """How the bytes of `key` differ from what `ref` says, "" where they do not."""
@@ -135,7 +135,7 @@ class Audit:
         found = hashlib.sha256(data).hexdigest()
         return "" if found == ref.sha256 else f"has SHA-256 {found}, must have {ref.sha256}"
 
-    def _check_validations(self) -> Iterator[Fault]:
+    def _check_validations(self) -> Iterator[Defect]:
         """Every published asset must say that all gates let it pass, in its files and in its outcome."""
         published = [outcome for outcome in self._outcomes if outcome.state == "published"]
         for outcome, gates in zip(published, at_once(self._gates, published), strict=True):
@@ -146,7 +146,7 @@ class Audit:
             self.num_unvalidated += gates.get("khronos") == "not_run"
             if refusals or not gates:
                 how = f"although refused: {'; '.join(refusals)}" if refusals else f"without a usable {VALIDATION_FILE}"
-                yield Fault(
+                yield Defect(
                     outcome_key(outcome.asset_key),
                     f"is published {how}",
                     "look at the asset; to make it again, delete the outcome and run its manifest again",
@@ -160,11 +160,11 @@ class Audit:
         except (ObjectCorrupt, ObjectMissing, ValueError, TypeError, AttributeError, KeyError):
             return {}
 
-    def _check_projections(self) -> Iterator[Fault]:
+    def _check_projections(self) -> Iterator[Defect]:
         try:
             aliases = self._library.aliases()
         except ObjectCorrupt as error:
-            yield Fault(ALIASES, str(error), "delete the record and run the manifests again")
+            yield Defect(ALIASES, str(error), "delete the record and run the manifests again")
             return
         views = list(shown(self._outcomes, aliases))
         self.num_views = len(views)
@@ -175,35 +175,35 @@ class Audit:
         for key, (data, _) in summaries(self._outcomes, aliases).items():
             yield from self._compare(key, data)
 
-    def _check_view(self, view: tuple[Outcome, str]) -> Fault | None:
+    def _check_view(self, view: tuple[Outcome, str]) -> Defect | None:
         outcome, prompt_id = view
         for name, ref in sorted(outcome.files.items()):
             key = view_key(prompt_id, outcome.asset_key, name)
             problem = self._difference(key, ref)
             if problem:
-                return Fault(key, problem, _REBUILD)
+                return Defect(key, problem, _REBUILD)
         expected = view_json(outcome, prompt_id)
         return next(self._compare(view_key(prompt_id, outcome.asset_key, VIEW_FILE), expected), None)
 
-    def _check_strangers(self, known: set[tuple[str, str]]) -> Iterator[Fault]:
+    def _check_strangers(self, known: set[tuple[str, str]]) -> Iterator[Defect]:
         for prompt_id, asset_key in sorted(self._library.views() - known):
-            yield Fault(
+            yield Defect(
                 view_key(prompt_id, asset_key, VIEW_FILE),
                 "shows what no outcome says was published under this prompt id",
                 "run its manifest again, which records the prompt id, or delete the view",
             )
 
-    def _check_latest(self, pointer: tuple[str, Outcome]) -> Fault | None:
+    def _check_latest(self, pointer: tuple[str, Outcome]) -> Defect | None:
         prompt_id, outcome = pointer
         return next(self._compare(latest_key(prompt_id), latest_json(outcome, prompt_id)), None)
 
-    def _compare(self, key: str, expected: bytes) -> Iterator[Fault]:
+    def _compare(self, key: str, expected: bytes) -> Iterator[Defect]:
         try:
             if self._library.store.get(key) != expected:
-                yield Fault(key, "is not what the outcomes say", _REBUILD)
+                yield Defect(key, "is not what the outcomes say", _REBUILD)
         except ObjectMissing:
-            yield Fault(key, "is missing", _REBUILD)
+            yield Defect(key, "is missing", _REBUILD)
 
 
-def _found(check: Callable[[T], Fault | None], items: Iterable[T]) -> Iterator[Fault]:
-    return (fault for fault in at_once(check, items) if fault is not None)
+def _found(check: Callable[[T], Defect | None], items: Iterable[T]) -> Iterator[Defect]:
+    return (defect for defect in at_once(check, items) if defect is not None)

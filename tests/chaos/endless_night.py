@@ -24,6 +24,7 @@ from dreamfoundry.cluster.driver import drive
 from dreamfoundry.cluster.messages import (
     Answer,
     Build,
+    Decision,
     Export,
     ExportReport,
     FinishedField,
@@ -35,7 +36,7 @@ from dreamfoundry.cluster.messages import (
 )
 from dreamfoundry.cluster.plan import Plan
 from dreamfoundry.cluster.scheduler import Scheduler
-from dreamfoundry.cluster.work import Claim, Decision
+from dreamfoundry.cluster.work import Claim
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import export_profile
 from dreamfoundry.identity import recipe_digest
@@ -65,7 +66,7 @@ class InstantWorkers:
 
     def export(self, command: Export) -> None:
         self.num_tasks += 1
-        self._answers.append(Answer(command.worker, ExportReport(command.task.build.asset_key, "published")))
+        self._answers.append(Answer(command.worker, ExportReport(command.task.build.asset_key, Decision("published"))))
 
     def hand_back(self, worker: str) -> None:
         raise AssertionError("nobody stops this run")

@@ -49,7 +49,7 @@ def main() -> None:
     settings = WorkerSettings(url, PriorConfig(), PRIOR, "cpu", 1)
     library = Library(cast(ObjectStore, MortalStore(store, num_writes)))
     report = Exporter(library, settings, cast(ExportChild, InstantStages())).export(ExportTask(build, ref, 1, 1.0))
-    assert report.state == "published", report
+    assert report.decision is not None and report.decision.state == "published", report
 
 
 if __name__ == "__main__":

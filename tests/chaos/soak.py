@@ -12,14 +12,12 @@ Exit code 1 if a row is lost, decided twice, or anything in the library is not a
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -30,16 +28,14 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))  # beside this folder, which python itself has put there
 
-import boto3  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 from fault_proxy import FaultProxy  # noqa: E402
 from night import IMPATIENT, JOB  # noqa: E402
-from processes import MARK, is_running, marked_processes, wait_until_gone  # noqa: E402
+from processes import marked_processes  # noqa: E402
 
 from dreamfoundry.audit import Audit  # noqa: E402
-from dreamfoundry.library import report  # noqa: E402
-from dreamfoundry.store import Library, ObjectStore, open_store  # noqa: E402
+from dreamfoundry.store import Library  # noqa: E402
 from dreamfoundry.toybox.captions import COLORS, KINDS  # noqa: E402
 
 NUM_REAL = 20
@@ -175,9 +171,7 @@ class Night:
     def _start(self, name: str) -> None:
         command = [sys.executable, str(JOB), str(self.manifest), LIBRARY, "--slots", "4", "--price", "1.0"]
         with open(self.folder / f"{name}.log", "ab") as log:
-            self.drivers[name] = subprocess.Popen(
-                [*command, *IMPATIENT], env=self._environment, stdout=log, stderr=log
-            )
+            self.drivers[name] = subprocess.Popen([*command, *IMPATIENT], env=self._environment, stdout=log, stderr=log)
 
 
 def soak(night: Night, chaos: Chaos, minutes: float) -> float:
@@ -203,7 +197,9 @@ def faults_of(library: Library, proxy: FaultProxy, night: Night) -> list[str]:
     asked = pq.read_table(night.manifest, columns=["prompt_id"])
     lost = set(asked["prompt_id"].to_pylist()) - set(listed["prompt_id"].to_pylist())
     found += [f"{prompt_id}: lost" for prompt_id in sorted(lost)]
-    decided = Counter(line for line, status in proxy.answers if line.startswith("PUT") and "/outcomes/" in line and status == 200)
+    decided = Counter(
+        line for line, status in proxy.answers if line.startswith("PUT") and "/outcomes/" in line and status == 200
+    )
     found += [f"{line}: written {times} times" for line, times in decided.items() if times > 1]
     if len(decided) != len(list(library.decided())):
         found.append(f"{len(decided)} outcomes were written, {len(list(library.decided()))} are there")

@@ -18,7 +18,7 @@ import pytest
 from night import actor_pid, reports, start_driver, steps_saved, wait_until
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
-from dreamfoundry.cluster.work import Limits
+from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.store import Library, open_store

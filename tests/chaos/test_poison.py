@@ -14,7 +14,7 @@ import pytest
 from night import actor_pid, checkpoints, wait_until
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
-from dreamfoundry.cluster.work import Limits
+from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.export_profiles import ExportProfile

@@ -49,8 +49,8 @@ def test_01_a_writer_that_dies_between_any_two_writes_leaves_no_asset_or_a_whole
         assert export(url, MOST_WRITES) == 0, "the same command finishes what the dead one began"
         require_whole_or_nothing(store)
         publish_projections(Library(store), "run", [("one", "ab" * 32), ("two", "ab" * 32)])
-        faults = [fault for fault in Audit(Library(store)).faults() if "validat" not in fault.problem]
-        assert faults == []
+        defects = [defect for defect in Audit(Library(store)).defects() if "validat" not in defect.problem]
+        assert defects == []
         if code == 0:
             break
         assert code == -signal.SIGKILL

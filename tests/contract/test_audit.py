@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dreamfoundry import catalog
-from dreamfoundry.audit import Audit, Fault
+from dreamfoundry.audit import Audit, Defect
 from dreamfoundry.library import page
 from dreamfoundry.projections import publish_projections, rebuild
 from dreamfoundry.records import Outcome
@@ -82,14 +82,14 @@ def projections(library: Library) -> dict[str, bytes]:
     return {key: library.store.get(key) for key in keys}
 
 
-def faults(library: Library) -> list[Fault]:
-    return list(Audit(library).faults())
+def defects(library: Library) -> list[Defect]:
+    return list(Audit(library).defects())
 
 
-def test_a_whole_library_has_no_faults(library: Library) -> None:
+def test_a_whole_library_has_no_defects(library: Library) -> None:
     audit = Audit(library)
 
-    assert list(audit.faults()) == []
+    assert list(audit.defects()) == []
     assert (audit.num_outcomes, audit.num_blobs, audit.num_views, audit.num_unvalidated) == (4, 4, 3, 0)
 
 
@@ -115,11 +115,11 @@ def test_36_projections_that_are_gone_come_back_byte_for_byte(library: Library) 
     for key in before:
         library.store.delete(key)
 
-    assert {fault.key for fault in faults(library)} >= {catalog.KEY, page.KEY, latest_key("chair")}
+    assert {defect.key for defect in defects(library)} >= {catalog.KEY, page.KEY, latest_key("chair")}
     rebuild(library)
 
     assert projections(library) == before
-    assert faults(library) == []
+    assert defects(library) == []
 
 
 def test_36_projections_that_were_altered_come_back_byte_for_byte(library: Library) -> None:
@@ -127,8 +127,8 @@ def test_36_projections_that_were_altered_come_back_byte_for_byte(library: Libra
     for key, data in before.items():
         library.store.put(key, data[:-1] + b"?", TEXT)
 
-    assert len(faults(library)) == 7  # three views, two pointers, catalog and page
-    assert all("--rebuild" in fault.remedy for fault in faults(library))
+    assert len(defects(library)) == 7  # three views, two pointers, catalog and page
+    assert all("--rebuild" in defect.remedy for defect in defects(library))
     rebuild(library)
 
     assert projections(library) == before
@@ -153,9 +153,9 @@ def test_the_latest_is_what_was_decided_last_in_whatever_order_views_are_written
 def test_a_pointer_to_what_does_not_exist_is_corrected(library: Library) -> None:
     library.store.put(latest_key("chair"), b'{"asset_key":"' + b"9" * 64 + b'"}', TEXT)
 
-    assert [fault.key for fault in faults(library)] == [latest_key("chair")]
+    assert [defect.key for defect in defects(library)] == [latest_key("chair")]
     rebuild(library)
-    assert faults(library) == []
+    assert defects(library) == []
 
 
 def test_a_second_publication_of_the_same_rows_writes_nothing(store: ObjectStore, library: Library) -> None:
@@ -180,10 +180,10 @@ def test_a_blob_that_is_not_what_its_outcome_says_is_named_with_it(
     else:
         library.store.put(key, data, TEXT)
 
-    (fault,) = faults(library)
-    assert fault.key == key
-    assert problem in fault.problem and outcome_key(OLD) in fault.problem
-    assert "put a good copy there" in fault.remedy
+    (defect,) = defects(library)
+    assert defect.key == key
+    assert problem in defect.problem and outcome_key(OLD) in defect.problem
+    assert "put a good copy there" in defect.remedy
 
 
 def test_a_blob_in_the_trash_is_said_to_come_back(library: Library) -> None:
@@ -193,27 +193,27 @@ def test_a_blob_in_the_trash_is_said_to_come_back(library: Library) -> None:
     library.store.copy(blob_key(sha256), trash_key(sha256))
     library.store.delete(blob_key(sha256))
 
-    (fault,) = faults(library)
-    assert "jobs/gc.py --delete" in fault.remedy
+    (defect,) = defects(library)
+    assert "jobs/gc.py --delete" in defect.remedy
     list(remove_garbage(library, 7 * 86_400.0))
-    assert faults(library) == []
+    assert defects(library) == []
 
 
-def test_records_that_cannot_be_read_or_lie_in_the_wrong_place_are_faults(library: Library) -> None:
+def test_records_that_cannot_be_read_or_lie_in_the_wrong_place_are_defects(library: Library) -> None:
     store = library.store
     store.put(outcome_key("11" * 32), b"{", TEXT)
     store.put(outcome_key("22" * 32), store.get(outcome_key(FOG)), TEXT)
     store.put(field_record_key("33" * 32), b"[]", TEXT)
 
-    found = {fault.key: fault.problem for fault in faults(library)}
+    found = {defect.key: defect.problem for defect in defects(library)}
     assert set(found) == {outcome_key("11" * 32), outcome_key("22" * 32), field_record_key("33" * 32)}
     assert found[outcome_key("22" * 32)] == f"is about {FOG}"
 
 
-def test_unreadable_aliases_are_a_fault(library: Library) -> None:
+def test_unreadable_aliases_are_a_defect(library: Library) -> None:
     library.store.put(f"{ALIASES}run-9.json", b"{}", TEXT)
 
-    assert [fault.key for fault in faults(library)] == [ALIASES]
+    assert [defect.key for defect in defects(library)] == [ALIASES]
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ def test_a_published_asset_must_have_passed_its_gates(store: ObjectStore, change
     publish(library, NEW, "chair", "2025", **changes)
     publish_projections(library, "run-1", {"chair": NEW}.items())
 
-    (fault,) = faults(library)
-    assert (fault.key, problem in fault.problem) == (outcome_key(NEW), True)
+    (defect,) = defects(library)
+    assert (defect.key, problem in defect.problem) == (outcome_key(NEW), True)
 
 
 def test_what_the_khronos_validator_never_saw_is_counted_and_not_called_passed(store: ObjectStore) -> None:
@@ -240,15 +240,15 @@ def test_what_the_khronos_validator_never_saw_is_counted_and_not_called_passed(s
     publish_projections(library, "run-1", {"chair": NEW}.items())
     audit = Audit(library)
 
-    assert list(audit.faults()) == []
+    assert list(audit.defects()) == []
     assert audit.num_unvalidated == 1
 
 
-def test_a_view_that_no_outcome_knows_is_a_fault(library: Library) -> None:
+def test_a_view_that_no_outcome_knows_is_a_defect(library: Library) -> None:
     library.store.put(view_key("stranger", NEW, "view.json"), b"{}", TEXT)
 
-    (fault,) = faults(library)
-    assert fault.key == view_key("stranger", NEW, "view.json")
+    (defect,) = defects(library)
+    assert defect.key == view_key("stranger", NEW, "view.json")
 
 
 def verify(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from dreamfoundry.cluster.books import Status
 from dreamfoundry.cluster.metrics import METRICS, FleetMetrics
-from dreamfoundry.cluster.work import Status
 
 INFRA = Path(__file__).parents[2] / "infra"
 NAME = re.compile(r"\bray_dreamfoundry_\w+")

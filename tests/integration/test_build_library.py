@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
-from dreamfoundry.cluster.work import Limits
+from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ManifestError, PriorUnavailable
 from dreamfoundry.export_profiles import ExportProfile

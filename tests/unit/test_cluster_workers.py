@@ -7,19 +7,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from stubs import InstantStages, snapshot
 from torch import Tensor
 
 from dreamfoundry.cluster.claims import RunClaims
-from dreamfoundry.cluster.messages import Build, Failure, FieldTask, RunSlice
+from dreamfoundry.cluster.export_child import ExportChild
+from dreamfoundry.cluster.exporter import Exporter
+from dreamfoundry.cluster.messages import Build, Decision, ExportTask, Failure, FieldTask, RunSlice, WorkerSettings
 from dreamfoundry.cluster.optimizer import Optimizer
 from dreamfoundry.cluster.outcome import quarantined_outcome
-from dreamfoundry.cluster.work import Claim, Decision
-from dreamfoundry.config import Recipe
+from dreamfoundry.cluster.work import Claim
+from dreamfoundry.config import PriorConfig, Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.errors import StoreUnavailable
+from dreamfoundry.export import export_asset
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.recipes import with_overrides
-from dreamfoundry.records import BlobRef, FieldSnapshot, Prompt
+from dreamfoundry.records import BlobRef, FieldSnapshot, PriorIdentity, Prompt
 from dreamfoundry.store import Checkpoints, DirectoryStore, Leases, Library
 
 RECIPE = with_overrides(
@@ -269,3 +273,22 @@ def test_what_another_run_gave_up_is_known_with_its_class(tmp_path: Path) -> Non
 
     library.publish(quarantined_outcome(build, Failure("flat", "thin as paper"), 1, {}))
     assert claims.standing(build.asset_key) == Decision("quarantined", Failure("flat", "thin as paper"), is_ours=False)
+
+
+class InstantChild(InstantStages, ExportChild):
+    """The child process of an exporter, without a process."""
+
+
+def test_an_exporter_says_whether_the_outcome_that_stands_is_of_its_run(tmp_path: Path) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    ref = library.put_blob(snapshot().to_bytes(), "application/x-npz")
+    build = Build("ab" * 32, "cd" * 32, Prompt("one", "a ball"), ("one",), RECIPE, ExportProfile())
+    prior = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")
+
+    def export(run_id: str) -> Decision | None:
+        settings = WorkerSettings("", PriorConfig(), prior, "cpu", 1, provenance={"run_id": run_id})
+        return Exporter(library, settings, InstantChild(export_asset)).export(ExportTask(build, ref, 1, 1.0)).decision
+
+    assert export("first") == Decision("published")
+    assert export("second") == Decision("published", is_ours=False)
+    assert export("first") == Decision("published"), "an exporter before it has died without an answer"

@@ -266,7 +266,7 @@ def test_an_exporter_quarantines_a_deadly_export_and_keeps_the_field(
     exporter = Exporter(library, settings, ExportChild(importlib.import_module("export_fakes").crash_always))
     report = exporter.export(ExportTask(build, snapshot, attempts=1, optimize_s=2.0))
     exporter.close()
-    assert report.state == "quarantined" and report.fault is None
+    assert report.decision is not None and report.decision.state == "quarantined"
     outcome = library.get_outcome(build.asset_key)
     assert outcome is not None and outcome.failure_class == "export_died" and outcome.snapshot == snapshot
     assert (outcome.attempts, outcome.provenance["export_attempts"]) == (1, MAX_ATTEMPTS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
+from dreamfoundry.cluster.books import Status
 from dreamfoundry.cluster.progress import Progress, describe
-from dreamfoundry.cluster.work import Status
 
 
 def status(steps_done: int = 0, steps_left: int = 0, **counts: int) -> Status:

@@ -30,7 +30,9 @@ def report(**changes: Any) -> RunReport:
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
-    assert from_json(RunReport, to_json(report(message="a row group is damaged"))) == report(message="a row group is damaged")
+    assert from_json(RunReport, to_json(report(message="a row group is damaged"))) == report(
+        message="a row group is damaged"
+    )
 
 
 @pytest.mark.parametrize(("word", "exit_code"), EXIT_CODES.items())

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dreamfoundry.cluster.endings import MAX_DEATHS
+from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.cluster.messages import (
     Blame,
     Build,
+    Decision,
     Export,
     ExportReport,
     Failure,
@@ -25,8 +28,8 @@ from dreamfoundry.cluster.messages import (
     SliceReport,
     StartWorker,
 )
-from dreamfoundry.cluster.scheduler import MAX_DEATHS, MAX_FAULTS, Scheduler
-from dreamfoundry.cluster.work import Claim, Decision, Limits
+from dreamfoundry.cluster.scheduler import MAX_FAULTS, Scheduler
+from dreamfoundry.cluster.work import Claim
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.recipes import with_overrides
@@ -204,7 +207,8 @@ class World:
             else:
                 self.outcomes[build.asset_key] += 1
                 self.unexported.discard(build.asset_key)
-                report = ExportReport(build.asset_key, "quarantined" if failure else "published", failure)
+                decision = Decision("quarantined" if failure else "published", failure)
+                report = ExportReport(build.asset_key, decision)
             self.scheduler.export_ended(worker, report)
             return
         contents = self.slot_contents[worker]
@@ -527,7 +531,8 @@ def test_builds_are_taken_as_they_are_needed_and_the_most_urgent_at_hand_come_fi
     assert list(world.slot_contents["optimizer-0"]) == ["p2/0"], "the most urgent of the first three"
     world.run_to_the_end()
     assert world.outcomes.total() == 6
-    assert not world.scheduler._fields and not world.scheduler._builds, "nothing is kept of what has ended"
+    backlog = world.scheduler._backlog
+    assert not backlog.fields and not backlog.builds, "nothing is kept of what has ended"
 
 
 def test_stored_fields_need_no_optimizer() -> None:
@@ -564,6 +569,14 @@ def test_what_another_run_has_published_meanwhile_is_not_built() -> None:
     world.run_to_the_end()
     assert world.decisions == {"theirs/0/preview": standing}
     assert world.optimized == {}
+
+
+def test_what_another_run_has_published_during_an_export_is_not_ours() -> None:
+    world = World([build_of("theirs", stored=True)])
+    run_until(world, "exporter-0")
+    standing = Decision("published", is_ours=False)
+    world.scheduler.export_ended("exporter-0", ExportReport("theirs/0/preview", standing))
+    assert world.decisions == {"theirs/0/preview": standing}
 
 
 def test_a_worker_that_gives_no_answer_is_killed_and_its_prompt_charged() -> None:

@@ -4,8 +4,13 @@
     plan.py          rows -> builds: keys, what exists already, what shares a field
     messages.py      the plain values that travel between the driver and its workers
     scheduler.py     pure state machine: events in, commands out
+    backlog.py       what waits: builds that have not ended, their fields, the queues
+    crew.py          who works: the places for processes and what is in them
+    endings.py       how builds end: claimed, charged, quarantined, decided, left to others
+    books.py         the figures of a run: counts, steps, seconds
+    work.py          one field with its builds, and what is asked about other runs
+    limits.py        how long a run waits for what
     driver.py        the loop: carries out commands, feeds answers back
-    work.py          what the scheduler keeps books on
     outcome.py       how a decision is written down
     claims.py        leases around the fields of this run, renewed on a thread of their own
     optimizer.py     prior + slots -> field snapshots in the store      (no Ray)

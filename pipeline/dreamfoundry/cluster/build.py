@@ -18,15 +18,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dreamfoundry.cluster.books import Status
 from dreamfoundry.cluster.claims import RunClaims
 from dreamfoundry.cluster.driver import Workers, drive
-from dreamfoundry.cluster.messages import Build, Quarantine, WorkerSettings
+from dreamfoundry.cluster.limits import Limits
+from dreamfoundry.cluster.messages import Build, Decision, Quarantine, WorkerSettings
 from dreamfoundry.cluster.outcome import BAD_ROW, bad_row_outcome, decision_of, now_text, publish, quarantined_outcome
 from dreamfoundry.cluster.plan import Plan, Tally, prompt_check, vocabulary_hint
 from dreamfoundry.cluster.progress import Progress, TextStream
 from dreamfoundry.cluster.ray_session import ray_session
 from dreamfoundry.cluster.scheduler import MAX_FAULTS, Scheduler
-from dreamfoundry.cluster.work import Decision, Limits, Status
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Collection
 from types import TracebackType
 
+from dreamfoundry.cluster.messages import Decision
 from dreamfoundry.cluster.outcome import decision_of
-from dreamfoundry.cluster.work import Claim, Decision
+from dreamfoundry.cluster.work import Claim
 from dreamfoundry.errors import InfrastructureError, LeaseLost
 from dreamfoundry.store.checkpoints import Checkpoints
 from dreamfoundry.store.leases import Lease, Leases

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Collection
 from typing import Protocol, runtime_checkable
 
+from dreamfoundry.cluster.books import Status
 from dreamfoundry.cluster.messages import (
     Answer,
     Command,
+    Decision,
     Died,
     Export,
     ExportReport,
@@ -22,7 +24,6 @@ from dreamfoundry.cluster.messages import (
     WorkerKind,
 )
 from dreamfoundry.cluster.scheduler import Scheduler
-from dreamfoundry.cluster.work import Decision, Status
 from dreamfoundry.errors import InfrastructureError
 
 TURN_S = 0.5

@@ -10,7 +10,7 @@ import time
 import traceback
 
 from dreamfoundry.cluster.export_child import ExportChild, Exported
-from dreamfoundry.cluster.messages import ExportReport, ExportTask, Failure, Fault, WorkerSettings
+from dreamfoundry.cluster.messages import Decision, ExportReport, ExportTask, Failure, Fault, WorkerSettings
 from dreamfoundry.cluster.outcome import decision_of, effort, now_text, publish, quarantined_outcome
 from dreamfoundry.errors import InfrastructureError
 from dreamfoundry.export import MEDIA_TYPES, asset_metadata, export_asset
@@ -46,15 +46,17 @@ class Exporter:
         """Decide one asset key. Never raises."""
         key = task.build.asset_key
         try:
-            outcome = self._decide(task)
+            return ExportReport(key, self._decide(task))
         except InfrastructureError as error:
             return ExportReport(key, None, fault=Fault(f"{type(error).__name__}: {error}"))
         except Exception:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
             return ExportReport(key, None, fault=Fault(traceback.format_exc(limit=-4), crashed=True))
-        return ExportReport(key, outcome.state, decision_of(outcome, is_ours=True).failure)
 
-    def _decide(self, task: ExportTask) -> Outcome:
-        """The outcome that stands afterwards, ours or an earlier one, with its named views."""
+    def _decide(self, task: ExportTask) -> Decision:
+        """What stands afterwards, with its named views: our outcome or an earlier one.
+
+        An earlier one may be ours too, of an exporter of this run that died before it could answer.
+        """
         build, started_at = task.build, time.monotonic()
         snapshot = FieldSnapshot.from_bytes(self._library.get_blob(task.snapshot))
         metadata = asset_metadata(
@@ -71,7 +73,8 @@ class Exporter:
         if standing.state == "published":
             for prompt_id in build.prompt_ids:
                 self._library.write_view(standing, prompt_id)
-        return standing
+        is_ours = standing.provenance.get("run_id") == outcome.provenance.get("run_id")
+        return decision_of(standing, is_ours=is_ours)
 
     def _outcome(self, task: ExportTask, exported: Exported, history: FieldHistory, started_at: float) -> Outcome:
         result = exported.result

@@ -69,6 +69,15 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """How a build ended. `is_ours` is False if another run decided it meanwhile."""
+
+    state: OutcomeState
+    failure: Failure | None = None
+    is_ours: bool = True
+
+
+@dataclass(frozen=True)
 class Fault:
     """What went wrong and is not known to be the prompt's fault.
 
@@ -137,11 +146,10 @@ class ExportTask:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """The outcome that now stands for an asset key, or the fault that prevented one."""
+    """What the outcome that now stands for an asset key says, or the fault that prevented one."""
 
     asset_key: str
-    state: OutcomeState | None
-    failure: Failure | None = None
+    decision: Decision | None
     fault: Fault | None = None
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ray.util.metrics import Counter, Gauge
 
-from dreamfoundry.cluster.work import Status
+from dreamfoundry.cluster.books import Status
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from dreamfoundry.cluster.messages import Build, Failure
-from dreamfoundry.cluster.work import Decision
+from dreamfoundry.cluster.messages import Build, Decision, Failure
 from dreamfoundry.errors import RowError
 from dreamfoundry.identity import digest
 from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome

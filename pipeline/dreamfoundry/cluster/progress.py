@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from dreamfoundry.cluster.work import Status
+from dreamfoundry.cluster.books import Status
 
 TERMINAL_INTERVAL_S = 0.5
 PLAIN_INTERVAL_S = 30.0

@@ -1,0 +1,24 @@
+"""How long a run waits for what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Patience, in seconds. A worker that does not answer within its limit is killed.
+
+    `drain_s` is what a run takes at most from a request to stop to its end. A field whose run has
+    died without notice is free for others after `lease_s`; between two checkpoints lie `checkpoint_s`.
+    While the store is away for up to `store_s` the run waits, and no prompt is charged for it.
+    """
+
+    slice_s: float = 5.0
+    setup_limit_s: float = 900.0
+    slice_limit_s: float = 600.0
+    export_limit_s: float = 1200.0
+    lease_s: float = 120.0
+    drain_s: float = 90.0
+    checkpoint_s: float = 180.0
+    store_s: float = 600.0
