@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import os
 import signal
 import sys
@@ -71,6 +72,7 @@ def main() -> int:
             quarantine_bad_rows=arguments.quarantine_bad_rows,
             use_ray=not arguments.no_ray,
             limits=resolve_limits(arguments.limit),
+            price_per_hour=arguments.price,
         )
         result = build_library(request, sys.stderr, stop.is_set)
     except InputError as error:
@@ -118,6 +120,13 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NAME=SECONDS",
         help=f"change the patience of the run; can be repeated: {describe_limits()}",
     )
+    parser.add_argument(
+        "--price",
+        type=price,
+        default=0.0,
+        metavar="PER_HOUR",
+        help="what one optimizer with its machine costs an hour: the report then says what the run has cost",
+    )
     parser.add_argument("--no-ray", action="store_true", help="run everything in this process, for debugging")
     return parser.parse_args()
 
@@ -126,6 +135,16 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
     return int(text)
+
+
+def price(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of at least 0, as in 2.50")
+    return value
 
 
 def resolve_recipe(name: str, settings: list[str]) -> Recipe:
@@ -191,7 +210,10 @@ def summarize(result: RunResult, wall_s: float) -> None:
     if report.pending:
         counts += f", {report.pending} pending ({report.word}: run again)"
     where = f"{report.library.rstrip('/')}/index.html"
-    print(f"{counts}, {result.num_steps} optimisation steps in {wall_s:.0f} s -> {where}")
+    if report.price_per_hour:
+        wasted = report.optimizer_s["wasted"] / 3600.0 * report.price_per_hour if report.optimizer_s else 0.0
+        counts += f", cost {report.cost:.2f} (wasted {wasted:.2f})"
+    print(f"{counts}, {report.num_steps} optimisation steps in {wall_s:.0f} s -> {where}")
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def test_19_a_terminated_driver_saves_its_work_and_exits_with_75_and_the_next_ru
     output, _ = second.communicate(timeout=250)
     assert second.returncode == 0, output
     assert sorted(one.word for one in reports(store)) == ["complete", "drained"]
-    assert sum(int(one.message.split()[0]) for one in reports(store)) == 2 * NUM_STEPS, "no step is made twice"
+    assert sum(one.num_steps for one in reports(store)) == 2 * NUM_STEPS, "no step is made twice"
 
 
 def test_19_a_second_signal_ends_a_driver_at_once(start: Callable[..., Any], manifest: str, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def ended(driver: subprocess.Popen[str], *codes: int) -> str:
 
 
 def num_steps(store: ObjectStore) -> int:
-    return sum(int(report.message.split()[0]) for report in reports(store))
+    return sum(report.num_steps for report in reports(store))
 
 
 def test_02_two_drivers_on_one_library_publish_every_asset_once_and_share_the_steps(

@@ -115,7 +115,7 @@ def test_16_before_a_drained_node_goes_its_work_is_saved_and_no_step_is_made_twi
     resumed_from = all_published_uncharged(driver, store)
     assert len(resumed_from) == 2 and min(resumed_from) > 0
     (only,) = reports(store)
-    assert int(only.message.split()[0]) == 2 * NUM_STEPS, "no step is made twice"
+    assert only.num_steps == 2 * NUM_STEPS, "no step is made twice"
 
 
 def test_20_after_the_whole_cluster_is_gone_the_same_command_finishes_on_another(

@@ -92,7 +92,7 @@ def test_28_a_store_that_is_away_for_five_minutes_is_waited_for_and_no_prompt_is
     assert "tried again for another" in output and "answers again" in output
     all_published_at_the_first_attempt(store)
     (report,) = reports(store)
-    assert int(report.message.split()[0]) == NUM_STEPS * len(NAMES), "no step is made twice"
+    assert report.num_steps == NUM_STEPS * len(NAMES), "no step is made twice"
 
 
 def test_28_a_store_that_stays_away_ends_the_run_with_its_cause_and_the_same_command_finishes(

@@ -67,7 +67,7 @@ def test_two_optimizers_build_a_manifest_into_s3_once(
     )
     first = build(request)
     steps_of_eight = 8 * request.recipe.optimize.num_steps
-    assert (first.report.word, first.report.published, first.num_steps) == ("complete", 9, steps_of_eight)
+    assert (first.report.word, first.report.published, first.report.num_steps) == ("complete", 9, steps_of_eight)
 
     library = Library(open_store(request.library))
     assert sum(outcome.state == "published" for outcome in library.outcomes()) == 8
@@ -78,10 +78,10 @@ def test_two_optimizers_build_a_manifest_into_s3_once(
     assert not list(library.store.list("leases/")), "decided keys need no lease"
 
     second = build(request)
-    assert (second.report.word, second.report.skipped, second.num_steps) == ("complete", 9, 0)
+    assert (second.report.word, second.report.skipped, second.report.num_steps) == ("complete", 9, 0)
 
     smaller = build(replace(request, profile=replace(tiny_profile, triangles=(200,))))
-    assert (smaller.report.word, smaller.report.published, smaller.num_steps) == ("complete", 9, 0)
+    assert (smaller.report.word, smaller.report.published, smaller.report.num_steps) == ("complete", 9, 0)
 
 
 def test_killing_an_optimizer_in_the_middle_loses_no_prompt(
@@ -186,9 +186,9 @@ def test_a_prompt_that_fails_is_quarantined_with_its_class_and_can_be_retried(
     assert (failed.report.word, failed.report.exit_code) == ("partial", 3)
     assert failed.report.failure_classes == {"empty": 1}
     again = build(request)
-    assert (again.report.word, again.report.skipped, again.num_steps) == ("partial", 1, 0)
+    assert (again.report.word, again.report.skipped, again.report.num_steps) == ("partial", 1, 0)
     retried = build(replace(request, retry_class="empty"))
-    assert (retried.report.quarantined, retried.num_steps) == (1, 2)
+    assert (retried.report.quarantined, retried.report.num_steps) == (1, 2)
     (outcome,) = retried.quarantined.values()
     tried = outcome.provenance["candidates"]
     assert isinstance(tried, list) and [(c["candidate"], c["num_steps"], c["verdict"]) for c in tried] == [

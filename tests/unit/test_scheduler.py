@@ -651,3 +651,19 @@ def test_the_time_of_the_optimizers_is_useful_or_wasted_to_the_second() -> None:
     status = world.scheduler.status()
     assert (status.useful_s, status.wasted_s) == (10.0, 45.0)
     assert status.workers["optimizer"] == 0
+
+
+def test_37_what_optimizers_were_held_for_is_useful_wasted_or_idle_and_sums_to_the_time_that_passed() -> None:
+    world = World([build_of(name) for name in ("good", "lost", "open")], optimizers=2, slots=2)
+    for _ in range(2):
+        world.obey()
+        world.start_all()
+        world.obey()
+        world.now_s += 10.0
+        for worker in sorted(world.running):
+            world.finish(worker)
+        world.now_s += 3.0  # nobody is told anything
+    world.obey()
+    status = world.scheduler.status()
+    assert status.optimizer_s["useful"] > 0.0 and status.optimizer_s["idle"] > 0.0
+    assert sum(status.optimizer_s.values()) == pytest.approx(2 * 26.0)

@@ -18,34 +18,53 @@ class Status:
     """Counts of builds by state, and steps of all slots, for the progress display and the metrics.
 
     `failure_classes` counts the quarantined ones by class, `workers` those that are up by kind.
-    `useful_s` and `wasted_s` are seconds of optimizers: for fields that were stored, and for those
-    that failed or were lost with a worker. What is in the slots counts as neither yet.
+    The rest are seconds of optimizers: `useful_s` for fields that were stored, `wasted_s` for those
+    that failed or were lost with a worker, `open_s` for those that have not ended; `held_s` is the
+    time for which a process was there, whatever it did.
     """
 
     num_builds: int
-    published: int
-    quarantined: int
-    waiting: int
-    optimizing: int
-    exporting: int
-    delegated: int
-    steps_done: int
-    steps_left: int
+    published: int = 0
+    quarantined: int = 0
+    waiting: int = 0
+    optimizing: int = 0
+    exporting: int = 0
+    delegated: int = 0
+    steps_done: int = 0
+    steps_left: int = 0
     failure_classes: Mapping[str, int] = field(default_factory=dict)
     workers: Mapping[str, int] = field(default_factory=dict)
     useful_s: float = 0.0
     wasted_s: float = 0.0
+    open_s: float = 0.0
+    held_s: float = 0.0
+
+    @property
+    def optimizer_s(self) -> Mapping[str, float]:
+        """`held_s` in three parts; what is open counts as useful until it is lost."""
+        used_s = self.useful_s + self.open_s + self.wasted_s
+        return {
+            "useful": self.useful_s + self.open_s,
+            "wasted": self.wasted_s,
+            "idle": max(0.0, self.held_s - used_s),
+        }
 
 
 class Books:
     """Builds by their ends, steps, and seconds of optimizers: useful or wasted."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_s: float) -> None:
         self.steps_done = 0
         self.num_delegated = 0
         self._num_decided: Counter[OutcomeState] = Counter()
         self._failure_classes: Counter[str] = Counter()
-        self._useful_s = self._wasted_s = 0.0
+        self._useful_s = self._wasted_s = self._held_s = 0.0
+        self._now_s = now_s
+
+    def pass_time(self, now_s: float, num_held: int) -> None:
+        """So many optimizers were there since this was told last."""
+        self._held_s += num_held * (now_s - self._now_s)
+        self._now_s = now_s
 
     def decide(self, decision: Decision) -> None:
         """Count the end of a build."""
@@ -59,6 +78,7 @@ class Books:
             self._useful_s += work.spent_s
         else:
             self._wasted_s += work.spent_s
+        work.spent_s = work.saved_s = 0.0
 
     def lose(self, fields: Iterable[FieldWork]) -> None:
         """What was done for these fields since their checkpoints is lost."""
@@ -85,4 +105,6 @@ class Books:
             workers=Counter(worker.kind for worker in crew if worker.state in ("idle", "busy")),
             useful_s=self._useful_s,
             wasted_s=self._wasted_s,
+            open_s=sum((work.spent_s for work in backlog.fields.values()), 0.0),
+            held_s=self._held_s,
         )

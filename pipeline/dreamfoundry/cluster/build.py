@@ -34,11 +34,12 @@ from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissin
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.library import report
-from dreamfoundry.library.report import ExitWord, RunReport, RunStart
+from dreamfoundry.library.report import ExitWord, RunProgress, RunRecord, RunReport
 from dreamfoundry.manifest import ManifestReport, read_prompts, scan
 from dreamfoundry.projections import publish_projections
 from dreamfoundry.records import Outcome, PriorIdentity
 from dreamfoundry.store.locate import local_copy, open_store
+from dreamfoundry.store.objects import ObjectStore
 from dreamfoundry.store.outcomes import Library
 
 MAX_DEFAULT_SLOTS = 4
@@ -52,7 +53,8 @@ class RunRequest:
     """What is asked of a run. `num_slots` 0 chooses by the number of prompts.
 
     `retry_class` is the class of quarantined outcomes to try again, "all" for every one.
-    Without `use_ray` everything runs in this process, one call at a time.
+    Without `use_ray` everything runs in this process, one call at a time. `price_per_hour` is that
+    of one optimizer with its machine, in any currency.
     """
 
     manifest: str
@@ -67,14 +69,14 @@ class RunRequest:
     quarantine_bad_rows: bool = False
     use_ray: bool = True
     limits: Limits = Limits()
+    price_per_hour: float = 0.0
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """The report that was written, the steps of all slots, and why the first MAX_NAMED rows are quarantined."""
+    """The report that was written, and why the first MAX_NAMED rows are quarantined."""
 
     report: RunReport
-    num_steps: int
     quarantined: Mapping[str, Outcome] = field(default_factory=dict)
 
 
@@ -149,7 +151,7 @@ class _Run:
     run_id: str
     started_at: str
     timings_s: dict[str, float] = field(default_factory=dict)
-    num_steps: int = 0
+    status: Status = Status(0)
     plan: Plan | None = None
 
     @staticmethod
@@ -189,19 +191,18 @@ class _Run:
             )
         num_builds, num_delegated = plan.num_builds, 0
         if num_builds:
-            start = RunStart(self.run_id, request.manifest, self.started_at, self.found.num_rows, num_builds)
-            self.library.store.put(report.start_key(self.run_id), report.start_to_json(start), report.MEDIA_TYPE)
+            self._write_progress(Status(num_builds, waiting=num_builds))
             with self._stage("build"):
                 num_delegated = self._drive(plan, num_builds, should_stop)
         with self._stage("publish"):
             outcomes = publish_projections(self.library, self.run_id, plan.rows())
         tally = plan.tally()
         word = self._word(tally, bad_rows, num_delegated)
-        summary = self._summary(word, f"{self.num_steps} optimisation steps", tally, bad_rows)
-        self._write(summary)
+        summary = self._summary(word, "", tally, bad_rows)
+        self._write(self.library.store, summary)
         named = {outcome.prompt_id: outcome for outcome in bad_rows[:MAX_NAMED]}
         named |= {prompt_id: outcomes[key] for prompt_id, key in plan.quarantined_rows(MAX_NAMED - len(named))}
-        return RunResult(summary, self.num_steps, named)
+        return RunResult(summary, named)
 
     def _drive(self, plan: Plan, num_builds: int, should_stop: Callable[[], bool]) -> int:
         """Build what is open in `plan`; returns the number of builds that are left to other runs."""
@@ -248,9 +249,15 @@ class _Run:
             workers = self.open_workers(settings, self.run_id)
             show_metrics = self._metrics()
 
+            told_s = time.monotonic()
+
             def on_status(status: Status) -> None:
+                nonlocal told_s
                 self.progress.show(status)
                 show_metrics(status)
+                if time.monotonic() - told_s >= request.limits.progress_s:
+                    self._write_progress(status)
+                    told_s = time.monotonic()
 
             try:
                 drive(
@@ -263,7 +270,7 @@ class _Run:
                 )
             finally:
                 self.progress.close()
-                self.num_steps = scheduler.steps_done
+                self.status = scheduler.status()
         return scheduler.num_delegated
 
     def _claims(self) -> RunClaims:
@@ -297,19 +304,18 @@ class _Run:
         tally = self.plan.tally() if self.plan is not None else Tally(0, 0, 0, rows_at_hand, {})
         summary = self._summary("failed", message, tally)
         try:  # a store that is away has been waited for
-            open_store(self.request.library, patience_s=5.0).put(
-                report.report_key(self.run_id), report.to_json(summary), report.MEDIA_TYPE
-            )
+            self._write(open_store(self.request.library, patience_s=5.0), summary)
         except InfrastructureError:
             self.stream.write("the run report could not be written either\n")
 
     def _summary(self, word: ExitWord, message: str, tally: Tally, bad_rows: Sequence[Outcome] = ()) -> RunReport:
+        request = self.request
         bad = {BAD_ROW: len(bad_rows)} if bad_rows else {}
         return RunReport(
             run_id=self.run_id,
-            manifest=self.request.manifest,
+            manifest=request.manifest,
             manifest_digest=self.found.digest,
-            library=self.request.library,
+            library=request.library,
             word=word,
             started_at=self.started_at,
             finished_at=now_text(),
@@ -321,11 +327,30 @@ class _Run:
             pending=tally.pending,
             failure_classes={**tally.failure_classes, **bad},
             timings_s=dict(self.timings_s),
+            num_steps=self.status.steps_done,
+            optimizer_s=self.status.optimizer_s,
+            price_per_hour=request.price_per_hour,
             message=message,
         )
 
-    def _write(self, summary: RunReport) -> None:
-        self.library.store.put(report.report_key(self.run_id), report.to_json(summary), report.MEDIA_TYPE)
+    def _write_progress(self, status: Status) -> None:
+        progress = RunProgress(
+            run_id=self.run_id,
+            manifest=self.request.manifest,
+            started_at=self.started_at,
+            at=now_text(),
+            num_builds=status.num_builds,
+            published=status.published,
+            quarantined=status.quarantined,
+            num_steps=status.steps_done,
+            optimizer_s=status.optimizer_s,
+            price_per_hour=self.request.price_per_hour,
+            eta_s=self.progress.eta_s(status),
+        )
+        self._write(self.library.store, progress)
+
+    def _write(self, store: ObjectStore, record: RunRecord) -> None:
+        store.put(report.key(type(record), self.run_id), report.to_json(record), report.MEDIA_TYPE)
 
     def _provenance(self, num_slots: int = 0) -> dict[str, object]:
         """What every outcome of this run records beside its timings."""

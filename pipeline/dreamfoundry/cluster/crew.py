@@ -78,6 +78,10 @@ class Crew:
         """No place of this kind is left."""
         return all(worker.state == "retired" for worker in self.of(kind))
 
+    def num_up(self, kind: WorkerKind) -> int:
+        """Workers that have a process, ready or not."""
+        return sum(worker.state not in ("absent", "retired") for worker in self.of(kind))
+
     def num_free(self, kind: WorkerKind) -> int:
         """Workers that have nothing to do, or will soon be there for it."""
         return sum(worker.state in ("starting", "idle") and not worker.fields for worker in self.of(kind))

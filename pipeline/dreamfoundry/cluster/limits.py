@@ -11,7 +11,8 @@ class Limits:
 
     `drain_s` is what a run takes at most from a request to stop to its end. A field whose run has
     died without notice is free for others after `lease_s`; between two checkpoints lie `checkpoint_s`.
-    While the store is away for up to `store_s` the run waits, and no prompt is charged for it.
+    While the store is away for up to `store_s` the run waits, and no prompt is charged for it. Every
+    `progress_s` the library is told how far the run is.
     """
 
     slice_s: float = 5.0
@@ -22,3 +23,4 @@ class Limits:
     drain_s: float = 90.0
     checkpoint_s: float = 180.0
     store_s: float = 600.0
+    progress_s: float = 60.0

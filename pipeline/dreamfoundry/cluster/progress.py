@@ -75,6 +75,10 @@ class Progress:
         (first_s, first), (last_s, last) = self._samples[0], self._samples[-1]
         return (last - first) / (last_s - first_s)
 
+    def eta_s(self, status: Status) -> float | None:
+        """Seconds to the end of all steps at the speed of now; None before the first figures."""
+        return status.steps_left / self.steps_per_s if self.steps_per_s else None
+
     def _sample(self, now_s: float, steps_done: int) -> None:
         if steps_done > (self._samples[-1][1] if self._samples else 0):  # the first report starts the clock
             self._samples.append((now_s, steps_done))

@@ -97,7 +97,7 @@ class Scheduler:
             lease_s=self.limits.lease_s,
         )
         self._crew = Crew(num_optimizers=num_optimizers, num_exporters=num_exporters, num_slots=num_slots)
-        self._books = Books()
+        self._books = Books(clock())
         self._outbox: list[Command] = []
         self._endings = Endings(self._backlog, self._books, claims, on_decision=on_decision, order=self._outbox.append)
         self._export_bound = 2 * num_exporters
@@ -139,6 +139,7 @@ class Scheduler:
 
     def commands(self) -> list[Command]:
         """What to do now; each command is given once."""
+        self._books.pass_time(self._clock(), self._crew.num_up("optimizer"))
         self._kill_overdue()
         if not self.is_stopping:
             self._backlog.take_more()
