@@ -13,12 +13,12 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
+
+from ports import free_ports, wait_for_port
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "monmaptool", "openssl")
 USERS = ("owner", "worker")
@@ -105,7 +105,7 @@ class Radosgw:
         self._ceph("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", disk)
         self._daemon("ceph-osd", "-i", "0")
         self._daemon("radosgw", "-n", "client.rgw")
-        self._wait_for_port(self._port)
+        wait_for_port(self._port, *self._daemons)
         for user in USERS:
             keys = ("--access-key", user, "--secret-key", f"{user}-secret")
             self._ceph("radosgw-admin", "user", "create", "--uid", user, "--display-name", user, *keys)
@@ -148,29 +148,6 @@ class Radosgw:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: ended with {done.returncode}: {done.stderr[-2000:]}")
-
-    def _wait_for_port(self, port: int) -> None:
-        end_s = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end_s:
-            ended = [daemon.args for daemon in self._daemons if daemon.poll() is not None]
-            if ended:
-                raise RuntimeError(f"{ended} ended at once; its words are in {self._folder}")
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise TimeoutError(f"radosgw does not listen on port {port} after {PATIENCE_S:g} s; see {self._folder}")
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def main() -> int:

@@ -7,17 +7,15 @@ the fixtures only.
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ports import free_ports, wait_for_port
+from private_ray import private_ray
 
 if TYPE_CHECKING:
     from dreamfoundry.config import Recipe
@@ -25,12 +23,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 BUCKET = "shelf"
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -45,56 +37,42 @@ def environment() -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.fixture(scope="session")
-def s3_url(environment: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket on an S3 server in its own process, which every process finds by AWS_* variables."""
-    port = _free_port()
+def moto_url() -> Iterator[str]:
+    """The address of moto, an S3 server that imitates one, in its own process; it has the bucket BUCKET."""
+    import boto3
+
+    (port,) = free_ports(1)
     server = subprocess.Popen(
         [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
-    environment.setenv("AWS_ACCESS_KEY_ID", "any")
-    environment.setenv("AWS_SECRET_ACCESS_KEY", "any")
-    environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    url = f"http://127.0.0.1:{port}"
+    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
     try:
-        _wait_for_port(port)
-        import boto3
-
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
-        yield f"s3://{BUCKET}"
+        wait_for_port(port, server)
+        boto3.session.Session().client("s3", endpoint_url=url, **keys).create_bucket(Bucket=BUCKET)
+        yield url
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait_for_port(port: int) -> None:
-    for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing listens on port {port}")
+@pytest.fixture(scope="session")
+def s3_url(environment: pytest.MonkeyPatch, moto_url: str) -> str:
+    """The bucket on moto as a library's URL; every process finds the server by AWS_* variables."""
+    environment.setenv("AWS_ENDPOINT_URL_S3", moto_url)
+    environment.setenv("AWS_ACCESS_KEY_ID", "any")
+    environment.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return f"s3://{BUCKET}"
 
 
 @pytest.fixture(scope="session")
 def ray_cluster(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[Any]:
     """A private Ray with four logical processors; its workers inherit the S3 variables."""
-    import ray
-
-    folder = tempfile.mkdtemp(prefix="df-", dir="/tmp")  # short: Ray's sockets lie below
-    ray.init(
-        address="local",
-        num_cpus=4,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="error",
-        object_store_memory=100 * 2**20,
-        _temp_dir=folder,
-    )
-    yield ray
-    ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
+    with private_ray(num_cpus=4) as ray:
+        yield ray
 
 
 @pytest.fixture(scope="session")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from night import actor_pid, reports, start_driver, steps_saved, wait_until
+from night import Start, reports, steps_saved
+from processes import actor_pid, is_running, wait_until
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
 from dreamfoundry.cluster.limits import Limits
@@ -46,9 +45,7 @@ def test_10_a_killed_optimizer_goes_on_from_its_last_checkpoint(ray_cluster: Any
     store = open_store(long_request.library)
     wait_until(lambda: steps_saved(store) >= NUM_STEPS // 4, "a checkpoint after a quarter of the steps")
     saved = steps_saved(store)
-    pid = actor_pid(ray_cluster, "optimizer-0/1")
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    os.kill(actor_pid(ray_cluster, "optimizer-0/1"), signal.SIGKILL)
     run.join(timeout=200)
 
     assert results[0].report.word == "complete"
@@ -59,39 +56,25 @@ def test_10_a_killed_optimizer_goes_on_from_its_last_checkpoint(ray_cluster: Any
 
 
 @pytest.fixture
-def start(ray_cluster: Any, ball_recipe_file: Callable[[int], str]) -> Iterator[Callable[..., Any]]:
-    """Starts drivers on the shared Ray, each a process of its own; kills what is left of them."""
-    address = ray_cluster.get_runtime_context().gcs_address
-    with contextlib.ExitStack() as stack:
-
-        def start(manifest: str, library: Path) -> subprocess.Popen[str]:
-            driver = start_driver(address, manifest, library, ball_recipe_file(NUM_STEPS))
-            stack.callback(lambda: (driver.kill(), driver.communicate()))
-            return driver
-
-        yield start
-
-
-@pytest.fixture
 def manifest(write_manifest: Callable[..., str]) -> str:
     return write_manifest(prompt_id=["one", "two"], prompt=["a ball one", "a ball two"])
 
 
 @pytest.mark.slow
 def test_12_after_the_driver_is_killed_its_actors_go_and_the_same_command_finishes(
-    ray_cluster: Any, start: Callable[..., Any], manifest: str, tmp_path: Path
+    ray_cluster: Any, start: Start, manifest: str, tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
-    first = start(manifest, library)
+    first = start(manifest, library, NUM_STEPS)
     store = open_store(library)
     wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
     pid = actor_pid(ray_cluster, "optimizer-0/1")
     first.kill()
     first.wait()
 
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the optimizer is gone", timeout_s=5.0)
+    wait_until(lambda: not is_running(pid), "the optimizer is gone", timeout_s=5.0)
     assert not list(store.list("outcomes/"))
-    second = start(manifest, library)
+    second = start(manifest, library, NUM_STEPS)
     output, _ = second.communicate(timeout=250)
     assert second.returncode == 0, output
     assert "2 published" in output
@@ -99,10 +82,10 @@ def test_12_after_the_driver_is_killed_its_actors_go_and_the_same_command_finish
 
 @pytest.mark.slow
 def test_19_a_terminated_driver_saves_its_work_and_exits_with_75_and_the_next_run_makes_no_step_twice(
-    start: Callable[..., Any], manifest: str, tmp_path: Path
+    start: Start, manifest: str, tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
-    first = start(manifest, library)
+    first = start(manifest, library, NUM_STEPS)
     store = open_store(library)
     wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
     time.sleep(3.0)
@@ -111,15 +94,15 @@ def test_19_a_terminated_driver_saves_its_work_and_exits_with_75_and_the_next_ru
     assert first.returncode == 75, output
     assert 0 < steps_saved(store) < NUM_STEPS
 
-    second = start(manifest, library)
+    second = start(manifest, library, NUM_STEPS)
     output, _ = second.communicate(timeout=250)
     assert second.returncode == 0, output
     assert sorted(one.word for one in reports(store)) == ["complete", "drained"]
     assert sum(one.num_steps for one in reports(store)) == 2 * NUM_STEPS, "no step is made twice"
 
 
-def test_19_a_second_signal_ends_a_driver_at_once(start: Callable[..., Any], manifest: str, tmp_path: Path) -> None:
-    driver = start(manifest, tmp_path / "library")
+def test_19_a_second_signal_ends_a_driver_at_once(start: Start, manifest: str, tmp_path: Path) -> None:
+    driver = start(manifest, tmp_path / "library", NUM_STEPS)
     store = open_store(tmp_path / "library")
     wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
     driver.send_signal(signal.SIGTERM)

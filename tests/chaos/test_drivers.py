@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from night import actor_pid, checkpoints, reports, start_driver, wait_until
+from night import Start, checkpoints, reports
+from processes import actor_pid, is_running, wait_until
 
 from dreamfoundry.store import Library, ObjectStore, open_store
 
@@ -20,22 +20,6 @@ NUM_STEPS = 300
 NAMES = ["one", "two", "three", "four", "five", "six"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-Start = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def start(ray_cluster: Any, ball_recipe_file: Callable[[int], str]) -> Iterator[Start]:
-    """Starts drivers on the shared Ray, each a process of its own; kills what is left of them."""
-    address = ray_cluster.get_runtime_context().gcs_address
-    with contextlib.ExitStack() as stack:
-
-        def start(manifest: str, library: Path | str, *more: str) -> subprocess.Popen[str]:
-            driver = start_driver(address, manifest, library, ball_recipe_file(NUM_STEPS), *more)
-            stack.callback(lambda: (driver.kill(), driver.communicate()))
-            return driver
-
-        yield start
 
 
 @pytest.fixture
@@ -57,7 +41,7 @@ def test_02_two_drivers_on_one_library_publish_every_asset_once_and_share_the_st
     start: Start, manifest: str, s3_url: str
 ) -> None:
     library = f"{s3_url}/race"
-    drivers = [start(manifest, library, "--slots", "2", "--limit", "lease_s=20") for _ in range(2)]
+    drivers = [start(manifest, library, NUM_STEPS, "--slots", "2", "--limit", "lease_s=20") for _ in range(2)]
     for driver in drivers:
         ended(driver, 0, 75)
 
@@ -72,16 +56,15 @@ def test_03_a_driver_that_was_thought_dead_wakes_up_and_changes_nothing(
     ray_cluster: Any, start: Start, manifest: str, tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
-    sleeper = start(manifest, library, "--slots", "6")
+    sleeper = start(manifest, library, NUM_STEPS, "--slots", "6")
     store = open_store(library)
     wait_until(lambda: len(checkpoints(store)) == len(NAMES), "every prompt has a checkpoint")
     worker = actor_pid(ray_cluster, "optimizer-0/1")
-    assert worker is not None
     for pid in (sleeper.pid, worker):
         os.kill(pid, signal.SIGSTOP)
     time.sleep(4.0)  # longer than its leases
 
-    ended(start(manifest, library), 0)
+    ended(start(manifest, library, NUM_STEPS), 0)
     decided = {key: store.get(key) for key in store.list("outcomes/")}
     assert len(decided) == len(NAMES)
     for pid in (worker, sleeper.pid):
@@ -96,14 +79,13 @@ def test_23_a_worker_that_hangs_is_killed_and_its_prompt_is_charged_and_publishe
     ray_cluster: Any, start: Start, write_manifest: Callable[..., str], tmp_path: Path
 ) -> None:
     manifest = write_manifest(prompt_id=["one"], prompt=["a ball one"])
-    driver = start(manifest, tmp_path / "library", "--limit", "slice_limit_s=6")
+    driver = start(manifest, tmp_path / "library", NUM_STEPS, "--limit", "slice_limit_s=6")
     store = open_store(tmp_path / "library")
     wait_until(lambda: checkpoints(store), "a checkpoint")
     worker = actor_pid(ray_cluster, "optimizer-0/1")
-    assert worker is not None
     os.kill(worker, signal.SIGSTOP)
 
     ended(driver, 0)
     (outcome,) = Library(store).outcomes()
     assert (outcome.state, outcome.attempts) == ("published", 2)
-    wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the hanging process is gone", timeout_s=10.0)
+    wait_until(lambda: not is_running(worker), "the hanging process is gone", timeout_s=10.0)

@@ -10,16 +10,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from night import IMPATIENT, JOB, reports, start_driver, steps_saved, wait_until
+from night import JOB, Start, reports, running_driver, steps_saved
+from processes import MARK, wait_until, wait_until_gone
 
 from dreamfoundry.library.report import EXIT_CODES
 from dreamfoundry.store import open_store
 
 NUM_STEPS = 300
-MARK = "DREAMFOUNDRY_TEST_MARK"
 STATUS = JOB.with_name("status.py")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -36,8 +35,7 @@ def status(library: Path) -> str:
     [(['{"optimize.num_steps": 2}'] * 2, "complete"), (['{"gates.min_mean_opacity": 0.99}', None], "partial")],
 )
 def test_38_exit_code_report_and_status_agree_when_a_run_ends_by_itself(
-    ray_cluster: Any,
-    ball_recipe_file: Callable[[int], str],
+    start: Start,
     write_manifest: Callable[..., str],
     tmp_path: Path,
     overrides: list[str | None],
@@ -45,8 +43,7 @@ def test_38_exit_code_report_and_status_agree_when_a_run_ends_by_itself(
 ) -> None:
     manifest = write_manifest(prompt_id=["one", "two"], prompt=["a ball", "a ball two"], recipe_overrides=overrides)
     library = tmp_path / "library"
-    address = ray_cluster.get_runtime_context().gcs_address
-    driver = start_driver(address, manifest, library, ball_recipe_file(4))
+    driver = start(manifest, library, 4)
     output, _ = driver.communicate(timeout=200)
 
     (report,) = reports(open_store(library))
@@ -56,12 +53,11 @@ def test_38_exit_code_report_and_status_agree_when_a_run_ends_by_itself(
 
 
 def test_38_a_driver_that_was_killed_leaves_no_report_and_the_status_says_so(
-    ray_cluster: Any, ball_recipe_file: Callable[[int], str], write_manifest: Callable[..., str], tmp_path: Path
+    start: Start, write_manifest: Callable[..., str], tmp_path: Path
 ) -> None:
     manifest = write_manifest(prompt_id=["one"], prompt=["a ball"])
     library = tmp_path / "library"
-    address = ray_cluster.get_runtime_context().gcs_address
-    driver = start_driver(address, manifest, library, ball_recipe_file(NUM_STEPS))
+    driver = start(manifest, library, NUM_STEPS)
     store = open_store(library)
     wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
     driver.kill()
@@ -72,21 +68,16 @@ def test_38_a_driver_that_was_killed_leaves_no_report_and_the_status_says_so(
 
 
 def test_30_weights_that_cannot_be_loaded_end_a_run_soon_with_their_cause(
-    ray_cluster: Any,
-    tiny_deepfloyd_folder: Path,
-    ball_recipe_file: Callable[[int], str],
-    write_manifest: Callable[..., str],
-    tmp_path: Path,
+    start: Start, tiny_deepfloyd_folder: Path, write_manifest: Callable[..., str], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(tiny_deepfloyd_folder, broken)
     weights = next((broken / "unet").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1000])
     manifest = write_manifest(prompt_id=["one"], prompt=["a ball"])
-    address = ray_cluster.get_runtime_context().gcs_address
     library = tmp_path / "library"
     began_s = time.monotonic()
-    driver = start_driver(address, manifest, library, ball_recipe_file(4), "--set", f"prior.path={broken}")
+    driver = start(manifest, library, 4, "--set", f"prior.path={broken}")
     output, _ = driver.communicate(timeout=200)
 
     assert driver.returncode == EXIT_CODES["failed"], output
@@ -95,18 +86,6 @@ def test_30_weights_that_cannot_be_loaded_end_a_run_soon_with_their_cause(
     (report,) = reports(open_store(library))
     assert (report.word, report.pending) == ("failed", 1)
     assert not list(open_store(library).list("outcomes/")), "broken weights are nobody's failure"
-
-
-def marked_processes(mark: str) -> dict[int, str]:
-    """Processes that carry the mark in their environment, with their command lines."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])
@@ -121,22 +100,16 @@ def test_35_after_the_exit_no_process_lease_checkpoint_or_temporary_file_is_left
     library, mark = tmp_path / "library", f"{os.getpid()}-{is_stopped}"
     temporary = Path(f"/tmp/df-{mark}")  # short: Ray's sockets lie below
     temporary.mkdir()
-    variables = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
-    driver = subprocess.Popen(
-        [sys.executable, str(JOB), manifest, str(library), "--recipe", ball_recipe_file(NUM_STEPS), *IMPATIENT],
-        env={**variables, "TMPDIR": str(temporary), MARK: mark},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
     store = open_store(library)
-    wait_until(lambda: steps_saved(store) > 0, "the first checkpoint")
-    if is_stopped:
-        driver.terminate()
-    output, _ = driver.communicate(timeout=200)
+    variables = {"TMPDIR": str(temporary), MARK: mark}
+    with running_driver(manifest, library, ball_recipe_file(NUM_STEPS), **variables) as driver:
+        wait_until(lambda: steps_saved(store) > 0, "the first checkpoint")
+        if is_stopped:
+            driver.terminate()
+        output, _ = driver.communicate(timeout=200)
     assert driver.returncode == EXIT_CODES["drained" if is_stopped else "complete"], output
 
-    wait_until(lambda: not marked_processes(mark), f"every process has ended: {marked_processes(mark)}", timeout_s=20.0)
+    wait_until_gone(mark, timeout_s=20.0)
     assert [path.name for path in temporary.iterdir()] == []
     temporary.rmdir()
     held = [key for key in store.list("leases/") if b'"owner":""' not in store.get(key)]

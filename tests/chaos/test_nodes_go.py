@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from night import checkpoints, reports, start_driver, steps_saved, wait_until
+from night import Start, checkpoints, reports, running_driver, steps_saved
+from private_ray import private_nodes
+from processes import children, wait_until
 
 from dreamfoundry.cluster import nodes
 from dreamfoundry.store import Library, ObjectStore, open_store
@@ -25,41 +26,24 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 @pytest.fixture
 def cluster(environment: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head without processors and two nodes with two each, in a folder of its own."""
-    from ray.cluster_utils import Cluster
-
-    folder = tempfile.TemporaryDirectory(prefix="df-", dir="/tmp", ignore_cleanup_errors=True)
-    with folder as path, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_TMPDIR", path)
-        patch.setenv("RAY_health_check_period_ms", "1000")  # a dead node is missed after about 10 s
-        patch.setenv("RAY_health_check_timeout_ms", "2000")
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    """A head without processors and two nodes with two each."""
+    with private_nodes() as made:
         for _ in range(2):
             made.add_node(num_cpus=2)
         yield made
-        made.shutdown()
 
 
 def raylet_pid(node: Any) -> int:
     return int(node.all_processes["raylet"][0].process.pid)
 
 
-def processes_of(node: Any, name: str) -> list[int]:
-    """Processes called `name` that the raylet of a node has started."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            is_named = (entry / "cmdline").read_bytes().startswith(name.encode())
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # gone meanwhile
-        if is_named and parent == raylet_pid(node):
-            found.append(int(entry.name))
-    return found
+def optimizers(node: Any) -> list[int]:
+    """Processes on a node that optimise."""
+    return children(raylet_pid(node), "ray::OptimizerActor")
 
 
 def node_of_optimizer(cluster: Any) -> Any:
-    (node,) = [node for node in cluster.worker_nodes if processes_of(node, "ray::OptimizerActor")]
+    (node,) = [node for node in cluster.worker_nodes if optimizers(node)]
     return node
 
 
@@ -70,12 +54,10 @@ def night(
     """A driver with two prompts that has saved its first steps."""
     manifest = write_manifest(prompt_id=["one", "two"], prompt=["a ball one", "a ball two"])
     library = tmp_path / "library"
-    driver = start_driver(cluster.address, manifest, library, ball_recipe_file(NUM_STEPS))
     store = open_store(library)
-    wait_until(lambda: len(checkpoints(store)) == 2, "both prompts have a checkpoint")
-    yield driver, store
-    driver.kill()
-    driver.communicate()
+    with running_driver(manifest, library, ball_recipe_file(NUM_STEPS), RAY_ADDRESS=cluster.address) as driver:
+        wait_until(lambda: len(checkpoints(store)) == 2, "both prompts have a checkpoint")
+        yield driver, store
 
 
 def all_published_uncharged(driver: subprocess.Popen[str], store: ObjectStore) -> list[int]:
@@ -108,10 +90,7 @@ def test_16_before_a_drained_node_goes_its_work_is_saved_and_no_step_is_made_twi
     notice_at = time.time()
     nodes.drain(node.node_id, "a test takes the machine", notice_at + NOTICE_S, address=cluster.address)
 
-    def nothing_left() -> bool:
-        return not processes_of(node, "ray::OptimizerActor")
-
-    wait_until(nothing_left, "the optimizer has saved its work and is gone, before the deadline", NOTICE_S)
+    wait_until(lambda: not optimizers(node), "the optimizer has saved its work and is gone", NOTICE_S)
     resumed_from = all_published_uncharged(driver, store)
     assert len(resumed_from) == 2 and min(resumed_from) > 0
     (only,) = reports(store)
@@ -121,9 +100,7 @@ def test_16_before_a_drained_node_goes_its_work_is_saved_and_no_step_is_made_twi
 def test_20_after_the_whole_cluster_is_gone_the_same_command_finishes_on_another(
     cluster: Any,
     night: tuple[subprocess.Popen[str], ObjectStore],
-    ray_cluster: Any,
-    ball_recipe_file: Callable[[int], str],
-    write_manifest: Callable[..., str],
+    start: Start,
     tmp_path: Path,
 ) -> None:
     driver, store = night
@@ -136,7 +113,6 @@ def test_20_after_the_whole_cluster_is_gone_the_same_command_finishes_on_another
     assert driver.returncode not in (0, 3), "the run has not finished"
 
     manifest = str(tmp_path / "manifest.parquet")
-    address = ray_cluster.get_runtime_context().gcs_address
-    second = start_driver(address, manifest, tmp_path / "library", ball_recipe_file(NUM_STEPS))
+    second = start(manifest, tmp_path / "library", NUM_STEPS)
     assert min(all_published_uncharged(second, store)) >= 0
     assert saved > 0

@@ -9,31 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import runpy
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
+from fault_proxy import FaultProxy
+from radosgw import missing_programs
+from servers import BUCKET
 
 from dreamfoundry.store import DirectoryStore, ObjectStore, S3Store
 
 ROOT = Path(__file__).parents[2]
-BUCKET = "shelf"
-
-radosgw_script = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "radosgw.py")))
-FaultProxy = runpy.run_path(str(ROOT / "tests" / "fault_proxy.py"))["FaultProxy"]
 
 
 @dataclass(frozen=True)
@@ -78,34 +73,15 @@ class S3Server:
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[S3Server]:
+def moto(moto_url: str) -> S3Server:
     """An imitation of S3 that keeps everything in memory and checks neither digests nor signatures."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        server = S3Server("moto", f"http://127.0.0.1:{port}", "any", "any")
-        server.new_client().create_bucket(Bucket=BUCKET)
-        yield server
-    finally:
-        process.terminate()
-        process.wait()
+    return S3Server("moto", moto_url, "any", "any")
 
 
 @pytest.fixture(scope="session")
 def radosgw(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real store with users, signatures and TLS."""
-    absent = radosgw_script.missing_programs()
+    absent = missing_programs()
     if absent:
         reason = f"radosgw is not installed ({', '.join(absent)} not found); tests/radosgw.py says how"
         if request.config.getoption("--require-radosgw"):
@@ -162,19 +138,11 @@ def new_s3_store(s3_server: S3Server, prefix: str) -> Callable[..., S3Store]:
     return lambda client=None, **settings: store_of(s3_server, prefix, client, **settings)
 
 
-@pytest.fixture(scope="session")
-def make_proxy() -> Callable[[str], AbstractContextManager[Any]]:
-    """Makes a proxy before the server at an address: the `FaultProxy` of tests/fault_proxy.py."""
-    made: Callable[[str], AbstractContextManager[Any]] = FaultProxy
-    return made
-
-
 @pytest.fixture
-def fault_proxy(s3_server: S3Server) -> Iterator[Any]:
+def fault_proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
     """A proxy before the server of the test."""
-    proxy: AbstractContextManager[Any] = FaultProxy(s3_server.endpoint)
-    with proxy as running:
-        yield running
+    with FaultProxy(s3_server.endpoint) as proxy:
+        yield proxy
 
 
 @pytest.fixture(params=["directory", "moto", "radosgw"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fault_proxy import FaultProxy
 
 from dreamfoundry.store import DirectoryStore, ObjectStore, S3Store
 from dreamfoundry.store.outcomes import blob_key
@@ -52,8 +53,8 @@ def test_whether_digests_are_checked_is_said(new_s3_store: Callable[..., S3Store
     )
 
 
-def test_a_store_that_checks_digests_is_known_by_its_refusal(make_proxy: Any, moto: Any, prefix: str) -> None:
-    with make_proxy(moto.endpoint) as proxy:
+def test_a_store_that_checks_digests_is_known_by_its_refusal(moto: Any, prefix: str) -> None:
+    with FaultProxy(moto.endpoint) as proxy:
         proxy.rule("^PUT .*/digest", "400")
         store = S3Store("shelf", prefix, client=moto.new_client(proxy.url))
         verdicts = {verdict.name: verdict for verdict in examine(store)}
@@ -80,19 +81,19 @@ def test_uploads_that_nobody_finished_are_mentioned(s3_server: Any, new_s3_store
 class Proxied:
     """Verdicts of the doctor on moto through a proxy with rules; moto checks no signatures, so headers may go."""
 
-    def __init__(self, make_proxy: Any, moto: Any, prefix: str) -> None:
-        self._make_proxy, self._moto, self._prefix = make_proxy, moto, prefix
+    def __init__(self, moto: Any, prefix: str) -> None:
+        self._moto, self._prefix = moto, prefix
 
     def __call__(self, match: str, action: str) -> dict[str, str]:
-        with self._make_proxy(self._moto.endpoint) as proxy:
+        with FaultProxy(self._moto.endpoint) as proxy:
             proxy.rule(match, action)
             client = self._moto.new_client(proxy.url)
             return not_ok(S3Store("shelf", self._prefix, client=client, patience_s=0.5, sleep=lambda pause_s: None))
 
 
 @pytest.fixture
-def sick(make_proxy: Any, moto: Any, prefix: str) -> Proxied:
-    return Proxied(make_proxy, moto, prefix)
+def sick(moto: Any, prefix: str) -> Proxied:
+    return Proxied(moto, prefix)
 
 
 def test_a_store_that_ignores_conditions_is_refused(sick: Proxied) -> None:
@@ -119,8 +120,8 @@ def test_a_right_that_a_run_needs_and_lacks_is_named(
     assert words in sick(match, action)[name]
 
 
-def test_rights_that_only_garbage_collection_needs_are_a_note(make_proxy: Any, moto: Any, prefix: str) -> None:
-    with make_proxy(moto.endpoint) as proxy:
+def test_rights_that_only_garbage_collection_needs_are_a_note(moto: Any, prefix: str) -> None:
+    with FaultProxy(moto.endpoint) as proxy:
         proxy.rule("^DELETE .*(blobs|trash|checkpoints)/(?!.*uploadId)", "403")
         store = S3Store("shelf", prefix, client=moto.new_client(proxy.url))
         verdicts = {verdict.name: verdict for verdict in examine(store)}
@@ -141,11 +142,11 @@ def doctor(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_the_program_ends_with_0_1_or_4(moto: Any, make_proxy: Any, tmp_path: Path, prefix: str) -> None:
+def test_the_program_ends_with_0_1_or_4(moto: Any, tmp_path: Path, prefix: str) -> None:
     well = doctor(str(tmp_path))
     assert (well.returncode, well.stderr) == (0, "")
     assert "ok      conditional create: one of 8 writers at once wins" in well.stdout
-    with make_proxy(moto.endpoint) as proxy:
+    with FaultProxy(moto.endpoint) as proxy:
         proxy.rule("^PUT ", "ignore_conditions")
         sick = doctor(f"s3://shelf/{prefix}", **{**moto.environment, "AWS_ENDPOINT_URL_S3": proxy.url})
     assert sick.returncode == 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ports import free_ports
+from private_ray import private_ray
 
 from dreamfoundry.cluster.books import Status
 from dreamfoundry.cluster.metrics import METRICS, FleetMetrics
@@ -58,34 +58,11 @@ def test_every_alert_says_what_to_do() -> None:
 
 
 @pytest.fixture(scope="module")
-def page_url() -> Iterator[str]:
+def page_url(environment: pytest.MonkeyPatch) -> Iterator[str]:
     """The metrics page of a private Ray, to which this process is connected."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with temporary_folder() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        import ray
-
-        ray.init(
-            address="local",
-            num_cpus=1,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="error",
-            object_store_memory=100 * 2**20,
-            _metrics_export_port=port,
-            _temp_dir=folder,
-        )
+    (port,) = free_ports(1)
+    with private_ray(num_cpus=1, _metrics_export_port=port):
         yield f"http://127.0.0.1:{port}/metrics"
-        ray.shutdown()
-
-
-def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """With a short path: Ray's sockets lie below."""
-    return tempfile.TemporaryDirectory(prefix="df-", dir="/tmp", ignore_cleanup_errors=True)
 
 
 def status(**changes: Any) -> Status:

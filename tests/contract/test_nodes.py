@@ -7,14 +7,15 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from private_ray import private_nodes
+from processes import wait_until
 
 from dreamfoundry.cluster import nodes
 from dreamfoundry.errors import InfrastructureError
@@ -25,27 +26,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A head without processors, in a folder of its own; `ray` is connected to it."""
-    with temporary_folder() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setenv("RAY_TMPDIR", folder)  # the default folder says which cluster this machine is in
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_health_check_failure_threshold", "30")  # a busy machine is not a dead node
-        import ray
-        from ray.cluster_utils import Cluster
+def cluster(environment: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head without processors; `ray` is connected to it."""
+    import ray
 
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    with private_nodes() as made:
         ray.init(made.address, log_to_driver=False, logging_level="error")
         yield made
         ray.shutdown()
-        made.shutdown()
-
-
-def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """With a short path: Ray's sockets lie below."""
-    return tempfile.TemporaryDirectory(prefix="df-", dir="/tmp", ignore_cleanup_errors=True)
 
 
 @pytest.fixture
@@ -72,13 +60,6 @@ def busy_worker(worker: Any) -> Iterator[Any]:
     worker.guest = guest
     yield worker
     ray.kill(guest)
-
-
-def wait_until(happens: Callable[[], bool], what: str, limit_s: float = 60.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not happens():
-        assert time.monotonic() < end_s, f"not within {limit_s:g} s: {what}"
-        time.sleep(0.1)
 
 
 def test_a_new_node_is_alive_with_its_address_and_does_not_drain(worker: Any) -> None:
@@ -135,12 +116,12 @@ def test_18_a_notice_of_the_cloud_drains_the_node_within_10_s(
 ) -> None:
     program = spot_watch(cluster, busy_worker.node_id, "--metadata-url", metadata_service.url)
     try:
-        wait_until(lambda: metadata_service.num_questions >= 2, "the watcher asks", limit_s=60.0)
+        wait_until(lambda: metadata_service.num_questions >= 2, "the watcher asks")
         assert nodes.draining() == {}
         deadline_at_s = float(int(time.time() + 120.0))
         time_text = f"{datetime.fromtimestamp(deadline_at_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
         metadata_service.documents["spot/instance-action"] = {"action": "terminate", "time": time_text}
-        wait_until(lambda: busy_worker.node_id in nodes.draining(), "the node drains", limit_s=10.0)
+        wait_until(lambda: busy_worker.node_id in nodes.draining(), "the node drains", timeout_s=10.0)
         assert nodes.draining() == {busy_worker.node_id: deadline_at_s}
     finally:
         program.terminate()
@@ -153,7 +134,7 @@ def test_a_prestop_hook_drains_and_waits_until_the_node_has_left(cluster: Any, b
     import ray
 
     program = spot_watch(cluster, busy_worker.node_id, "--now", "100")
-    wait_until(lambda: busy_worker.node_id in nodes.draining(), "the node drains", limit_s=60.0)
+    wait_until(lambda: busy_worker.node_id in nodes.draining(), "the node drains")
     assert program.poll() is None, "something runs there still"
     ray.kill(busy_worker.guest)
     program.communicate(timeout=60)

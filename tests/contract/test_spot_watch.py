@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import wait_until
 
 from dreamfoundry.errors import InfrastructureError
 
@@ -55,13 +55,6 @@ def announcements(spot_watch: Any, metadata_service: Any) -> Iterator[Announceme
     yield made
     stop.set()
     watcher.join()
-
-
-def wait_until(happens: Callable[[], object], what: str, limit_s: float = 120.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not happens():
-        assert time.monotonic() < end_s, f"not within {limit_s:g} s: {what}"
-        time.sleep(0.02)
 
 
 def let_it_ask(service: Any, times: int = 10) -> None:

@@ -8,15 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from processes import actor_pid, actors, children, is_running, wait_until
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
 from dreamfoundry.cluster.limits import Limits
@@ -97,8 +96,8 @@ def test_killing_an_optimizer_in_the_middle_loses_no_prompt(
     run.start()
     store = open_store(request.library)
     wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
-    kill_actor(ray_cluster, "optimizer-0/1")
-    wait_until(lambda: bool(actors(ray_cluster, "optimizer-0/2")), "a fresh actor takes its place")
+    os.kill(actor_pid(ray_cluster, "optimizer-0/1"), signal.SIGKILL)
+    wait_until(lambda: actors(ray_cluster, "optimizer-0/2"), "a fresh actor takes its place")
     run.join(timeout=200)
     assert [result.report.published for result in results] == [8]
     assert results[0].report.word == "complete"
@@ -111,60 +110,17 @@ def test_killing_an_exporter_takes_its_child_along_and_loses_no_prompt(
     results: list[RunResult] = []
     run = threading.Thread(target=lambda: results.append(build(request)))
     run.start()
-    wait_until(lambda: bool(actors(ray_cluster, "exporter-0/1")), "an exporter starts")
-    exporter = pid_of(ray_cluster, "exporter-0/1")
-    wait_until(lambda: bool(children(exporter)), "it has a child")
-    before = children(exporter)
+    wait_until(lambda: actors(ray_cluster, "exporter-0/1"), "an exporter starts")
+    exporter = actor_pid(ray_cluster, "exporter-0/1")
+    wait_until(lambda: children(exporter, "export_child"), "it has a child")
+    before = children(exporter, "export_child")
     store = open_store(request.library)
     wait_until(lambda: any(store.list("outcomes/")), "an asset is published")
-    assert children(exporter) == before, "the child serves one export after the other"
+    assert children(exporter, "export_child") == before, "the child serves one export after the other"
     os.kill(exporter, signal.SIGKILL)
     wait_until(lambda: not any(map(is_running, before)), "the child is gone")
     run.join(timeout=200)
     assert [(result.report.word, result.report.published) for result in results] == [("complete", 8)]
-
-
-def children(pid: int) -> list[int]:
-    """The processes in which an exporter has its exports made."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and b"export_child" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-    return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return b"export_child" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-
-
-def wait_until(happens: Callable[[], bool], what: str) -> None:
-    for _ in range(4000):
-        if happens():
-            return
-        time.sleep(0.05)
-    raise TimeoutError(f"never: {what}")
-
-
-def actors(ray: Any, name: str) -> list[dict[str, str]]:
-    """Actors whose name ends so: "{worker}/{incarnation}"."""
-    return [entry for entry in ray.util.list_named_actors(all_namespaces=True) if entry["name"].endswith(name)]
-
-
-def pid_of(ray: Any, name: str) -> int:
-    (found,) = actors(ray, name)
-    actor = ray.get_actor(found["name"], namespace=found["namespace"])
-    pid: int = ray.get(actor.pid.remote(), timeout=60)
-    return pid
-
-
-def kill_actor(ray: Any, name: str) -> None:
-    """SIGKILL for the process of an actor."""
-    os.kill(pid_of(ray, name), signal.SIGKILL)
 
 
 def test_a_run_that_is_stopped_ends_drained_and_the_next_one_finishes(request_of: Callable[..., RunRequest]) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ports import free_ports, wait_for_port
+from private_ray import short_folder
 
 from dreamfoundry.library import report
 from dreamfoundry.library.report import RunReport
@@ -24,56 +22,35 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 JOBS = Path(__file__).parents[2] / "jobs"
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for free in sockets:
-        free.bind(("127.0.0.1", 0))
-    ports = [int(free.getsockname()[1]) for free in sockets]
-    for free in sockets:
-        free.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def head(environment: pytest.MonkeyPatch) -> Iterator[str]:
     """The dashboard of `ray start --head --block` with its own ports and folder; ended by pid."""
-    folder = tempfile.mkdtemp(prefix="df-", dir="/tmp")  # short: Ray's sockets lie below
     gcs, dashboard, metrics, client, agent = free_ports(5)
-    command = [
-        *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats"),
-        *(f"--port={gcs}", f"--dashboard-port={dashboard}", f"--metrics-export-port={metrics}"),
-        *(f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"),
-        *("--num-cpus=4", f"--temp-dir={folder}", "--object-store-memory=104857600"),
-    ]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where a job finds its python
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, "PATH": path, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for(dashboard, process)
-        yield f"http://127.0.0.1:{dashboard}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
+    with short_folder() as folder:
+        command = [
+            *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats"),
+            *(f"--port={gcs}", f"--dashboard-port={dashboard}", f"--metrics-export-port={metrics}"),
+            *(f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"),
+            *("--num-cpus=4", f"--temp-dir={folder}", "--object-store-memory=104857600"),
+        ]
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "PATH": path, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(1200):
-        assert process.poll() is None, "the head has ended by itself"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError("the dashboard never came up")
+            wait_for_port(dashboard, process)
+            yield f"http://127.0.0.1:{dashboard}"
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def submit(head: str, *command: str) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import MARK, is_running, marked_processes, wait_until, wait_until_gone
 
 from dreamfoundry.cluster.export_child import MAX_ATTEMPTS, ExportChild, Exported
 from dreamfoundry.cluster.exporter import Exporter
@@ -28,36 +29,17 @@ from dreamfoundry.store import DirectoryStore, Library
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux kills children with their parents")
 
 HERE = Path(__file__).parent
-MARK = "DREAMFOUNDRY_TEST_MARK"
-
-
-def marked_processes() -> dict[int, str]:
-    """Processes other than this one that carry its mark in their environment, with their command lines."""
-    found = {}
-    mark = f"{MARK}={os.environ[MARK]}".encode()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (folder / "environ").read_bytes().split(b"\0") and int(folder.name) != os.getpid():
-                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
-        except OSError:
-            continue
-    return found
-
-
-def wait_until(happens: Callable[[], object], what: str, limit_s: float = 60.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not happens():
-        assert time.monotonic() < end_s, f"not within {limit_s:g} s: {what}; there are {marked_processes()}"
-        time.sleep(0.05)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setenv(MARK, tmp_path.name + str(os.getpid()))
+def mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """What a test starts carries this mark, and nothing of it is left running."""
+    made = tmp_path.name + str(os.getpid())
+    monkeypatch.setenv(MARK, made)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.syspath_prepend(str(HERE))
-    yield
-    wait_until(lambda: not marked_processes(), "every process has ended", limit_s=5.0)
+    yield made
+    wait_until_gone(made, timeout_s=5.0)
 
 
 class World:
@@ -106,7 +88,7 @@ def test_one_warm_child_serves_many_exports_and_sees_no_gpu(
 
 
 def test_a_stage_that_hangs_is_killed_with_all_that_it_started_and_named_with_the_limit(
-    world_of: Callable[..., World],
+    world_of: Callable[..., World], mark: str
 ) -> None:
     world = world_of(limit_s=1.0)
     world.child.start()
@@ -116,7 +98,7 @@ def test_a_stage_that_hangs_is_killed_with_all_that_it_started_and_named_with_th
     assert "stage unwrap" in failure.message and "limit_s = 1 s" in failure.message
     assert "fewer triangles" in failure.message
     assert 1.0 <= time.monotonic() - started_s < 10.0
-    assert not marked_processes(), "the helper of the hanging stage is gone as well"
+    assert not marked_processes(mark), "the helper of the hanging stage is gone as well"
     assert isinstance(world.export("work").result, AssetBundle), "the next asset gets a fresh child"
     assert len(set(world.pids)) == 2
 
@@ -172,13 +154,9 @@ def test_a_child_that_was_killed_while_idle_is_replaced_at_no_charge(world_of: C
     world = world_of()
     world.export("work")
     os.kill(world.pids[0], signal.SIGKILL)
-    wait_until(lambda: state_of(world.pids[0]) == "Z", "the child is dead")
+    wait_until(lambda: not is_running(world.pids[0]), "the child is dead")
     exported = world.export("work")
     assert isinstance(exported.result, AssetBundle) and exported.attempts == 1
-
-
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_a_child_that_cannot_start_is_nobodys_fault_and_says_why(
@@ -224,7 +202,10 @@ def test_a_worker_that_ends_takes_its_child_along(start_worker: Callable[[str], 
 
 
 def test_a_worker_that_is_killed_takes_a_hanging_validator_along(
-    start_worker: Callable[[str], subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    start_worker: Callable[[str], subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    mark: str,
 ) -> None:
     """`node` stands at the end of the chain: worker, child, node."""
     node, package = tmp_path / "bin" / "node", tmp_path / "gltf-validator"
@@ -236,11 +217,11 @@ def test_a_worker_that_is_killed_takes_a_hanging_validator_along(
     monkeypatch.setenv("PATH", f"{node.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("DREAMFOUNDRY_GLTF_VALIDATOR", str(package))
     worker = start_worker("hang at Khronos")
-    wait_until(lambda: any("sleep 1000" in line for line in marked_processes().values()), "the validator hangs")
-    assert len(marked_processes()) == 3
+    wait_until(lambda: any("sleep 1000" in line for line in marked_processes(mark).values()), "the validator hangs")
+    assert len(marked_processes(mark)) == 3
     worker.kill()
     worker.wait()
-    wait_until(lambda: not marked_processes(), "all are gone", limit_s=5.0)
+    wait_until_gone(mark, timeout_s=5.0)
 
 
 def test_the_real_stages_make_the_same_files_in_the_child(ball_snapshot: FieldSnapshot) -> None:
