@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from fault_proxy import FaultProxy
-from night import IMPATIENT, JOB, reports, wait_until
+from night import reports, running_driver
+from processes import wait_until
 
 from dreamfoundry.audit import Audit
 from dreamfoundry.library.report import EXIT_CODES
@@ -22,7 +23,7 @@ SECRET = "never-to-be-printed"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-Start = Callable[..., subprocess.Popen[str]]
+StartBehind = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -33,30 +34,19 @@ def proxy(s3_url: str) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def start(
+def start_behind(
     proxy: FaultProxy, write_manifest: Callable[..., str], ball_recipe_file: Callable[[int], str]
-) -> Iterator[Start]:
-    """Starts a driver with a Ray of its own behind the proxy."""
+) -> Iterator[StartBehind]:
+    """Starts a driver with a Ray of its own behind the proxy; kills what is left of it."""
     manifest = write_manifest(prompt_id=NAMES, prompt=[f"a ball {name}" for name in NAMES])
-    started: list[subprocess.Popen[str]] = []
+    variables = {"AWS_ENDPOINT_URL_S3": proxy.url, "AWS_SECRET_ACCESS_KEY": SECRET}
+    with contextlib.ExitStack() as stack:
 
-    def start(library: str, *more: str) -> subprocess.Popen[str]:
-        variables = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-        command = [sys.executable, str(JOB), manifest, library, "--recipe", ball_recipe_file(NUM_STEPS), "--slots", "2"]
-        driver = subprocess.Popen(
-            [*command, *IMPATIENT, *more],
-            env={**variables, "AWS_ENDPOINT_URL_S3": proxy.url, "AWS_SECRET_ACCESS_KEY": SECRET},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(driver)
-        return driver
+        def start(library: str, *more: str) -> subprocess.Popen[str]:
+            recipe = ball_recipe_file(NUM_STEPS)
+            return stack.enter_context(running_driver(manifest, library, recipe, "--slots", "2", *more, **variables))
 
-    yield start
-    for driver in started:
-        driver.kill()
-        driver.communicate()
+        yield start
 
 
 def first_published(store: ObjectStore) -> None:
@@ -73,15 +63,15 @@ def ended(driver: subprocess.Popen[str], word: str) -> str:
 def all_published_at_the_first_attempt(store: ObjectStore) -> None:
     outcomes = list(Library(store).outcomes())
     assert [(outcome.state, outcome.attempts) for outcome in outcomes] == [("published", 1)] * len(NAMES)
-    assert [fault for fault in Audit(Library(store)).faults() if "validat" not in fault.problem] == []
+    assert list(Audit(Library(store)).defects()) == []
 
 
 @pytest.mark.parametrize("outage_s", [30.0, 300.0])
 def test_28_a_store_that_is_away_for_five_minutes_is_waited_for_and_no_prompt_is_charged(
-    start: Start, proxy: FaultProxy, s3_url: str, outage_s: float
+    start_behind: StartBehind, proxy: FaultProxy, s3_url: str, outage_s: float
 ) -> None:
     library = f"{s3_url}/outage-{outage_s:.0f}"
-    driver = start(library)
+    driver = start_behind(library)
     store = open_store(library)
     first_published(store)
     proxy.rule("", "reset_before")
@@ -96,10 +86,10 @@ def test_28_a_store_that_is_away_for_five_minutes_is_waited_for_and_no_prompt_is
 
 
 def test_28_a_store_that_stays_away_ends_the_run_with_its_cause_and_the_same_command_finishes(
-    start: Start, proxy: FaultProxy, s3_url: str
+    start_behind: StartBehind, proxy: FaultProxy, s3_url: str
 ) -> None:
     library = f"{s3_url}/gone"
-    driver = start(library, "--limit", "store_s=15")
+    driver = start_behind(library, "--limit", "store_s=15")
     store = open_store(library)
     first_published(store)
     proxy.rule("", "503")
@@ -107,15 +97,15 @@ def test_28_a_store_that_stays_away_ends_the_run_with_its_cause_and_the_same_com
     assert "StoreUnavailable" in output and "the run report could not be written either" in output
     proxy.rules.clear()
 
-    ended(start(library), "complete")
+    ended(start_behind(library), "complete")
     all_published_at_the_first_attempt(store)
 
 
 def test_29_credentials_that_expire_end_the_run_with_that_reason_and_no_prompt_is_charged(
-    start: Start, proxy: FaultProxy, s3_url: str
+    start_behind: StartBehind, proxy: FaultProxy, s3_url: str
 ) -> None:
     library = f"{s3_url}/expired"
-    driver = start(library)
+    driver = start_behind(library)
     store = open_store(library)
     first_published(store)
     proxy.rule("", "expired")
@@ -123,19 +113,19 @@ def test_29_credentials_that_expire_end_the_run_with_that_reason_and_no_prompt_i
     assert "the credentials have expired: refresh them and run again" in output
     proxy.rules.clear()
 
-    ended(start(library), "complete")
+    ended(start_behind(library), "complete")
     all_published_at_the_first_attempt(store)
 
 
 def test_27_a_whole_run_through_refusals_lost_answers_and_broken_connections_publishes_everything_once(
-    start: Start, proxy: FaultProxy, s3_url: str
+    start_behind: StartBehind, proxy: FaultProxy, s3_url: str
 ) -> None:
     proxy.rule("", "503", share=0.10)
     proxy.rule("^PUT", "reset_after", share=0.05)
     proxy.rule("^PUT", "409", share=0.05)
     proxy.rule("^PUT", "alter_body", share=0.02)
     proxy.rule("^GET", "cut_answer", share=0.02)
-    ended(start(f"{s3_url}/storm"), "complete")
+    ended(start_behind(f"{s3_url}/storm"), "complete")
 
     store = open_store(f"{s3_url}/storm")
     all_published_at_the_first_attempt(store)
