@@ -18,7 +18,7 @@ NODE_READY := node_modules/.installed
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo assets test test-all chaos check lint types format bench evaluate ablation clean
+.PHONY: help setup demo assets test test-all chaos soak check lint types format bench evaluate ablation clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -56,7 +56,11 @@ test-all: setup ## every test; those that need a GPU skip themselves where there
 	$(RUN) -m pytest
 
 chaos: setup ## processes, machines and stores fail in earnest, the real store (radosgw, see tests/radosgw.py) included
-	$(RUN) -m pytest tests/chaos tests/contract --require-radosgw
+	$(RUN) -m pytest tests/chaos tests/contract tests/integration/test_job_submit.py --require-radosgw
+
+soak: setup ## a night in small while machines, drivers and workers die: MINUTES=20 ROWS=200 SEED=0
+	SOAK_MINUTES=$(or $(MINUTES),20) SOAK_ROWS=$(or $(ROWS),200) SOAK_SEED=$(or $(SEED),0) \
+		$(RUN) -m pytest tests/chaos/soak.py -s
 
 check: lint types test ## lint, types and tests: the definition of done
 

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping
 
 from dreamfoundry.cluster.progress import duration
-from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.library import report
 from dreamfoundry.library.command_line import CommandLine, exit_code_of
 from dreamfoundry.library.report import RunProgress, RunReport
@@ -33,7 +32,7 @@ def describe(library: Library) -> int:
         if outcome.state == "quarantined":
             classes[outcome.failure_class] += 1
     why = ", ".join(f"{count} {name}" for name, count in classes.most_common())
-    runs = {run_id: latest(library, run_id) for run_id in sorted(run_ids(library))}
+    runs = {run_id: report.latest(library.store.get, run_id) for run_id in sorted(run_ids(library))}
     for record in runs.values():
         if isinstance(record, RunProgress):
             print(under_way(record))
@@ -56,14 +55,6 @@ def describe(library: Library) -> int:
 
 def run_ids(library: Library) -> set[str]:
     return {key.split("/")[1] for key in library.store.list("runs/")}
-
-
-def latest(library: Library, run_id: str) -> RunProgress | RunReport:
-    """How a run has ended, or how far it was when it said so last."""
-    try:
-        return report.from_json(RunReport, library.store.get(report.key(RunReport, run_id)))
-    except ObjectMissing:
-        return report.from_json(RunProgress, library.store.get(report.key(RunProgress, run_id)))
 
 
 def under_way(run: RunProgress) -> str:

@@ -63,6 +63,8 @@ class FaultProxy:
         """(request line, action) of every fault, in order."""
         self.requests: list[tuple[str, dict[str, str]]] = []
         """(request line, headers) of everything that was asked."""
+        self.answers: list[tuple[str, int]] = []
+        """(request line, status) of every answer of the server, whether or not it arrived."""
         self._upstream = upstream.removeprefix("http://")
         self._random = random.Random(0)
         self._lock = threading.Lock()
@@ -103,6 +105,7 @@ class FaultProxy:
         try:
             upstream.request(method, path, body, headers)
             answer = upstream.getresponse()
+            self.answers.append((f"{method} {path}", answer.status))
             return answer.status, answer.getheaders(), answer.read()
         finally:
             upstream.close()

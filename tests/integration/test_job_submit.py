@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from dreamfoundry.store import Library, open_store
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 JOBS = Path(__file__).parents[2] / "jobs"
+STUB_BUILD = Path(__file__).parents[1] / "chaos" / "stub_build.py"
 
 
 @pytest.fixture(scope="module")
-def head(environment: pytest.MonkeyPatch) -> Iterator[str]:
+def head(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[str]:
     """The dashboard of `ray start --head --block` with its own ports and folder; ended by pid."""
     gcs, dashboard, metrics, client, agent = free_ports(5)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where a job finds its python
@@ -79,6 +81,32 @@ def test_38_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
     store = Library(open_store(library)).store
     (key,) = [key for key in store.list("runs/") if key.endswith("report.json")]
     assert report.from_json(RunReport, store.get(key)).word == "complete"
+
+
+def test_a_thousand_rows_are_each_published_once_and_a_second_run_is_over_before_ray_would_have_started(
+    head: str, s3_url: str, write_manifest: Callable[..., str]
+) -> None:
+    num_rows, library = 1000, f"{s3_url}/thousand"
+    names = [f"row-{number}" for number in range(num_rows)]
+    manifest = write_manifest(prompt_id=names, prompt=["a red chair"] * num_rows, seed=list(range(num_rows)))
+
+    done = submit(head, str(STUB_BUILD), manifest, library)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{num_rows} published, 0 skipped, 0 pending" in done.stdout
+    outcomes = list(Library(open_store(library)).outcomes())
+    assert sorted(outcome.prompt_id for outcome in outcomes) == sorted(names)
+    assert {outcome.state for outcome in outcomes} == {"published"}
+
+    began_s = time.monotonic()
+    again = subprocess.run(
+        [sys.executable, str(STUB_BUILD), manifest, library],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RAY_ADDRESS": "nowhere:1"},
+    )
+    assert again.returncode == 0, again.stderr
+    assert f"0 published, {num_rows} skipped, 0 pending" in again.stdout
+    assert time.monotonic() - began_s < 10.0
 
 
 def test_38_the_true_exit_code_of_a_refused_manifest_comes_back(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from dreamfoundry import record_json
+from dreamfoundry.errors import ObjectMissing
 
 MEDIA_TYPE = "application/json"
 
@@ -114,3 +115,11 @@ def to_json(record: RunRecord) -> bytes:
 def from_json(kind: type[T], data: bytes) -> T:
     """The record that `to_json` wrote; ObjectCorrupt for anything else."""
     return record_json.from_json(kind, schema(kind), data)
+
+
+def latest(get: Callable[[str], bytes], run_id: str) -> RunProgress | RunReport:
+    """How a run has ended, or how far it was when it said so last. `get` reads a key of the library."""
+    try:
+        return from_json(RunReport, get(key(RunReport, run_id)))
+    except ObjectMissing:
+        return from_json(RunProgress, get(key(RunProgress, run_id)))
