@@ -542,6 +542,15 @@ def test_stored_fields_need_no_optimizer() -> None:
     assert world.scheduler.status().published == 3
 
 
+def test_an_export_is_given_to_one_exporter_only() -> None:
+    world = World([build_of("a", profile=profile, stored=True) for profile in ("preview", "mobile")], exporters=3)
+    for _ in range(3):
+        world.obey()
+        world.start_all()
+    exports = [command for command in world.running.values() if isinstance(command, Export)]
+    assert sorted(export.task.build.profile.name for export in exports) == ["mobile", "preview"]
+
+
 def test_a_field_that_a_live_run_holds_is_asked_for_twice_and_then_left_to_it() -> None:
     world = World([build_of("theirs"), build_of("ours")])
     world.claims.foreign = {"theirs/0"}

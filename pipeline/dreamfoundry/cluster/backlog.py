@@ -1,13 +1,13 @@
 """What a run has still to do: builds that have not ended, in the queues where they wait.
 
-a field waits for a slot, or until the lease of another run is over;
-a build whose field is stored waits for its export.
+A field waits for a slot, or until the lease of another run is over; a build whose field is stored
+waits for its export.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
 from dreamfoundry.cluster.messages import Build
@@ -42,8 +42,8 @@ class Backlog:
         self._shape_class, self._clock, self._lease_s = shape_class, clock, lease_s
         self._closed: set[str] = set()
         self._postponed: dict[FieldWork, float] = {}  # until when
-        self._ready: deque[Build] = deque()  # optimised in this run: bounded
-        self._stored: deque[Build] = deque()  # their field existed before: not bounded
+        self._ready: OrderedDict[str, Build] = OrderedDict()  # optimised in this run: bounded
+        self._stored: OrderedDict[str, Build] = OrderedDict()  # their field existed before: not bounded
 
     @property
     def is_empty(self) -> bool:
@@ -116,12 +116,13 @@ class Backlog:
     def await_export(self, builds: Iterable[Build]) -> None:
         """Let those that are open wait for an export."""
         for build in filter(self.is_open, builds):
-            (self._ready if build.snapshot is None else self._stored).append(build)
+            queue = self._ready if build.snapshot is None else self._stored
+            queue[build.asset_key] = build  # once, although its field may have brought it already
 
     def next_export(self) -> Build | None:
         """The build that has waited longest; those of this run's fields come first."""
         queue = self._ready or self._stored
-        return queue.popleft() if queue else None
+        return queue.popitem(last=False)[1] if queue else None
 
     def postpone(self, work: FieldWork) -> None:
         """Let a field wait until the lease of another run is over."""
