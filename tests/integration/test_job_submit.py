@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 from ports import free_ports, wait_for_port
 from private_ray import short_folder
+from processes import JOBS, run_job
 
 from dreamfoundry.library import report
 from dreamfoundry.store import Library, open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-JOBS = Path(__file__).parents[2] / "jobs"
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +52,7 @@ def head(environment: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def submit(head: str, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(JOBS / "submit.py"), "--address", head, "--", "python", *command],
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
+    return run_job("submit.py", "--address", head, "--", "python", *command)
 
 
 def test_38_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
