@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,16 +33,17 @@ def private_ray(num_cpus: int, **settings: Any) -> Iterator[Any]:
     import ray
 
     with short_folder() as folder:
-        ray.init(
-            address="local",
-            num_cpus=num_cpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="error",
-            object_store_memory=100 * 2**20,
-            _temp_dir=folder,
-            **settings,
-        )
+        with _patience():
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="error",
+                object_store_memory=100 * 2**20,
+                _temp_dir=folder,
+                **settings,
+            )
         try:
             yield ray
         finally:
@@ -52,14 +53,10 @@ def private_ray(num_cpus: int, **settings: Any) -> Iterator[Any]:
 @contextmanager
 def private_nodes() -> Iterator[Any]:
     """A `ray.cluster_utils.Cluster` with a head without processors; `add_node` starts more raylets."""
-    from ray._private import services
     from ray.cluster_utils import Cluster
 
-    with short_folder() as folder, pytest.MonkeyPatch.context() as patch:
+    with short_folder() as folder, _patience() as patch:
         patch.setenv("RAY_TMPDIR", folder)  # the default folder says which cluster this machine is in
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        patch.setattr(services, "get_node", _patient(services.get_node))
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         try:
             yield cluster
@@ -67,8 +64,16 @@ def private_nodes() -> Iterator[Any]:
             cluster.shutdown()
 
 
-def _patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
-    """The look by which a starting node waits for itself; Ray gives up after 30 s, and has no setting for it."""
+@contextmanager
+def _patience() -> Iterator[pytest.MonkeyPatch]:
+    """A Ray that starts in this block may take its time.
+
+    `get_node` is the look by which a starting node waits for itself: Ray gives up after 30 s, and has
+    no setting for that.
+    """
+    from ray._private import services
+
+    get_node = services.get_node
 
     def look(*arguments: Any) -> Any:
         end_s = time.monotonic() + PATIENCE_S
@@ -80,4 +85,8 @@ def _patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
                     raise
             time.sleep(0.2)
 
-    return look
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        patch.setattr(services, "get_node", look)
+        yield patch
