@@ -1,16 +1,31 @@
-"""Waiting for what other processes do, and looking at them from outside."""
+"""Programs of this project as processes, waiting for what processes do, and looking at them from outside."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+JOBS = Path(__file__).parents[1] / "jobs"
+
 MARK = "DREAMFOUNDRY_TEST_MARK"
 """A variable by which a test finds everything that it has started, however far down."""
+
+
+def run_job(name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A program of jobs/ as from a shell, to its end; `variables` are added to its environment."""
+    return subprocess.run(
+        [sys.executable, str(JOBS / name), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**os.environ, "PYTHONPATH": str(JOBS.with_name("pipeline")), **variables},
+    )
 
 
 def wait_until(happens: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:

@@ -1,4 +1,4 @@
-"""One Ray and one S3 server for all tests of whole runs, and a tiny recipe that makes balls.
+"""A Ray and an S3 server for the tests of whole runs, and a tiny recipe that makes balls.
 
 pytest reads this file before jaxtyping can watch the package, so the package is imported inside
 the fixtures only.
@@ -68,9 +68,12 @@ def s3_url(environment: pytest.MonkeyPatch, moto_url: str) -> str:
     return f"s3://{BUCKET}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_cluster(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[Any]:
-    """A private Ray with four logical processors; its workers inherit the S3 variables."""
+    """A private Ray with four logical processors; its workers inherit the S3 variables.
+
+    One for each file: a process is connected to one Ray at a time, and some files need other ones.
+    """
     with private_ray(num_cpus=4) as ray:
         yield ray
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from processes import JOBS
+
 from dreamfoundry.library import report
 from dreamfoundry.library.report import RunReport
 from dreamfoundry.store import ObjectStore
-
-JOB = Path(__file__).parents[2] / "jobs" / "build_library.py"
 
 IMPATIENT = ("--limit", "lease_s=3", "--limit", "slice_s=0.3", "--limit", "checkpoint_s=0.3")
 """Limits of a run in which everything happens within seconds."""
@@ -32,7 +32,7 @@ def running_driver(
     """
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     process = subprocess.Popen(
-        [sys.executable, str(JOB), manifest, str(library), "--recipe", recipe, *IMPATIENT, *more],
+        [sys.executable, str(JOBS / "build_library.py"), manifest, str(library), "--recipe", recipe, *IMPATIENT, *more],
         env={**inherited, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

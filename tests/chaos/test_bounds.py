@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from night import JOB
+from processes import run_job
 
 from dreamfoundry.cluster.messages import Failure
 from dreamfoundry.cluster.outcome import quarantined_outcome
@@ -78,8 +78,8 @@ def test_06_a_finished_run_decides_so_before_ray_starts_and_writes_only_its_repo
         Library(store).publish(quarantined_outcome(build, Failure("empty", "why"), 1, {"run_id": "an earlier one"}))
 
     def run() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(JOB), manifest, str(tmp_path / "library"), "--recipe", recipe_file]
-        return subprocess.run(command, capture_output=True, text=True, timeout=200, env={"RAY_ADDRESS": "nowhere:1"})
+        arguments = (manifest, str(tmp_path / "library"), "--recipe", recipe_file)
+        return run_job("build_library.py", *arguments, RAY_ADDRESS="nowhere:1")
 
     first = run()
     assert first.returncode == 3, first.stderr

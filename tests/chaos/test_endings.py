@@ -5,27 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from night import JOB, Start, reports, running_driver, steps_saved
-from processes import MARK, wait_until, wait_until_gone
+from night import Start, reports, running_driver, steps_saved
+from processes import MARK, run_job, wait_until, wait_until_gone
 
 from dreamfoundry.library.report import EXIT_CODES
 from dreamfoundry.store import open_store
 
 NUM_STEPS = 300
-STATUS = JOB.with_name("status.py")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def status(library: Path) -> str:
-    done = subprocess.run([sys.executable, str(STATUS), str(library)], capture_output=True, text=True, timeout=60)
+    done = run_job("status.py", str(library))
     assert done.returncode == 0, done.stderr
     return done.stdout
 

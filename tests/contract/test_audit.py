@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import JOBS, run_job
 
 from dreamfoundry import catalog
 from dreamfoundry.audit import Audit, Defect
@@ -28,7 +29,6 @@ from dreamfoundry.store.outcomes import (
     view_key,
 )
 
-JOB = Path(__file__).parents[2] / "jobs" / "verify.py"
 TEXT = "text/plain"
 OLD, NEW, LOST, FOG = ("0a" * 32, "0b" * 32, "0c" * 32, "0d" * 32)
 
@@ -252,10 +252,7 @@ def test_a_view_that_no_outcome_knows_is_a_defect(library: Library) -> None:
 
 
 def verify(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(JOB.parents[1] / "pipeline")}
-    return subprocess.run(
-        [sys.executable, str(JOB), *arguments], capture_output=True, text=True, env=environment, check=False
-    )
+    return run_job("verify.py", *arguments)
 
 
 def test_the_program_says_line_by_line_what_is_wrong_and_rebuilds_it(tmp_path: Path) -> None:
@@ -283,10 +280,10 @@ def test_the_program_says_line_by_line_what_is_wrong_and_rebuilds_it(tmp_path: P
 def test_the_programs_of_the_operator_load_no_torch_and_no_ray() -> None:
     for job in ("verify.py", "doctor.py", "gc.py"):
         program = (
-            f"import runpy, sys; runpy.run_path({str(JOB.with_name(job))!r}); "
+            f"import runpy, sys; runpy.run_path({str(JOBS / job)!r}); "
             "print(*{name.partition('.')[0] for name in sys.modules} & {'torch', 'ray', 'transformers', 'diffusers'})"
         )
-        environment = {**os.environ, "PYTHONPATH": str(JOB.parents[1] / "pipeline")}
+        environment = {**os.environ, "PYTHONPATH": str(JOBS.with_name("pipeline"))}
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
         )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +10,12 @@ from typing import Any
 
 import pytest
 from fault_proxy import FaultProxy
+from processes import run_job
 
 from dreamfoundry.store import DirectoryStore, ObjectStore, S3Store
 from dreamfoundry.store.outcomes import blob_key
 from dreamfoundry.store.probe import Verdict, examine
 
-JOB = Path(__file__).parents[2] / "jobs" / "doctor.py"
 TEXT = "text/plain"
 
 
@@ -132,14 +130,7 @@ def test_rights_that_only_garbage_collection_needs_are_a_note(moto: Any, prefix:
 
 
 def doctor(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    paths = {"PYTHONPATH": str(JOB.parents[1] / "pipeline")}
-    return subprocess.run(
-        [sys.executable, str(JOB), *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **paths, **environment},
-        check=False,
-    )
+    return run_job("doctor.py", *arguments, **environment)
 
 
 def test_the_program_ends_with_0_1_or_4(moto: Any, tmp_path: Path, prefix: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from processes import run_job
 
 from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.records import BlobRef, Outcome
@@ -25,7 +25,6 @@ from dreamfoundry.store import DirectoryStore, Leases, Library, S3Store
 from dreamfoundry.store.garbage import MIN_AGE_S, find_garbage, remove_garbage
 from dreamfoundry.store.outcomes import RENEWED_AFTER_S, blob_key, outcome_key, trash_key
 
-JOB = Path(__file__).parents[2] / "jobs" / "gc.py"
 TEXT = "text/plain"
 DAY_S = 86_400.0
 WEEK_S = 7 * DAY_S
@@ -376,10 +375,7 @@ def test_collections_work_on_s3_as_on_a_directory(new_s3_store: Callable[..., S3
 
 
 def gc(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(JOB.parents[1] / "pipeline")}
-    return subprocess.run(
-        [sys.executable, str(JOB), *arguments], capture_output=True, text=True, env=environment, check=False
-    )
+    return run_job("gc.py", *arguments)
 
 
 def test_the_program_changes_nothing_until_it_is_told_to(tmp_path: Path) -> None:

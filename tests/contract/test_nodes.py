@@ -22,7 +22,7 @@ from dreamfoundry.errors import InfrastructureError
 
 SPOT_WATCH = Path(__file__).parents[2] / "infra" / "spot_watch.py"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,8 @@ def worker(cluster: Any) -> Iterator[Any]:
     node = cluster.add_node(num_cpus=1)
     yield node
     if node.any_processes_alive():
-        cluster.remove_node(node, allow_graceful=False)
+        cluster.remove_node(node)
+    wait_until(lambda: node.node_id not in nodes.alive_nodes(), "the head misses it")
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def busy_worker(worker: Any) -> Iterator[Any]:
             return os.getpid()
 
     guest: Any = Guest.remote()
-    ray.get(guest.pid.remote(), timeout=120)
+    ray.get(guest.pid.remote(), timeout=300)
     worker.guest = guest
     yield worker
     ray.kill(guest)

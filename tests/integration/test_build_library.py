@@ -6,7 +6,6 @@ import io
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from processes import actor_pid, actors, children, is_running, wait_until
+from processes import actor_pid, actors, children, is_running, run_job, wait_until
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
 from dreamfoundry.cluster.limits import Limits
@@ -26,7 +25,6 @@ from dreamfoundry.library import report
 from dreamfoundry.library.report import RunReport
 from dreamfoundry.store import Library, open_store
 
-JOB = Path(__file__).parents[2] / "jobs" / "build_library.py"
 NAMES = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 
 
@@ -35,7 +33,7 @@ def build(request: RunRequest, **kwargs: Any) -> RunResult:
 
 
 def job(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(JOB), *arguments], capture_output=True, text=True, timeout=100)
+    return run_job("build_library.py", *arguments)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ports import free_ports, wait_for_port
 from private_ray import short_folder
+from processes import JOBS, run_job
 
 from dreamfoundry.library import report
 from dreamfoundry.library.report import RunReport
@@ -20,7 +21,6 @@ from dreamfoundry.store import Library, open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-JOBS = Path(__file__).parents[2] / "jobs"
 STUB_BUILD = Path(__file__).parents[1] / "chaos" / "stub_build.py"
 
 
@@ -56,12 +56,7 @@ def head(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[str]:
 
 
 def submit(head: str, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(JOBS / "submit.py"), "--address", head, "--", "python", *command],
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
+    return run_job("submit.py", "--address", head, "--", "python", *command)
 
 
 def test_38_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
