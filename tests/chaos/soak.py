@@ -30,9 +30,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fault_proxy import FaultProxy
-from night import IMPATIENT, JOB
+from night import IMPATIENT
 from private_ray import private_nodes
-from processes import MARK, marked_processes, wait_until_gone
+from processes import JOBS, MARK, marked_processes, wait_until_gone
 
 from dreamfoundry import catalog
 from dreamfoundry.audit import Audit
@@ -129,8 +129,8 @@ class Night:
             driver.wait(timeout=200)
 
     def _start(self, name: str) -> None:
-        command = [sys.executable, str(JOB), str(self.manifest), self._library, "--slots", "4", *IMPATIENT]
-        command += ["--limit", "progress_s=2", "--price", str(PRICE_PER_HOUR)]
+        command = [sys.executable, str(JOBS / "build_library.py"), str(self.manifest), self._library, *IMPATIENT]
+        command += ["--slots", "4", "--limit", "progress_s=2", "--price", str(PRICE_PER_HOUR)]
         with open(self._folder / f"{name}.log", "ab") as log:
             self.drivers[name] = subprocess.Popen(
                 command, env={**os.environ, **self._variables}, stdout=log, stderr=log
