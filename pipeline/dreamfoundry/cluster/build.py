@@ -226,8 +226,7 @@ class _Run:
             outcome = quarantined_outcome(
                 build, command.failure, command.attempts, provenance, command.snapshot, command.history
             )
-            standing = publish(self.library, outcome, build.instead_of)
-            return decision_of(standing, is_ours=standing is outcome)
+            return decision_of(publish(self.library, outcome, build.instead_of), self.run_id)
 
         def take_note(build: Build, decision: Decision) -> None:
             failure_class = decision.failure.failure_class if decision.failure is not None else ""

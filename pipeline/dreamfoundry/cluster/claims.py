@@ -24,7 +24,7 @@ class RunClaims:
     """Implements the scheduler's `Claims` on the leases of a library.
 
     A context manager: leases that are still held at the end are released with their counters.
-    `owner` must be unique to this process; after `ttl_s` without renewal a lease is free for others.
+    `owner` is the id of the run; after `ttl_s` without renewal a lease is free for others.
     What the driver asks waits up to `store_s` for a store that is away; renewals are tried again at
     the next turn. All requests go through clients of its own, one at a time, so a slow request
     elsewhere never delays a renewal.
@@ -87,7 +87,7 @@ class RunClaims:
     def standing(self, asset_key: str) -> Decision | None:
         """What the outcome that exists now says, if there is one."""
         outcome = self._library.get_outcome(asset_key)
-        return None if outcome is None else decision_of(outcome, is_ours=False)
+        return None if outcome is None else decision_of(outcome, self._owner)
 
     def _renew(self, leases: Leases, field_key: str, deaths: int | None = None) -> None:
         with self._lock:

@@ -53,10 +53,7 @@ class Exporter:
             return ExportReport(key, None, fault=Fault(traceback.format_exc(limit=-4), crashed=True))
 
     def _decide(self, task: ExportTask) -> Decision:
-        """What stands afterwards, with its named views: our outcome or an earlier one.
-
-        An earlier one may be ours too, of an exporter of this run that died before it could answer.
-        """
+        """What stands afterwards, with its named views: our outcome or an earlier one."""
         build, started_at = task.build, time.monotonic()
         snapshot = FieldSnapshot.from_bytes(self._library.get_blob(task.snapshot))
         metadata = asset_metadata(
@@ -73,8 +70,7 @@ class Exporter:
         if standing.state == "published":
             for prompt_id in build.prompt_ids:
                 self._library.write_view(standing, prompt_id)
-        is_ours = standing.provenance.get("run_id") == outcome.provenance.get("run_id")
-        return decision_of(standing, is_ours=is_ours)
+        return decision_of(standing, str(self._settings.provenance.get("run_id", "")))
 
     def _outcome(self, task: ExportTask, exported: Exported, history: FieldHistory, started_at: float) -> Outcome:
         result = exported.result

@@ -28,10 +28,13 @@ def publish(library: Library, outcome: Outcome, instead_of: Outcome | None) -> O
     return library.get_outcome(outcome.asset_key) or outcome
 
 
-def decision_of(outcome: Outcome, *, is_ours: bool) -> Decision:
-    """What an outcome that stands says about its build."""
+def decision_of(outcome: Outcome, run_id: str) -> Decision:
+    """What an outcome that stands says about its build to the run `run_id`.
+
+    It is ours by its provenance: whoever wrote it may have died before it could say so.
+    """
     failure = Failure(outcome.failure_class, outcome.message) if outcome.state == "quarantined" else None
-    return Decision(outcome.state, failure, is_ours)
+    return Decision(outcome.state, failure, is_ours=outcome.provenance.get("run_id") == run_id)
 
 
 def effort(history: FieldHistory) -> dict[str, object]:

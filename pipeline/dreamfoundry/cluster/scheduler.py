@@ -336,7 +336,9 @@ class Scheduler:
 
     def decided(self, asset_key: str, decision: Decision) -> None:
         """The outcome asked for by a Quarantine command stands."""
-        self._endings.decide(self._backlog.builds[asset_key], decision)
+        build = self._backlog.builds.get(asset_key)
+        if build is not None:  # not left to another run meanwhile
+            self._endings.decide(build, decision)
 
     # ---- consequences --------------------------------------------------------------------------
 
