@@ -9,7 +9,7 @@ MANIFEST ?= $(OUT)/demo.parquet
 LIBRARY ?= $(OUT)/library
 RECIPE ?= toybox
 PROMPTS ?=
-SUITES ?= paper omega additions references baselines limits
+SUITES ?= paper omega additions references costs baselines limits
 MINUTES ?=
 DOCS ?=
 
