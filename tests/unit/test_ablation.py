@@ -42,7 +42,15 @@ def test_all_variants_of_a_bundled_suite_look_at_the_same_number_of_views(path):
 
 
 def test_every_question_that_is_asked_of_the_recipe_has_a_suite():
-    assert [path.stem for path in SUITES] == ["additions", "baselines", "costs", "limits", "omega", "paper", "references"]
+    assert [path.stem for path in SUITES] == [
+        "additions",
+        "baselines",
+        "costs",
+        "limits",
+        "omega",
+        "paper",
+        "references",
+    ]
 
 
 def test_the_prompts_are_eight_trained_toys_of_which_half_have_a_front():
