@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from ports import free_ports, wait_for_port
 from private_ray import short_folder
-from processes import JOBS, run_job
+from processes import JOBS, run_job, wait_until
 
 from dreamfoundry.library import report
 from dreamfoundry.library.report import RunReport
@@ -45,6 +46,9 @@ def head(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[str]:
         )
         try:
             wait_for_port(dashboard, process)
+            wait_until(
+                lambda: answers(f"http://127.0.0.1:{dashboard}/api/version"), "the head answers", timeout_s=300.0
+            )
             yield f"http://127.0.0.1:{dashboard}"
         finally:
             os.killpg(process.pid, signal.SIGTERM)
@@ -53,6 +57,14 @@ def head(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=10.0) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def submit(head: str, *command: str) -> subprocess.CompletedProcess[str]:
