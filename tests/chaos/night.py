@@ -42,7 +42,9 @@ def running_driver(
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def checkpoints(store: ObjectStore) -> dict[str, tuple[int, int]]:
