@@ -10,10 +10,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 
+from dreamfoundry.entries import Entries, Entry
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
-from dreamfoundry.projections import shown, summaries
+from dreamfoundry.projections import summaries
 from dreamfoundry.record_json import from_json
 from dreamfoundry.records import BlobRef, Outcome
 from dreamfoundry.store.objects import at_once
@@ -162,21 +165,26 @@ class Audit:
 
     def _check_projections(self) -> Iterator[Defect]:
         try:
-            aliases = self._library.aliases()
+            entries = Entries(self._outcomes, self._library.aliases())
         except ObjectCorrupt as error:
             yield Defect(ALIASES, str(error), "delete the record and run the manifests again")
             return
-        views = list(shown(self._outcomes, aliases))
-        self.num_views = len(views)
-        yield from _found(self._check_view, views)
-        yield from self._check_strangers({(prompt_id, outcome.asset_key) for outcome, prompt_id in views})
-        latest = {prompt_id: outcome for outcome, prompt_id in sorted(views, key=lambda view: decided_order(view[0]))}
-        yield from _found(self._check_latest, latest.items())
-        for key, (data, _) in summaries(self._outcomes, aliases).items():
-            yield from self._compare(key, data)
+        with entries:
+            yield from _found(self._check_view, self._counted(entries.published()))
+            yield from self._check_strangers(entries)
+            yield from _found(self._check_latest, _latest(entries))
+            for key, file, _ in summaries(entries):
+                if not self._library.store.holds_file(key, file):
+                    is_there = self._library.store.exists(key)
+                    yield Defect(key, "is not what the outcomes say" if is_there else "is missing", _REBUILD)
 
-    def _check_view(self, view: tuple[Outcome, str]) -> Defect | None:
-        outcome, prompt_id = view
+    def _counted(self, views: Iterable[Entry]) -> Iterator[Entry]:
+        for view in views:
+            self.num_views += 1
+            yield view
+
+    def _check_view(self, view: Entry) -> Defect | None:
+        prompt_id, outcome = view
         for name, ref in sorted(outcome.files.items()):
             key = view_key(prompt_id, outcome.asset_key, name)
             problem = self._difference(key, ref)
@@ -185,16 +193,17 @@ class Audit:
         expected = view_json(outcome, prompt_id)
         return next(self._compare(view_key(prompt_id, outcome.asset_key, VIEW_FILE), expected), None)
 
-    def _check_strangers(self, known: set[tuple[str, str]]) -> Iterator[Defect]:
-        for prompt_id, asset_key in sorted(self._library.views() - known):
-            yield Defect(
-                view_key(prompt_id, asset_key, VIEW_FILE),
-                "shows what no outcome says was published under this prompt id",
-                "run its manifest again, which records the prompt id, or delete the view",
-            )
+    def _check_strangers(self, entries: Entries) -> Iterator[Defect]:
+        for prompt_id, asset_key in self._library.views():
+            if not entries.has_published(prompt_id, asset_key):
+                yield Defect(
+                    view_key(prompt_id, asset_key, VIEW_FILE),
+                    "shows what no outcome says was published under this prompt id",
+                    "run its manifest again, which records the prompt id, or delete the view",
+                )
 
-    def _check_latest(self, pointer: tuple[str, Outcome]) -> Defect | None:
-        prompt_id, outcome = pointer
+    def _check_latest(self, latest: Entry) -> Defect | None:
+        prompt_id, outcome = latest
         return next(self._compare(latest_key(prompt_id), latest_json(outcome, prompt_id)), None)
 
     def _compare(self, key: str, expected: bytes) -> Iterator[Defect]:
@@ -203,6 +212,12 @@ class Audit:
                 yield Defect(key, "is not what the outcomes say", _REBUILD)
         except ObjectMissing:
             yield Defect(key, "is missing", _REBUILD)
+
+
+def _latest(entries: Entries) -> Iterator[Entry]:
+    """Every prompt id that has named views, with what was decided last of them."""
+    for _, same in groupby(entries.published(), key=itemgetter(0)):
+        yield max(same, key=lambda entry: decided_order(entry[1]))
 
 
 def _found(check: Callable[[T], Defect | None], items: Iterable[T]) -> Iterator[Defect]:

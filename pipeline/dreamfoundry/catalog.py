@@ -1,13 +1,14 @@
 """Stage 9: outcomes become the catalog, one Parquet row per prompt id and asset key.
 
-The catalog is a projection: rows are sorted, writer options are fixed, so building it again from
+The catalog is a projection: rows come sorted, writer options are fixed, so building it again from
 the same outcomes gives the same bytes. Columns may be added at the end, never changed.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
+from io import BufferedIOBase
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -56,41 +57,39 @@ SCHEMA = pa.schema(
 )
 """Paths are relative to the library; created_at is RFC 3339 text in UTC; null is "not known"."""
 
-_ROWS_PER_GROUP = 2_000
+ROWS_PER_GROUP = 2_000
+
+WRITER_OPTIONS: Mapping[str, Any] = {
+    "version": "2.6",
+    "compression": "zstd",
+    "compression_level": 3,
+    "use_dictionary": ["state", "failure_class", "run_id"],
+    "write_statistics": True,
+    "write_page_checksum": True,
+}
+"""With these, equal rows are equal bytes."""
+
 _THUMBNAIL = "thumbnail.png"
 
 
-def to_parquet(outcomes: Iterable[Outcome], aliases: Iterable[tuple[str, str]] = ()) -> bytes:
-    """The catalog of `outcomes` as Parquet bytes, sorted by prompt id and asset key.
+def write(entries: Iterable[tuple[str, Outcome]], file: BufferedIOBase) -> None:
+    """Write the catalog of `entries` as Parquet; one group of rows is in memory at a time.
 
-    `aliases` are (prompt_id, asset_key) pairs: prompt ids beyond the outcome's own, which rows of
-    the manifest with the same content share, get rows of their own.
+    An entry is an outcome under one prompt id, which need not be the outcome's own. They must come
+    by ascending prompt id, then asset key.
     """
-    prompt_ids: dict[str, set[str]] = {}
-    for prompt_id, asset_key in aliases:
-        prompt_ids.setdefault(asset_key, set()).add(prompt_id)
-    rows = [
-        _row(outcome, prompt_id)
-        for outcome in outcomes
-        for prompt_id in {outcome.prompt_id} | prompt_ids.get(outcome.asset_key, set())
-    ]
-    rows.sort(key=lambda row: (row["prompt_id"], row["asset_key"]))
-    buffer = io.BytesIO()
-    pq.write_table(
-        pa.Table.from_pylist(rows, schema=SCHEMA),
-        buffer,
-        row_group_size=_ROWS_PER_GROUP,
-        version="2.6",
-        compression="zstd",
-        compression_level=3,
-        use_dictionary=["state", "failure_class", "run_id"],
-        write_statistics=True,
-        write_page_checksum=True,
-    )
-    return buffer.getvalue()
+    remaining = iter(entries)
+    with pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
+        while (group := _table(islice(remaining, ROWS_PER_GROUP))).num_rows:
+            writer.write_table(group)
 
 
-def _row(outcome: Outcome, prompt_id: str) -> dict[str, Any]:
+def _table(entries: Iterable[tuple[str, Outcome]]) -> pa.Table:
+    return pa.Table.from_pylist([row_of(outcome, prompt_id) for prompt_id, outcome in entries], schema=SCHEMA)
+
+
+def row_of(outcome: Outcome, prompt_id: str) -> dict[str, Any]:
+    """What the catalog says of an outcome under one prompt id, by column."""
     glb_name = f"{outcome.slug}.glb"
     glb: BlobRef | None = outcome.files.get(glb_name)
     folder = f"assets/{prompt_id}/{outcome.asset_key}"

@@ -2,13 +2,16 @@
 
     python tests/chaos/endless_night.py NUM_ROWS FOLDER
 
-Manifest, plan, scheduler and loop are the real ones; workers answer at once and leases are not
-kept. Prints one line of JSON: `peak_mib` of this process, `rows_per_s` of planning, `tasks_per_s`
-of dispatching (a task is one field optimised or one asset exported).
+Manifest, plan, scheduler, loop and projections are the real ones; workers answer at once, with an
+outcome as big as a real one that is not synced, no blobs and no named views, and leases are not kept.
+Prints one line of JSON: `peak_mib` of this process, `rows_per_s` of planning, `tasks_per_s` of
+dispatching (a task is one field optimised or one asset exported; this includes the writing of
+outcomes), `outcomes_per_s` of publishing the projections. FOLDER takes 4 KB for each row.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import sys
@@ -41,18 +44,56 @@ from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import export_profile
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.manifest import read_prompts, scan
-from dreamfoundry.records import BlobRef, PriorIdentity
+from dreamfoundry.projections import publish_projections
+from dreamfoundry.records import BlobRef, Outcome, PriorIdentity
 from dreamfoundry.store import DirectoryStore, Library
+from dreamfoundry.store.outcomes import outcome_key, outcome_to_json
 
 BLOB = BlobRef("0" * 64, 1, "application/octet-stream")
 PRIOR = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")
 ROWS_PER_GROUP = 2000
+RUN_ID = "20250101T000000Z-abcdef"
+
+
+class NightStore(DirectoryStore):
+    """A directory in which named views count as written: a million folders would show nothing more."""
+
+    def exists(self, key: str) -> bool:
+        return key.startswith("assets/") or super().exists(key)
+
+
+def outcome_of(build: Build) -> Outcome:
+    """As much as is known of a real asset."""
+    scores = {f"score_{number}": int(build.asset_key[number : number + 8], 16) / 2**32 for number in range(14)}
+    names = ("a_toy.glb", "a_toy_collision.glb", "asset.json", "thumbnail.png", "turntable.webp", "validation.json")
+    digests = {name: hashlib.sha256(f"{build.asset_key} {name}".encode()).hexdigest() for name in names}
+    return Outcome(
+        asset_key=build.asset_key,
+        field_key=build.field_key,
+        prompt_id=build.prompt.prompt_id,
+        prompt=build.prompt.text,
+        state="published",
+        slug="a_toy",
+        files={name: BlobRef(digest, 12_345, "application/octet-stream") for name, digest in digests.items()},
+        snapshot=BLOB,
+        scores=scores,
+        provenance={
+            "run_id": RUN_ID,
+            "created_at": "2025-01-01T00:00:00Z",
+            "optimize_s": 1.5,
+            "export_s": 2.5,
+            "steps_spent": 200,
+            "step_budget": 500,
+            "candidates": [{"candidate": 0, "num_steps": 200, "verdict": "chosen", "scores": scores}],
+        },
+    )
 
 
 class InstantWorkers:
     """Implements the driver's `Workers`: everything succeeds as soon as it is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, library: Path) -> None:
+        self._library = library
         self._answers: deque[Answer] = deque()
         self.num_tasks = 0
 
@@ -66,7 +107,11 @@ class InstantWorkers:
 
     def export(self, command: Export) -> None:
         self.num_tasks += 1
-        self._answers.append(Answer(command.worker, ExportReport(command.task.build.asset_key, Decision("published"))))
+        outcome = outcome_of(command.task.build)
+        path = self._library / outcome_key(outcome.asset_key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(outcome_to_json(outcome))
+        self._answers.append(Answer(command.worker, ExportReport(outcome.asset_key, Decision("published"))))
 
     def hand_back(self, worker: str) -> None:
         raise AssertionError("nobody stops this run")
@@ -117,11 +162,12 @@ def main() -> None:
     num_rows, folder = int(sys.argv[1]), Path(sys.argv[2])
     manifest = folder / "manifest.parquet"
     write_manifest(manifest, num_rows)
+    library = Library(NightStore(folder / "library"))
     began_s = time.monotonic()
     found = scan(manifest)
     plan = Plan(
         lambda: read_prompts(manifest, found.skip_rows),
-        Library(DirectoryStore(folder / "library")),
+        library,
         recipe=Recipe(),
         profile=export_profile("preview"),
         prior=PRIOR,
@@ -134,7 +180,7 @@ def main() -> None:
     def quarantine(command: Quarantine) -> Decision:
         raise AssertionError("nothing fails here")
 
-    workers = InstantWorkers()
+    workers = InstantWorkers(folder / "library")
     scheduler = Scheduler(
         plan.builds(),
         num_builds=plan.num_builds,
@@ -154,12 +200,15 @@ def main() -> None:
         on_note=print,
         should_stop=lambda: False,
     )
+    driven_s = time.monotonic()
+    publish_projections(library, RUN_ID, plan.rows())
     assert plan.tally().published == num_rows
     figures = {
         "num_rows": num_rows,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "rows_per_s": num_rows / (planned_s - began_s),
-        "tasks_per_s": workers.num_tasks / (time.monotonic() - planned_s),
+        "tasks_per_s": workers.num_tasks / (driven_s - planned_s),
+        "outcomes_per_s": num_rows / (time.monotonic() - driven_s),
     }
     print(json.dumps(figures))
 

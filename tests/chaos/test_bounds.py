@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ MAX_GROWTH_MIB = 50.0
 def night(num_rows: int, folder: Path) -> dict[str, float]:
     folder.mkdir()
     done = subprocess.run([sys.executable, str(PROGRAM), str(num_rows), str(folder)], capture_output=True, text=True)
+    shutil.rmtree(folder)
     assert done.returncode == 0, done.stderr
     figures: dict[str, float] = json.loads(done.stdout)
     return figures

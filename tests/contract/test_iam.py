@@ -120,7 +120,7 @@ def test_with_the_policy_of_a_run_a_library_can_be_built_on_a_real_store(limited
     assert library.publish(outcome)
     library.write_view(outcome)
     leases.forget("ab" * 32)
-    open_at("library", single_bytes=1).put("blobs/in-parts", b"12", "x/y")
+    open_at("library", part_bytes=5 << 20).put("blobs/in-parts", bytes(6 << 20), "x/y")
 
     assert set(library.decided()) == {"ab" * 32}
     assert {verdict.name: verdict.mark for verdict in examine(store) if verdict.mark != "ok"} == {

@@ -3,14 +3,15 @@
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dreamfoundry.errors import LeaseLost, ObjectCorrupt, ObjectMissing
 from dreamfoundry.records import BlobRef, Outcome
-from dreamfoundry.store import Leases, Library, ObjectStore
-from dreamfoundry.store.outcomes import outcome_from_json, outcome_to_json
+from dreamfoundry.store import DirectoryStore, Leases, Library, ObjectStore
+from dreamfoundry.store.outcomes import ALIASES, outcome_from_json, outcome_key, outcome_to_json
 
 
 def outcome(**changes: Any) -> Outcome:
@@ -112,6 +113,16 @@ def test_outcomes_come_back_by_ascending_key(store: ObjectStore) -> None:
     assert [found.asset_key[:2] for found in library.outcomes()] == ["aa", "bb", "cc"]
 
 
+def test_the_first_outcome_that_cannot_be_read_is_named(store: ObjectStore) -> None:
+    library = Library(store)
+    library.publish(outcome(asset_key="aa" * 32))
+    store.put(outcome_key("bb" * 32), b"{", "application/json")
+
+    found = library.outcomes()
+    with pytest.raises(ObjectCorrupt, match=outcome_key("bb" * 32)):
+        list(found)
+
+
 def test_the_first_snapshot_of_a_field_stands(store: ObjectStore) -> None:
     library = Library(store)
     first, second = library.put_blob(b"first", "x/y"), library.put_blob(b"second", "x/y")
@@ -133,7 +144,16 @@ def test_aliases_of_all_runs_come_back_together(store: ObjectStore) -> None:
     library.record_aliases("run-1", [("b", "ab" * 32), ("c", "ab" * 32)])
     library.record_aliases("run-2", [("b", "ab" * 32), ("d", "ef" * 32)])
 
-    assert library.aliases() == {("b", "ab" * 32), ("c", "ab" * 32), ("d", "ef" * 32)}
+    assert set(library.aliases()) == {("b", "ab" * 32), ("c", "ab" * 32), ("d", "ef" * 32)}
+
+
+def test_very_many_aliases_go_into_several_records(tmp_path: Path) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    pairs = {(f"row-{number}", f"{number % 7:064x}") for number in range(10_001)}
+    library.record_aliases("run-1", pairs)
+
+    assert set(library.aliases()) == pairs
+    assert len(list(library.store.list(ALIASES))) == 2
 
 
 def test_a_named_view_is_pointed_at_and_can_be_written_again(store: ObjectStore) -> None:
@@ -148,7 +168,9 @@ def test_a_named_view_is_pointed_at_and_can_be_written_again(store: ObjectStore)
 
     assert store.get(f"assets/row-1/{'ab' * 32}/a_red_chair.glb") == b"mesh"
     assert b"efefef" in store.get("assets/row-1/latest.json")
-    assert library.views() == {("row-1", "ab" * 32), ("row-1", "ef" * 32), ("row-2", "ef" * 32)}
+    assert set(library.views()) == {("row-1", "ab" * 32), ("row-1", "ef" * 32), ("row-2", "ef" * 32)}
+    assert library.has_view("row-2", "ef" * 32)
+    assert not library.has_view("row-2", "ab" * 32)
 
 
 def test_a_view_whose_files_are_missing_is_neither_listed_nor_pointed_at(store: ObjectStore) -> None:
@@ -158,7 +180,8 @@ def test_a_view_whose_files_are_missing_is_neither_listed_nor_pointed_at(store: 
     with pytest.raises(ObjectMissing):
         library.write_view(outcome(files={"a_red_chair.glb": absent}))
 
-    assert library.views() == set()
+    assert list(library.views()) == []
+    assert not library.has_view("row-1", "ab" * 32)
     assert not store.exists("assets/row-1/latest.json")
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
+from tempfile import TemporaryFile
 from typing import Any
 
 import boto3
@@ -24,7 +26,7 @@ from dreamfoundry.store.outcomes import blob_key
 
 TEXT = "text/plain"
 MIB = 2**20
-PARTS = {"single_bytes": 5 * MIB, "part_bytes": 5 * MIB}
+PARTS = {"part_bytes": 5 * MIB}
 BIG = b"0123456789abcdef" * (11 * MIB // 16)
 
 NewStore = Callable[..., S3Store]
@@ -182,13 +184,39 @@ def test_09_a_big_object_that_is_given_up_leaves_nothing(
     assert list(new_s3_store().unfinished()) == []
 
 
+def test_05_a_big_object_is_read_back_where_etags_prove_nothing_and_sent_again_where_it_differs(
+    through_proxy: NewStore, new_s3_store: NewStore, fault_proxy: Any
+) -> None:
+    fault_proxy.rule("^HEAD ", "opaque_etag")
+    fault_proxy.rule("^GET ", "alter_answer", times=1)
+
+    through_proxy(**PARTS).put("big", BIG, TEXT)
+
+    once = ["POST", "PUT", "PUT", "PUT", "POST", "HEAD", "GET"]
+    assert [line.split()[0] for line, _ in fault_proxy.requests] == once * 2
+    assert new_s3_store().get("big") == BIG
+
+
+def test_of_a_big_file_one_part_is_in_memory_at_a_time(new_s3_store: NewStore) -> None:
+    store = new_s3_store(**PARTS)
+    with TemporaryFile() as file:
+        file.write(BIG * 4)
+        tracemalloc.start()
+        store.put_file("big", file, TEXT)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+        assert peak_bytes < 2 * PARTS["part_bytes"]
+        assert store.holds_file("big", file)
+
+
 def test_09_what_a_killed_process_has_begun_is_found_and_can_be_discarded(
     s3_server: Any, new_s3_store: NewStore
 ) -> None:
     store = new_s3_store()
     program = (
         "import os, signal; from dreamfoundry.store import S3Store; "
-        f"store = S3Store('shelf', {store.url.rpartition('/')[2]!r}, single_bytes=5 << 20, part_bytes=5 << 20); "
+        f"store = S3Store('shelf', {store.url.rpartition('/')[2]!r}, part_bytes=5 << 20); "
         "store._client.meta.events.register('before-call.s3.CompleteMultipartUpload', "
         "lambda **_: os.kill(os.getpid(), signal.SIGKILL)); store.put('big', bytes(6 << 20), 'x/y')"
     )
@@ -227,7 +255,7 @@ def test_a_real_store_over_https_takes_everything_that_we_write(radosgw: Any, pr
         "assert library.get_blob(library.put_blob(b'mesh', 'x/y')) == b'mesh'; "
         "assert store.create('once', b'1', 'x/y') and not store.create('once', b'2', 'x/y'); "
         "assert store.replace('once', b'2', 'x/y', store.read('once')[1]); "
-        f"parts = S3Store('shelf', '{prefix}', single_bytes=5 << 20, part_bytes=5 << 20); "
+        f"parts = S3Store('shelf', '{prefix}', part_bytes=5 << 20); "
         "parts.put('big', bytes(6 << 20), 'x/y'); assert len(store.get('big')) == 6 << 20; "
         "store.copy('big', 'copy'); store.delete('big'); print(*store.list())"
     )

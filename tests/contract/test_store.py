@@ -7,13 +7,16 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from os import SEEK_END
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
 
 from dreamfoundry.errors import ConfigError, ObjectMissing, StoreUnavailable
 from dreamfoundry.store import DirectoryStore, ObjectStore, S3Store, local_copy, open_store
+from dreamfoundry.store.s3 import PART_BYTES
 
 TEXT = "text/plain"
 
@@ -51,6 +54,30 @@ def test_whether_a_key_holds_certain_bytes(store: ObjectStore) -> None:
     assert not store.holds("k", b"those")
     assert not store.holds("k", b"these and more")
     assert not store.holds("absent", b"")
+
+
+@pytest.mark.parametrize("num_bytes", [0, 5, PART_BYTES + 5], ids=["empty", "small", "in parts"])
+def test_a_file_is_put_and_compared_by_its_bytes_wherever_it_stands(store: ObjectStore, num_bytes: int) -> None:
+    data = (b"0123456789abcdef" * (num_bytes // 16 + 1))[:num_bytes]
+    with TemporaryFile() as file:
+        file.write(data)
+        assert not store.holds_file("k", file)
+        store.put("k", b"other", TEXT)
+        store.put_file("k", file, TEXT)
+        file.seek(num_bytes // 2)
+
+        assert store.holds_file("k", file)
+        assert store.get("k") == data
+        file.seek(0, SEEK_END)
+        file.write(b"?")
+        assert not store.holds_file("k", file)
+        if num_bytes:
+            file.truncate(num_bytes)
+            file.seek(num_bytes - 1)
+            file.write(b"?")
+            assert not store.holds_file("k", file)
+            file.truncate(num_bytes - 1)
+            assert not store.holds_file("k", file)
 
 
 def test_an_absent_key_is_missing_not_empty(store: ObjectStore) -> None:

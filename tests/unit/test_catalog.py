@@ -1,6 +1,7 @@
-"""The catalog: one typed row per prompt id and asset key, the same bytes for the same outcomes."""
+"""The catalog: one typed row per prompt id and asset key, the same bytes for the same entries."""
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -40,13 +41,19 @@ def published(number: int, **changes: Any) -> Outcome:
     return Outcome(**{**values, **changes})
 
 
+def parquet(entries: Iterable[tuple[str, Outcome]]) -> bytes:
+    file = io.BytesIO()
+    catalog.write(entries, file)
+    return file.getvalue()
+
+
 def rows(data: bytes) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = pq.read_table(io.BytesIO(data), page_checksum_verification=True).to_pylist()
     return found
 
 
 def test_a_published_asset_fills_its_row() -> None:
-    (row,) = rows(catalog.to_parquet([published(1)]))
+    (row,) = rows(parquet([("row-1", published(1))]))
 
     folder = f"assets/row-1/{1:064x}"
     assert row == {
@@ -83,31 +90,33 @@ def test_a_published_asset_fills_its_row() -> None:
 def test_a_quarantined_prompt_has_a_row_with_its_reason() -> None:
     given_up = Outcome("a" * 64, "f" * 64, "row-1", "fog", "quarantined", failure_class="full", message="a shell")
 
-    (row,) = rows(catalog.to_parquet([given_up]))
+    (row,) = rows(parquet([("row-1", given_up)]))
 
     assert (row["state"], row["failure_class"], row["message"]) == ("quarantined", "full", "a shell")
     assert [row[name] for name in ("glb_path", "glb_bytes", "triangles", "height_m", "optimize_s")] == [None] * 5
 
 
-def test_the_order_of_the_outcomes_changes_no_byte() -> None:
-    outcomes = [published(number) for number in range(5)]
+def test_an_entry_under_another_prompt_id_is_found_under_that_one() -> None:
+    (row,) = rows(parquet([("row-7", published(1))]))
 
-    assert catalog.to_parquet(outcomes) == catalog.to_parquet(outcomes[::-1])
-    assert [row["prompt_id"] for row in rows(catalog.to_parquet(outcomes[::-1]))] == [f"row-{n}" for n in range(5)]
+    assert row["prompt_id"] == "row-7"
+    assert row["glb_path"] == f"assets/row-7/{1:064x}/a_red_chair.glb"
+    assert row["asset_key"] == f"{1:064x}"
 
 
-def test_another_prompt_id_with_the_same_asset_gets_a_row_of_its_own() -> None:
-    views = [("row-1", f"{1:064x}"), ("row-7", f"{1:064x}"), ("row-9", "e" * 64)]
+def test_written_group_by_group_it_has_the_bytes_of_the_table_written_at_once() -> None:
+    entries = [(f"row-{number:04}", published(number)) for number in range(catalog.ROWS_PER_GROUP + 1)]
+    data = parquet(entries)
+    whole = pa.Table.from_pylist([catalog.row_of(outcome, prompt_id) for prompt_id, outcome in entries], catalog.SCHEMA)
+    buffer = io.BytesIO()
+    pq.write_table(whole, buffer, row_group_size=catalog.ROWS_PER_GROUP, **catalog.WRITER_OPTIONS)
 
-    found = rows(catalog.to_parquet([published(1)], views))
-
-    assert [row["prompt_id"] for row in found] == ["row-1", "row-7"]
-    assert found[1]["glb_path"] == f"assets/row-7/{1:064x}/a_red_chair.glb"
-    assert found[0]["asset_key"] == found[1]["asset_key"]
+    assert pq.ParquetFile(io.BytesIO(data)).num_row_groups == 2
+    assert data == buffer.getvalue()
 
 
 def test_an_empty_catalog_still_has_its_columns() -> None:
-    data = catalog.to_parquet([])
+    data = parquet([])
 
     assert rows(data) == []
     assert pq.read_schema(pa.BufferReader(data)).names == catalog.SCHEMA.names

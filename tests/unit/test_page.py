@@ -1,5 +1,6 @@
-"""The contact sheet: every outcome visible, every text escaped, nothing loaded from elsewhere."""
+"""The contact sheet: outcomes visible, every text escaped, nothing loaded from elsewhere."""
 
+import io
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -23,6 +24,19 @@ def asset(**changes: Any) -> Outcome:
         "scores": {"triangles": 7984.0, "height_m": 1.0},
     }
     return Outcome(**{**values, **changes})
+
+
+def html(latest: list[Outcome], num_published: int = 1, num_quarantined: int = 0, title: str = "Toys") -> bytes:
+    file = io.BytesIO()
+    page.write(
+        latest,
+        file,
+        num_published=num_published,
+        num_quarantined=num_quarantined,
+        catalog_key="catalog/catalog.parquet",
+        title=title,
+    )
+    return file.getvalue()
 
 
 class Parsed(HTMLParser):
@@ -57,7 +71,7 @@ class Parsed(HTMLParser):
 
 
 def test_a_published_asset_shows_pictures_facts_and_links() -> None:
-    shown = Parsed(page.render([asset()]))
+    shown = Parsed(html([asset()]))
 
     folder = f"assets/row-1/{'a' * 64}"
     files = ("thumbnail.png", "turntable.webp", "a_red_chair.glb", "asset.json")
@@ -67,38 +81,47 @@ def test_a_published_asset_shows_pictures_facts_and_links() -> None:
 
 
 def test_a_quarantined_prompt_shows_its_class_and_its_reason() -> None:
-    shown = Parsed(page.render([asset(state="quarantined", failure_class="empty", message="no view", files={})]))
+    shown = Parsed(html([asset(state="quarantined", failure_class="empty", message="no view", files={})]))
 
     assert "empty" in shown.texts
     assert "no view" in shown.texts
     assert shown.links == []
 
 
-def test_the_head_counts_and_published_assets_come_first() -> None:
+def test_the_head_counts_and_the_cards_keep_their_order() -> None:
     given_up = asset(prompt_id="row-0", prompt="fog", state="quarantined", failure_class="full", files={})
-    shown = Parsed(page.render([given_up, asset()]))
+    shown = Parsed(html([asset(), given_up], num_published=1, num_quarantined=1))
 
     assert "1 published, 1 quarantined" in shown.texts
     assert shown.texts.index("a red chair") < shown.texts.index("fog")
 
 
+def test_a_page_that_does_not_show_all_says_so_and_leads_to_the_catalog() -> None:
+    most = page.MAX_CARDS - 1
+    whole, part = (Parsed(html([], num_published=most, num_quarantined=number)) for number in (1, 2))
+
+    assert f"{most} published, 1 quarantined" in whole.texts and whole.links == []
+    assert any(text.startswith(f"{most} published, 2 quarantined; here are the 5000 latest") for text in part.texts)
+    assert part.links == ["catalog/catalog.parquet"]
+
+
 def test_text_from_a_manifest_cannot_become_markup() -> None:
     hostile = '"><script>alert(1)</script>&amp;'
-    data = page.render([asset(prompt=hostile, state="quarantined", message=hostile, files={})], title=hostile)
+    data = html([asset(prompt=hostile, state="quarantined", message=hostile, files={})], title=hostile)
 
     assert data.count(b"<script>") == 1
     assert Parsed(data).texts.count(hostile) >= 3
 
 
 def test_the_search_finds_prompt_id_and_class_in_lower_case() -> None:
-    (found_by,) = Parsed(page.render([asset(prompt="A Red Chair", failure_class="empty")])).found_by
+    (found_by,) = Parsed(html([asset(prompt="A Red Chair", failure_class="empty")])).found_by
 
     assert all(word in found_by for word in ("a red chair", "row-1", "published", "empty"))
 
 
 def test_nothing_comes_from_elsewhere() -> None:
-    assert re.findall(rb"https?://|//[a-z]+\.|@import|url\(", page.render([asset()])) == []
+    assert re.findall(rb"https?://|//[a-z]+\.|@import|url\(", html([asset()])) == []
 
 
 def test_a_library_without_outcomes_has_a_page() -> None:
-    assert "0 published, 0 quarantined" in Parsed(page.render([])).texts
+    assert "0 published, 0 quarantined" in Parsed(html([], num_published=0)).texts

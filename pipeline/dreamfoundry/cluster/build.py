@@ -195,13 +195,15 @@ class _Run:
             with self._stage("build"):
                 num_delegated = self._drive(plan, num_builds, should_stop)
         with self._stage("publish"):
-            outcomes = publish_projections(self.library, self.run_id, plan.rows())
+            publish_projections(self.library, self.run_id, plan.rows())
         tally = plan.tally()
         word = self._word(tally, bad_rows, num_delegated)
         summary = self._summary(word, "", tally, bad_rows)
         self._write(self.library.store, summary)
         named = {outcome.prompt_id: outcome for outcome in bad_rows[:MAX_NAMED]}
-        named |= {prompt_id: outcomes[key] for prompt_id, key in plan.quarantined_rows(MAX_NAMED - len(named))}
+        for prompt_id, asset_key in plan.quarantined_rows(MAX_NAMED - len(named)):
+            if outcome := self.library.get_outcome(asset_key):
+                named[prompt_id] = outcome
         return RunResult(summary, named)
 
     def _drive(self, plan: Plan, num_builds: int, should_stop: Callable[[], bool]) -> int:

@@ -1,19 +1,24 @@
 """The contact sheet of a library: one HTML file that works from a disk, a bucket or a web server.
 
 It needs nothing but the named views beside it (assets/…): style and script are in the file.
-Published assets come first; a quarantined prompt shows its class and its reason.
+Published assets come first; a quarantined prompt shows its class and its reason. A library of more
+than MAX_CARDS outcomes shows those that were decided last, and refers to the catalog for the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from io import BufferedIOBase
 from urllib.parse import quote
 
 from dreamfoundry.records import Outcome
 
 KEY = "index.html"
 MEDIA_TYPE = "text/html; charset=utf-8"
+
+MAX_CARDS = 5_000
+"""More than this, some megabytes of HTML, is of no use to anybody in one page."""
 
 _STYLE = """
 :root { color-scheme: dark; --ink: #e8e8e6; --soft: #9c9c98; --line: #333331; --card: #232322; --warm: #e0a458; }
@@ -49,13 +54,28 @@ box.addEventListener("input", () => {
 """
 
 
-def render(outcomes: Iterable[Outcome], title: str = "Asset library") -> bytes:
-    """The page for `outcomes` as UTF-8 HTML, to be stored as `KEY`. All text is escaped."""
-    ordered = sorted(outcomes, key=lambda outcome: (outcome.state, outcome.prompt_id, outcome.asset_key))
-    published = sum(outcome.state == "published" for outcome in ordered)
-    count = f"{published} published, {len(ordered) - published} quarantined"
-    cards = "\n".join(_card(outcome) for outcome in ordered)
-    return f"""<!doctype html>
+def write(
+    latest: Iterable[Outcome],
+    file: BufferedIOBase,
+    *,
+    num_published: int,
+    num_quarantined: int,
+    catalog_key: str,
+    title: str = "Asset library",
+) -> None:
+    """Write the page of a library as UTF-8 HTML, to be stored as `KEY`. All text is escaped.
+
+    `latest` are the outcomes to be shown, in their order: all, or the last MAX_CARDS of them. The
+    numbers are those of the whole library, of which there is more at `catalog_key`.
+    """
+    count = f"{num_published} published, {num_quarantined} quarantined"
+    if num_published + num_quarantined > MAX_CARDS:
+        count += (
+            f"; here are the {MAX_CARDS} latest, quarantined ones where published ones leave room, "
+            f'and <a href="{escape(quote(catalog_key))}">the catalog</a> has all'
+        )
+    file.write(
+        f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -64,11 +84,11 @@ def render(outcomes: Iterable[Outcome], title: str = "Asset library") -> bytes:
 <header><h1>{escape(title)}</h1><p>{count}</p>
 <input type="search" placeholder="Search prompts, ids, states" aria-label="Search"></header>
 <main>
-{cards}
-</main>
-<script>{_SCRIPT}</script>
-</html>
 """.encode()
+    )
+    for outcome in latest:
+        file.write(f"{_card(outcome)}\n".encode())
+    file.write(f"</main>\n<script>{_SCRIPT}</script>\n</html>\n".encode())
 
 
 def _card(outcome: Outcome) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import io
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dreamfoundry.errors import ObjectMissing, StoreUnavailable
-from dreamfoundry.store.objects import ObjectStat, Unfinished, require_key
+from dreamfoundry.store.objects import CHUNK_BYTES, ObjectStat, Unfinished, is_made_of, require_key
 
 _STAGING = ".staging"
 _LOCK = ".lock"
@@ -66,13 +68,17 @@ class DirectoryStore:
         return self._path(key).is_file()
 
     def holds(self, key: str, data: bytes) -> bool:
+        return self.holds_file(key, io.BytesIO(data))
+
+    def holds_file(self, key: str, file: io.BufferedIOBase) -> bool:
         try:
-            return self.get(key) == data
+            with self._reported(key), self._path(key).open("rb") as held:
+                return is_made_of(file, iter(lambda: held.read(CHUNK_BYTES), b""))
         except ObjectMissing:
             return False
 
     def create(self, key: str, data: bytes, media_type: str) -> bool:
-        with self._reported(key), self._staged(data) as staged, self._locked(fcntl.LOCK_SH):
+        with self._reported(key), self._staged(io.BytesIO(data)) as staged, self._locked(fcntl.LOCK_SH):
             target = self._path(key)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -83,11 +89,14 @@ class DirectoryStore:
             return True
 
     def put(self, key: str, data: bytes, media_type: str) -> None:
-        with self._reported(key), self._staged(data) as staged, self._locked(fcntl.LOCK_SH):
+        self.put_file(key, io.BytesIO(data), media_type)
+
+    def put_file(self, key: str, file: io.BufferedIOBase, media_type: str) -> None:
+        with self._reported(key), self._staged(file) as staged, self._locked(fcntl.LOCK_SH):
             self._rename(staged, self._path(key))
 
     def replace(self, key: str, data: bytes, media_type: str, expected_etag: str) -> bool:
-        with self._reported(key), self._staged(data) as staged, self._locked(fcntl.LOCK_EX):
+        with self._reported(key), self._staged(io.BytesIO(data)) as staged, self._locked(fcntl.LOCK_EX):
             if not self.exists(key) or self.read(key)[1] != expected_etag:
                 return False
             self._rename(staged, self._path(key))
@@ -153,12 +162,13 @@ class DirectoryStore:
         return self._root / _STAGING / uuid.uuid4().hex
 
     @contextmanager
-    def _staged(self, data: bytes) -> Iterator[Path]:
-        """A synced file with `data` that is removed afterwards (its other names stay)."""
+    def _staged(self, source: io.BufferedIOBase) -> Iterator[Path]:
+        """A synced file with the bytes of `source` that is removed afterwards (its other names stay)."""
         path = self._staging_path()
         try:
             with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444), "wb") as file:
-                file.write(data)
+                source.seek(0)
+                shutil.copyfileobj(source, file, CHUNK_BYTES)
                 file.flush()
                 os.fsync(file.fileno())
             yield path

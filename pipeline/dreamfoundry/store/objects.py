@@ -7,9 +7,11 @@ returns only when the store has shown that it holds exactly the bytes that were 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BufferedIOBase
 from itertools import islice
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -17,6 +19,9 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 JSON = "application/json"
+
+CHUNK_BYTES = 2**18
+"""What is held of a file while it is copied or compared."""
 
 _REQUESTS_AT_ONCE = 16
 
@@ -47,7 +52,8 @@ class ObjectStore(Protocol):
     """Bytes by key. Keys are relative paths with "/" between their parts (see `require_key`).
 
     Every method may raise StoreUnavailable, whose message says what to do, and ValueError for what
-    is no key. An etag is an opaque text that changes whenever the bytes do.
+    is no key. An etag is an opaque text that changes whenever the bytes do. A `file` is open for
+    reading, and is read from its beginning wherever it stands: for what may be too big for memory.
     """
 
     @property
@@ -73,6 +79,10 @@ class ObjectStore(Protocol):
         """Whether `key` exists and has exactly the bytes `data`."""
         ...
 
+    def holds_file(self, key: str, file: BufferedIOBase) -> bool:
+        """Whether `key` exists and has exactly the bytes of `file`."""
+        ...
+
     def create(self, key: str, data: bytes, media_type: str) -> bool:
         """Write `key` unless it exists; of any number of callers exactly one gets True.
 
@@ -83,6 +93,10 @@ class ObjectStore(Protocol):
 
     def put(self, key: str, data: bytes, media_type: str) -> None:
         """Write `key`, whatever is there. For content that is the same whoever writes it."""
+        ...
+
+    def put_file(self, key: str, file: BufferedIOBase, media_type: str) -> None:
+        """`put` of the bytes of `file`, which must not change meanwhile."""
         ...
 
     def replace(self, key: str, data: bytes, media_type: str, expected_etag: str) -> bool:
@@ -126,6 +140,16 @@ def require_key(key: str) -> str:
     if not key.isprintable():
         raise ValueError(f"key {key!r}: must not contain control characters")
     return key
+
+
+def num_bytes_of(file: BufferedIOBase) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+def is_made_of(file: BufferedIOBase, chunks: Iterable[bytes]) -> bool:
+    """Whether `file` has exactly the bytes of `chunks`."""
+    file.seek(0)
+    return all(file.read(len(chunk)) == chunk for chunk in chunks) and not file.read(1)
 
 
 def at_once(act: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:

@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.identity import canonical_json
@@ -34,6 +35,8 @@ BLOBS, TRASH = "blobs/sha256/", "trash/sha256/"
 OUTCOMES, FIELDS, ALIASES = "outcomes/", "fields/", "aliases/"
 """Where the parts of a library begin."""
 
+_PAIRS_PER_RECORD = 10_000
+
 VIEW_FILE = "view.json"
 """Written last into a named view: its presence says that the view is complete."""
 
@@ -48,7 +51,10 @@ class FieldRecord:
 
 @dataclass(frozen=True)
 class Aliases:
-    """Prompt ids of one run beside that of the outcome, by asset key: rows with the same content."""
+    """Prompt ids of one run beside that of the outcome, by asset key: rows with the same content.
+
+    A run with many of them writes several records.
+    """
 
     prompt_ids: Mapping[str, tuple[str, ...]]
 
@@ -146,11 +152,14 @@ class Library:
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every outcome, by ascending asset key; ObjectCorrupt names the first that cannot be read."""
-        for key in self.store.list(OUTCOMES):
+
+        def read(key: str) -> Outcome:
             try:
-                yield outcome_from_json(self.store.get(key))
+                return outcome_from_json(self.store.get(key))
             except ObjectCorrupt as error:
                 raise ObjectCorrupt(f"{key}: {error}") from None
+
+        return at_once(read, self.store.list(OUTCOMES))
 
     def quarantined(self, failure_class: str = "") -> Iterator[Outcome]:
         """The quarantined outcomes of one class, or of all: what a retry may replace."""
@@ -177,20 +186,21 @@ class Library:
 
     def record_aliases(self, run_id: str, pairs: Iterable[tuple[str, str]]) -> None:
         """Remember (prompt id, asset key) pairs beside the outcomes' own, under the name of a run."""
-        prompt_ids: dict[str, tuple[str, ...]] = {}
-        for prompt_id, asset_key in sorted(pairs):
-            prompt_ids[asset_key] = (*prompt_ids.get(asset_key, ()), prompt_id)
-        self.store.put(f"{ALIASES}{run_id}.json", to_json(Aliases(prompt_ids), ALIASES_SCHEMA), JSON)
+        remaining, number = iter(pairs), 0
+        while batch := sorted(islice(remaining, _PAIRS_PER_RECORD)):
+            prompt_ids: dict[str, tuple[str, ...]] = {}
+            for prompt_id, asset_key in batch:
+                prompt_ids[asset_key] = (*prompt_ids.get(asset_key, ()), prompt_id)
+            self.store.put(f"{ALIASES}{run_id}/{number}.json", to_json(Aliases(prompt_ids), ALIASES_SCHEMA), JSON)
+            number += 1
 
-    def aliases(self) -> set[tuple[str, str]]:
-        """Every (prompt id, asset key) that was ever recorded."""
-        records = [from_json(Aliases, ALIASES_SCHEMA, self.store.get(key)) for key in self.store.list(ALIASES)]
-        return {
-            (prompt_id, asset_key)
-            for record in records
-            for asset_key, prompt_ids in record.prompt_ids.items()
-            for prompt_id in prompt_ids
-        }
+    def aliases(self) -> Iterator[tuple[str, str]]:
+        """Every (prompt id, asset key) that was ever recorded, as often as it was."""
+        for key in self.store.list(ALIASES):
+            record = from_json(Aliases, ALIASES_SCHEMA, self.store.get(key))
+            for asset_key, prompt_ids in record.prompt_ids.items():
+                for prompt_id in prompt_ids:
+                    yield prompt_id, asset_key
 
     def write_view(self, outcome: Outcome, prompt_id: str = "") -> None:
         """Show a published outcome under readable names, then point `latest.json` at it.
@@ -205,10 +215,16 @@ class Library:
         self.store.put(view_key(prompt_id, outcome.asset_key, VIEW_FILE), view_json(outcome, prompt_id), JSON)
         self._point(outcome, prompt_id)
 
-    def views(self) -> set[tuple[str, str]]:
+    def has_view(self, prompt_id: str, asset_key: str) -> bool:
+        """Whether the named view is complete."""
+        return self.store.exists(view_key(prompt_id, asset_key, VIEW_FILE))
+
+    def views(self) -> Iterator[tuple[str, str]]:
         """(prompt_id, asset_key) of every complete named view: one listing."""
-        parts = (key.split("/") for key in self.store.list("assets/"))
-        return {(path[1], path[2]) for path in parts if len(path) == 4 and path[3] == VIEW_FILE}
+        for key in self.store.list("assets/"):
+            parts = key.split("/")
+            if len(parts) == 4 and parts[3] == VIEW_FILE:
+                yield parts[1], parts[2]
 
     def _point(self, outcome: Outcome, prompt_id: str) -> None:
         """Set the pointer, unless it names an outcome that was decided later; never a mixture of two."""

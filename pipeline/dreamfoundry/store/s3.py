@@ -3,7 +3,7 @@
 Conditional writes are single PutObject calls with If-None-Match or If-Match. 409 means "try
 again", 412 means "lost", except after a retry of our own, whose first try may have taken effect
 although its answer was lost: then the object is read back and its bytes decide. Big objects go in
-parts, never under a condition.
+parts, of which one is in memory at a time, never under a condition.
 
 Every write carries its SHA-256, but not every store checks it. So a write counts only when it is
 proven: the etag in the answer is the MD5 of our bytes, or else (encrypted buckets have other
@@ -18,24 +18,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from dreamfoundry.errors import ObjectMissing, StoreUnavailable
-from dreamfoundry.store.objects import ObjectStat, Unfinished, require_key
+from dreamfoundry.store.objects import CHUNK_BYTES, ObjectStat, Unfinished, is_made_of, num_bytes_of, require_key
 
 T = TypeVar("T")
 
 PART_BYTES = 16 * 2**20
-"""Size of the parts of a big object; S3 allows 5 MiB to 5 GiB, and 10,000 of them."""
-
-SINGLE_BYTES = 64 * 2**20
-"""Up to this size an object goes in one request."""
+"""Up to this size an object goes in one request, a bigger one in parts of this size; S3 allows 5 MiB to
+5 GiB, and 10,000 of them."""
 
 PATIENCE_S = 120.0
 """How long a call goes on while the store is away, unless its caller says otherwise."""
@@ -79,8 +78,8 @@ class S3Store:
 
     `patience_s` is how long a call goes on after throttling, server errors and lost connections
     before it raises StoreUnavailable; `on_wait` is told of longer waits, and of their end. Objects
-    of more than `single_bytes` go in parts of `part_bytes`. `client` (a boto3 S3 client) and
-    `sleep` are for callers that need another endpoint, or a test.
+    of more than `part_bytes` go in parts of that size. `client` (a boto3 S3 client) and `sleep`
+    are for callers that need another endpoint, or a test.
     """
 
     def __init__(
@@ -91,14 +90,13 @@ class S3Store:
         client: Any = None,
         patience_s: float = PATIENCE_S,
         on_wait: Callable[[str], None] | None = None,
-        single_bytes: int = SINGLE_BYTES,
         part_bytes: int = PART_BYTES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._patience_s, self._on_wait = patience_s, on_wait or (lambda text: None)
-        self._single_bytes, self._part_bytes = single_bytes, part_bytes
+        self._part_bytes = part_bytes
         self._sleep = sleep
         self._client = client if client is not None else _new_client()
         self._clock_lead_s = 0.0
@@ -132,11 +130,14 @@ class S3Store:
         return self._head(key) is not None
 
     def holds(self, key: str, data: bytes) -> bool:
+        return self.holds_file(key, io.BytesIO(data))
+
+    def holds_file(self, key: str, file: io.BufferedIOBase) -> bool:
         head = self._head(key)
-        if head is None or head["ContentLength"] != len(data):
+        if head is None or head["ContentLength"] != num_bytes_of(file):
             return False
         try:
-            return _plain(head) in (_md5(data), self._etag_of_parts(data)) or self.get(key) == data
+            return _plain(head) in self._etags(file) or self._patiently(lambda: self._reads_as(key, file), key)
         except ObjectMissing:
             return False
 
@@ -144,8 +145,15 @@ class S3Store:
         return self._write_if(key, data, media_type, IfNoneMatch="*")
 
     def put(self, key: str, data: bytes, media_type: str) -> None:
-        upload = self._upload if len(data) <= self._single_bytes else self._upload_in_parts
-        self._patiently(lambda: upload(key, data, media_type), key)
+        self.put_file(key, io.BytesIO(data), media_type)
+
+    def put_file(self, key: str, file: io.BufferedIOBase, media_type: str) -> None:
+        if num_bytes_of(file) > self._part_bytes:
+            self._patiently(lambda: self._upload_in_parts(key, file, media_type), key)
+        else:
+            file.seek(0)
+            data = file.read()
+            self._patiently(lambda: self._upload(key, data, media_type), key)
 
     def replace(self, key: str, data: bytes, media_type: str, expected_etag: str) -> bool:
         return self._write_if(key, data, media_type, IfMatch=expected_etag)
@@ -238,24 +246,26 @@ class S3Store:
         if _plain(answer) != _md5(data) and self._client.get_object(**self._named(key))["Body"].read() != data:
             raise _Altered(key, _plain(answer))
 
-    def _upload_in_parts(self, key: str, data: bytes, media_type: str) -> None:
+    def _upload_in_parts(self, key: str, file: io.BufferedIOBase, media_type: str) -> None:
         """A multipart upload, aborted wherever it fails; _Altered as in `_upload`."""
         begun = self._client.create_multipart_upload(
             **self._named(key), ContentType=media_type, ChecksumAlgorithm="SHA256"
         )
         upload = {**self._named(key), "UploadId": begun["UploadId"]}
         try:
-            parts = [
-                self._upload_part(upload, number, part) for number, part in enumerate(self._parts_of(data), start=1)
-            ]
+            num_parts = self._num_parts(file)
+            file.seek(0)
+            parts = [self._upload_part(upload, number, file) for number in range(1, num_parts + 1)]
             self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
         except BaseException:
             self._abort(upload)
             raise
-        if not self.holds(key, data):
+        if not self.holds_file(key, file):
             raise _Altered(key, "")
 
-    def _upload_part(self, upload: dict[str, str], number: int, part: bytes) -> dict[str, object]:
+    def _upload_part(self, upload: dict[str, str], number: int, file: io.BufferedIOBase) -> dict[str, object]:
+        """Send what comes next in `file`."""
+        part = file.read(self._part_bytes)
         checksum = _sha256(part)
         answer = self._client.upload_part(**upload, PartNumber=number, Body=part, ChecksumSHA256=checksum)
         return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
@@ -267,14 +277,26 @@ class S3Store:
         with suppress(BotoCoreError, ClientError):
             self._client.abort_multipart_upload(**upload)
 
-    def _parts_of(self, data: bytes) -> Iterator[bytes]:
-        for start in range(0, len(data), self._part_bytes):
-            yield data[start : start + self._part_bytes]
+    def _num_parts(self, file: io.BufferedIOBase) -> int:
+        return -(-num_bytes_of(file) // self._part_bytes)
 
-    def _etag_of_parts(self, data: bytes) -> str:
-        """What the etag of `data` is after an upload in parts of our size."""
-        digests = [hashlib.md5(part, usedforsecurity=False).digest() for part in self._parts_of(data)]
-        return f"{_md5(b''.join(digests))}-{len(digests)}"
+    def _etags(self, file: io.BufferedIOBase) -> tuple[str, str]:
+        """What the etag of these bytes is after one request, and after an upload in parts of our size."""
+        whole = hashlib.md5(usedforsecurity=False)
+
+        def next_digest() -> bytes:
+            part = file.read(self._part_bytes)
+            whole.update(part)
+            return hashlib.md5(part, usedforsecurity=False).digest()
+
+        num_parts = self._num_parts(file)
+        file.seek(0)
+        digests = [next_digest() for _ in range(num_parts)]
+        return whole.hexdigest(), f"{_md5(b''.join(digests))}-{num_parts}"
+
+    def _reads_as(self, key: str, file: io.BufferedIOBase) -> bool:
+        with closing(self._client.get_object(**self._named(key))["Body"]) as body:
+            return is_made_of(file, body.iter_chunks(CHUNK_BYTES))
 
     def _write_if(self, key: str, data: bytes, media_type: str, **condition: str) -> bool:
         """One conditional PutObject: True when our bytes stand, False when the condition failed."""
