@@ -1,16 +1,20 @@
-"""What the chaos tests share: drivers as processes, and looking at a library from outside."""
+"""What the chaos tests share: drivers as processes or beside the test, and looking at a library from outside."""
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from processes import JOBS
 
+from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
 from dreamfoundry.library import report
 from dreamfoundry.library.report import RunReport
 from dreamfoundry.store import ObjectStore
@@ -45,6 +49,17 @@ def running_driver(
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+@contextmanager
+def running_build(request: RunRequest) -> Iterator[Future[RunResult]]:
+    """A run on another thread of this process; where the block ends before it does, it is asked to stop."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(build_library, request, io.StringIO(), stop.is_set)
+        finally:
+            stop.set()
 
 
 def checkpoints(store: ObjectStore) -> dict[str, tuple[int, int]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from night import Start, reports, steps_saved
+from night import Start, reports, running_build, steps_saved
 from processes import actor_pid, is_running, wait_until
 
-from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
+from dreamfoundry.cluster.build import RunRequest
 from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import ExportProfile
@@ -39,16 +37,13 @@ def long_request(
 
 
 def test_10_a_killed_optimizer_goes_on_from_its_last_checkpoint(ray_cluster: Any, long_request: RunRequest) -> None:
-    results: list[RunResult] = []
-    run = threading.Thread(target=lambda: results.append(build_library(long_request, io.StringIO())))
-    run.start()
     store = open_store(long_request.library)
-    wait_until(lambda: steps_saved(store) >= NUM_STEPS // 4, "a checkpoint after a quarter of the steps")
-    saved = steps_saved(store)
-    os.kill(actor_pid(ray_cluster, "optimizer-0/1"), signal.SIGKILL)
-    run.join(timeout=200)
+    with running_build(long_request) as run:
+        wait_until(lambda: steps_saved(store) >= NUM_STEPS // 4, "a checkpoint after a quarter of the steps")
+        saved = steps_saved(store)
+        os.kill(actor_pid(ray_cluster, "optimizer-0/1"), signal.SIGKILL)
+        assert run.result(timeout=200).report.word == "complete"
 
-    assert results[0].report.word == "complete"
     (outcome,) = Library(store).outcomes()
     resumed_from = outcome.provenance["resumed_from_step"]
     assert isinstance(resumed_from, int) and saved <= resumed_from < NUM_STEPS

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from night import checkpoints
+from night import checkpoints, running_build
 from processes import actor_pid, wait_until
 
-from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
+from dreamfoundry.cluster.build import RunRequest
 from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import prior_identity
@@ -47,24 +45,21 @@ def test_21_a_prompt_that_crashes_its_process_is_quarantined_after_three_deaths_
     )
     poison = field_key(Prompt("poison", "a poison"), recipe, prior_identity(recipe.prior))
     store = open_store(request.library)
-    results: list[RunResult] = []
-    run = threading.Thread(target=lambda: results.append(build_library(request, io.StringIO())))
-    run.start()
     deaths = 0
-    while run.is_alive() and deaths < 10:
-        before = checkpoints(store).get(poison)
+    with running_build(request) as run:
+        while not run.done() and deaths < 10:
+            before = checkpoints(store).get(poison)
 
-        def goes_on(before: tuple[int, int] | None = before) -> bool:
-            return not run.is_alive() or checkpoints(store).get(poison, before) != before
+            def goes_on(before: tuple[int, int] | None = before) -> bool:
+                return run.done() or checkpoints(store).get(poison, before) != before
 
-        wait_until(goes_on, "the poison is in a slot and moves, or the run is over")
-        if run.is_alive():
-            with suppress(LookupError):  # that optimizer is not there yet, or no more
-                os.kill(actor_pid(ray_cluster, f"optimizer-0/{deaths + 1}"), signal.SIGSEGV)
-                deaths += 1
-    run.join(timeout=200)
+            wait_until(goes_on, "the poison is in a slot and moves, or the run is over")
+            if not run.done():
+                with suppress(LookupError):  # that optimizer is not there yet, or no more
+                    os.kill(actor_pid(ray_cluster, f"optimizer-0/{deaths + 1}"), signal.SIGSEGV)
+                    deaths += 1
+        assert run.result(timeout=200).report.word == "partial"
 
-    assert results[0].report.word == "partial"
     assert deaths == 4, "one in company, three alone"
     outcomes = {outcome.prompt_id: outcome for outcome in Library(store).outcomes()}
     assert outcomes["poison"].failure_class == "worker_died" and outcomes["poison"].attempts == 3

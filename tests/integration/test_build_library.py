@@ -6,7 +6,6 @@ import io
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from night import running_build
 from processes import actor_pid, actors, children, is_running, run_job, wait_until
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
@@ -89,36 +89,31 @@ def test_killing_an_optimizer_in_the_middle_loses_no_prompt(
     )
     recipe = replace(request.recipe, optimize=replace(request.recipe.optimize, num_steps=100))
     request = replace(request, recipe=recipe)
-    results: list[RunResult] = []
-    run = threading.Thread(target=lambda: results.append(build(request)))
-    run.start()
     store = open_store(request.library)
-    wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
-    os.kill(actor_pid(ray_cluster, "optimizer-0/1"), signal.SIGKILL)
-    wait_until(lambda: actors(ray_cluster, "optimizer-0/2"), "a fresh actor takes its place")
-    run.join(timeout=200)
-    assert [result.report.published for result in results] == [8]
-    assert results[0].report.word == "complete"
+    with running_build(request) as run:
+        wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
+        os.kill(actor_pid(ray_cluster, "optimizer-0/1"), signal.SIGKILL)
+        wait_until(lambda: actors(ray_cluster, "optimizer-0/2"), "a fresh actor takes its place")
+        report = run.result(timeout=200).report
+    assert (report.word, report.published) == ("complete", 8)
 
 
 def test_killing_an_exporter_takes_its_child_along_and_loses_no_prompt(
     ray_cluster: Any, request_of: Callable[..., RunRequest]
 ) -> None:
     request = request_of(NAMES, num_slots=4, use_ray=True)
-    results: list[RunResult] = []
-    run = threading.Thread(target=lambda: results.append(build(request)))
-    run.start()
-    wait_until(lambda: actors(ray_cluster, "exporter-0/1"), "an exporter starts")
-    exporter = actor_pid(ray_cluster, "exporter-0/1")
-    wait_until(lambda: children(exporter, "export_child"), "it has a child")
-    before = children(exporter, "export_child")
-    store = open_store(request.library)
-    wait_until(lambda: any(store.list("outcomes/")), "an asset is published")
-    assert children(exporter, "export_child") == before, "the child serves one export after the other"
-    os.kill(exporter, signal.SIGKILL)
-    wait_until(lambda: not any(map(is_running, before)), "the child is gone")
-    run.join(timeout=200)
-    assert [(result.report.word, result.report.published) for result in results] == [("complete", 8)]
+    with running_build(request) as run:
+        wait_until(lambda: actors(ray_cluster, "exporter-0/1"), "an exporter starts")
+        exporter = actor_pid(ray_cluster, "exporter-0/1")
+        wait_until(lambda: children(exporter, "export_child"), "it has a child")
+        before = children(exporter, "export_child")
+        store = open_store(request.library)
+        wait_until(lambda: any(store.list("outcomes/")), "an asset is published")
+        assert children(exporter, "export_child") == before, "the child serves one export after the other"
+        os.kill(exporter, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_running, before)), "the child is gone")
+        report = run.result(timeout=200).report
+    assert (report.word, report.published) == ("complete", 8)
 
 
 def test_a_run_that_is_stopped_ends_drained_and_the_next_one_finishes(request_of: Callable[..., RunRequest]) -> None:
