@@ -41,7 +41,7 @@ def describe(library: Library) -> int:
         print(
             f"last run {last.run_id}: {last.word} (exit {last.exit_code}), {last.finished_at}: "
             f"{last.published} published, {last.skipped} skipped, {last.quarantined} quarantined, "
-            f"{last.lost_rows} lost, {last.pending} pending of {last.num_rows} rows, {last.num_steps} optimisation steps"
+            f"{last.lost_rows} lost, {last.pending} pending of {last.num_rows} rows, {last.num_steps} steps"
             + (f"; {last.message}" if last.message else "")
         )
     spent = Counter[str]()
