@@ -31,18 +31,18 @@ def running_driver(
     `variables` are added to its environment: RAY_ADDRESS for a Ray that is there, or it starts its own.
     """
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    process = subprocess.Popen(
+    driver = subprocess.Popen(
         [sys.executable, str(JOBS / "build_library.py"), manifest, str(library), "--recipe", recipe, *IMPATIENT, *more],
         env={**inherited, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with driver:
+        try:
+            yield driver
+        finally:
+            driver.kill()
 
 
 def checkpoints(store: ObjectStore) -> dict[str, tuple[int, int]]:
