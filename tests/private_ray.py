@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from ports import free_ports
 
 PATIENCE_S = 300
 """For a raylet and what it starts, while other programs want the processors as well."""
@@ -20,6 +21,8 @@ SETTINGS = {
     "RAY_agent_register_timeout_ms": f"{1000 * PATIENCE_S}",  # without its agents a raylet ends itself
     "RAY_worker_register_timeout_seconds": f"{PATIENCE_S}",
 }
+
+AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 
 
 def short_folder() -> tempfile.TemporaryDirectory[str]:
@@ -68,12 +71,21 @@ def private_nodes() -> Iterator[Any]:
 def _patience() -> Iterator[pytest.MonkeyPatch]:
     """A Ray that starts in this block may take its time.
 
-    `get_node` is the look by which a starting node waits for itself: Ray gives up after 30 s, and has
-    no setting for that.
+    Two limits of Ray cannot be set from here. A raylet that its agents have not told their ports
+    within 15 s ends itself: it finds ports that were chosen for them. A node that does not find
+    itself in the cluster within 30 s gives up: its look takes longer.
     """
-    from ray._private import services
+    from ray._private import node, services
+    from ray._raylet import persist_port
 
-    get_node = services.get_node
+    start_raylet, get_node = node.Node.start_raylet, services.get_node
+
+    def start_with_ports(starting: Any, *arguments: Any, **settings: Any) -> None:
+        for name, free in zip(AGENT_PORTS, free_ports(len(AGENT_PORTS)), strict=True):
+            port = getattr(starting._ray_params, name) or free
+            setattr(starting._ray_params, name, port)
+            persist_port(starting._session_dir, starting._node_id, name, port)
+        start_raylet(starting, *arguments, **settings)
 
     def look(*arguments: Any) -> Any:
         end_s = time.monotonic() + PATIENCE_S
@@ -88,5 +100,6 @@ def _patience() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
+        patch.setattr(node.Node, "start_raylet", start_with_ports)
         patch.setattr(services, "get_node", look)
         yield patch
