@@ -6,10 +6,10 @@ the same outcomes gives the same bytes. Columns may be added at the end, never c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from io import BufferedIOBase
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,6 +82,28 @@ def write(entries: Iterable[tuple[str, Outcome]], file: BufferedIOBase) -> None:
     with pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
         while (group := _table(islice(remaining, ROWS_PER_GROUP))).num_rows:
             writer.write_table(group)
+
+
+class Shown(NamedTuple):
+    """What tells whether a row of the catalog still says what the outcome says."""
+
+    prompt_id: str
+    asset_key: str
+    state: str
+    created_at: str
+
+
+def read(file: BufferedIOBase) -> Iterator[Shown]:
+    """The rows of a catalog in their order; one group of them is in memory at a time.
+
+    A catalog of other columns says nothing, since it cannot stand: it was written by another version.
+    """
+    with pq.ParquetFile(file) as parquet:
+        if not parquet.schema_arrow.equals(SCHEMA):
+            return
+        for batch in parquet.iter_batches(ROWS_PER_GROUP, columns=list(Shown._fields)):
+            for row in batch.to_pylist():
+                yield Shown(row["prompt_id"], row["asset_key"], row["state"], row["created_at"] or "")
 
 
 def _table(entries: Iterable[tuple[str, Outcome]]) -> pa.Table:

@@ -32,12 +32,13 @@ class Entries:
             """
             CREATE TABLE outcomes
                 (asset_key TEXT NOT NULL UNIQUE, prompt_id TEXT, state TEXT, decided_at TEXT, pickled BLOB);
-            CREATE TABLE entries (prompt_id TEXT, asset_key TEXT, is_new INT, PRIMARY KEY (prompt_id, asset_key))
+            CREATE TABLE entries
+                (prompt_id TEXT, asset_key TEXT, is_new INT, is_shown INT, PRIMARY KEY (prompt_id, asset_key))
                 WITHOUT ROWID;
             """
         )
         self._table.executemany("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?)", map(_row, outcomes))
-        self._table.execute("INSERT INTO entries SELECT prompt_id, asset_key, 0 FROM outcomes ORDER BY 1, 2")
+        self._table.execute("INSERT INTO entries SELECT prompt_id, asset_key, 0, 0 FROM outcomes ORDER BY 1, 2")
         self._add(aliases, is_new=False)
 
     def __enter__(self) -> Entries:
@@ -57,9 +58,13 @@ class Entries:
         """All entries by prompt id, then asset key."""
         return self._select("")
 
-    def published(self) -> Iterator[Entry]:
-        """Those that have a named view, by prompt id, then asset key."""
-        return self._select("WHERE state = 'published'")
+    def mark_shown(self, pairs: Iterable[Pair]) -> None:
+        """Take note that these have their named views."""
+        self._table.executemany("UPDATE entries SET is_shown = 1 WHERE prompt_id = ? AND asset_key = ?", pairs)
+
+    def published(self, *, unless_shown: bool = False) -> Iterator[Entry]:
+        """Those that are to have a named view, by prompt id, then asset key."""
+        return self._select("WHERE state = 'published'" + " AND NOT is_shown" * unless_shown)
 
     def has_published(self, prompt_id: str, asset_key: str) -> bool:
         """Whether a named view of these is among the published entries."""
@@ -89,7 +94,7 @@ class Entries:
 
     def _add(self, pairs: Iterable[Pair], *, is_new: bool) -> None:
         self._table.executemany(
-            "INSERT OR IGNORE INTO entries SELECT ?, asset_key, ? FROM outcomes WHERE asset_key = ?",
+            "INSERT OR IGNORE INTO entries SELECT ?, asset_key, ?, 0 FROM outcomes WHERE asset_key = ?",
             ((prompt_id, is_new, asset_key) for prompt_id, asset_key in pairs),
         )
 

@@ -5,12 +5,15 @@ A run and `jobs/verify.py --rebuild` end here both, so what is lost comes back b
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from io import BufferedIOBase
 from tempfile import TemporaryFile
 
 from dreamfoundry import catalog
+from dreamfoundry.catalog import Shown
 from dreamfoundry.entries import Entries, Entry, Pair
+from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.library import page
 from dreamfoundry.store.objects import at_once
 from dreamfoundry.store.outcomes import Library
@@ -30,9 +33,25 @@ def publish_projections(library: Library, run_id: str, rows: Iterable[Pair]) -> 
 
     with Entries(library.outcomes(), library.aliases()) as entries:
         library.record_aliases(run_id, entries.add(rows))
-        for _ in at_once(show, entries.published()):
+        entries.mark_shown((row.prompt_id, row.asset_key) for row in shown(library) if row.state == "published")
+        for _ in at_once(show, entries.published(unless_shown=True)):
             pass
         _write_summaries(library, entries)
+
+
+def shown(library: Library) -> Iterator[Shown]:
+    """What the catalog says, row by row; nothing unless it was followed by its page.
+
+    The two are written last, so whatever they show has its views and its pointer.
+    """
+    try:
+        head = library.store.get(page.KEY)[: page.HEAD_BYTES]
+        with TemporaryFile() as file:
+            library.store.get_file(catalog.KEY, file)
+            if page.names_catalog(head, _digest(file)):
+                yield from catalog.read(file)
+    except ObjectMissing:
+        return
 
 
 def rebuild(library: Library) -> None:
@@ -49,12 +68,13 @@ def rebuild(library: Library) -> None:
 
 
 def summaries(entries: Entries) -> Iterator[tuple[str, BufferedIOBase, str]]:
-    """The files that speak of the whole library: key, content and media type.
+    """The files that speak of the whole library: key, content and media type, in the order of writing.
 
     Each is gone from this machine when the next one is asked for.
     """
     with TemporaryFile() as file:
         catalog.write(entries, file)
+        catalog_digest = _digest(file)
         yield catalog.KEY, file, catalog.MEDIA_TYPE
     with TemporaryFile() as file:
         page.write(
@@ -63,8 +83,14 @@ def summaries(entries: Entries) -> Iterator[tuple[str, BufferedIOBase, str]]:
             num_published=entries.count("published"),
             num_quarantined=entries.count("quarantined"),
             catalog_key=catalog.KEY,
+            catalog_digest=catalog_digest,
         )
         yield page.KEY, file, page.MEDIA_TYPE
+
+
+def _digest(file: BufferedIOBase) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_summaries(library: Library, entries: Entries) -> None:

@@ -80,6 +80,19 @@ def test_a_file_is_put_and_compared_by_its_bytes_wherever_it_stands(store: Objec
             assert not store.holds_file("k", file)
 
 
+def test_a_file_gets_the_bytes_of_a_key_and_no_others(store: ObjectStore) -> None:
+    store.put("k", b"these", TEXT)
+    with TemporaryFile() as file:
+        file.write(b"something longer")
+
+        store.get_file("k", file)
+
+        file.seek(0)
+        assert file.read() == b"these"
+        with pytest.raises(ObjectMissing, match="absent"):
+            store.get_file("absent", file)
+
+
 def test_an_absent_key_is_missing_not_empty(store: ObjectStore) -> None:
     with pytest.raises(ObjectMissing, match="nothing"):
         store.get("nothing")

@@ -34,6 +34,7 @@ def html(latest: list[Outcome], num_published: int = 1, num_quarantined: int = 0
         num_published=num_published,
         num_quarantined=num_quarantined,
         catalog_key="catalog/catalog.parquet",
+        catalog_digest="ab" * 32,
         title=title,
     )
     return file.getvalue()
@@ -125,3 +126,10 @@ def test_nothing_comes_from_elsewhere() -> None:
 
 def test_a_library_without_outcomes_has_a_page() -> None:
     assert "0 published, 0 quarantined" in Parsed(html([], num_published=0)).texts
+
+
+def test_a_page_names_the_catalog_it_was_made_with_at_its_beginning() -> None:
+    head = html([])[: page.HEAD_BYTES]
+
+    assert page.names_catalog(head, "ab" * 32)
+    assert not page.names_catalog(head, "cd" * 32)

@@ -13,9 +13,11 @@ from dreamfoundry.cluster.outcome import quarantined_outcome
 from dreamfoundry.cluster.plan import EVERY_CLASS, Plan, Tally
 from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import export_profile
+from dreamfoundry.projections import publish_projections
 from dreamfoundry.recipes import with_overrides
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
 from dreamfoundry.store import DirectoryStore, Library
+from dreamfoundry.store.outcomes import outcome_key
 
 PRIOR = PriorIdentity("toybox", "1", "0" * 64, "Apache-2.0")
 CHAIR, TABLE = Prompt("chair", "a chair"), Prompt("table", "a table")
@@ -103,6 +105,84 @@ def test_a_field_that_was_stored_meanwhile_needs_only_its_export(library: Librar
     ref = library.put_blob(b"a field", "application/x-npz")
     library.record_field(next(plan.builds()).field_key, ref)
     assert next(plan.builds()).snapshot == ref
+
+
+def publish(library: Library, plan: Plan, created_at: str = "2025-01-01T00:00:00Z") -> str:
+    """Publish the first asset that is open; returns its key."""
+    build = next(plan.builds())
+    library.publish(
+        Outcome(
+            build.asset_key,
+            build.field_key,
+            build.prompt.prompt_id,
+            build.prompt.text,
+            "published",
+            slug="a",
+            provenance={"created_at": created_at},
+        )
+    )
+    return build.asset_key
+
+
+def show(library: Library, *prompts: Prompt) -> None:
+    publish_projections(library, "run-1", plan_of(library, *prompts).rows())
+
+
+def test_a_library_that_shows_all_outcomes_of_all_rows_needs_no_publishing(library: Library) -> None:
+    publish(library, plan_of(library, CHAIR, TABLE))
+    quarantine(library, plan_of(library, CHAIR, TABLE), "empty")
+    assert not plan_of(library, CHAIR, TABLE).is_shown()
+
+    show(library, CHAIR, TABLE)
+
+    assert plan_of(library, CHAIR, TABLE).is_shown()
+    assert plan_of(library, CHAIR).is_shown()
+    assert not plan_of(library, CHAIR, TABLE, STOOL).is_shown(), "the stool is not in the catalog"
+    library.store.delete("index.html")
+    assert not plan_of(library, CHAIR, TABLE).is_shown(), "the last thing that is written is missing"
+
+
+def test_an_empty_library_still_gets_its_page(library: Library) -> None:
+    assert not plan_of(library, CHAIR).is_shown()
+
+
+@pytest.mark.parametrize("end", ["published", "quarantined"])
+def test_an_outcome_of_this_run_is_to_be_shown(library: Library, end: OutcomeState) -> None:
+    publish(library, plan_of(library, CHAIR))
+    show(library, CHAIR)
+    plan = plan_of(library, CHAIR, TABLE)
+    plan.decide(next(plan.builds()).asset_key, end, "", is_ours=True)
+
+    assert not plan.is_shown()
+
+
+def test_an_outcome_that_another_run_left_unshown_is_to_be_shown(library: Library) -> None:
+    publish(library, plan_of(library, CHAIR))
+    show(library, CHAIR)
+    publish(library, plan_of(library, TABLE))
+
+    assert not plan_of(library, CHAIR).is_shown()
+
+
+def test_what_another_run_tried_again_is_to_be_shown(library: Library) -> None:
+    quarantine(library, plan_of(library, CHAIR), "empty")
+    show(library, CHAIR)
+    (build,) = plan_of(library, CHAIR, retry_class=EVERY_CLASS).builds()
+    second = quarantined_outcome(build, Failure("flat", "why"), 1, {"created_at": "2025-01-02T00:00:00Z"})
+    library.publish(second, instead_of=build.instead_of)
+
+    assert not plan_of(library, CHAIR).is_shown()
+
+
+def test_what_is_shown_as_published_is_not_read_again(library: Library) -> None:
+    key = publish(library, plan_of(library, CHAIR))
+    show(library, CHAIR)
+    library.store.put(outcome_key(key), b"not to be read", "text/plain")
+
+    plan = plan_of(library, CHAIR)
+
+    assert plan.tally() == Tally(0, 0, skipped=1, pending=0, failure_classes={})
+    assert plan.is_shown()
 
 
 def test_prompts_are_read_as_builds_are_taken(library: Library) -> None:

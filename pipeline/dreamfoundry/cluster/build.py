@@ -194,8 +194,9 @@ class _Run:
             self._write_progress(Status(num_builds, waiting=num_builds))
             with self._stage("build"):
                 num_delegated = self._drive(plan, num_builds, should_stop)
-        with self._stage("publish"):
-            publish_projections(self.library, self.run_id, plan.rows())
+        if not plan.is_shown():
+            with self._stage("publish"):
+                publish_projections(self.library, self.run_id, plan.rows())
         tally = plan.tally()
         word = self._word(tally, bad_rows, num_delegated)
         summary = self._summary(word, "", tally, bad_rows)

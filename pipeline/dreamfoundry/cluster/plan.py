@@ -13,9 +13,10 @@ from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import TOYBOX
 from dreamfoundry.export_profiles import ExportProfile, export_profile
 from dreamfoundry.identity import asset_key, canonical_json, field_key
+from dreamfoundry.projections import shown
 from dreamfoundry.recipes import with_overrides
-from dreamfoundry.records import OutcomeState, PriorIdentity, Prompt
-from dreamfoundry.store.outcomes import Library
+from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
+from dreamfoundry.store.outcomes import Library, decided_order
 from dreamfoundry.toybox.captions import COLORS, KINDS, VOCABULARY, unknown_words
 
 METADATA_POLICY: Mapping[str, object] = {"embed_prompt": True}
@@ -68,6 +69,10 @@ class Tally:
     failure_classes: Mapping[str, int]
 
 
+_STANDING = "SELECT asset_key FROM decided WHERE asset_key IN (SELECT asset_key FROM rows)"
+_SHOWN_AS_PUBLISHED = f"{_STANDING} AND asset_key IN (SELECT asset_key FROM shown WHERE state = 'published')"
+
+
 class Plan:
     """What a run has to do, and what has become of it: for every row its asset key, for every key its end.
 
@@ -90,16 +95,25 @@ class Plan:
         self._prompts, self._library = prompts, library
         self._recipe, self._profile, self._prior = recipe, profile, prior
         self._recipes: dict[bytes, Recipe] = {}
+        self._has_changed = False  # an outcome, since it was shown
         self._table = sqlite3.connect("")  # a file without a name, gone with the connection
         self._table.executescript(
             """
             CREATE TABLE rows (asset_key TEXT NOT NULL, prompt_id TEXT NOT NULL);
             CREATE TABLE ends (asset_key TEXT PRIMARY KEY, state TEXT, failure_class TEXT, is_ours INT) WITHOUT ROWID;
+            CREATE TABLE decided (asset_key TEXT PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE shown
+                (asset_key TEXT, prompt_id TEXT, state TEXT, created_at TEXT, PRIMARY KEY (asset_key, prompt_id))
+                WITHOUT ROWID;
             """
         )
         pairs = ((self._resolve(prompt).asset_key, prompt.prompt_id) for prompt in prompts())
         self._table.executemany("INSERT INTO rows VALUES (?, ?)", pairs)
         self._table.execute("CREATE INDEX rows_by_key ON rows (asset_key)")
+        self._table.executemany(
+            "INSERT INTO shown (prompt_id, asset_key, state, created_at) VALUES (?, ?, ?, ?)", shown(library)
+        )
+        self._table.executemany("INSERT INTO decided VALUES (?)", ((key,) for key in library.decided()))
         self._retried = self._note_standing(retry_class)
 
     @property
@@ -148,6 +162,19 @@ class Plan:
             (limit,),
         ).fetchall()
 
+    def is_shown(self) -> bool:
+        """Whether the catalog and all that goes with it say already how every row and every outcome stands."""
+        if self._has_changed or not self._one("SELECT EXISTS (SELECT 1 FROM shown)"):
+            return False
+        news = (
+            "SELECT 1 FROM ends WHERE is_ours",
+            "SELECT asset_key FROM decided EXCEPT SELECT asset_key FROM shown",
+            "SELECT asset_key FROM shown EXCEPT SELECT asset_key FROM decided",
+            "SELECT asset_key, prompt_id FROM rows JOIN ends USING (asset_key) EXCEPT "
+            "SELECT asset_key, prompt_id FROM shown",
+        )
+        return not any(self._one(f"SELECT EXISTS ({query})") for query in news)
+
     def tally(self) -> Tally:
         """Count the rows."""
         counted = self._table.execute(
@@ -162,17 +189,24 @@ class Plan:
         return Tally(counts["published"], counts["quarantined"], counts["skipped"], counts["pending"], dict(classes))
 
     def _note_standing(self, retry_class: str) -> frozenset[str]:
-        """Note the ends of assets that have an outcome; those that are tried again are returned."""
-        retried = set()
-        for key, state, failure_class in self._library.states(filter(self._is_asked_for, self._library.decided())):
-            if state == "quarantined" and retry_class in (EVERY_CLASS, failure_class):
-                retried.add(key)
-            else:
-                self.decide(key, state, failure_class, is_ours=False)
-        return frozenset(retried)
+        """Note the ends of assets that have an outcome; those that are tried again are returned.
 
-    def _is_asked_for(self, asset_key: str) -> bool:
-        return self._one("SELECT EXISTS (SELECT 1 FROM rows WHERE asset_key = ?)", asset_key) == 1
+        What is shown as published stays so. All others are read: somebody may have tried again.
+        """
+        self._table.execute(f"INSERT INTO ends SELECT asset_key, 'published', '', 0 FROM ({_SHOWN_AS_PUBLISHED})")
+        unread = self._table.execute(f"{_STANDING} EXCEPT {_SHOWN_AS_PUBLISHED}")
+        retried = set()
+        for outcome in self._library.outcomes_of(key for (key,) in unread):
+            self._has_changed |= not self._is_shown(outcome)
+            if outcome.state == "quarantined" and retry_class in (EVERY_CLASS, outcome.failure_class):
+                retried.add(outcome.asset_key)
+            else:
+                self.decide(outcome.asset_key, outcome.state, outcome.failure_class, is_ours=False)
+        return frozenset(retried)
+    def _is_shown(self, outcome: Outcome) -> bool:
+        created_at, asset_key = decided_order(outcome)
+        query = "SELECT EXISTS (SELECT 1 FROM shown WHERE asset_key = ? AND state = ? AND created_at = ?)"
+        return self._one(query, asset_key, outcome.state, created_at) == 1
 
     def _has_ended(self, asset_key: str) -> bool:
         return self._one("SELECT EXISTS (SELECT 1 FROM ends WHERE asset_key = ?)", asset_key) == 1

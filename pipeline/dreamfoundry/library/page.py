@@ -20,6 +20,9 @@ MEDIA_TYPE = "text/html; charset=utf-8"
 MAX_CARDS = 5_000
 """More than this, some megabytes of HTML, is of no use to anybody in one page."""
 
+HEAD_BYTES = 1_000
+"""As much of a page tells which catalog it belongs to."""
+
 _STYLE = """
 :root { color-scheme: dark; --ink: #e8e8e6; --soft: #9c9c98; --line: #333331; --card: #232322; --warm: #e0a458; }
 * { box-sizing: border-box; }
@@ -61,12 +64,14 @@ def write(
     num_published: int,
     num_quarantined: int,
     catalog_key: str,
+    catalog_digest: str,
     title: str = "Asset library",
 ) -> None:
     """Write the page of a library as UTF-8 HTML, to be stored as `KEY`. All text is escaped.
 
     `latest` are the outcomes to be shown, in their order: all, or the last MAX_CARDS of them. The
-    numbers are those of the whole library, of which there is more at `catalog_key`.
+    numbers are those of the whole library, of which there is more at `catalog_key`; its SHA-256 shows
+    that the two were made from the same outcomes.
     """
     count = f"{num_published} published, {num_quarantined} quarantined"
     if num_published + num_quarantined > MAX_CARDS:
@@ -79,6 +84,7 @@ def write(
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+{_catalog_mark(catalog_digest)}
 <title>{escape(title)}</title>
 <style>{_STYLE}</style>
 <header><h1>{escape(title)}</h1><p>{count}</p>
@@ -89,6 +95,15 @@ def write(
     for outcome in latest:
         file.write(f"{_card(outcome)}\n".encode())
     file.write(f"</main>\n<script>{_SCRIPT}</script>\n</html>\n".encode())
+
+
+def names_catalog(head: bytes, catalog_digest: str) -> bool:
+    """Whether a page that begins with `head` was written with the catalog of this SHA-256."""
+    return _catalog_mark(catalog_digest).encode() in head
+
+
+def _catalog_mark(digest: str) -> str:
+    return f'<meta name="catalog-sha256" content="{digest}">'
 
 
 def _card(outcome: Outcome) -> str:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dreamfoundry.errors import ObjectMissing, StoreUnavailable
-from dreamfoundry.store.objects import CHUNK_BYTES, ObjectStat, Unfinished, is_made_of, require_key
+from dreamfoundry.store.objects import CHUNK_BYTES, ObjectStat, Unfinished, fill, is_made_of, require_key
 
 _STAGING = ".staging"
 _LOCK = ".lock"
@@ -55,6 +55,10 @@ class DirectoryStore:
     def read(self, key: str) -> tuple[bytes, str]:
         data = self.get(key)
         return data, _etag(data)
+
+    def get_file(self, key: str, file: io.BufferedIOBase) -> None:
+        with self._reported(key), self._path(key).open("rb") as held:
+            fill(file, iter(lambda: held.read(CHUNK_BYTES), b""))
 
     def stat(self, key: str) -> ObjectStat | None:
         path = self._path(key)

@@ -55,7 +55,8 @@ def local_copy(url: str | Path, folder: Path) -> Path:
     found = [part for part in store.list(name) if part == name or part.startswith(f"{name}/" if name else "")]
     target = folder / (name or bucket)
     if name in found:
-        target.write_bytes(store.get(name))
+        with target.open("wb") as file:
+            store.get_file(name, file)
         return target
     beginning = f"{name}/" if name else ""
     parts = [part for part in found if part.endswith(".parquet") and "/" not in part[len(beginning) :]]
@@ -63,5 +64,6 @@ def local_copy(url: str | Path, folder: Path) -> Path:
         raise ObjectMissing(f"{str(url)!r} is neither an object nor a prefix with *.parquet objects in it")
     target.mkdir(parents=True, exist_ok=True)
     for part in parts:
-        (target / part[len(beginning) :]).write_bytes(store.get(part))
+        with (target / part[len(beginning) :]).open("wb") as file:
+            store.get_file(part, file)
     return target

@@ -52,8 +52,8 @@ class ObjectStore(Protocol):
     """Bytes by key. Keys are relative paths with "/" between their parts (see `require_key`).
 
     Every method may raise StoreUnavailable, whose message says what to do, and ValueError for what
-    is no key. An etag is an opaque text that changes whenever the bytes do. A `file` is open for
-    reading, and is read from its beginning wherever it stands: for what may be too big for memory.
+    is no key. An etag is an opaque text that changes whenever the bytes do. A `file` is for what may
+    be too big for memory: it is read, or written, from its beginning wherever it stands.
     """
 
     @property
@@ -67,6 +67,10 @@ class ObjectStore(Protocol):
 
     def read(self, key: str) -> tuple[bytes, str]:
         """The bytes of `key` and the etag that belongs to them; ObjectMissing."""
+        ...
+
+    def get_file(self, key: str, file: BufferedIOBase) -> None:
+        """Make `file`, open for writing, hold the bytes of `key` and no others; ObjectMissing."""
         ...
 
     def stat(self, key: str) -> ObjectStat | None:
@@ -150,6 +154,14 @@ def is_made_of(file: BufferedIOBase, chunks: Iterable[bytes]) -> bool:
     """Whether `file` has exactly the bytes of `chunks`."""
     file.seek(0)
     return all(file.read(len(chunk)) == chunk for chunk in chunks) and not file.read(1)
+
+
+def fill(file: BufferedIOBase, chunks: Iterable[bytes]) -> None:
+    """Let `file` have exactly the bytes of `chunks`."""
+    file.seek(0)
+    file.truncate()
+    for chunk in chunks:
+        file.write(chunk)
 
 
 def at_once(act: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:

@@ -20,7 +20,7 @@ from itertools import islice
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.record_json import from_json, to_json
-from dreamfoundry.records import BlobRef, Outcome, OutcomeState
+from dreamfoundry.records import BlobRef, Outcome
 from dreamfoundry.store.objects import JSON, ObjectStore, at_once
 
 OUTCOME_SCHEMA = "outcome.v1"
@@ -144,11 +144,9 @@ class Library:
         for key in self.store.list(OUTCOMES):
             yield key.rpartition("/")[2].removesuffix(".json")
 
-    def states(self, asset_keys: Iterable[str]) -> Iterator[tuple[str, OutcomeState, str]]:
-        """(asset key, state, failure class) of outcomes that exist, many read at a time."""
-        for outcome in at_once(self.get_outcome, asset_keys):
-            if outcome is not None:
-                yield outcome.asset_key, outcome.state, outcome.failure_class
+    def outcomes_of(self, asset_keys: Iterable[str]) -> Iterator[Outcome]:
+        """Those that exist, in the order of their keys; many are read at a time."""
+        return (outcome for outcome in at_once(self.get_outcome, asset_keys) if outcome is not None)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every outcome, by ascending asset key; ObjectCorrupt names the first that cannot be read."""

@@ -28,7 +28,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from dreamfoundry.errors import ObjectMissing, StoreUnavailable
-from dreamfoundry.store.objects import CHUNK_BYTES, ObjectStat, Unfinished, is_made_of, num_bytes_of, require_key
+from dreamfoundry.store.objects import CHUNK_BYTES, ObjectStat, Unfinished, fill, is_made_of, num_bytes_of, require_key
 
 T = TypeVar("T")
 
@@ -121,6 +121,13 @@ class S3Store:
             return response["Body"].read(), _plain(response)
 
         return self._patiently(action, key)
+
+    def get_file(self, key: str, file: io.BufferedIOBase) -> None:
+        def action() -> None:
+            with closing(self._client.get_object(**self._named(key))["Body"]) as body:
+                fill(file, body.iter_chunks(CHUNK_BYTES))
+
+        self._patiently(action, key)
 
     def stat(self, key: str) -> ObjectStat | None:
         head = self._head(key)
