@@ -24,6 +24,7 @@ from dreamfoundry.audit import Audit
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.library.command_line import CommandLine, exit_code_of
 from dreamfoundry.library.report import EXIT_CODES
+from dreamfoundry.machine import machine_faults
 from dreamfoundry.projections import rebuild
 from dreamfoundry.store import Library, open_store
 
@@ -33,7 +34,12 @@ def main() -> int:
     command_line.add_argument("library", metavar="LIBRARY", help="a directory or s3://bucket/prefix")
     command_line.add_argument("--rebuild", action="store_true", help="write all projections again before checking")
     arguments = command_line.parse_args()
-    return exit_code_of(lambda: verify(arguments.library, arguments.rebuild))
+
+    def check() -> int:
+        with machine_faults():
+            return verify(arguments.library, arguments.rebuild)
+
+    return exit_code_of(check)
 
 
 def verify(url: str, is_rebuilt: bool) -> int:

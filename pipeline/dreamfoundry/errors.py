@@ -162,6 +162,10 @@ class InfrastructureError(DreamfoundryError):
     """Not the prompt's fault."""
 
 
+class MachineFault(InfrastructureError):
+    """The disk of this machine is full, or the like; its message names the folder."""
+
+
 class PriorUnavailable(InfrastructureError):
     """Weights are missing, unreadable or of another digest than configured."""
 

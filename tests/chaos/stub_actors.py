@@ -1,11 +1,16 @@
-"""Ray actors that answer at once. Imported when the environment of Ray is set, as `ray_workers` is."""
+"""Ray actors that do little: answer at once, raise or wait.
+
+Imported when the environment of Ray is set, as `ray_workers` is.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 from typing import cast
 
 import ray
+from stub_build import POISON
 from stubs import InstantStages, snapshot
 
 from dreamfoundry.cluster.export_child import ExportChild
@@ -61,5 +66,30 @@ class StubExportActor:
         return os.getpid()
 
 
-def stub_workers(settings: WorkerSettings, run_id: str) -> RayWorkers:
-    return RayWorkers(settings, run_id, {"optimizer": StubOptimizerActor, "exporter": StubExportActor})
+class RaisingOptimizerActor(StubOptimizerActor):
+    """Raises what nobody foresaw when a poison comes."""
+
+    def run_slice(self, command: RunSlice) -> SliceReport:
+        for task in command.add:
+            if POISON in task.prompt.text:
+                raise ValueError("nobody thought of this")
+        return super().run_slice(command)
+
+
+class SlowExportActor(StubExportActor):
+    """Takes half a second for what the optimizer does at once."""
+
+    def export(self, command: Export) -> ExportReport:
+        time.sleep(0.5)
+        return super().export(command)
+
+
+WORKERS = {
+    "instant": {"optimizer": StubOptimizerActor, "exporter": StubExportActor},
+    "raising": {"optimizer": RaisingOptimizerActor, "exporter": StubExportActor},
+    "slow": {"optimizer": StubOptimizerActor, "exporter": SlowExportActor},
+}
+
+
+def stub_workers(settings: WorkerSettings, run_id: str, manner: str) -> RayWorkers:
+    return RayWorkers(settings, run_id, WORKERS[manner])

@@ -1,6 +1,6 @@
-"""jobs/build_library.py in small, on Ray, with workers that answer at once.
+"""jobs/build_library.py in small, on Ray, with workers that do next to nothing.
 
-    python tests/chaos/stub_build.py MANIFEST LIBRARY
+    python tests/chaos/stub_build.py MANIFEST LIBRARY [instant | raising | slow]
 
 Everything of a run is real but the steps of the optimizer and the stages of the export.
 """
@@ -15,23 +15,28 @@ from dreamfoundry.cluster.messages import WorkerSettings
 from dreamfoundry.export_profiles import export_profile
 from dreamfoundry.recipes import bundled_recipe
 
+NUM_OPTIMIZERS, NUM_SLOTS = 2, 16
 
-def open_stubs(settings: WorkerSettings, run_id: str) -> Workers:
-    from stub_actors import stub_workers  # brings ray
-
-    return stub_workers(settings, run_id)
+POISON = "mug"
+"""Workers that raise do so at a prompt with this word."""
 
 
 def main() -> int:
-    manifest, library = sys.argv[1:]
+    manifest, library, *manner = sys.argv[1:]
+
+    def open_stubs(settings: WorkerSettings, run_id: str) -> Workers:
+        from stub_actors import stub_workers  # brings ray
+
+        return stub_workers(settings, run_id, *(manner or ["instant"]))
+
     request = RunRequest(
         manifest,
         library,
         bundled_recipe("toybox"),
         export_profile("preview"),
-        num_optimizers=2,
-        num_exporters=2,
-        num_slots=16,
+        num_optimizers=NUM_OPTIMIZERS,
+        num_exporters=1 if manner == ["slow"] else 2,
+        num_slots=NUM_SLOTS,
     )
     report = build_library(request, sys.stderr, open_workers=open_stubs).report
     print(f"{report.published} published, {report.skipped} skipped, {report.pending} pending")

@@ -35,6 +35,7 @@ from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.library import report
 from dreamfoundry.library.report import ExitWord, RunProgress, RunRecord, RunReport
+from dreamfoundry.machine import machine_faults
 from dreamfoundry.manifest import ManifestReport, read_prompts, scan
 from dreamfoundry.projections import publish_projections
 from dreamfoundry.records import Outcome, PriorIdentity
@@ -100,7 +101,8 @@ def build_library(
         manifest = _local_manifest(request.manifest, Path(folder))
         run = _Run.begin(request, manifest, stream, open_workers or _open_workers_for(request))
         try:
-            return run.carry_out(should_stop)
+            with machine_faults():
+                return run.carry_out(should_stop)
         except InfrastructureError as error:
             run.report_failure(str(error))
             raise

@@ -10,9 +10,7 @@ and what it starts die with their parents, and form one process group, which is 
 
 from __future__ import annotations
 
-import errno
 import os
-import platform
 import resource
 import signal
 import subprocess
@@ -28,8 +26,16 @@ from typing import IO
 
 from dreamfoundry.child_process import die_with, package_environment
 from dreamfoundry.cluster.messages import Failure, Fault
-from dreamfoundry.errors import ExportDied, ExportOutOfMemory, ExportTimeout, InfrastructureError, PromptFailure
+from dreamfoundry.errors import (
+    ExportDied,
+    ExportOutOfMemory,
+    ExportTimeout,
+    InfrastructureError,
+    MachineFault,
+    PromptFailure,
+)
 from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.machine import machine_faults
 from dreamfoundry.records import AssetBundle, FieldSnapshot, Prompt
 
 Stages = Callable[..., AssetBundle]
@@ -45,9 +51,6 @@ START_LIMIT_S = 180.0
 """The imports of a new child; they take seconds."""
 
 REMEDY = "an export profile with fewer triangles and smaller textures, or fewer exports at once, would help"
-
-MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
-"""What the system says about a machine (its disk is full, its files are used up), whatever the asset."""
 
 MAX_ATTEMPTS = 3
 """Deaths of the child on one export after which the asset is given up."""
@@ -133,10 +136,8 @@ class ExportChild:
         if self._connection is not None and not self._connection.poll():  # a hang-up could be read
             return self._connection
         self.close()
-        try:
+        with machine_faults():
             self._log = tempfile.TemporaryFile()
-        except OSError as error:
-            raise InfrastructureError(_about_this_machine("start", error)) from None
         self._connection, theirs = Pipe()
         with theirs:
             self._child = subprocess.Popen(
@@ -217,22 +218,16 @@ def _result(
         connection.send(name)
 
     try:
-        return stages(snapshot, prompt, profile=profile, metadata=metadata, on_stage=on_stage)
+        with machine_faults():
+            return stages(snapshot, prompt, profile=profile, metadata=metadata, on_stage=on_stage)
     except PromptFailure as failure:
         return Failure.of(failure)
     except MemoryError as error:
         limit_bytes = resource.getrlimit(resource.RLIMIT_DATA)[0]
         message = f"stage {stage}: more memory than the {limit_bytes / 2**30:.3g} GiB of an export ({error}); {REMEDY}"
         return Failure(ExportOutOfMemory.failure_class, message)
-    except OSError as error:
-        if error.errno not in MACHINE_ERRORS:
-            raise
-        return Fault(_about_this_machine(stage, error))
-
-
-def _about_this_machine(stage: str, error: OSError) -> str:
-    folder = tempfile.gettempdir()
-    return f"stage {stage}: {error}; see that {folder} of {platform.node()} has room for temporary files"
+    except MachineFault as error:
+        return Fault(f"stage {stage}: {error}")
 
 
 if __name__ == "__main__":
