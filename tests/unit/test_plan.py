@@ -168,8 +168,9 @@ def test_what_another_run_tried_again_is_to_be_shown(library: Library) -> None:
     quarantine(library, plan_of(library, CHAIR), "empty")
     show(library, CHAIR)
     (build,) = plan_of(library, CHAIR, retry_class=EVERY_CLASS).builds()
-    second = quarantined_outcome(build, Failure("flat", "why"), 1, {"created_at": "2025-01-02T00:00:00Z"})
-    library.publish(second, instead_of=build.instead_of)
+    again = quarantined_outcome(build, Failure("flat", "why"), 1, {})
+    later = replace(again, provenance={**again.provenance, "created_at": "2999-01-01T00:00:00Z"})
+    assert library.publish(later, instead_of=build.instead_of)
 
     assert not plan_of(library, CHAIR).is_shown()
 
