@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from dreamfoundry import gltf, lod, mesh, quality, texture, thumbnail, validate
+from dreamfoundry import browser, gltf, lod, mesh, quality, texture, thumbnail, validate, video
+from dreamfoundry.drawing import RENDERER
 from dreamfoundry.errors import AssetInvalid
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, canonical_json, slug
@@ -47,6 +48,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     "glb": "model/gltf-binary",
     "png": "image/png",
     "webp": "image/webp",
+    "mp4": "video/mp4",
     "json": "application/json",
 }
 
@@ -160,12 +162,12 @@ def export_asset(
     files = {**glbs, f"{name}_collision.glb": collision}
     with watch.stage("validate"):
         findings, khronos_reports = _check(files, name, profile, prompt.target_height_m)
+        findings += browser.check_browser(glbs)[0] if profile.browser else [browser.not_run("not in this profile")]
     _refuse_blocked(findings)
     with watch.stage("thumbnail"):
-        master = glbs[f"{name}.glb"]
-        files["thumbnail.png"] = thumbnail.thumbnail_png(master, profile.thumbnail_px)
-        if profile.turntable_frames > 0:
-            files["turntable.webp"] = thumbnail.turntable_webp(master, profile.turntable_frames, profile.turntable_px)
+        pictures, film_findings = _pictures(glbs[f"{name}.glb"], profile)
+        files |= pictures
+        findings += film_findings
     with watch.stage("quality"):
         scores = quality.quality_scores(snapshot, levels[0], textured[0])
         scores |= {
@@ -189,6 +191,7 @@ def export_asset(
             "findings": [vars(finding) for finding in findings],
             "scores": scores,
             "timings_s": watch.seconds,
+            "renderer": RENDERER,
         }
     )
     return AssetBundle(slug=name, files=files, findings=tuple(findings), scores=scores, timings_s=dict(watch.seconds))
@@ -226,6 +229,20 @@ def _level_files(
         )
         for level, textured in enumerate(levels)
     }
+
+
+def _pictures(master: bytes, profile: ExportProfile) -> tuple[dict[str, bytes], list[Finding]]:
+    """Pictures of the delivered first level, and what is to be said of those that could not be made."""
+    picture = thumbnail.thumbnail(master, profile.thumbnail_px)
+    files = {"thumbnail.png": thumbnail.png(picture), f"thumb_{profile.thumbnail_px}.webp": thumbnail.webp([picture])}
+    if profile.turntable_frames == 0:
+        return files, [video.not_run("no turntable in this profile")]
+    frames = thumbnail.turntable(master, profile.turntable_frames, profile.turntable_px)
+    files["turntable.webp"] = thumbnail.webp(frames)
+    if not profile.video:
+        return files, [video.not_run("not in this profile")]
+    film, findings = video.mp4(thumbnail.on_ground(frames), thumbnail.FRAME_MS)
+    return (files | {"turntable.mp4": film} if film else files), findings
 
 
 def _copyright(metadata: Mapping[str, object]) -> str:

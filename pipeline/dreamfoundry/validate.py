@@ -40,6 +40,8 @@ GATES = (
     "image_size",
     "base_color_varies",
     "collision_hull",
+    "browser",
+    "video",
 )
 """Every gate by name; `gate_results` gives each one a word."""
 
