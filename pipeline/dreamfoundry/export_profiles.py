@@ -16,12 +16,14 @@ from dreamfoundry.config import require
 class ExportProfile:
     """How an asset is delivered: triangle budgets per level, texture sides in pixels.
 
-    `unwrap_limit_s` bounds the unwrap of one level; after it, the child process is killed.
+    `detail_maps` adds normals and occlusion of the dense surface, which take seconds, to the base
+    colour. `unwrap_limit_s` bounds the unwrap of one level; after it, the child process is killed.
     """
 
     name: str = "preview"
     triangles: tuple[int, ...] = (8_000,)
     texture_px: tuple[int, ...] = (512,)
+    detail_maps: bool = True
     collision_hull_vertices: int = 32
     thumbnail_px: int = 512
     turntable_frames: int = 0
@@ -53,7 +55,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
     {
         profile.name: profile
         for profile in (
-            ExportProfile("preview", (8_000,), (512,), turntable_frames=24, turntable_px=192),
+            ExportProfile("preview", (8_000,), (512,), detail_maps=False, turntable_frames=24, turntable_px=192),
             ExportProfile("mobile", (5_000, 2_000, 500), (512, 256, 128), turntable_frames=24),
             ExportProfile("game_prop", (20_000, 10_000, 5_000, 1_000), (1024, 1024, 512, 256), turntable_frames=24),
             ExportProfile("game_hero", (30_000, 15_000, 5_000, 1_500), (2048, 1024, 512, 256), turntable_frames=24),
