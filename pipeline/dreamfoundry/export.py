@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from dreamfoundry import browser, gltf, lod, mesh, quality, texture, thumbnail, validate, video
+from dreamfoundry.bake import DenseSurface
 from dreamfoundry.drawing import RENDERER
 from dreamfoundry.errors import AssetInvalid
 from dreamfoundry.export_profiles import ExportProfile
@@ -153,7 +154,7 @@ def export_asset(
     with watch.stage("lod"):
         levels = lod.levels(surface, profile.triangles)
         hull = lod.collision_hull(levels[0], profile.collision_hull_vertices)
-    textured = _textured_levels(snapshot, isovalue.density, levels, profile, watch)
+    textured = _textured_levels(snapshot, isovalue.density, surface, levels, profile, watch)
     place = _Placement.of(levels[0], prompt.target_height_m)
     with watch.stage("gltf"):
         glbs = _level_files(textured, place, name, metadata)
@@ -200,6 +201,7 @@ def export_asset(
 def _textured_levels(
     snapshot: FieldSnapshot,
     isovalue: float,
+    surface: Surface,
     levels: Sequence[Surface],
     profile: ExportProfile,
     watch: _Stopwatch,
@@ -207,12 +209,13 @@ def _textured_levels(
     """Each level unwrapped and baked on its own, in scene units."""
     with watch.stage("bake"):
         colors = texture.surface_colors(snapshot, isovalue)
+        dense = DenseSurface.of(surface) if profile.detail_maps else None
     made = []
-    for surface, texture_px in zip(levels, profile.texture_px, strict=True):
+    for level, texture_px in zip(levels, profile.texture_px, strict=True):
         with watch.stage("unwrap"):
-            atlas = unwrap(surface, texture_px, profile.unwrap_limit_s)
+            atlas = unwrap(level, texture_px, profile.unwrap_limit_s)
         with watch.stage("bake"):
-            made.append(texture.textured(surface, atlas, colors, snapshot.bound, texture_px))
+            made.append(texture.textured(level, atlas, colors, snapshot.bound, texture_px, dense))
     return made
 
 

@@ -16,7 +16,8 @@ from dreamfoundry.config import require
 class ExportProfile:
     """How an asset is delivered: triangle budgets per level, texture sides in pixels.
 
-    `turntable_frames` pictures of `turntable_px` make one turn, 0 none; `video` adds it as MP4.
+    `detail_maps` adds normals and occlusion of the dense surface, which take seconds, to the base
+    colour. `turntable_frames` pictures of `turntable_px` make one turn, 0 none; `video` adds it as MP4.
     `browser` has every level opened in a browser before publication, which takes seconds.
     `unwrap_limit_s` bounds the unwrap of one level; after it, the child process is killed.
     """
@@ -24,6 +25,7 @@ class ExportProfile:
     name: str = "preview"
     triangles: tuple[int, ...] = (8_000,)
     texture_px: tuple[int, ...] = (512,)
+    detail_maps: bool = True
     collision_hull_vertices: int = 32
     thumbnail_px: int = 512
     turntable_frames: int = 0
@@ -63,7 +65,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
     {
         profile.name: profile
         for profile in (
-            ExportProfile("preview", (8_000,), (512,), turntable_frames=24, turntable_px=192),
+            ExportProfile("preview", (8_000,), (512,), detail_maps=False, turntable_frames=24, turntable_px=192),
             ExportProfile("mobile", (5_000, 2_000, 500), (512, 256, 128), turntable_frames=24, video=True),
             ExportProfile(
                 "game_prop",
