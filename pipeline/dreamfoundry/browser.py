@@ -81,7 +81,6 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-breakpad",
-    "--disable-crashpad-for-testing",  # its handler would leave the process group
     "--disable-extensions",
     "--disable-quic",
     "--disable-sync",
@@ -225,7 +224,11 @@ class Browser:
             np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")) for png in seen["pictures"]
         ]
         return Look(
-            tuple(self._errors), np.stack(pictures), int(seen["triangles"]), tuple(seen["dimensions_m"]), seen["images"]
+            errors=tuple(self._errors),
+            pictures=np.stack(pictures),
+            triangles=int(seen["triangles"]),
+            dimensions_m=tuple(map(float, seen["dimensions_m"])),
+            images=seen["images"],
         )
 
     def version(self) -> str:
@@ -315,6 +318,7 @@ class _Pipe:
     """Messages of the DevTools Protocol with a process: JSON, each ended by a zero byte."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
         self._reading, self._writing = _descriptor(process.stdout), _descriptor(process.stdin)
         self._received = bytearray()
         self._number = 0
@@ -335,12 +339,13 @@ class _Pipe:
     def receive(self, deadline: float) -> dict[str, Any]:
         """The next message; BrowserUnavailable when Chromium ends or `deadline` (monotonic seconds) passes."""
         while (end := self._received.find(b"\0")) < 0:
-            ready, _, _ = select.select([self._reading], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise BrowserUnavailable("Chromium did not answer in time")
-            data = os.read(self._reading, 1 << 20)
-            if not data:
+            left_s = deadline - time.monotonic()
+            ready, _, _ = select.select([self._reading], [], [], min(max(left_s, 0.0), 1.0))
+            data = os.read(self._reading, 1 << 20) if ready else b""
+            if not data and (ready or self._process.poll() is not None):
                 raise BrowserUnavailable("Chromium ended")
+            if not data and left_s <= 0.0:
+                raise BrowserUnavailable("Chromium did not answer in time")
             self._received += data
         message: dict[str, Any] = json.loads(self._received[:end])
         del self._received[: end + 1]

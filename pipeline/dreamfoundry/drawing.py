@@ -4,7 +4,8 @@ It shades with what the file holds, base colour, normal map, occlusion, roughnes
 the colours of the vertices), as glTF 2.0 chapter 3.9 and appendix B define them: Lambert and GGX under one
 key light, and a sky that occlusion shuts out. A fault in a map is a fault in the picture.
 
-Dimension key:  N vertices · A attributes · F faces · P points · T texels per side · H picture side in pixels
+Dimension key:  N vertices · P points · U 2 texture coordinates, or 0 without · H picture side in pixels
+                T, V, W texels per side of the maps
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SUPERSAMPLING = 2
 POINTS_PER_CHUNK = 1 << 17
 """How many points are shaded together; bounds the memory to about 100 MB."""
 
-KEY = 0.66
+KEY = 0.64
 SKY = 0.38
 GROUND = 0.22
 """Light from the key, from straight above and from straight below: a white wall never exceeds 1."""
@@ -58,7 +59,7 @@ class Drawable:
 
     mesh: DeliveredMesh
     base_color: Float32[np.ndarray, "T T 3"] | None
-    normal_map: Float32[np.ndarray, "U U 3"] | None
+    normal_map: Float32[np.ndarray, "V V 3"] | None
     orm: Float32[np.ndarray, "W W 3"] | None
     size_px: int
     look: Look
@@ -118,7 +119,7 @@ def _radiance(
 
 
 def _color(
-    drawable: Drawable, fragments: Fragments, uvs: Float32[np.ndarray, "P 2"]
+    drawable: Drawable, fragments: Fragments, uvs: Float32[np.ndarray, "P U"]
 ) -> Float32[np.ndarray, "P 3"]:
     """Linear base colour: factor, texture and colours of the vertices, multiplied."""
     if drawable.look == "textureless":
@@ -133,7 +134,7 @@ def _color(
 
 
 def _orm(
-    drawable: Drawable, uvs: Float32[np.ndarray, "P 2"], num_points: int
+    drawable: Drawable, uvs: Float32[np.ndarray, "P U"], num_points: int
 ) -> tuple[Float32[np.ndarray, "P 1"], Float32[np.ndarray, "P 1"], Float32[np.ndarray, "P 1"]]:
     """Occlusion (1 is open), roughness and metallic: the factors of the material times their texture."""
     if drawable.look == "textureless":

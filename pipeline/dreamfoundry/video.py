@@ -42,7 +42,7 @@ def mp4(frames: UInt8[np.ndarray, "V H W 3"], frame_ms: int) -> tuple[bytes, lis
         exact = ["-flags:v", "+bitexact", "-fflags", "+bitexact", "-movflags", "+faststart"]
         try:
             done = subprocess.run(
-                [ffmpeg, ""-loglevel", "error", *raw, "-i", "pipe:0", *encoded, *exact, str(film)],
+                [ffmpeg, "-loglevel", "error", *raw, "-i", "pipe:0", *encoded, *exact, str(film)],
                 input=frames.tobytes(),
                 capture_output=True,
                 timeout=LIMIT_S,
