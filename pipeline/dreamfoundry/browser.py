@@ -289,8 +289,8 @@ class Browser:
             return
         content = self._content(url.removeprefix(ORIGIN))
         if content is None:
-            answer = {"requestId": request, "errorReason": "BlockedByClient"}
-            self._pipe.send("Fetch.failRequest", answer, self._session)
+            refusal = {"requestId": request, "errorReason": "BlockedByClient"}
+            self._pipe.send("Fetch.failRequest", refusal, self._session)
             return
         media_type, body = content
         answer = {

@@ -212,7 +212,8 @@ def _reduced(picture: Float32[np.ndarray, "H W C"], limit_px: int) -> Float32[np
 
 
 def _unit(vectors: Float32[np.ndarray, "P 3"]) -> Float32[np.ndarray, "P 3"]:
-    return vectors / np.maximum(np.sqrt(_dot(vectors, vectors)), 1e-12)
+    unit: np.ndarray = vectors / np.maximum(np.sqrt(_dot(vectors, vectors)), 1e-12)
+    return unit
 
 
 def _dot(one: Float32[np.ndarray, "P 3"], other: Float32[np.ndarray, "P 3"]) -> Float32[np.ndarray, "P 1"]:

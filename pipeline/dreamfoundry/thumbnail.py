@@ -83,4 +83,5 @@ def judged_views(
 def on_ground(pictures: UInt8[np.ndarray, "V H H 4"], level: int = GROUND) -> UInt8[np.ndarray, "V H H 3"]:
     """The pictures on one grey level of [0, 255], for what knows no transparency."""
     opacity = pictures[..., 3:].astype(np.float32) / np.float32(255.0)
-    return (pictures[..., :3] * opacity + np.float32(level) * (1.0 - opacity)).round().astype(np.uint8)
+    mixed: np.ndarray = (pictures[..., :3] * opacity + np.float32(level) * (1.0 - opacity)).round().astype(np.uint8)
+    return mixed

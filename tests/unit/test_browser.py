@@ -1,17 +1,15 @@
 """A browser opens what is delivered, sees what our own renderer sees, and leaves nothing running."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import MARK, marked_processes, wait_until_gone
 
 from dreamfoundry import browser as module
 from dreamfoundry.browser import CHROMIUM_VARIABLE, MODULE_VARIABLE, Browser, check_browser, look_at_levels
@@ -33,25 +31,6 @@ needs_browser = pytest.mark.skipif(bool(ABSENT), reason=ABSENT)
 
 def written(mesh: TexturedMesh) -> bytes:
     return glb(mesh, slug="beacon", level=0, metadata={}, copyright_text="nobody")
-
-
-def running(mark: str) -> list[str]:
-    """Command lines of processes, zombies aside, whose command line or environment holds `mark`."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
-            if state != "Z" and mark.encode() in text and int(folder.name) != os.getpid():
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:100])
-    return found
-
-
-def wait_until_gone(mark: str) -> None:
-    deadline = time.monotonic() + 20.0
-    while left := running(mark):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +110,13 @@ def test_a_level_of_another_shape_warns(browser: Browser, textured_beacon: Textu
 @needs_browser
 @pytest.mark.slow
 def test_nothing_is_left_running_when_the_browser_closes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BROWSER_TEST_MARK", "closed-by-us")
+    monkeypatch.setenv(MARK, "closed-by-us")
 
     with Browser() as opened:
         assert "three.js" in opened.version()
-        assert running("closed-by-us")
+        assert marked_processes("closed-by-us")
 
-    wait_until_gone("closed-by-us")
+    wait_until_gone("closed-by-us", timeout_s=20.0)
 
 
 @needs_browser
@@ -147,16 +126,16 @@ def test_nothing_is_left_running_when_the_process_that_opened_it_is_killed() -> 
         "import time; from dreamfoundry.browser import Browser\n"
         "with Browser(): print('open', flush=True); time.sleep(1000)"
     )
-    environment = {**package_environment(), "BROWSER_TEST_MARK": "parent-killed"}
+    environment = {**package_environment(), MARK: "parent-killed"}
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert parent.stdout is not None and parent.stdout.readline() == "open\n"
-        assert len(running("parent-killed")) > 1
+        assert len(marked_processes("parent-killed")) > 1
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.communicate()
 
-    wait_until_gone("parent-killed")
+    wait_until_gone("parent-killed", timeout_s=20.0)
 
 
 @pytest.mark.parametrize("missing", ["chromium", "three"])
@@ -186,10 +165,10 @@ def test_a_chromium_that_hangs_or_dies_is_not_run_and_is_killed(
     (three / "package.json").write_text("{}")
     monkeypatch.setenv(CHROMIUM_VARIABLE, str(program))
     monkeypatch.setenv(MODULE_VARIABLE, str(three))
-    monkeypatch.setenv("BROWSER_TEST_MARK", f"fake-{behaviour[:4]}")
+    monkeypatch.setenv(MARK, f"fake-{behaviour[:4]}")
     monkeypatch.setattr(module, "START_LIMIT_S", 3.0)
 
     (finding,), _ = check_browser({"a.glb": b""})
 
     assert finding.severity == "not_run" and words in finding.message
-    wait_until_gone(f"fake-{behaviour[:4]}")
+    wait_until_gone(f"fake-{behaviour[:4]}", timeout_s=20.0)
