@@ -17,13 +17,16 @@ class ExportProfile:
     """How an asset is delivered: triangle budgets per level, texture sides in pixels.
 
     `detail_maps` adds normals and occlusion of the dense surface, which take seconds, to the base
-    colour. `unwrap_limit_s` bounds the unwrap of one level; after it, the child process is killed.
+    colour. `dense` adds the surface before decimation, with colours at its vertices. `unwrap_limit_s`
+    bounds the unwrap of one level; after it the child process is killed, and that level has
+    colours at its vertices too.
     """
 
     name: str = "preview"
     triangles: tuple[int, ...] = (8_000,)
     texture_px: tuple[int, ...] = (512,)
     detail_maps: bool = True
+    dense: bool = False
     collision_hull_vertices: int = 32
     thumbnail_px: int = 512
     turntable_frames: int = 0
@@ -59,6 +62,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
             ExportProfile("mobile", (5_000, 2_000, 500), (512, 256, 128), turntable_frames=24),
             ExportProfile("game_prop", (20_000, 10_000, 5_000, 1_000), (1024, 1024, 512, 256), turntable_frames=24),
             ExportProfile("game_hero", (30_000, 15_000, 5_000, 1_500), (2048, 1024, 512, 256), turntable_frames=24),
+            ExportProfile("cg", (20_000,), (2048,), dense=True, turntable_frames=24),
         )
     }
 )

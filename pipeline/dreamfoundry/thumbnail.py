@@ -16,7 +16,7 @@ from jaxtyping import Float, Float64, UInt8
 from PIL import Image
 
 from dreamfoundry.glb_reader import DeliveredMesh, read_glb
-from dreamfoundry.raster import project, rasterize, sample_texture
+from dreamfoundry.raster import Fragments, project, rasterize, sample_texture
 
 THUMBNAIL_AZIMUTH_DEG = 30.0
 ELEVATION_DEG = 20.0
@@ -53,7 +53,7 @@ def orbit_pose(
 def thumbnail_png(glb: bytes, size_px: int) -> bytes:
     """The asset from the front right, slightly from above, on a transparent ground, as PNG."""
     mesh = read_glb(glb)
-    picture = _picture(mesh, mesh.base_color(), THUMBNAIL_AZIMUTH_DEG, size_px)
+    picture = _picture(mesh, _texture(mesh), THUMBNAIL_AZIMUTH_DEG, size_px)
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()
@@ -65,7 +65,7 @@ def turntable_webp(glb: bytes, num_frames: int, size_px: int) -> bytes:
     The viewer walks towards +X, beginning at the front.
     """
     mesh = read_glb(glb)
-    texture = mesh.base_color()
+    texture = _texture(mesh)
     frames = [
         Image.fromarray(_picture(mesh, texture, 360.0 * index / num_frames, size_px)) for index in range(num_frames)
     ]
@@ -92,7 +92,7 @@ def judged_views(
     They show the bare texture, or the shape alone in one grey under the light of the thumbnail.
     """
     mesh = read_glb(glb)
-    texture = mesh.base_color() if look == "albedo" else np.full((1, 1, 3), CLAY, dtype=np.uint8)
+    texture = _texture(mesh) if look == "albedo" else np.full((1, 1, 3), CLAY, dtype=np.uint8)
     views = []
     for index in range(num_views):
         picture = _picture(
@@ -103,23 +103,28 @@ def judged_views(
     return np.stack(views)
 
 
+def _texture(mesh: DeliveredMesh) -> UInt8[np.ndarray, "T T 3"] | None:
+    """The base colour; None where the mesh has its colours at the vertices."""
+    return mesh.base_color() if mesh.colors is None else None
+
+
 def _picture(
     mesh: DeliveredMesh,
-    texture: UInt8[np.ndarray, "T T 3"],
+    texture: UInt8[np.ndarray, "T T 3"] | None,
     azimuth_deg: float,
     size_px: int,
     elevation_deg: float = ELEVATION_DEG,
     *,
     lit: bool = True,
 ) -> UInt8[np.ndarray, "H H 4"]:
-    """One view with straight alpha, under a soft key light or as the bare texture."""
-    if mesh.uvs is None or mesh.normals is None:
-        raise ValueError("a picture needs normals and texture coordinates")
+    """One view with straight alpha, under a soft key light or in its bare colours (of `texture`, else the vertices)."""
+    if mesh.normals is None:
+        raise ValueError("a picture needs normals")
     side_px = SUPERSAMPLING * size_px
     pose = _framing(mesh, azimuth_deg, elevation_deg)
     points = project(mesh.vertices, pose, FOVY_DEG, side_px)
     seen = rasterize(points, mesh.faces, side_px, front_only=True)
-    color = _to_linear(sample_texture(texture, seen.interpolate(mesh.uvs, mesh.faces)))
+    color = _color(mesh, texture, seen)
     if lit:
         color = color * _light(seen.interpolate(mesh.normals, mesh.faces), pose)
     image = np.zeros((side_px * side_px, 4))
@@ -128,6 +133,19 @@ def _picture(
     opacity = blocks[..., 3:]
     straight = _to_srgb(blocks[..., :3] / np.maximum(opacity, 1e-9))
     return (np.concatenate((straight, opacity), axis=-1) * 255.0).round().astype(np.uint8)
+
+
+def _color(
+    mesh: DeliveredMesh, texture: UInt8[np.ndarray, "T T 3"] | None, seen: Fragments
+) -> Float64[np.ndarray, "P 3"]:
+    """The linear colour of each covered pixel without light."""
+    if texture is not None and texture.shape[:2] == (1, 1):
+        return np.broadcast_to(_to_linear(texture[0] / 255.0), (len(seen.pixel), 3))
+    if texture is not None and mesh.uvs is not None:
+        return _to_linear(sample_texture(texture, seen.interpolate(mesh.uvs, mesh.faces)))
+    if mesh.colors is not None:
+        return seen.interpolate(mesh.colors, mesh.faces)
+    raise ValueError("a picture needs texture coordinates or colours at the vertices")
 
 
 def _light(normals: Float64[np.ndarray, "P 3"], pose: Float64[np.ndarray, "4 4"]) -> Float64[np.ndarray, "P 1"]:
