@@ -185,6 +185,11 @@ def export_asset(
         scores = quality.quality_scores(snapshot, levels[0], delivered[0])
         scores |= quality.level_scores(snapshot, levels, surface)
         scores |= {
+            f"detail_found_share_LOD{number}": level.detail.found_share
+            for number, level in enumerate(delivered)
+            if isinstance(level, TexturedMesh) and level.detail is not None
+        }
+        scores |= {
             "isovalue_per_unit": isovalue.density,
             "largest_component_area_share": area_share,
             "triangles": float(len(levels[0].faces)),

@@ -188,6 +188,7 @@ def test_each_level_says_how_far_it_is_from_the_dense_surface(bundle: AssetBundl
 
     assert 0.0 < scores["surface_error_mean_LOD0"] < scores["surface_error_mean_LOD1"] < 0.005
     assert scores["surface_error_max_LOD1"] < 0.03
+    assert scores["detail_found_share_LOD0"] > 0.99 and scores["detail_found_share_LOD1"] > 0.99
     assert scores["silhouette_iou_LOD0"] == scores["silhouette_iou"]
     assert scores["silhouette_iou_LOD1"] > 0.9
 
