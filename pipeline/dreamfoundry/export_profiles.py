@@ -17,15 +17,18 @@ class ExportProfile:
     """How an asset is delivered: triangle budgets per level, texture sides in pixels.
 
     `detail_maps` adds normals and occlusion of the dense surface, which take seconds, to the base
-    colour. `turntable_frames` pictures of `turntable_px` make one turn, 0 none; `video` adds it as MP4.
+    colour. `dense` adds the surface before decimation, with colours at its vertices.
+    `turntable_frames` pictures of `turntable_px` make one turn, 0 none; `video` adds it as MP4.
     `browser` has every level opened in a browser before publication, which takes seconds.
-    `unwrap_limit_s` bounds the unwrap of one level; after it, the child process is killed.
+    `unwrap_limit_s` bounds the unwrap of one level; after it the child process is killed, and that
+    level has colours at its vertices too.
     """
 
     name: str = "preview"
     triangles: tuple[int, ...] = (8_000,)
     texture_px: tuple[int, ...] = (512,)
     detail_maps: bool = True
+    dense: bool = False
     collision_hull_vertices: int = 32
     thumbnail_px: int = 512
     turntable_frames: int = 0
@@ -82,6 +85,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 video=True,
                 browser=True,
             ),
+            ExportProfile("cg", (20_000,), (2048,), dense=True, turntable_frames=24, video=True),
         )
     }
 )

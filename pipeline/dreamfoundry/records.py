@@ -146,11 +146,13 @@ class DetailMaps:
 
     `tangents` are unit, w is 1 or -1, and the bitangent is cross(normal, tangent) * w; the normal
     map is in their space, OpenGL's way (green is up). `occlusion` is 255 where the sky is open.
+    `found_share` is the share of texels that found the dense surface; the others show the level itself.
     """
 
     tangents: Float32[np.ndarray, "N 4"]
     normal_map: UInt8[np.ndarray, "T T 3"]
     occlusion: UInt8[np.ndarray, "T T 1"]
+    found_share: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ class Texels:
 
     def texture(self, values: UInt8[np.ndarray, "P C"]) -> UInt8[np.ndarray, "T T C"]:
         """The whole texture from the values of its chart texels."""
-        return values[self.shown]
+        whole: np.ndarray = values[self.shown]
+        return whole
 
 
 def chart_texels(atlas: Atlas, texture_px: int) -> Texels:
@@ -37,8 +38,7 @@ def chart_texels(atlas: Atlas, texture_px: int) -> Texels:
     fragments = rasterize(on_texture, atlas.faces, texture_px)
     if len(fragments.pixel) == 0:
         raise SurfaceFailed(f"texture_px = {texture_px}: the charts cover no texel")
-    number = np.full(texture_px * texture_px, -1, dtype=np.int64)
-    number[fragments.pixel] = np.arange(len(fragments.pixel))
-    number = number.reshape(texture_px, texture_px)
+    number = np.full((texture_px, texture_px), -1, dtype=np.int64)
+    number.reshape(-1)[fragments.pixel] = np.arange(len(fragments.pixel))
     nearest = distance_transform_edt(number < 0, return_distances=False, return_indices=True)
     return Texels(fragments, number[tuple(nearest)])

@@ -58,7 +58,8 @@ def textured(
     if dense is not None:
         tangents = vertex_tangents(vertices, normals, atlas.uvs, faces)
         baked = bake(dense, texels.fragments, vertices, normals, tangents, faces)
-        detail = DetailMaps(tangents, texels.texture(baked.normal_map), texels.texture(baked.occlusion))
+        maps = texels.texture(baked.normal_map), texels.texture(baked.occlusion)
+        detail = DetailMaps(tangents, *maps, baked.found_share)
     return TexturedMesh(vertices, normals, atlas.uvs, faces, base_color, detail)
 
 

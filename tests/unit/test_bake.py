@@ -133,26 +133,24 @@ def test_a_texel_that_finds_nothing_shows_the_level_itself(dense: DenseSurface, 
     assert (baked.normal_map == (128, 128, 255)).all()
 
 
-def test_a_texel_takes_its_own_surface_and_not_that_of_a_neighbour() -> None:
-    """Two thin plates face each other, closer than the reach; a level lies a little inside the lower one."""
+@pytest.mark.parametrize("height", [-0.01, 0.02], ids=["inside", "outside"])
+def test_a_texel_takes_its_own_surface_and_not_that_of_a_neighbour(height: float) -> None:
+    """Two thin plates, closer than the reach: the lower one ends at 0, the upper one begins at 0.03."""
     low, high = box((-1.0, -0.04, -1.0), (1.0, 0.0, 1.0)), box((-1.0, 0.03, -1.0), (1.0, 0.07, 1.0))
     both = Surface(
         np.concatenate((low.vertices, high.vertices)), np.concatenate((low.faces, high.faces + np.uint32(8)))
     )
-    dense = DenseSurface.of(both)
-    normals = np.zeros_like(dense.normals)
-    normals[:, 1] = np.where(both.vertices[:, 1] >= 0.05, 1.0, np.where(both.vertices[:, 1] == 0.0, 1.0, -1.0))
-    dense = replace(dense, normals=normals)
-    level_faces = np.array([(0, 1, 2)], np.uint32)
-    vertices = np.array([(-0.5, -0.01, -0.5), (0, -0.01, 0.5), (0.5, -0.01, -0.5)], np.float32)
+    upwards = (both.vertices[:, 1:2] == 0.0) * 2.0 - 1.0
+    dense = replace(DenseSurface.of(both), normals=(upwards * (0.6, 0.8, 0.0)).astype(np.float32))
+    vertices = np.array([(-0.5, height, -0.5), (0, height, 0.5), (0.5, height, -0.5)], np.float32)
     up = np.tile(np.array([(0, 1, 0)], np.float32), (3, 1))
     tangents = np.tile(np.array([(1, 0, 0, 1)], np.float32), (3, 1))
     texel = Fragments(np.array([0]), np.array([0]), np.array([(0.3, 0.4, 0.3)]))
 
-    baked = bake(dense, texel, vertices, up, tangents, level_faces)
+    baked = bake(dense, texel, vertices, up, tangents, np.array([(0, 1, 2)], np.uint32))
 
     assert baked.found_share == 1.0
-    np.testing.assert_array_equal(baked.normal_map, [(128, 128, 255)])
+    np.testing.assert_allclose(baked.normal_map, [(204, 128, 229.5)], atol=0.5)
 
 
 def box(low: tuple[float, float, float], high: tuple[float, float, float]) -> Surface:
