@@ -75,6 +75,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 (20_000, 10_000, 5_000, 1_000),
                 (1024, 1024, 512, 256),
                 turntable_frames=24,
+                turntable_px=384,
                 video=True,
             ),
             ExportProfile(
@@ -82,10 +83,11 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 (30_000, 15_000, 5_000, 1_500),
                 (2048, 1024, 512, 256),
                 turntable_frames=24,
+                turntable_px=384,
                 video=True,
                 browser=True,
             ),
-            ExportProfile("cg", (20_000,), (2048,), dense=True, turntable_frames=24, video=True),
+            ExportProfile("cg", (20_000,), (2048,), dense=True, turntable_frames=24, turntable_px=384, video=True),
         )
     }
 )
