@@ -320,6 +320,7 @@ class _Pipe:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._reading, self._writing = _descriptor(process.stdout), _descriptor(process.stdin)
+        os.set_blocking(self._writing, False)
         self._received = bytearray()
         self._number = 0
 
@@ -328,9 +329,12 @@ class _Pipe:
         message: dict[str, Any] = {"id": self._number, "method": method, "params": dict(parameters)}
         if session:
             message["sessionId"] = session
-        data = json.dumps(message).encode() + b"\0"
+        data = memoryview(json.dumps(message).encode() + b"\0")
+        deadline = time.monotonic() + LOOK_LIMIT_S
         try:
             while data:
+                if not select.select([], [self._writing], [], max(0.0, deadline - time.monotonic()))[1]:
+                    raise BrowserUnavailable("Chromium does not take commands any more")
                 data = data[os.write(self._writing, data) :]
         except BrokenPipeError as error:
             raise BrowserUnavailable("Chromium ended") from error

@@ -172,3 +172,13 @@ def test_a_chromium_that_hangs_or_dies_is_not_run_and_is_killed(
 
     assert finding.severity == "not_run" and words in finding.message
     wait_until_gone(f"fake-{behaviour[:4]}", timeout_s=20.0)
+
+
+def test_a_chromium_that_takes_no_commands_does_not_hold_us_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_LIMIT_S", 0.5)
+    with subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as deaf:
+        try:
+            with pytest.raises(module.BrowserUnavailable, match="does not take commands"):
+                module._Pipe(deaf).send("Fetch.fulfillRequest", {"body": "x" * 1_000_000}, "")
+        finally:
+            deaf.kill()
