@@ -33,11 +33,11 @@ $(READY): pyproject.toml constraints.txt
 	$(RUN) -m pip install --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $@
 
-# The Khronos glTF validator is a Node package. Without Node, assets say "not run" for this one gate.
+# The Khronos glTF validator and three.js are npm packages. Without them, assets say "not run" for two gates.
 $(NODE_READY): package.json package-lock.json
 	@mkdir -p $(@D)
 	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund; \
-	  else echo "npm not found: the Khronos glTF validator is not installed; its gate will say \"not run\""; fi
+	  else echo "npm not found: the Khronos glTF validator and three.js are not installed; their gates will say \"not run\""; fi
 	@mkdir -p $(@D) && touch $@
 
 demo: setup ## four prompts become a library of 3D assets in out/demo (CPU only, no downloads)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,15 +16,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, UInt8
 
-from dreamfoundry import gltf, lod, mesh, quality, texture, thumbnail, validate
-from dreamfoundry.errors import AssetInvalid
+from dreamfoundry import browser, gltf, lod, mesh, quality, texture, thumbnail, validate, video
+from dreamfoundry.bake import DenseSurface
+from dreamfoundry.drawing import RENDERER
+from dreamfoundry.errors import AssetInvalid, ExportTimeout, SurfaceFailed
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, canonical_json, slug
 from dreamfoundry.khronos import check_khronos
 from dreamfoundry.records import (
     AssetBundle,
+    ColoredMesh,
     FieldSnapshot,
     Finding,
     PriorIdentity,
@@ -47,6 +51,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     "glb": "model/gltf-binary",
     "png": "image/png",
     "webp": "image/webp",
+    "mp4": "video/mp4",
     "json": "application/json",
 }
 
@@ -151,23 +156,41 @@ def export_asset(
     with watch.stage("lod"):
         levels = lod.levels(surface, profile.triangles)
         hull = lod.collision_hull(levels[0], profile.collision_hull_vertices)
-    textured = _textured_levels(snapshot, isovalue.density, levels, profile, watch)
+    with watch.stage("bake"):
+        colors = texture.surface_colors(snapshot, isovalue.density)
+    delivered, unwrapping = _delivered_levels(surface, levels, colors, snapshot.bound, profile, watch)
     place = _Placement.of(levels[0], prompt.target_height_m)
     with watch.stage("gltf"):
-        glbs = _level_files(textured, place, name, metadata)
+        glbs = {
+            f"{name}_LOD{number}.glb" if number else f"{name}.glb": _level_file(level, number, place, name, metadata)
+            for number, level in enumerate(delivered)
+        }
         hull = replace(hull, vertices=place(hull.vertices))
         collision = gltf.collision_glb(hull, slug=name, metadata=metadata, copyright_text=_copyright(metadata))
-    files = {**glbs, f"{name}_collision.glb": collision}
+        counts = {file: _counts(level) for file, level in zip(glbs, delivered, strict=True)}
+        files = {**glbs, f"{name}_collision.glb": collision}
+        counts[f"{name}_collision.glb"] = _counts(hull)
+        if profile.dense:
+            dense = texture.colored(lod.decimate(surface, len(surface.faces)), colors, snapshot.bound)
+            files[f"{name}_dense.glb"] = _level_file(dense, None, place, name, metadata)
+            counts[f"{name}_dense.glb"] = _counts(dense)
     with watch.stage("validate"):
         findings, khronos_reports = _check(files, name, profile, prompt.target_height_m)
+        findings += unwrapping
+        findings += browser.check_browser(glbs)[0] if profile.browser else [browser.not_run("not in this profile")]
     _refuse_blocked(findings)
     with watch.stage("thumbnail"):
-        master = glbs[f"{name}.glb"]
-        files["thumbnail.png"] = thumbnail.thumbnail_png(master, profile.thumbnail_px)
-        if profile.turntable_frames > 0:
-            files["turntable.webp"] = thumbnail.turntable_webp(master, profile.turntable_frames, profile.turntable_px)
+        pictures, film_findings = _pictures(glbs[f"{name}.glb"], profile)
+        files |= pictures
+        findings += film_findings
     with watch.stage("quality"):
-        scores = quality.quality_scores(snapshot, levels[0], textured[0])
+        scores = quality.quality_scores(snapshot, levels[0], delivered[0])
+        scores |= quality.level_scores(snapshot, levels, surface)
+        scores |= {
+            f"detail_found_share_LOD{number}": level.detail.found_share
+            for number, level in enumerate(delivered)
+            if isinstance(level, TexturedMesh) and level.detail is not None
+        }
         scores |= {
             "isovalue_per_unit": isovalue.density,
             "largest_component_area_share": area_share,
@@ -175,8 +198,6 @@ def export_asset(
             "height_m": prompt.target_height_m,
         }
     files["validation.json"] = _json_file(_validation(findings, khronos_reports))
-    counts = {file: _counts(level) for file, level in zip(glbs, textured, strict=True)}
-    counts[f"{name}_collision.glb"] = _counts(hull)
     dimensions_m = (np.ptp(levels[0].vertices.astype(np.float64), axis=0) * place.scale).tolist()
     files["asset.json"] = _json_file(
         {
@@ -189,43 +210,71 @@ def export_asset(
             "findings": [vars(finding) for finding in findings],
             "scores": scores,
             "timings_s": watch.seconds,
+            "renderer": RENDERER,
         }
     )
     return AssetBundle(slug=name, files=files, findings=tuple(findings), scores=scores, timings_s=dict(watch.seconds))
 
 
-def _textured_levels(
-    snapshot: FieldSnapshot,
-    isovalue: float,
+def _delivered_levels(
+    surface: Surface,
     levels: Sequence[Surface],
+    colors: UInt8[np.ndarray, "R R R 3"],
+    bound: float,
     profile: ExportProfile,
     watch: _Stopwatch,
-) -> list[TexturedMesh]:
-    """Each level unwrapped and baked on its own, in scene units."""
+) -> tuple[list[TexturedMesh | ColoredMesh], list[Finding]]:
+    """Each level unwrapped and baked on its own, in scene units, and what of that did not work.
+
+    A level that cannot be unwrapped has its colours at the vertices.
+    """
     with watch.stage("bake"):
-        colors = texture.surface_colors(snapshot, isovalue)
-    made = []
-    for surface, texture_px in zip(levels, profile.texture_px, strict=True):
+        dense = DenseSurface.of(surface) if profile.detail_maps else None
+    made: list[TexturedMesh | ColoredMesh] = []
+    findings = []
+    for number, (level, texture_px) in enumerate(zip(levels, profile.texture_px, strict=True)):
+        atlas = None
         with watch.stage("unwrap"):
-            atlas = unwrap(surface, texture_px, profile.unwrap_limit_s)
+            try:
+                atlas = unwrap(level, texture_px, profile.unwrap_limit_s)
+            except (ExportTimeout, SurfaceFailed) as failure:
+                findings.append(Finding("warn", "unwrapped", "xatlas", f"LOD{number} has vertex colours: {failure}"))
         with watch.stage("bake"):
-            made.append(texture.textured(surface, atlas, colors, snapshot.bound, texture_px))
-    return made
+            if atlas is None:
+                made.append(texture.colored(level, colors, bound))
+            else:
+                made.append(texture.textured(level, atlas, colors, bound, texture_px, dense))
+    return made, findings
 
 
-def _level_files(
-    levels: Sequence[TexturedMesh], place: _Placement, name: str, metadata: Mapping[str, object]
-) -> dict[str, bytes]:
-    return {
-        f"{name}_LOD{level}.glb" if level else f"{name}.glb": gltf.glb(
-            replace(textured, vertices=place(textured.vertices)),
-            slug=name,
-            level=level,
-            metadata=metadata,
-            copyright_text=_copyright(metadata),
-        )
-        for level, textured in enumerate(levels)
-    }
+def _level_file(
+    mesh: TexturedMesh | ColoredMesh,
+    level: int | None,
+    place: _Placement,
+    name: str,
+    metadata: Mapping[str, object],
+) -> bytes:
+    return gltf.glb(
+        replace(mesh, vertices=place(mesh.vertices)),
+        slug=name,
+        level=level,
+        metadata=metadata,
+        copyright_text=_copyright(metadata),
+    )
+
+
+def _pictures(master: bytes, profile: ExportProfile) -> tuple[dict[str, bytes], list[Finding]]:
+    """Pictures of the delivered first level, and what is to be said of those that could not be made."""
+    picture = thumbnail.thumbnail(master, profile.thumbnail_px)
+    files = {"thumbnail.png": thumbnail.png(picture), f"thumb_{profile.thumbnail_px}.webp": thumbnail.webp([picture])}
+    if profile.turntable_frames == 0:
+        return files, [video.not_run("no turntable in this profile")]
+    frames = thumbnail.turntable(master, profile.turntable_frames, profile.turntable_px)
+    files["turntable.webp"] = thumbnail.webp(frames)
+    if not profile.video:
+        return files, [video.not_run("not in this profile")]
+    film, findings = video.mp4(thumbnail.on_ground(frames), thumbnail.FRAME_MS)
+    return (files | {"turntable.mp4": film} if film else files), findings
 
 
 def _copyright(metadata: Mapping[str, object]) -> str:
@@ -236,12 +285,16 @@ def _check(
     glbs: Mapping[str, bytes], name: str, profile: ExportProfile, height_m: float
 ) -> tuple[list[Finding], Mapping[str, Any]]:
     findings, reports = check_khronos(glbs)
-    collision = f"{name}_collision.glb"
+    collision, dense = f"{name}_collision.glb", f"{name}_dense.glb"
     limits = [
         validate.LevelLimits(max_triangles, texture_px, height_m)
         for max_triangles, texture_px in zip(profile.triangles, profile.texture_px, strict=True)
     ]
-    findings += validate.check_levels({file: data for file, data in glbs.items() if file != collision}, limits)
+    levels = {file: data for file, data in glbs.items() if file not in (collision, dense)}
+    findings += validate.check_levels(levels, limits)
+    if dense in glbs:
+        no_budget = replace(limits[0], max_triangles=sys.maxsize)
+        findings += validate.check_levels({dense: glbs[dense]}, [no_budget])
     findings += validate.check_collision(glbs[collision], profile.collision_hull_vertices)
     return findings, reports
 
@@ -262,7 +315,7 @@ def _validation(findings: Sequence[Finding], khronos_reports: Mapping[str, Any])
     }
 
 
-def _counts(level: TexturedMesh | Surface) -> dict[str, int]:
+def _counts(level: TexturedMesh | ColoredMesh | Surface) -> dict[str, int]:
     return {"triangles": len(level.faces), "vertices": len(level.vertices)}
 
 

@@ -16,16 +16,25 @@ from dreamfoundry.config import require
 class ExportProfile:
     """How an asset is delivered: triangle budgets per level, texture sides in pixels.
 
-    `unwrap_limit_s` bounds the unwrap of one level; after it, the child process is killed.
+    `detail_maps` adds normals and occlusion of the dense surface, which take seconds, to the base
+    colour. `dense` adds the surface before decimation, with colours at its vertices.
+    `turntable_frames` pictures of `turntable_px` make one turn, 0 none; `video` adds it as MP4.
+    `browser` has every level opened in a browser before publication, which takes seconds.
+    `unwrap_limit_s` bounds the unwrap of one level; after it the child process is killed, and that
+    level has colours at its vertices too.
     """
 
     name: str = "preview"
     triangles: tuple[int, ...] = (8_000,)
     texture_px: tuple[int, ...] = (512,)
+    detail_maps: bool = True
+    dense: bool = False
     collision_hull_vertices: int = 32
     thumbnail_px: int = 512
     turntable_frames: int = 0
     turntable_px: int = 256
+    video: bool = False
+    browser: bool = False
     unwrap_limit_s: float = 60.0
 
     def __post_init__(self) -> None:
@@ -34,6 +43,12 @@ class ExportProfile:
             "export.triangles, texture_px",
             (self.triangles, self.texture_px),
             "must name the same number of levels, at least one",
+        )
+        require(
+            self.turntable_px % 2 == 0,
+            "export.turntable_px",
+            self.turntable_px,
+            "must be even (films are)",
         )
         require(
             all(100 <= count <= 30_000 for count in self.triangles),
@@ -53,10 +68,26 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
     {
         profile.name: profile
         for profile in (
-            ExportProfile("preview", (8_000,), (512,), turntable_frames=24, turntable_px=192),
-            ExportProfile("mobile", (5_000, 2_000, 500), (512, 256, 128), turntable_frames=24),
-            ExportProfile("game_prop", (20_000, 10_000, 5_000, 1_000), (1024, 1024, 512, 256), turntable_frames=24),
-            ExportProfile("game_hero", (30_000, 15_000, 5_000, 1_500), (2048, 1024, 512, 256), turntable_frames=24),
+            ExportProfile("preview", (8_000,), (512,), detail_maps=False, turntable_frames=24, turntable_px=192),
+            ExportProfile("mobile", (5_000, 2_000, 500), (512, 256, 128), turntable_frames=24, video=True),
+            ExportProfile(
+                "game_prop",
+                (20_000, 10_000, 5_000, 1_000),
+                (1024, 1024, 512, 256),
+                turntable_frames=24,
+                turntable_px=384,
+                video=True,
+            ),
+            ExportProfile(
+                "game_hero",
+                (30_000, 15_000, 5_000, 1_500),
+                (2048, 1024, 512, 256),
+                turntable_frames=24,
+                turntable_px=384,
+                video=True,
+                browser=True,
+            ),
+            ExportProfile("cg", (20_000,), (2048,), dense=True, turntable_frames=24, turntable_px=384, video=True),
         )
     }
 )

@@ -1,6 +1,8 @@
 """Stage 6, the GLB: bytes of one level, written by hand with pygltflib (glTF 2.0, metres, +Y up).
 
 The bytes hold nothing that the asset key does not determine: no time, no run, no path.
+
+Dimension key:  T texels per side
 """
 
 from __future__ import annotations
@@ -13,56 +15,57 @@ from typing import Any
 
 import numpy as np
 import pygltflib
+from jaxtyping import UInt8
 from PIL import Image
 
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, canonical_json
-from dreamfoundry.records import Surface, TexturedMesh
+from dreamfoundry.records import ColoredMesh, Surface, TexturedMesh
 
 EXTRAS_KEY = "dreamfoundry"
 METALLIC = 0.0
 ROUGHNESS = 0.9
 
 
-def glb(mesh: TexturedMesh, *, slug: str, level: int, metadata: Mapping[str, object], copyright_text: str) -> bytes:
-    """One level of detail in metres, with its base colour as PNG and an explicit dull material.
+def glb(
+    mesh: TexturedMesh | ColoredMesh,
+    *,
+    slug: str,
+    level: int | None,
+    metadata: Mapping[str, object],
+    copyright_text: str,
+) -> bytes:
+    """One level of detail in metres, with its maps as PNG (or colours at its vertices), and a dull material.
 
-    Node and mesh are called `<slug>_LOD<level>`, the material `M_<slug>`, the texture
-    `T_<slug>_BC`. `metadata` stands in the extras of asset and scene under "dreamfoundry".
+    Node and mesh are called `<slug>_LOD<level>`, or `<slug>_dense` without a level; the material
+    `M_<slug>`, the textures `T_<slug>_BC` (base colour), `_N` (normals) and `_ORM` (occlusion,
+    roughness, metallic). `metadata` stands in the extras of asset and scene under "dreamfoundry".
     """
     document = _document(metadata, copyright_text)
     buffer = _Buffer(document)
     attributes = pygltflib.Attributes(
         POSITION=buffer.vertices(mesh.vertices, pygltflib.VEC3, with_bounds=True),
         NORMAL=buffer.vertices(mesh.normals, pygltflib.VEC3),
-        TEXCOORD_0=buffer.vertices(mesh.uvs, pygltflib.VEC2),
     )
-    indices = buffer.indices(mesh.faces)
-    document.images = [
-        pygltflib.Image(name=f"T_{slug}_BC", mimeType="image/png", bufferView=buffer.view(png(mesh.base_color)))
-    ]
-    document.samplers = [
-        pygltflib.Sampler(
-            magFilter=pygltflib.LINEAR,
-            minFilter=pygltflib.LINEAR_MIPMAP_LINEAR,
-            wrapS=pygltflib.CLAMP_TO_EDGE,
-            wrapT=pygltflib.CLAMP_TO_EDGE,
-        )
-    ]
-    document.textures = [pygltflib.Texture(name=f"T_{slug}_BC", sampler=0, source=0)]
-    document.materials = [
-        pygltflib.Material(
-            name=f"M_{slug}",
-            pbrMetallicRoughness=pygltflib.PbrMetallicRoughness(
-                baseColorTexture=pygltflib.TextureInfo(index=0),
-                baseColorFactor=[1.0, 1.0, 1.0, 1.0],
-                metallicFactor=METALLIC,
-                roughnessFactor=ROUGHNESS,
-            ),
-            alphaMode="OPAQUE",
-            doubleSided=False,
-        )
-    ]
-    return _finished(document, buffer, f"{slug}_LOD{level}", attributes, indices, material=0)
+    material = pygltflib.Material(
+        name=f"M_{slug}",
+        pbrMetallicRoughness=pygltflib.PbrMetallicRoughness(
+            baseColorFactor=[1.0, 1.0, 1.0, 1.0], metallicFactor=METALLIC, roughnessFactor=ROUGHNESS
+        ),
+        alphaMode="OPAQUE",
+        doubleSided=False,
+    )
+    document.materials = [material]
+    if isinstance(mesh, ColoredMesh):
+        attributes.COLOR_0 = buffer.vertices(mesh.colors, pygltflib.VEC3)
+        indices = buffer.indices(mesh.faces)
+    else:
+        attributes.TEXCOORD_0 = buffer.vertices(mesh.uvs, pygltflib.VEC2)
+        if mesh.detail is not None:
+            attributes.TANGENT = buffer.vertices(mesh.detail.tangents, pygltflib.VEC4)
+        indices = buffer.indices(mesh.faces)
+        _add_textures(buffer, material, mesh, slug)
+    name = f"{slug}_dense" if level is None else f"{slug}_LOD{level}"
+    return _finished(document, buffer, name, attributes, indices, material=0)
 
 
 def collision_glb(hull: Surface, *, slug: str, metadata: Mapping[str, object], copyright_text: str) -> bytes:
@@ -79,6 +82,41 @@ def png(picture: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()
+
+
+def orm(occlusion: UInt8[np.ndarray, "T T 1"]) -> UInt8[np.ndarray, "T T 3"]:
+    """Occlusion, roughness and metallic of the material as red, green and blue."""
+    others = np.array([round(255 * ROUGHNESS), round(255 * METALLIC)], dtype=np.uint8)
+    return np.concatenate((occlusion, np.broadcast_to(others, (*occlusion.shape[:2], 2))), axis=2)
+
+
+def _add_textures(buffer: _Buffer, material: pygltflib.Material, mesh: TexturedMesh, slug: str) -> None:
+    """The maps of `mesh` as images, each used once or, ORM, for both of its slots."""
+    document = buffer.document
+    document.samplers = [
+        pygltflib.Sampler(
+            magFilter=pygltflib.LINEAR,
+            minFilter=pygltflib.LINEAR_MIPMAP_LINEAR,
+            wrapS=pygltflib.CLAMP_TO_EDGE,
+            wrapT=pygltflib.CLAMP_TO_EDGE,
+        )
+    ]
+
+    def texture(name: str, picture: np.ndarray) -> int:
+        image = pygltflib.Image(name=name, mimeType="image/png", bufferView=buffer.view(png(picture)))
+        document.images.append(image)
+        document.textures.append(pygltflib.Texture(name=name, sampler=0, source=len(document.images) - 1))
+        return len(document.textures) - 1
+
+    factors = material.pbrMetallicRoughness
+    factors.baseColorTexture = pygltflib.TextureInfo(index=texture(f"T_{slug}_BC", mesh.base_color))
+    if mesh.detail is not None:
+        normals = texture(f"T_{slug}_N", mesh.detail.normal_map)
+        material.normalTexture = pygltflib.NormalMaterialTexture(index=normals, scale=1.0)
+        packed = texture(f"T_{slug}_ORM", orm(mesh.detail.occlusion))
+        material.occlusionTexture = pygltflib.OcclusionTextureInfo(index=packed, strength=1.0)
+        factors.metallicRoughnessTexture = pygltflib.TextureInfo(index=packed)
+        factors.roughnessFactor = 1.0  # a multiplier: the texture says the rest
 
 
 class _Buffer:

@@ -1,9 +1,8 @@
 """The Khronos glTF validator as a gate: one Node process for all files of an asset.
 
 Node and the npm package `gltf-validator` are optional. Where one is absent the gate says
-"not_run", which is never to be read as passed. The package is looked for in the folder that the
-environment variable DREAMFOUNDRY_GLTF_VALIDATOR names, then in node_modules of the current
-folder and of the folders above this file (`npm ci` in the repository puts it there).
+"not_run", which is never to be read as passed. The package is found as in module `npm`, or in the
+folder that the environment variable DREAMFOUNDRY_GLTF_VALIDATOR names.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamfoundry.child_process import die_with
+from dreamfoundry.npm import package_folder
 from dreamfoundry.records import Finding
 
 GATE = "khronos"
@@ -30,7 +30,7 @@ SEVERITY_WORDS = ("error", "warning", "information", "hint")
 
 def check_khronos(glbs: Mapping[str, bytes]) -> tuple[list[Finding], Mapping[str, Any]]:
     """Findings and the raw report per file. Errors and warnings block, lesser notes warn."""
-    node, module = shutil.which("node"), _module_folder()
+    node, module = shutil.which("node"), package_folder(TOOL, MODULE_VARIABLE)
     if node is None:
         return [_not_run("Node is not installed (no `node` on PATH)")], {}
     if module is None:
@@ -74,10 +74,3 @@ def _findings(name: str, report: Mapping[str, Any]) -> list[Finding]:
 
 def _not_run(reason: str) -> Finding:
     return Finding("not_run", GATE, TOOL, reason)
-
-
-def _module_folder() -> Path | None:
-    named = os.environ.get(MODULE_VARIABLE)
-    roots = [Path.cwd(), *Path(__file__).resolve().parents]
-    candidates = [Path(named)] if named else [root / "node_modules" / "gltf-validator" for root in roots]
-    return next((folder.resolve() for folder in candidates if (folder / "package.json").is_file()), None)

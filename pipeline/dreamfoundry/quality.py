@@ -3,7 +3,7 @@
 Nothing here knows a true surface: gates and restarts read these numbers, and a measurement must
 not be selected by its own answer.
 
-Dimension key:  T texels per side · V reference views · H pixels per side
+Dimension key:  V reference views · H, W pixels per side · P covered pixels
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 
-from dreamfoundry.raster import project, rasterize, sample_texture, silhouette
-from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
+from dreamfoundry.raster import Fragments, project, rasterize, sample_texture, silhouette
+from dreamfoundry.records import ColoredMesh, FieldSnapshot, Surface, TexturedMesh
+from dreamfoundry.srgb import srgb_from_linear
+from dreamfoundry.surface_error import surface_error
 
 HALF_OPAQUE = 127
 """A pixel of a reference view (0 to 255) above this counts as covered."""
 
 
-def quality_scores(snapshot: FieldSnapshot, surface: Surface, textured: TexturedMesh) -> dict[str, float]:
-    """All scores of an asset. `surface` and `textured` are its first level in scene units.
+def quality_scores(
+    snapshot: FieldSnapshot, surface: Surface, delivered: TexturedMesh | ColoredMesh
+) -> dict[str, float]:
+    """All scores of an asset. `surface` and `delivered` are its first level in scene units.
 
     What the prior thought of the finished field (`prompt_gain`, `several_faces_share`: see
     `looks`) is carried over from the snapshot.
@@ -31,13 +35,27 @@ def quality_scores(snapshot: FieldSnapshot, surface: Surface, textured: Textured
     return {
         **{name: score for name, score in seen.items() if name in ("prompt_gain", "several_faces_share")},
         "silhouette_iou": silhouette_iou(snapshot, surface),
-        "view_color_error_mean": view_color_error_mean(snapshot, textured),
+        "view_color_error_mean": view_color_error_mean(snapshot, delivered),
         "mean_opacity": mean_opacity(snapshot),
         "flatness_ratio": flatness_ratio(surface),
-        "saturation_mean": saturation_mean(textured.base_color),
+        "saturation_mean": saturation_mean(_colors(delivered)),
         "genus": float(genus(surface)),
         "enclosed_share_of_box": enclosed_share_of_box(surface),
     }
+
+
+def level_scores(snapshot: FieldSnapshot, levels: Sequence[Surface], dense: Surface) -> dict[str, float]:
+    """What each level has lost, in scene units: distance to the dense surface, silhouettes in the reference views.
+
+    Distances are shares of the diagonal of `dense`.
+    """
+    scores = {}
+    for number, level in enumerate(levels):
+        error = surface_error(level, dense)
+        scores[f"surface_error_mean_LOD{number}"] = error.mean
+        scores[f"surface_error_max_LOD{number}"] = error.max
+        scores[f"silhouette_iou_LOD{number}"] = silhouette_iou(snapshot, level)
+    return scores
 
 
 def silhouette_iou(snapshot: FieldSnapshot, surface: Surface) -> float:
@@ -52,8 +70,8 @@ def silhouette_iou(snapshot: FieldSnapshot, surface: Surface) -> float:
     return float(np.mean(ious))
 
 
-def view_color_error_mean(snapshot: FieldSnapshot, mesh: TexturedMesh) -> float:
-    """Mean absolute sRGB difference, in [0, 1], of textured mesh and reference views where both are.
+def view_color_error_mean(snapshot: FieldSnapshot, mesh: TexturedMesh | ColoredMesh) -> float:
+    """Mean absolute sRGB difference, in [0, 1], of a mesh with its colours and reference views where both are.
 
     Catches what geometry cannot show: a mirrored atlas, swapped axes, colours of the interior.
     It is 1 when they share no pixel.
@@ -64,12 +82,26 @@ def view_color_error_mean(snapshot: FieldSnapshot, mesh: TexturedMesh) -> float:
         points = project(mesh.vertices, pose, fovy_deg, len(opacity))
         seen = rasterize(points, mesh.faces, len(opacity), front_only=True)
         both = opacity.reshape(-1)[seen.pixel] > HALF_OPAQUE
-        drawn = sample_texture(mesh.base_color, seen.interpolate(mesh.uvs, mesh.faces))[both]
+        drawn = _shown(mesh, seen)[both]
         premultiplied = snapshot.view_rgb[view].reshape(-1, 3)[seen.pixel[both]].astype(np.float64)
         covered = opacity.reshape(-1, 1)[seen.pixel[both]]
         differences.append(np.abs(drawn - np.minimum(premultiplied / covered, 1.0)).reshape(-1))
     together = np.concatenate(differences)
     return float(together.mean()) if together.size else 1.0
+
+
+def _shown(mesh: TexturedMesh | ColoredMesh, seen: Fragments) -> Float[np.ndarray, "P 3"]:
+    """The sRGB colour in [0, 1] of each covered pixel."""
+    if isinstance(mesh, ColoredMesh):
+        return srgb_from_linear(seen.interpolate(mesh.colors, mesh.faces))
+    return sample_texture(mesh.base_color, seen.interpolate(mesh.uvs, mesh.faces))
+
+
+def _colors(mesh: TexturedMesh | ColoredMesh) -> UInt8[np.ndarray, "H W 3"]:
+    """The texture, or the colours of the vertices as a picture of one row."""
+    if isinstance(mesh, ColoredMesh):
+        return (srgb_from_linear(mesh.colors) * 255.0).round().astype(np.uint8)[None]
+    return mesh.base_color
 
 
 def mean_opacity(snapshot: FieldSnapshot) -> float:
@@ -90,8 +122,8 @@ def flatness_ratio(surface: Surface) -> float:
     return float(spread[0] / spread[1]) if spread[1] > 0.0 else 0.0
 
 
-def saturation_mean(base_color: UInt8[np.ndarray, "T T 3"]) -> float:
-    """Mean HSV saturation of the texture, in [0, 1]; strong guidance drives it towards 1."""
+def saturation_mean(base_color: UInt8[np.ndarray, "H W 3"]) -> float:
+    """Mean HSV saturation of a picture, in [0, 1]; strong guidance drives it towards 1."""
     largest = base_color.max(axis=-1).astype(np.float64)
     chroma = largest - base_color.min(axis=-1)
     return float((chroma / np.maximum(largest, 1.0)).mean())

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64, Integer, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int64, Integer, UInt8
 
 CANDIDATES_PER_CHUNK = 1 << 21
 """How many (triangle, pixel) pairs are looked at together; bounds the memory to about 300 MB."""
@@ -113,18 +113,24 @@ def silhouette(
     return mask.reshape(side_px, side_px)
 
 
-def sample_texture(texture: UInt8[np.ndarray, "H W C"], uvs: Float[np.ndarray, "P 2"]) -> Float64[np.ndarray, "P C"]:
-    """Bilinear look-up in [0, 1] at glTF coordinates (origin at the top left), clamped at the border."""
+def sample_texture(
+    texture: UInt8[np.ndarray, "H W C"] | Float32[np.ndarray, "H W C"], uvs: Float[np.ndarray, "P 2"]
+) -> Float32[np.ndarray, "P C"]:
+    """Bilinear look-up at glTF coordinates (origin at the top left), clamped at the border.
+
+    The bytes of a picture give values in [0, 1], floats their own.
+    """
     height, width = texture.shape[:2]
-    column = np.clip(uvs[:, 0].astype(np.float64) * width - 0.5, 0.0, width - 1.0)
-    row = np.clip(uvs[:, 1].astype(np.float64) * height - 0.5, 0.0, height - 1.0)
+    column = np.clip(uvs[:, 0] * width - 0.5, 0.0, width - 1.0)
+    row = np.clip(uvs[:, 1] * height - 0.5, 0.0, height - 1.0)
     left, top = column.astype(np.int64), row.astype(np.int64)
     right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    across, down = (column - left)[:, None], (row - top)[:, None]
-    upper = texture[top, left] * (1.0 - across) + texture[top, right] * across
-    lower = texture[bottom, left] * (1.0 - across) + texture[bottom, right] * across
-    color: np.ndarray = (upper * (1.0 - down) + lower * down) / 255.0
-    return color
+    across, down = (column - left)[:, None].astype(np.float32), (row - top)[:, None].astype(np.float32)
+    texels = texture.reshape(height * width, -1)
+    upper = texels[top * width + left] * (1.0 - across) + texels[top * width + right] * across
+    lower = texels[bottom * width + left] * (1.0 - across) + texels[bottom * width + right] * across
+    color: np.ndarray = upper * (1.0 - down) + lower * down
+    return color / np.float32(255.0) if texture.dtype == np.uint8 else color
 
 
 def _set_up(

@@ -141,11 +141,26 @@ class Surface:
 
 
 @dataclass(frozen=True)
+class DetailMaps:
+    """What a level shows of the dense surface.
+
+    `tangents` are unit, w is 1 or -1, and the bitangent is cross(normal, tangent) * w; the normal
+    map is in their space, OpenGL's way (green is up). `occlusion` is 255 where the sky is open.
+    `found_share` is the share of texels that found the dense surface; the others show the level itself.
+    """
+
+    tangents: Float32[np.ndarray, "N 4"]
+    normal_map: UInt8[np.ndarray, "T T 3"]
+    occlusion: UInt8[np.ndarray, "T T 1"]
+    found_share: float = 1.0
+
+
+@dataclass(frozen=True)
 class TexturedMesh:
     """A surface ready to be written: one level of detail, in metres.
 
     `uvs` follow glTF (origin at the top left); `normals` are unit and point outwards;
-    `base_color` is sRGB.
+    `base_color` is sRGB. `detail` is None where the profile orders base colour only.
     """
 
     vertices: Float32[np.ndarray, "N 3"]
@@ -153,6 +168,17 @@ class TexturedMesh:
     uvs: Float32[np.ndarray, "N 2"]
     faces: UInt32[np.ndarray, "F 3"]
     base_color: UInt8[np.ndarray, "T T 3"]
+    detail: DetailMaps | None = None
+
+
+@dataclass(frozen=True)
+class ColoredMesh:
+    """A surface ready to be written without textures: `colors` are linear light in [0, 1], per vertex."""
+
+    vertices: Float32[np.ndarray, "N 3"]
+    normals: Float32[np.ndarray, "N 3"]
+    faces: UInt32[np.ndarray, "F 3"]
+    colors: Float32[np.ndarray, "N 3"]
 
 
 @dataclass(frozen=True)

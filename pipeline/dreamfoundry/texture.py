@@ -1,20 +1,23 @@
-"""Stage 5, base colour: the albedo of the field baked into the texture of a level.
+"""Stage 5, the maps of a level: base colour from the field, normals and occlusion from its dense surface.
 
-Every texel of a chart asks the albedo grid at its place on the surface; every other texel takes
-the colour of the nearest chart texel, so that no filter or mip level ever blends in a background.
+Every texel of a chart asks the albedo grid at its place on the surface. A level without charts
+carries the same colours at its vertices.
 
-Dimension key:  R voxels per side · N vertices · F faces · M split vertices · T texels per side · P points
+Dimension key:  R voxels per side · P points
 """
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, UInt8
 from scipy.ndimage import binary_erosion, distance_transform_edt, map_coordinates
 
-from dreamfoundry.errors import EmptyField, SurfaceFailed
-from dreamfoundry.raster import rasterize
-from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
+from dreamfoundry.bake import DenseSurface, bake
+from dreamfoundry.errors import EmptyField
+from dreamfoundry.records import ColoredMesh, DetailMaps, FieldSnapshot, Surface, TexturedMesh
+from dreamfoundry.srgb import linear_from_srgb
+from dreamfoundry.tangents import vertex_normals, vertex_tangents
+from dreamfoundry.texels import chart_texels
 from dreamfoundry.unwrap import Atlas
 
 
@@ -35,66 +38,37 @@ def surface_colors(snapshot: FieldSnapshot, isovalue: float) -> UInt8[np.ndarray
 
 
 def textured(
-    surface: Surface, atlas: Atlas, colors: UInt8[np.ndarray, "R R R 3"], bound: float, texture_px: int
-) -> TexturedMesh:
-    """`surface` split along the seams of `atlas`, with normals and baked base colour, in scene units.
-
-    `colors` is the grid of `surface_colors` over [-bound, bound]^3. Raises SurfaceFailed when no
-    texel is covered.
-    """
-    vertices = surface.vertices[atlas.source]
-    return TexturedMesh(
-        vertices=vertices,
-        normals=vertex_normals(surface)[atlas.source],
-        uvs=atlas.uvs,
-        faces=atlas.faces,
-        base_color=_bake(vertices, atlas, colors, bound, texture_px),
-    )
-
-
-def vertex_normals(surface: Surface) -> Float32[np.ndarray, "N 3"]:
-    """Unit normals at the vertices: the area-weighted mean of the faces around (Gouraud, 1971).
-
-    Where these cancel, a face of the vertex decides; without any, up.
-    """
-    corners = surface.vertices.astype(np.float64)[surface.faces]
-    face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    summed = np.zeros((len(surface.vertices), 3))
-    for k in range(3):
-        np.add.at(summed, surface.faces[:, k], face_normals)
-    length = np.linalg.norm(summed, axis=1)
-    lost = length <= 1e-6 * np.median(np.linalg.norm(face_normals, axis=1))
-    if lost.any():
-        single = np.tile((0.0, 1.0, 0.0), (len(summed), 1))
-        solid = np.flatnonzero((face_normals != 0.0).any(axis=1))
-        for k in range(3):
-            single[surface.faces[solid, k]] = face_normals[solid]
-        summed[lost] = single[lost]
-        length = np.linalg.norm(summed, axis=1)
-    normals: np.ndarray = (summed / length[:, None]).astype(np.float32)
-    return normals
-
-
-def _bake(
-    vertices: Float32[np.ndarray, "M 3"],
+    surface: Surface,
     atlas: Atlas,
     colors: UInt8[np.ndarray, "R R R 3"],
     bound: float,
     texture_px: int,
-) -> UInt8[np.ndarray, "T T 3"]:
-    on_texture = np.column_stack((atlas.uvs.astype(np.float64) * texture_px, np.ones(len(atlas.uvs))))
-    texels = rasterize(on_texture, atlas.faces, texture_px)
-    if len(texels.pixel) == 0:
-        raise SurfaceFailed(f"texture_px = {texture_px}: the charts cover no texel")
-    covered = np.zeros(texture_px * texture_px, dtype=np.bool_)
-    covered[texels.pixel] = True
-    texture = np.zeros((texture_px * texture_px, 3), dtype=np.uint8)
-    texture[texels.pixel] = sample_grid(colors, texels.interpolate(vertices, atlas.faces), bound)
-    nearest = distance_transform_edt(
-        ~covered.reshape(texture_px, texture_px), return_distances=False, return_indices=True
+    dense: DenseSurface | None = None,
+) -> TexturedMesh:
+    """`surface` split along the seams of `atlas`, with its maps, in scene units.
+
+    `colors` is the grid of `surface_colors` over [-bound, bound]^3. Normals and occlusion are those
+    of `dense`; without it there is only base colour. Raises SurfaceFailed when no texel is covered.
+    """
+    vertices, faces = surface.vertices[atlas.source], atlas.faces
+    normals = vertex_normals(surface)[atlas.source]
+    texels = chart_texels(atlas, texture_px)
+    base_color = texels.texture(sample_grid(colors, texels.fragments.interpolate(vertices, faces), bound))
+    detail = None
+    if dense is not None:
+        tangents = vertex_tangents(vertices, normals, atlas.uvs, faces)
+        baked = bake(dense, texels.fragments, vertices, normals, tangents, faces)
+        maps = texels.texture(baked.normal_map), texels.texture(baked.occlusion)
+        detail = DetailMaps(tangents, *maps, baked.found_share)
+    return TexturedMesh(vertices, normals, atlas.uvs, faces, base_color, detail)
+
+
+def colored(surface: Surface, colors: UInt8[np.ndarray, "R R R 3"], bound: float) -> ColoredMesh:
+    """`surface` with the colours of the grid `colors` over [-bound, bound]^3 at its vertices, in scene units."""
+    srgb = sample_grid(colors, surface.vertices, bound) / 255.0
+    return ColoredMesh(
+        surface.vertices, vertex_normals(surface), surface.faces, linear_from_srgb(srgb).astype(np.float32)
     )
-    padded: np.ndarray = texture.reshape(texture_px, texture_px, 3)[tuple(nearest)]
-    return padded
 
 
 def sample_grid(

@@ -35,11 +35,14 @@ GATES = (
     "levels_decreasing",
     "base_at_origin",
     "height",
+    "unwrapped",
     "uv_range",
     "image_decodes",
     "image_size",
     "base_color_varies",
     "collision_hull",
+    "browser",
+    "video",
 )
 """Every gate by name; `gate_results` gives each one a word."""
 
@@ -123,9 +126,9 @@ def _block(gate: str, message: str) -> Finding:
 def _shape_problems(mesh: DeliveredMesh, limit: LevelLimits) -> Iterator[Finding]:
     if len(mesh.faces) > limit.max_triangles:
         yield _block("triangle_budget", f"{len(mesh.faces)} triangles: the budget is {limit.max_triangles}")
-    arrays = [a for a in (mesh.vertices, mesh.normals, mesh.uvs) if a is not None]
+    arrays = [a for a in (mesh.vertices, mesh.normals, mesh.tangents, mesh.uvs, mesh.colors) if a is not None]
     if not all(np.isfinite(array).all() for array in arrays):
-        yield _block("finite", "a position, normal or texture coordinate is not a finite number")
+        yield _block("finite", "a position, normal, tangent, texture coordinate or colour is not a finite number")
         return
     if mesh.faces.size == 0 or int(mesh.faces.max()) >= len(mesh.vertices):
         yield _block("readable", "there is no triangle, or one names a vertex that does not exist")
@@ -169,6 +172,8 @@ def _placement_problems(mesh: DeliveredMesh, limit: LevelLimits, tolerance: floa
 
 
 def _image_problems(mesh: DeliveredMesh, limit: LevelLimits) -> Iterator[Finding]:
+    if mesh.colors is not None:
+        return  # its colours stand at the vertices: it could not be unwrapped, or is the dense surface
     if mesh.uvs is None or not ((mesh.uvs >= 0.0) & (mesh.uvs <= 1.0)).all():
         yield _block("uv_range", "texture coordinates are missing or outside of [0, 1]")
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from dreamfoundry.records import FieldSnapshot
-from dreamfoundry.thumbnail import orbit_pose
+from dreamfoundry.viewpoints import orbit_pose
 
 Shape = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 

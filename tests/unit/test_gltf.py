@@ -13,17 +13,45 @@ import trimesh
 from dreamfoundry.glb_reader import read_glb
 from dreamfoundry.gltf import collision_glb, glb
 from dreamfoundry.lod import collision_hull
-from dreamfoundry.records import Surface, TexturedMesh
+from dreamfoundry.records import ColoredMesh, DetailMaps, Surface, TexturedMesh
+from dreamfoundry.tangents import vertex_tangents
 
 METADATA = {"prompt": "a beacon", "negative_prompt": "", "seed": 3, "nested": {"b": 1, "a": [1.5]}}
 
 
-def written(mesh: TexturedMesh) -> bytes:
+def written(mesh: TexturedMesh | ColoredMesh) -> bytes:
     return glb(mesh, slug="beacon", level=0, metadata=METADATA, copyright_text="nobody")
 
 
 def document(data: bytes) -> dict[str, Any]:
     return json.loads(data[20 : 20 + struct.unpack_from("<I", data, 12)[0]])
+
+
+def container(content: dict[str, Any], original: bytes) -> bytes:
+    """`original` with another document."""
+    text = json.dumps(content).encode()
+    text += b" " * (-len(text) % 4)
+    rest = original[20 + struct.unpack_from("<I", original, 12)[0] :]
+    length = 20 + len(text) + len(rest)
+    return struct.pack("<4sII", b"glTF", 2, length) + struct.pack("<I4s", len(text), b"JSON") + text + rest
+
+
+@pytest.fixture(scope="module")
+def detailed_beacon(textured_beacon: TexturedMesh) -> TexturedMesh:
+    mesh, generator = textured_beacon, np.random.default_rng(0)
+    maps = DetailMaps(
+        vertex_tangents(mesh.vertices, mesh.normals, mesh.uvs, mesh.faces),
+        generator.integers(0, 256, (128, 128, 3), dtype=np.uint8),
+        generator.integers(0, 256, (128, 128, 1), dtype=np.uint8),
+    )
+    return replace(mesh, detail=maps)
+
+
+@pytest.fixture(scope="module")
+def colored_beacon(textured_beacon: TexturedMesh) -> ColoredMesh:
+    mesh = textured_beacon
+    colors = np.random.default_rng(0).random((len(mesh.vertices), 3), dtype=np.float32)
+    return ColoredMesh(mesh.vertices, mesh.normals, mesh.faces, colors)
 
 
 def test_what_is_read_back_is_what_was_written(textured_beacon: TexturedMesh) -> None:
@@ -34,6 +62,115 @@ def test_what_is_read_back_is_what_was_written(textured_beacon: TexturedMesh) ->
     np.testing.assert_array_equal(mesh.uvs, textured_beacon.uvs)
     np.testing.assert_array_equal(mesh.faces, textured_beacon.faces)
     np.testing.assert_array_equal(mesh.base_color(), textured_beacon.base_color)
+
+
+def test_detail_is_read_back_as_it_was_written_with_roughness_and_metallic_beside_it(
+    detailed_beacon: TexturedMesh,
+) -> None:
+    assert detailed_beacon.detail is not None
+
+    mesh = read_glb(written(detailed_beacon))
+
+    assert mesh.tangents is not None
+    np.testing.assert_array_equal(mesh.tangents, detailed_beacon.detail.tangents)
+    np.testing.assert_array_equal(mesh.normal_map(), detailed_beacon.detail.normal_map)
+    orm = mesh.orm()
+    np.testing.assert_array_equal(orm[..., :1], detailed_beacon.detail.occlusion)
+    assert (orm[..., 1] == 230).all() and (orm[..., 2] == 0).all()
+
+
+def test_a_mesh_without_detail_says_that_it_has_none(textured_beacon: TexturedMesh) -> None:
+    mesh = read_glb(written(textured_beacon))
+
+    assert mesh.tangents is None and mesh.colors is None
+    for absent in (mesh.normal_map, mesh.orm):
+        with pytest.raises(ValueError, match="texture"):
+            absent()
+
+
+def test_one_image_serves_occlusion_and_roughness(detailed_beacon: TexturedMesh) -> None:
+    found = document(written(detailed_beacon))
+
+    assert [image["name"] for image in found["images"]] == ["T_beacon_BC", "T_beacon_N", "T_beacon_ORM"]
+    material = found["materials"][0]
+    factors = material["pbrMetallicRoughness"]
+    assert factors["metallicRoughnessTexture"]["index"] == material["occlusionTexture"]["index"] == 2
+    assert (factors["metallicFactor"], factors["roughnessFactor"]) == (0.0, 1.0)
+    assert (material["normalTexture"]["index"], material["occlusionTexture"]["strength"]) == (1, 1.0)
+
+
+def test_colours_at_the_vertices_take_the_place_of_a_texture(colored_beacon: ColoredMesh) -> None:
+    data = glb(colored_beacon, slug="beacon", level=None, metadata=METADATA, copyright_text="nobody")
+
+    mesh = read_glb(data)
+
+    np.testing.assert_array_equal(mesh.colors, colored_beacon.colors)
+    assert mesh.uvs is None and not document(data).get("images")
+    assert document(data)["nodes"][0]["name"] == "beacon_dense"
+    with pytest.raises(ValueError, match="base colour texture"):
+        mesh.base_color()
+
+
+def _different_orm(content: dict[str, Any]) -> None:
+    content["materials"][0]["occlusionTexture"]["index"] = 1
+
+
+def _half_strength(content: dict[str, Any]) -> None:
+    content["materials"][0]["normalTexture"]["scale"] = 0.5
+
+
+def _second_uv_set(content: dict[str, Any]) -> None:
+    content["materials"][0]["pbrMetallicRoughness"]["baseColorTexture"]["texCoord"] = 1
+
+
+def _emission(content: dict[str, Any]) -> None:
+    content["materials"][0]["emissiveTexture"] = {"index": 0}
+
+
+def _tangents_without_sign(content: dict[str, Any]) -> None:
+    attributes = content["meshes"][0]["primitives"][0]["attributes"]
+    attributes["TANGENT"] = attributes["NORMAL"]
+
+
+def _other_attribute(content: dict[str, Any]) -> None:
+    attributes = content["meshes"][0]["primitives"][0]["attributes"]
+    attributes["_TANGENT"] = attributes.pop("TANGENT")
+
+
+def _interleaved(content: dict[str, Any]) -> None:
+    content["bufferViews"][0]["byteStride"] = 24
+
+
+def _fewer_normals(content: dict[str, Any]) -> None:
+    accessor = content["meshes"][0]["primitives"][0]["attributes"]["NORMAL"]
+    content["accessors"][accessor]["count"] -= 1
+
+
+def _points(content: dict[str, Any]) -> None:
+    content["meshes"][0]["primitives"][0]["mode"] = 0
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (_different_orm, "occlusion and metallic-roughness"),
+        (_half_strength, "full strength"),
+        (_second_uv_set, "TEXCOORD_0"),
+        (_emission, "emissiveTexture"),
+        (_tangents_without_sign, "TANGENT of VEC3"),
+        (_other_attribute, "_TANGENT"),
+        (_interleaved, "interleaved"),
+        (_fewer_normals, "lengths differ"),
+        (_points, "mode 0"),
+    ],
+)
+def test_what_no_delivered_file_has_is_refused(detailed_beacon: TexturedMesh, change: Any, word: str) -> None:
+    data = written(detailed_beacon)
+    content = document(data)
+    change(content)
+
+    with pytest.raises(ValueError, match=word):
+        read_glb(container(content, data))
 
 
 def test_trimesh_reads_the_same_mesh_and_texture(textured_beacon: TexturedMesh) -> None:

@@ -81,6 +81,12 @@ def test_a_published_asset_shows_pictures_facts_and_links() -> None:
     assert any("7,984 triangles · 1 m · 1.2 MB" in text for text in shown.texts)
 
 
+def test_the_small_picture_is_shown_where_there_is_one() -> None:
+    files = dict.fromkeys(("a_red_chair.glb", "thumb_512.webp", "thumbnail.png"), BLOB)
+
+    assert Parsed(html([asset(files=files)])).links[0].endswith("/thumb_512.webp")
+
+
 def test_a_quarantined_prompt_shows_its_class_and_its_reason() -> None:
     shown = Parsed(html([asset(state="quarantined", failure_class="empty", message="no view", files={})]))
 

@@ -21,7 +21,7 @@ from dreamfoundry.quality import (
     views_on_white,
 )
 from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
-from dreamfoundry.texture import surface_colors, textured
+from dreamfoundry.texture import colored, surface_colors, textured
 from dreamfoundry.unwrap import unwrap
 
 
@@ -53,6 +53,22 @@ def test_the_texture_agrees_with_the_pictures_and_a_mirrored_one_does_not(
 
     assert good < 0.03
     assert bad > 2 * good
+
+
+def test_colours_at_the_vertices_are_judged_like_a_texture(
+    beacon_snapshot: FieldSnapshot, beacon_surface: Surface, scene_beacon: TexturedMesh
+) -> None:
+    colors = surface_colors(beacon_snapshot, choose_isovalue(beacon_snapshot).density)
+    mesh = colored(beacon_surface, colors, beacon_snapshot.bound)
+
+    scores = [quality_scores(beacon_snapshot, beacon_surface, one) for one in (mesh, scene_beacon)]
+
+    assert scores[0]["view_color_error_mean"] == pytest.approx(scores[1]["view_color_error_mean"], abs=0.02)
+    darker = replace(mesh, colors=0.5 * mesh.colors)
+    assert view_color_error_mean(beacon_snapshot, darker) > 2 * scores[0]["view_color_error_mean"]
+    gray = replace(mesh, colors=np.full_like(mesh.colors, 0.2))
+    assert quality_scores(beacon_snapshot, beacon_surface, gray)["saturation_mean"] == 0.0
+    assert scores[0]["saturation_mean"] > 0.0
 
 
 def test_a_ball_is_not_flat_and_a_plate_is() -> None:

@@ -16,7 +16,8 @@ from dreamfoundry.lod import decimate
 from dreamfoundry.mesh import choose_isovalue, extract_surface
 from dreamfoundry.raster import rasterize, sample_texture
 from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
-from dreamfoundry.texture import sample_grid, surface_colors, textured, vertex_normals
+from dreamfoundry.tangents import vertex_normals
+from dreamfoundry.texture import sample_grid, surface_colors, textured
 from dreamfoundry.unwrap import unwrap
 
 

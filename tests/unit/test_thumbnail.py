@@ -9,7 +9,8 @@ from PIL import Image
 
 from dreamfoundry.gltf import glb
 from dreamfoundry.records import TexturedMesh
-from dreamfoundry.thumbnail import judged_views, orbit_pose, thumbnail_png, turntable_webp
+from dreamfoundry.thumbnail import judged_views, png, thumbnail, turntable, webp
+from dreamfoundry.viewpoints import orbit_pose
 
 
 @pytest.fixture(scope="module")
@@ -17,10 +18,10 @@ def beacon_glb(textured_beacon: TexturedMesh) -> bytes:
     return glb(textured_beacon, slug="beacon", level=0, metadata={}, copyright_text="nobody")
 
 
-def pixels(picture: bytes, frame: int = 0) -> np.ndarray:
+def decoded(picture: bytes, frame: int = 0) -> np.ndarray:
     image = Image.open(io.BytesIO(picture))
     image.seek(frame)
-    return np.asarray(image.convert("RGBA")).astype(float)
+    return np.asarray(image.convert("RGBA"))
 
 
 def centroid(mask: np.ndarray) -> tuple[float, float]:
@@ -41,7 +42,7 @@ def gray(picture: np.ndarray) -> np.ndarray:
 
 
 def test_from_the_front_the_nose_is_before_the_body_and_the_arm_on_the_right(beacon_glb: bytes) -> None:
-    front = pixels(turntable_webp(beacon_glb, 4, 96))
+    front = turntable(beacon_glb, 4, 96)[0].astype(float)
 
     assert centroid(red(front))[0] == pytest.approx(centroid(gray(front))[0], abs=8)
     assert centroid(green(front))[0] > centroid(gray(front))[0] + 10
@@ -49,17 +50,15 @@ def test_from_the_front_the_nose_is_before_the_body_and_the_arm_on_the_right(bea
 
 
 def test_the_turn_goes_towards_plus_x_and_comes_around(beacon_glb: bytes) -> None:
-    picture = turntable_webp(beacon_glb, 4, 96)
-    from_plus_x, from_behind = pixels(picture, 1), pixels(picture, 2)
+    _, from_plus_x, from_behind, _ = turntable(beacon_glb, 4, 96).astype(float)
 
-    assert Image.open(io.BytesIO(picture)).n_frames == 4
     assert centroid(red(from_plus_x))[0] < centroid(gray(from_plus_x))[0] - 10
     assert not red(from_behind).any()
     assert centroid(green(from_behind))[0] < centroid(gray(from_behind))[0] - 10
 
 
 def test_the_thumbnail_shows_front_and_left_side_whole_on_a_transparent_ground(beacon_glb: bytes) -> None:
-    picture = pixels(thumbnail_png(beacon_glb, 128))
+    picture = thumbnail(beacon_glb, 128).astype(float)
 
     assert picture.shape == (128, 128, 4)
     assert red(picture).sum() > 100 and green(picture).sum() > 100 and gray(picture).sum() > 500
@@ -71,7 +70,7 @@ def test_light_comes_from_above_and_keeps_the_hue(textured_beacon: TexturedMesh)
     flat_color = np.broadcast_to(np.array([204, 26, 26], dtype=np.uint8), (64, 64, 3)).copy()
     mesh = replace(textured_beacon, base_color=flat_color)
 
-    picture = pixels(thumbnail_png(glb(mesh, slug="b", level=0, metadata={}, copyright_text="n"), 96))
+    picture = thumbnail(glb(mesh, slug="b", level=0, metadata={}, copyright_text="n"), 96).astype(float)
 
     body = picture[picture[..., 3] == 255]
     assert red(picture).sum() > 0.95 * len(body)
@@ -79,9 +78,21 @@ def test_light_comes_from_above_and_keeps_the_hue(textured_beacon: TexturedMesh)
     assert body[:, 0].min() > 80
 
 
+def test_files_of_pictures_keep_what_was_drawn_and_stay_transparent(beacon_glb: bytes) -> None:
+    picture, frames = thumbnail(beacon_glb, 64), turntable(beacon_glb, 3, 48)
+
+    assert np.array_equal(decoded(png(picture)), picture)
+    still, turning = webp([picture]), webp(frames)
+    assert Image.open(io.BytesIO(still)).n_frames == 1 and Image.open(io.BytesIO(turning)).n_frames == 3
+    for drawn, shown in ((picture, decoded(still)), (frames[2], decoded(turning, 2))):
+        assert np.array_equal(shown[..., 3], drawn[..., 3])
+        inside = drawn[..., 3] == 255
+        assert np.abs(shown[inside].astype(int) - drawn[inside]).mean() < 8
+
+
 def test_pictures_have_the_same_bytes_every_time(beacon_glb: bytes) -> None:
-    assert thumbnail_png(beacon_glb, 64) == thumbnail_png(beacon_glb, 64)
-    assert turntable_webp(beacon_glb, 2, 48) == turntable_webp(beacon_glb, 2, 48)
+    assert png(thumbnail(beacon_glb, 64)) == png(thumbnail(beacon_glb, 64))
+    assert webp(turntable(beacon_glb, 2, 48)) == webp(turntable(beacon_glb, 2, 48))
 
 
 def test_judged_views_show_the_bare_texture_or_the_bare_shape_on_white(beacon_glb: bytes) -> None:

@@ -113,7 +113,9 @@ def _card(outcome: Outcome) -> str:
 
 
 def _published(outcome: Outcome) -> str:
-    names = [name for name in ("thumbnail.png", "turntable.webp") if name in outcome.files]
+    # The WebP is a tenth of the PNG, and a page has thousands.
+    still = "thumb_512.webp" if "thumb_512.webp" in outcome.files else "thumbnail.png"
+    names = [name for name in (still, "turntable.webp") if name in outcome.files]
     pictures = "".join(f'<img loading="lazy" src="{_link(outcome, name)}" alt="">' for name in names)
     glb = f"{outcome.slug}.glb"
     facts = [escape(outcome.prompt_id)]
