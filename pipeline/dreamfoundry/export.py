@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from dreamfoundry import gltf, lod, mesh, quality, texture, thumbnail, validate
+from dreamfoundry import collision, gltf, lod, mesh, quality, texture, thumbnail, validate
 from dreamfoundry.errors import AssetInvalid
 from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.glb_reader import node_names, read_glb
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, canonical_json, slug
 from dreamfoundry.khronos import check_khronos
 from dreamfoundry.records import (
@@ -150,14 +151,18 @@ def export_asset(
         surface, area_share = mesh.extract_surface(snapshot, isovalue.density)
     with watch.stage("lod"):
         levels = lod.levels(surface, profile.triangles)
-        hull = lod.collision_hull(levels[0], profile.collision_hull_vertices)
+    with watch.stage("collision"):
+        hulls = _hulls(levels, profile)
     textured = _textured_levels(snapshot, isovalue.density, levels, profile, watch)
     place = _Placement.of(levels[0], prompt.target_height_m)
     with watch.stage("gltf"):
         glbs = _level_files(textured, place, name, metadata)
-        hull = replace(hull, vertices=place(hull.vertices))
-        collision = gltf.collision_glb(hull, slug=name, metadata=metadata, copyright_text=_copyright(metadata))
-    files = {**glbs, f"{name}_collision.glb": collision}
+        hulls = [replace(hull, vertices=place(hull.vertices)) for hull in hulls]
+        if hulls:
+            glbs[f"{name}_collision.glb"] = gltf.collision_glb(
+                hulls, slug=name, metadata=metadata, copyright_text=_copyright(metadata)
+            )
+    files = dict(glbs)
     with watch.stage("validate"):
         findings, khronos_reports = _check(files, name, profile, prompt.target_height_m)
     _refuse_blocked(findings)
@@ -175,8 +180,6 @@ def export_asset(
             "height_m": prompt.target_height_m,
         }
     files["validation.json"] = _json_file(_validation(findings, khronos_reports))
-    counts = {file: _counts(level) for file, level in zip(glbs, textured, strict=True)}
-    counts[f"{name}_collision.glb"] = _counts(hull)
     dimensions_m = (np.ptp(levels[0].vertices.astype(np.float64), axis=0) * place.scale).tolist()
     files["asset.json"] = _json_file(
         {
@@ -184,7 +187,7 @@ def export_asset(
             "slug": name,
             "metadata": dict(metadata),
             "dimensions_m": dimensions_m,
-            "files": {file: _described(file, data, counts.get(file, {})) for file, data in files.items()},
+            "files": {file: _described(file, data) for file, data in files.items()},
             "gates": validate.gate_results(findings),
             "findings": [vars(finding) for finding in findings],
             "scores": scores,
@@ -192,6 +195,14 @@ def export_asset(
         }
     )
     return AssetBundle(slug=name, files=files, findings=tuple(findings), scores=scores, timings_s=dict(watch.seconds))
+
+
+def _hulls(levels: Sequence[Surface], profile: ExportProfile) -> list[Surface]:
+    if profile.collision_hulls == 0:
+        return []
+    return collision.collision_hulls(
+        levels[0], levels[-1], max_hulls=profile.collision_hulls, max_vertices=profile.collision_hull_vertices
+    )
 
 
 def _textured_levels(
@@ -236,13 +247,16 @@ def _check(
     glbs: Mapping[str, bytes], name: str, profile: ExportProfile, height_m: float
 ) -> tuple[list[Finding], Mapping[str, Any]]:
     findings, reports = check_khronos(glbs)
-    collision = f"{name}_collision.glb"
+    hulls = f"{name}_collision.glb"
     limits = [
         validate.LevelLimits(max_triangles, texture_px, height_m)
         for max_triangles, texture_px in zip(profile.triangles, profile.texture_px, strict=True)
     ]
-    findings += validate.check_levels({file: data for file, data in glbs.items() if file != collision}, limits)
-    findings += validate.check_collision(glbs[collision], profile.collision_hull_vertices)
+    findings += validate.check_levels({file: data for file, data in glbs.items() if file != hulls}, limits)
+    if hulls in glbs:
+        findings += validate.check_collision(glbs[hulls], profile.collision_hull_vertices)
+    else:
+        findings.append(Finding("not_run", "collision_hull", validate.TOOL, "the profile orders no hulls"))
     return findings, reports
 
 
@@ -262,16 +276,21 @@ def _validation(findings: Sequence[Finding], khronos_reports: Mapping[str, Any])
     }
 
 
-def _counts(level: TexturedMesh | Surface) -> dict[str, int]:
-    return {"triangles": len(level.faces), "vertices": len(level.vertices)}
-
-
-def _described(file: str, data: bytes, counts: Mapping[str, int]) -> dict[str, Any]:
+def _described(file: str, data: bytes) -> dict[str, Any]:
     return {
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "media_type": MEDIA_TYPES[file.rsplit(".", 1)[-1]],
-        **counts,
+        **(_counts(data) if file.endswith(".glb") else {}),
+    }
+
+
+def _counts(glb: bytes) -> dict[str, int]:
+    meshes = [read_glb(glb, node) for node in node_names(glb)]
+    return {
+        "meshes": len(meshes),
+        "triangles": sum(len(mesh.faces) for mesh in meshes),
+        "vertices": sum(len(mesh.vertices) for mesh in meshes),
     }
 
 

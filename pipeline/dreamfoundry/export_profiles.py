@@ -16,12 +16,15 @@ from dreamfoundry.config import require
 class ExportProfile:
     """How an asset is delivered: triangle budgets per level, texture sides in pixels.
 
-    `unwrap_limit_s` bounds the unwrap of one level; after it, the child process is killed.
+    `collision_hulls` is how many convex hulls there may be, 0 for none; more follow the shape more
+    closely and cost the engine more. `unwrap_limit_s` bounds the unwrap of one level; after it, the
+    child process is killed.
     """
 
     name: str = "preview"
     triangles: tuple[int, ...] = (8_000,)
     texture_px: tuple[int, ...] = (512,)
+    collision_hulls: int = 1
     collision_hull_vertices: int = 32
     thumbnail_px: int = 512
     turntable_frames: int = 0
@@ -47,6 +50,13 @@ class ExportProfile:
             self.texture_px,
             "must be powers of two from 64 to 4096",
         )
+        require(0 <= self.collision_hulls <= 8, "export.collision_hulls", self.collision_hulls, "must be from 0 to 8")
+        require(
+            4 <= self.collision_hull_vertices <= 32,
+            "export.collision_hull_vertices",
+            self.collision_hull_vertices,
+            "must be from 4 to 32 (engines take no more)",
+        )
 
 
 EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
@@ -55,8 +65,20 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
         for profile in (
             ExportProfile("preview", (8_000,), (512,), turntable_frames=24, turntable_px=192),
             ExportProfile("mobile", (5_000, 2_000, 500), (512, 256, 128), turntable_frames=24),
-            ExportProfile("game_prop", (20_000, 10_000, 5_000, 1_000), (1024, 1024, 512, 256), turntable_frames=24),
-            ExportProfile("game_hero", (30_000, 15_000, 5_000, 1_500), (2048, 1024, 512, 256), turntable_frames=24),
+            ExportProfile(
+                "game_prop",
+                (20_000, 10_000, 5_000, 1_000),
+                (1024, 1024, 512, 256),
+                collision_hulls=8,
+                turntable_frames=24,
+            ),
+            ExportProfile(
+                "game_hero",
+                (30_000, 15_000, 5_000, 1_500),
+                (2048, 1024, 512, 256),
+                collision_hulls=8,
+                turntable_frames=24,
+            ),
         )
     }
 )

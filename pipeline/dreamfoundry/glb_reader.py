@@ -1,7 +1,7 @@
 """Reading back a delivered GLB, without the library that wrote it.
 
 Pictures and gates look at what was delivered, so they share this reader of the GLB container
-(glTF 2.0 chapter 4) and of the one mesh in it. It refuses what it does not know.
+(glTF 2.0 chapter 4) and of the meshes in it. It refuses what it does not know.
 
 Dimension key:  N vertices · F faces
 """
@@ -43,11 +43,19 @@ class DeliveredMesh:
             raise ValueError(f"base colour texture: {error}") from error
 
 
-def read_glb(data: bytes) -> DeliveredMesh:
-    """The single mesh of a GLB. Raises ValueError, with the reason, for anything else."""
+def node_names(data: bytes) -> list[str]:
+    """The nodes of a GLB by name, in their order. Raises ValueError where there is no such thing."""
+    try:
+        return [str(node["name"]) for node in _chunks(data)[0]["nodes"]]
+    except (KeyError, TypeError, struct.error) as error:
+        raise ValueError(f"not a GLB of named nodes: {type(error).__name__}: {error}") from error
+
+
+def read_glb(data: bytes, name: str = "") -> DeliveredMesh:
+    """The mesh of the node called `name`; without a name, of the only node. ValueError for anything else."""
     try:
         document, binary = _chunks(data)
-        (node,) = document["nodes"]
+        (node,) = (node for node in document["nodes"] if name in ("", node["name"]))
         if {"matrix", "translation", "rotation", "scale"} & node.keys():
             raise ValueError(f"node {node.get('name')!r} has a transform; delivered nodes have none")
         (primitive,) = document["meshes"][node["mesh"]]["primitives"]

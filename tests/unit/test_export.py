@@ -88,7 +88,9 @@ def test_the_sidecar_describes_the_files_as_they_are(bundle: AssetBundle) -> Non
     assert (entry["triangles"], entry["vertices"]) == (len(mesh.faces), len(mesh.vertices))
     assert sidecar["dimensions_m"] == pytest.approx(np.ptp(mesh.vertices, axis=0).tolist(), abs=1e-4)
     assert sidecar["scores"] == dict(bundle.scores)
-    assert set(sidecar["timings_s"]) == {"mesh", "lod", "unwrap", "bake", "gltf", "validate", "thumbnail", "quality"}
+    assert set(sidecar["timings_s"]) == {
+        *("mesh", "lod", "collision", "unwrap", "bake", "gltf", "validate", "thumbnail", "quality")
+    }
 
 
 def test_the_same_metadata_stands_in_every_glb_and_in_the_sidecar(bundle: AssetBundle) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from dreamfoundry.glb_reader import read_glb
+from dreamfoundry.collision import collision_hull
+from dreamfoundry.glb_reader import node_names, read_glb
 from dreamfoundry.gltf import collision_glb, glb
-from dreamfoundry.lod import collision_hull
 from dreamfoundry.records import Surface, TexturedMesh
 
 METADATA = {"prompt": "a beacon", "negative_prompt": "", "seed": 3, "nested": {"b": 1, "a": [1.5]}}
@@ -82,14 +82,17 @@ def test_many_vertices_take_wide_indices(textured_beacon: TexturedMesh) -> None:
     np.testing.assert_array_equal(read_glb(written(large)).faces, large.faces)
 
 
-def test_a_collision_hull_has_its_engine_name_and_no_material(torus_surface: Surface) -> None:
-    hull = collision_hull(torus_surface, 16)
+def test_collision_hulls_have_their_engine_names_and_no_material(torus_surface: Surface) -> None:
+    hulls = [collision_hull(torus_surface, 16), collision_hull(torus_surface, 8)]
 
-    data = collision_glb(hull, slug="ring", metadata=METADATA, copyright_text="nobody")
+    data = collision_glb(hulls, slug="ring", metadata=METADATA, copyright_text="nobody")
 
-    assert document(data)["nodes"][0]["name"] == "UCX_ring_LOD0_00"
+    assert node_names(data) == ["UCX_ring_LOD0_00", "UCX_ring_LOD0_01"]
+    assert document(data)["scenes"][0]["nodes"] == [0, 1]
     assert "materials" not in document(data) or not document(data)["materials"]
-    np.testing.assert_array_equal(read_glb(data).vertices, hull.vertices)
+    for name, hull in zip(node_names(data), hulls, strict=True):
+        np.testing.assert_array_equal(read_glb(data, name).vertices, hull.vertices)
+        np.testing.assert_array_equal(read_glb(data, name).faces, hull.faces)
 
 
 @pytest.mark.parametrize("data", [b"", b"glTF", b"PK\3\4" + bytes(40)])
