@@ -43,7 +43,8 @@ def collision_hulls(surface: Surface, coarse: Surface, *, max_hulls: int, max_ve
     box of all hulls is that of `surface`. Where nothing can be cut it is one hull. Raises SurfaceFailed
     when the surface is flat.
     """
-    solid = manifold3d.Manifold(manifold3d.Mesh(coarse.vertices, coarse.faces))
+    # Copies, because manifold3d refuses arrays that may not be written to, its own among them.
+    solid = manifold3d.Manifold(manifold3d.Mesh(coarse.vertices.copy(), coarse.faces.copy()))
     if max_hulls == 1 or solid.status() != manifold3d.Error.NoError:
         return [collision_hull(surface, max_vertices)]
     bodies = _joined(_pieces(solid, PIECES_PER_HULL * max_hulls), max_hulls, TIGHT_SHARE * solid.volume())

@@ -81,9 +81,7 @@ def test_several_hulls_hold_the_surface_and_its_bounding_box(
 
 @pytest.mark.parametrize("max_hulls", [2, 3, 5])
 def test_there_are_never_more_hulls_than_asked_for(torus_surface: Surface, max_hulls: int) -> None:
-    coarse = decimate(torus_surface, 400)
-
-    assert 1 <= len(collision_hulls(torus_surface, coarse, max_hulls=max_hulls, max_vertices=16)) <= max_hulls
+    assert 1 <= len(collision_hulls(torus_surface, torus_surface, max_hulls=max_hulls, max_vertices=16)) <= max_hulls
 
 
 def test_a_ball_needs_one_hull_however_many_there_may_be() -> None:
@@ -103,6 +101,6 @@ def test_the_same_surface_gives_the_same_hulls(torus_surface: Surface, ring_hull
 
 def test_where_nothing_can_be_cut_there_is_one_hull(torus_surface: Surface) -> None:
     """An open surface encloses nothing that could be cut."""
-    is_open = Surface(torus_surface.vertices, torus_surface.faces[:-1].copy())
+    is_open = Surface(torus_surface.vertices, torus_surface.faces[:-1])
 
     assert len(collision_hulls(torus_surface, is_open, max_hulls=8, max_vertices=32)) == 1
