@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.glb_reader import node_names, read_glb
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, canonical_json, slug
 from dreamfoundry.khronos import check_khronos
+from dreamfoundry.metadata_policy import DEFAULT_POLICY, NO_ASSERTION, MetadataPolicy
 from dreamfoundry.records import (
     AssetBundle,
     FieldSnapshot,
@@ -41,9 +43,6 @@ METADATA_SCHEMA = "dreamfoundry.asset_metadata.v1"
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for a medium that a trained model made: the machine-readable AI mark."""
 
-NO_ASSERTION = "NOASSERTION"
-"""SPDX's word for "whoever ran this has not said"."""
-
 MEDIA_TYPES: Mapping[str, str] = {
     "glb": "model/gltf-binary",
     "png": "image/png",
@@ -59,14 +58,18 @@ def asset_metadata(
     asset_key: str,
     recipe_digest: str,
     profile: ExportProfile,
-    *,
-    asset_license: str = NO_ASSERTION,
+    policy: MetadataPolicy = DEFAULT_POLICY,
 ) -> dict[str, Any]:
     """What is written into every file of an asset: only what its asset key determines.
 
-    `asset_license` is an SPDX id that the owner of the run chooses; it must be part of the
-    metadata policy in the asset key. Licences are SPDX ids; lengths are metres.
+    Licences are SPDX; lengths are metres. The prompt and what would tell it stand in here only where
+    `policy` allows it, its SHA-256 (of NFC text as UTF-8) always.
     """
+    wording = {
+        "prompt": prompt.text,
+        "negative_prompt": prompt.negative_text,
+        "view_prompts": dict(prompt.view_texts),
+    }
     return {
         "schema": METADATA_SCHEMA,
         "ai_generated": True,
@@ -77,9 +80,8 @@ def asset_metadata(
         "asset_key": asset_key,
         "field_key": field_key,
         "recipe_digest": recipe_digest,
-        "prompt": prompt.text,
-        "negative_prompt": prompt.negative_text,
-        "view_prompts": dict(prompt.view_texts),
+        **(wording if policy.embed_prompt else {}),
+        "prompt_sha256": hashlib.sha256(unicodedata.normalize("NFC", prompt.text).encode()).hexdigest(),
         "seed": prompt.seed,
         "prior": {
             "id": prior.prior_id,
@@ -87,7 +89,9 @@ def asset_metadata(
             "digest": prior.digest,
             "license": prior.licence,
         },
-        "asset_license": asset_license,
+        "asset_license": policy.asset_license,
+        "copyright_holder": policy.copyright_holder,
+        "rights_url": policy.rights_url,
         "research_only": prior.research_only,
         "export_profile": profile.name,
         "target_height_m": prompt.target_height_m,
@@ -144,7 +148,7 @@ def export_asset(
     stand only in `asset.json`. Raises PromptFailure: EmptyField, FullField, SurfaceFailed,
     ExportTimeout, or AssetInvalid with the names of the gates that refused.
     """
-    name = slug(prompt.text)
+    name = _file_stem(metadata)
     watch = _Stopwatch(on_stage)
     with watch.stage("mesh"):
         isovalue = mesh.choose_isovalue(snapshot)
@@ -197,6 +201,13 @@ def export_asset(
     return AssetBundle(slug=name, files=files, findings=tuple(findings), scores=scores, timings_s=dict(watch.seconds))
 
 
+def _file_stem(metadata: Mapping[str, object]) -> str:
+    """What the names of the files begin with; of a prompt that is not to be told it says nothing."""
+    if "prompt" in metadata:
+        return slug(str(metadata["prompt"]))
+    return f"asset_{str(metadata['asset_key'])[:8]}"
+
+
 def _hulls(levels: Sequence[Surface], profile: ExportProfile) -> list[Surface]:
     if profile.collision_hulls == 0:
         return []
@@ -240,7 +251,14 @@ def _level_files(
 
 
 def _copyright(metadata: Mapping[str, object]) -> str:
-    return f"AI-generated; license {metadata.get('asset_license', NO_ASSERTION)}"
+    """One line for people; the same facts stand in `metadata` for programs."""
+    words = [
+        f"(c) {metadata['copyright_holder']}" if metadata.get("copyright_holder") else "",
+        "AI-generated",
+        f"license {metadata.get('asset_license', NO_ASSERTION)}",
+        "for research only" if metadata.get("research_only") else "",
+    ]
+    return "; ".join(filter(None, words))
 
 
 def _check(

@@ -22,7 +22,7 @@ from dreamfoundry.records import PriorIdentity, Prompt
 OPTIMIZATION_VERSION = "2"
 """Declared version of what the optimisation computes; raised when its results change."""
 
-EXPORT_VERSION = "2"
+EXPORT_VERSION = "3"
 """Declared version of what the export writes; raised when its bytes change."""
 
 GENERATOR = "dreamfoundry"
@@ -75,7 +75,7 @@ def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
 
 
 def asset_key(field_key: str, profile: ExportProfile, target_height_m: float, metadata: Mapping[str, Any]) -> str:
-    """Names the delivered asset. `metadata` is the metadata policy (what is embedded)."""
+    """Names the delivered asset. `metadata` is the metadata policy (what files say)."""
     return digest(
         {
             "schema": "asset_key.v1",

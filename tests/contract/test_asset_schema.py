@@ -10,6 +10,7 @@ import pytest
 
 from dreamfoundry.export import asset_metadata, export_asset
 from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.metadata_policy import MetadataPolicy
 from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.validate import GATES
 
@@ -23,7 +24,8 @@ def sidecar() -> dict[str, Any]:
     prompt = Prompt("row-1", "a red ball", target_height_m=0.5)
     profile = ExportProfile("tiny", (500, 200), (64, 64), thumbnail_px=32)
     prior = PriorIdentity("toybox", "1", "d" * 64, "Apache-2.0")
-    metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, profile, asset_license="CC0-1.0")
+    policy = MetadataPolicy(asset_license="CC0-1.0", copyright_holder="A Studio", rights_url="https://example.org/cc0")
+    metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, profile, policy)
     snapshot = SNAPSHOTS["make_snapshot"](SNAPSHOTS["ball"](0.5), resolution=24)
     return json.loads(export_asset(snapshot, prompt, profile=profile, metadata=metadata).files["asset.json"])
 

@@ -22,6 +22,7 @@ from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.errors import StoreUnavailable
 from dreamfoundry.export import export_asset
 from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.metadata_policy import MetadataPolicy
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import BlobRef, FieldSnapshot, PriorIdentity, Prompt
 from dreamfoundry.store import Checkpoints, DirectoryStore, Leases, Library
@@ -292,3 +293,19 @@ def test_an_exporter_says_whether_the_outcome_that_stands_is_of_its_run(tmp_path
     assert export("first") == Decision("published")
     assert export("second") == Decision("published", is_ours=False)
     assert export("first") == Decision("published"), "an exporter before it has died without an answer"
+
+
+def test_what_the_files_of_an_exporter_say_follows_the_policy_of_its_run(tmp_path: Path) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    ref = library.put_blob(snapshot().to_bytes(), "application/x-npz")
+    build = Build("ab" * 32, "cd" * 32, Prompt("one", "a ball"), ("one",), RECIPE, ExportProfile())
+    prior = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")
+    policy = MetadataPolicy(embed_prompt=False, asset_license="CC0-1.0")
+    settings = WorkerSettings("", PriorConfig(), prior, "cpu", 1, metadata_policy=policy)
+
+    Exporter(library, settings, InstantChild(export_asset)).export(ExportTask(build, ref, 1, 1.0))
+
+    outcome = library.get_outcome(build.asset_key)
+    assert outcome is not None and outcome.slug == "asset_abababab"
+    sidecar = library.get_blob(outcome.files["asset.json"])
+    assert b'"asset_license": "CC0-1.0"' in sidecar and b"a ball" not in sidecar

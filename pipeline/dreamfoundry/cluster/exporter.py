@@ -63,6 +63,7 @@ class Exporter:
             build.asset_key,
             recipe_digest(build.recipe),
             build.profile,
+            self._settings.metadata_policy,
         )
         exported = self._child.export(snapshot, build.prompt, build.profile, metadata)
         outcome = self._outcome(task, exported, snapshot.history, started_at)
