@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from dreamfoundry import collision, gltf, lod, mesh, quality, texture, thumbnail, validate
+from dreamfoundry import collision, gltf, lod, mesh, quality, texture, thumbnail, validate, xmp
 from dreamfoundry.errors import AssetInvalid
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.glb_reader import node_names, read_glb
@@ -166,6 +166,8 @@ def export_asset(
             glbs[f"{name}_collision.glb"] = gltf.collision_glb(
                 hulls, slug=name, metadata=metadata, copyright_text=_copyright(metadata)
             )
+        packet = xmp.packet(metadata, _copyright(metadata))
+        glbs = {file: xmp.stamped(data, packet) for file, data in glbs.items()}
     files = dict(glbs)
     with watch.stage("validate"):
         findings, khronos_reports = _check(files, name, profile, prompt.target_height_m)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import pygltflib
 from PIL import Image
 
+from dreamfoundry import glb_container
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, canonical_json
 from dreamfoundry.records import Surface, TexturedMesh
 
@@ -158,19 +158,4 @@ def _written(document: pygltflib.GLTF2, buffer: _Buffer, scene_name: str) -> byt
     content: dict[str, Any] = json.loads(document.to_json())
     # pygltflib leaves out what is empty, in metadata too; an empty negative prompt is a statement.
     content["asset"]["extras"] = content["scenes"][0]["extras"] = document.asset.extras
-    return _container(canonical_json(content), bytes(buffer.data))
-
-
-def _container(text: bytes, binary: bytes) -> bytes:
-    """The chunks of a GLB (glTF 2.0 chapter 4): JSON padded with spaces, binary already padded."""
-    text += b" " * (-len(text) % 4)
-    length = 12 + 8 + len(text) + 8 + len(binary)
-    return b"".join(
-        (
-            struct.pack("<4sII", b"glTF", 2, length),
-            struct.pack("<I4s", len(text), b"JSON"),
-            text,
-            struct.pack("<I4s", len(binary), b"BIN\0"),
-            binary,
-        )
-    )
+    return glb_container.join(canonical_json(content), bytes(buffer.data))
