@@ -7,7 +7,6 @@ that is read, so an export can be repeated anywhere, with another budget, at any
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,11 +17,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from dreamfoundry import collision, gltf, lod, mesh, quality, texture, thumbnail, validate, xmp
+from dreamfoundry import collision, gltf, lod, mesh, quality, sidecar, texture, thumbnail, validate, xmp
 from dreamfoundry.errors import AssetInvalid
 from dreamfoundry.export_profiles import ExportProfile
-from dreamfoundry.glb_reader import node_names, read_glb
-from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, canonical_json, slug
+from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, slug
 from dreamfoundry.khronos import check_khronos
 from dreamfoundry.metadata_policy import DEFAULT_POLICY, NO_ASSERTION, MetadataPolicy
 from dreamfoundry.records import (
@@ -42,13 +40,6 @@ METADATA_SCHEMA = "dreamfoundry.asset_metadata.v1"
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for a medium that a trained model made: the machine-readable AI mark."""
-
-MEDIA_TYPES: Mapping[str, str] = {
-    "glb": "model/gltf-binary",
-    "png": "image/png",
-    "webp": "image/webp",
-    "json": "application/json",
-}
 
 
 def asset_metadata(
@@ -145,7 +136,7 @@ def export_asset(
     `metadata` (see `asset_metadata`) is written into every GLB and the sidecar; `on_stage` is told
     the name of each stage as it begins ("unwrap" and "bake" take turns, a level at a time). The same
     snapshot, prompt, profile and metadata give the same bytes of every GLB and picture; timings
-    stand only in `asset.json`. Raises PromptFailure: EmptyField, FullField, SurfaceFailed,
+    and versions stand only in `asset.json`. Raises PromptFailure: EmptyField, FullField, SurfaceFailed,
     ExportTimeout, or AssetInvalid with the names of the gates that refused.
     """
     name = _file_stem(metadata)
@@ -185,19 +176,19 @@ def export_asset(
             "triangles": float(len(levels[0].faces)),
             "height_m": prompt.target_height_m,
         }
-    files["validation.json"] = _json_file(_validation(findings, khronos_reports))
-    dimensions_m = (np.ptp(levels[0].vertices.astype(np.float64), axis=0) * place.scale).tolist()
-    files["asset.json"] = _json_file(
+    files["validation.json"] = sidecar.json_file(_validation(findings, khronos_reports))
+    files["asset.json"] = sidecar.json_file(
         {
             "schema": ASSET_SCHEMA,
             "slug": name,
             "metadata": dict(metadata),
-            "dimensions_m": dimensions_m,
-            "files": {file: _described(file, data) for file, data in files.items()},
+            **sidecar.shape(master),
+            "files": {file: sidecar.described(file, data) for file, data in files.items()},
             "gates": validate.gate_results(findings),
             "findings": [vars(finding) for finding in findings],
             "scores": scores,
             "timings_s": watch.seconds,
+            "software": sidecar.software(),
         }
     )
     return AssetBundle(slug=name, files=files, findings=tuple(findings), scores=scores, timings_s=dict(watch.seconds))
@@ -294,26 +285,3 @@ def _validation(findings: Sequence[Finding], khronos_reports: Mapping[str, Any])
         "findings": [vars(finding) for finding in findings],
         "khronos": dict(khronos_reports),
     }
-
-
-def _described(file: str, data: bytes) -> dict[str, Any]:
-    return {
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "media_type": MEDIA_TYPES[file.rsplit(".", 1)[-1]],
-        **(_counts(data) if file.endswith(".glb") else {}),
-    }
-
-
-def _counts(glb: bytes) -> dict[str, int]:
-    meshes = [read_glb(glb, node) for node in node_names(glb)]
-    return {
-        "meshes": len(meshes),
-        "triangles": sum(len(mesh.faces) for mesh in meshes),
-        "vertices": sum(len(mesh.vertices) for mesh in meshes),
-    }
-
-
-def _json_file(value: Mapping[str, Any]) -> bytes:
-    """Readable JSON with sorted keys; the values are those of canonical JSON."""
-    return json.dumps(json.loads(canonical_json(value)), indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"

@@ -86,6 +86,7 @@ def test_the_sidecar_describes_the_files_as_they_are(bundle: AssetBundle) -> Non
     mesh = read_glb(bundle.files["a_beacon_gray.glb"])
     entry = sidecar["files"]["a_beacon_gray.glb"]
     assert (entry["triangles"], entry["vertices"]) == (len(mesh.faces), len(mesh.vertices))
+    assert entry["textures_px"] == {"T_a_beacon_gray_BC": [128, 128]}
     assert sidecar["dimensions_m"] == pytest.approx(np.ptp(mesh.vertices, axis=0).tolist(), abs=1e-4)
     assert sidecar["scores"] == dict(bundle.scores)
     assert set(sidecar["timings_s"]) == {

@@ -363,6 +363,8 @@ class _Run:
         request = self.request
         return {
             "run_id": self.run_id,
+            "manifest": request.manifest,
+            "manifest_digest": self.found.digest,
             "device": request.device,
             "num_slots": num_slots,
             "num_optimizers": request.num_optimizers,
