@@ -17,7 +17,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from dreamfoundry import collision, gltf, lod, mesh, quality, sidecar, texture, thumbnail, validate, xmp
+from dreamfoundry import (
+    collision,
+    engine_bundle,
+    gltf,
+    lod,
+    mesh,
+    quality,
+    sidecar,
+    texture,
+    thumbnail,
+    usd,
+    validate,
+    xmp,
+)
 from dreamfoundry.errors import AssetInvalid
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, slug
@@ -160,8 +173,14 @@ def export_asset(
         packet = xmp.packet(metadata, _copyright(metadata))
         glbs = {file: xmp.stamped(data, packet) for file, data in glbs.items()}
     files = dict(glbs)
+    if profile.engine_bundles:
+        files |= engine_bundle.engine_bundles(glbs[f"{name}.glb"], glbs[f"{name}_collision.glb"], slug=name)
     with watch.stage("validate"):
-        findings, khronos_reports = _check(files, name, profile, prompt.target_height_m)
+        findings, khronos_reports = _check(files, list(glbs), name, profile, prompt.target_height_m)
+    with watch.stage("usd"):
+        stage_files, stage_findings = _usdz(glbs, name, profile, metadata)
+        files |= stage_files
+        findings += stage_findings
     _refuse_blocked(findings)
     with watch.stage("thumbnail"):
         master = glbs[f"{name}.glb"]
@@ -243,6 +262,15 @@ def _level_files(
     }
 
 
+def _usdz(
+    glbs: Mapping[str, bytes], name: str, profile: ExportProfile, metadata: Mapping[str, object]
+) -> tuple[dict[str, bytes], list[Finding]]:
+    if not profile.usdz:
+        return {}, [Finding("not_run", usd.GATE, usd.TOOL, "the profile orders no USDZ")]
+    levels = {file: data for file, data in glbs.items() if file != f"{name}_collision.glb"}
+    return usd.usdz(levels, slug=name, metadata=metadata)
+
+
 def _copyright(metadata: Mapping[str, object]) -> str:
     """One line for people; the same facts stand in `metadata` for programs."""
     words = [
@@ -255,9 +283,11 @@ def _copyright(metadata: Mapping[str, object]) -> str:
 
 
 def _check(
-    glbs: Mapping[str, bytes], name: str, profile: ExportProfile, height_m: float
+    files: Mapping[str, bytes], masters: Sequence[str], name: str, profile: ExportProfile, height_m: float
 ) -> tuple[list[Finding], Mapping[str, Any]]:
-    findings, reports = check_khronos(glbs)
+    """Findings about all `files`; the `masters` among them are the levels and the hulls."""
+    findings, reports = check_khronos(files)
+    glbs = {file: files[file] for file in masters}
     hulls = f"{name}_collision.glb"
     limits = [
         validate.LevelLimits(max_triangles, texture_px, height_m)

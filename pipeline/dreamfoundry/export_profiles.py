@@ -17,8 +17,9 @@ class ExportProfile:
     """How an asset is delivered: triangle budgets per level, texture sides in pixels.
 
     `collision_hulls` is how many convex hulls there may be, 0 for none; more follow the shape more
-    closely and cost the engine more. `unwrap_limit_s` bounds the unwrap of one level; after it, the
-    child process is killed.
+    closely and cost the engine more. `usdz` asks for the levels as USDZ too, `engine_bundles` for one
+    file per engine with the finest level and its hulls. `unwrap_limit_s` bounds the unwrap of one
+    level; after it, the child process is killed.
     """
 
     name: str = "preview"
@@ -26,6 +27,8 @@ class ExportProfile:
     texture_px: tuple[int, ...] = (512,)
     collision_hulls: int = 1
     collision_hull_vertices: int = 32
+    usdz: bool = False
+    engine_bundles: bool = False
     thumbnail_px: int = 512
     turntable_frames: int = 0
     turntable_px: int = 256
@@ -52,6 +55,12 @@ class ExportProfile:
         )
         require(0 <= self.collision_hulls <= 8, "export.collision_hulls", self.collision_hulls, "must be from 0 to 8")
         require(
+            self.collision_hulls > 0 or not self.engine_bundles,
+            "export.engine_bundles",
+            self.engine_bundles,
+            "must be false where collision_hulls is 0: a bundle is a level with its hulls",
+        )
+        require(
             4 <= self.collision_hull_vertices <= 32,
             "export.collision_hull_vertices",
             self.collision_hull_vertices,
@@ -70,6 +79,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 (20_000, 10_000, 5_000, 1_000),
                 (1024, 1024, 512, 256),
                 collision_hulls=8,
+                engine_bundles=True,
                 turntable_frames=24,
             ),
             ExportProfile(
@@ -77,6 +87,8 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 (30_000, 15_000, 5_000, 1_500),
                 (2048, 1024, 512, 256),
                 collision_hulls=8,
+                engine_bundles=True,
+                usdz=True,
                 turntable_frames=24,
             ),
         )

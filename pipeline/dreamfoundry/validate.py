@@ -40,6 +40,7 @@ GATES = (
     "image_size",
     "base_color_varies",
     "collision_hull",
+    "usd",
 )
 """Every gate by name; `gate_results` gives each one a word."""
 
