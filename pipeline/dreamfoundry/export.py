@@ -29,6 +29,7 @@ from dreamfoundry import (
     thumbnail,
     usd,
     validate,
+    web_glb,
     xmp,
 )
 from dreamfoundry.errors import AssetInvalid
@@ -175,8 +176,12 @@ def export_asset(
     files = dict(glbs)
     if profile.engine_bundles:
         files |= engine_bundle.engine_bundles(glbs[f"{name}.glb"], glbs[f"{name}_collision.glb"], slug=name)
+    with watch.stage("web"):
+        web_files, web_findings = _web(glbs[f"{name}.glb"], name, profile)
+        files |= web_files
     with watch.stage("validate"):
         findings, khronos_reports = _check(files, list(glbs), name, profile, prompt.target_height_m)
+    findings += web_findings
     with watch.stage("usd"):
         stage_files, stage_findings = _usdz(glbs, name, profile, metadata)
         files |= stage_files
@@ -269,6 +274,12 @@ def _usdz(
         return {}, [Finding("not_run", usd.GATE, usd.TOOL, "the profile orders no USDZ")]
     levels = {file: data for file, data in glbs.items() if file != f"{name}_collision.glb"}
     return usd.usdz(levels, slug=name, metadata=metadata)
+
+
+def _web(master: bytes, name: str, profile: ExportProfile) -> tuple[dict[str, bytes], list[Finding]]:
+    if not profile.web:
+        return {}, [Finding("not_run", web_glb.GATE, web_glb.TOOL, "the profile orders no file for browsers")]
+    return web_glb.web_glb(master, slug=name)
 
 
 def _copyright(metadata: Mapping[str, object]) -> str:

@@ -18,8 +18,8 @@ class ExportProfile:
 
     `collision_hulls` is how many convex hulls there may be, 0 for none; more follow the shape more
     closely and cost the engine more. `usdz` asks for the levels as USDZ too, `engine_bundles` for one
-    file per engine with the finest level and its hulls. `unwrap_limit_s` bounds the unwrap of one
-    level; after it, the child process is killed.
+    file per engine with the finest level and its hulls, `web` for a compressed one. `unwrap_limit_s`
+    bounds the unwrap of one level; after it, the child process is killed.
     """
 
     name: str = "preview"
@@ -29,6 +29,7 @@ class ExportProfile:
     collision_hull_vertices: int = 32
     usdz: bool = False
     engine_bundles: bool = False
+    web: bool = False
     thumbnail_px: int = 512
     turntable_frames: int = 0
     turntable_px: int = 256

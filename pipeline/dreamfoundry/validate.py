@@ -41,6 +41,7 @@ GATES = (
     "base_color_varies",
     "collision_hull",
     "usd",
+    "web",
 )
 """Every gate by name; `gate_results` gives each one a word."""
 
