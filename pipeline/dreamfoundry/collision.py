@@ -62,7 +62,7 @@ def collision_hull(surface: Surface, max_vertices: int) -> Surface:
 def _pieces(solid: manifold3d.Manifold, max_pieces: int) -> list[manifold3d.Manifold]:
     """`solid` in pieces that are nearly convex, or as many as there may be."""
     tight, sliver = TIGHT_SHARE * solid.volume(), SLIVER_SHARE * solid.volume()
-    open_pieces, finished = [solid], []
+    open_pieces, finished = [solid], list[manifold3d.Manifold]()
     while open_pieces and len(open_pieces) + len(finished) < max_pieces:
         to_spare = [piece.hull().volume() - piece.volume() for piece in open_pieces]
         piece = open_pieces.pop(int(np.argmax(to_spare)))

@@ -7,6 +7,7 @@ Nothing is encoded anew: the binary chunks of two delivered files are put one be
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from dreamfoundry import glb_container
 from dreamfoundry.identity import canonical_json
@@ -21,8 +22,8 @@ HULL_NAMES: Mapping[str, Callable[[str, int], str]] = {
 def engine_bundles(master: bytes, collision: bytes, *, slug: str) -> dict[str, bytes]:
     """`<slug>_unreal.glb` and `<slug>_godot.glb` from the GLBs of the finest level and of its hulls."""
     return {
-        f"{slug}_{engine}.glb": _bundle(master, collision, lambda number, name=name: name(f"{slug}_LOD0", number))
-        for engine, name in HULL_NAMES.items()
+        f"{slug}_{engine}.glb": _bundle(master, collision, partial(hull_name, f"{slug}_LOD0"))
+        for engine, hull_name in HULL_NAMES.items()
     }
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Float32, Float64
 
 from dreamfoundry import (
     collision,
+    content_credential,
     engine_bundle,
     gltf,
     lod,
@@ -149,9 +150,10 @@ def export_asset(
 
     `metadata` (see `asset_metadata`) is written into every GLB and the sidecar; `on_stage` is told
     the name of each stage as it begins ("unwrap" and "bake" take turns, a level at a time). The same
-    snapshot, prompt, profile and metadata give the same bytes of every GLB and picture; timings
-    and versions stand only in `asset.json`. Raises PromptFailure: EmptyField, FullField, SurfaceFailed,
-    ExportTimeout, or AssetInvalid with the names of the gates that refused.
+    snapshot, prompt, profile and metadata give the same bytes of every file but two: a credential
+    holds a time (`content_credential`), and timings and versions stand in `asset.json` alone. Raises
+    PromptFailure: EmptyField, FullField, SurfaceFailed, ExportTimeout, or AssetInvalid with the names
+    of the gates that refused.
     """
     name = _file_stem(metadata)
     watch = _Stopwatch(on_stage)
@@ -186,6 +188,12 @@ def export_asset(
         stage_files, stage_findings = _usdz(glbs, name, profile, metadata)
         files |= stage_files
         findings += stage_findings
+    with watch.stage("sign"):
+        credential, credential_findings = content_credential.signed(
+            f"{name}.glb", glbs[f"{name}.glb"], str(metadata["digital_source_type"])
+        )
+        files |= credential
+        findings += credential_findings
     _refuse_blocked(findings)
     with watch.stage("thumbnail"):
         master = glbs[f"{name}.glb"]

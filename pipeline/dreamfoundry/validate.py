@@ -42,6 +42,7 @@ GATES = (
     "collision_hull",
     "usd",
     "web",
+    "content_credential",
 )
 """Every gate by name; `gate_results` gives each one a word."""
 
