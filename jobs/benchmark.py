@@ -31,8 +31,10 @@ def measure(recipe_name: str, num_slots: int, num_steps: int, profile_name: str)
     import torch
 
     from dreamfoundry.diffusion.prior import load_prior
-    from dreamfoundry.export import export_asset
+    from dreamfoundry.diffusion.weights import prior_identity
+    from dreamfoundry.export import asset_metadata, export_asset
     from dreamfoundry.export_profiles import export_profile
+    from dreamfoundry.identity import field_key, recipe_digest
     from dreamfoundry.nerf.snapshot import take_snapshot
     from dreamfoundry.optimize import Assignment, SlotBatch
     from dreamfoundry.recipes import bundled_recipe
@@ -74,8 +76,11 @@ def measure(recipe_name: str, num_slots: int, num_steps: int, profile_name: str)
     begun = time.perf_counter()
     snapshot = take_snapshot(batch.fields, 0, recipe.render, recipe.snapshot, recipe.cameras)
     snapshot_s = time.perf_counter() - begun
+    profile, identity = export_profile(profile_name), prior_identity(recipe.prior)
+    key = field_key(prompts[0], recipe, identity)
+    metadata = asset_metadata(prompts[0], identity, key, key, recipe_digest(recipe), profile)
     begun = time.perf_counter()
-    export_asset(snapshot, prompts[0], profile=export_profile(profile_name), metadata={})
+    export_asset(snapshot, prompts[0], profile=profile, metadata=metadata)
     export_s = time.perf_counter() - begun
     optimize_s = step_s * recipe.optimize.num_steps / num_slots + snapshot_s
     return {

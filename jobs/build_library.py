@@ -10,6 +10,10 @@ examples:
   another recipe, from a preset, a file or single keys:
   python jobs/build_library.py prompts.parquet out/library --recipe my.toml --set optimize.num_steps=600
 
+  files that say whose they are, and keep the prompts to themselves:
+  python jobs/build_library.py prompts.parquet out/library \
+      --asset-license CC-BY-4.0 --copyright-holder "A Studio" --confidential-prompts
+
   try quarantined rows again:
   python jobs/build_library.py prompts.parquet out/library --retry-quarantined empty
 
@@ -51,6 +55,7 @@ from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
 from dreamfoundry.export_profiles import EXPORT_PROFILES, export_profile
 from dreamfoundry.library.command_line import CommandLine
 from dreamfoundry.library.report import EXIT_CODES
+from dreamfoundry.metadata_policy import NO_ASSERTION, MetadataPolicy
 from dreamfoundry.recipes import bundled_recipe, recipe_from_toml, with_overrides
 
 
@@ -64,6 +69,12 @@ def main() -> int:
             library=arguments.library,
             recipe=resolve_recipe(arguments.recipe, arguments.set),
             profile=export_profile(arguments.profile),
+            metadata_policy=MetadataPolicy(
+                embed_prompt=not arguments.confidential_prompts,
+                asset_license=arguments.asset_license,
+                copyright_holder=arguments.copyright_holder,
+                rights_url=arguments.rights_url,
+            ),
             num_optimizers=arguments.actors,
             num_exporters=arguments.export_workers,
             num_slots=arguments.slots,
@@ -97,6 +108,19 @@ def parse_arguments() -> argparse.Namespace:
         "--profile",
         default="preview",
         help=f"export budget of rows that name none: {', '.join(EXPORT_PROFILES)} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--asset-license",
+        default=NO_ASSERTION,
+        metavar="SPDX",
+        help="licence of the assets, as in CC0-1.0 or LicenseRef-Studio; stands in every file (default: %(default)s)",
+    )
+    parser.add_argument("--copyright-holder", default="", metavar="NAME", help="whose assets these are")
+    parser.add_argument("--rights-url", default="", metavar="URL", help="where the words of the licence stand")
+    parser.add_argument(
+        "--confidential-prompts",
+        action="store_true",
+        help="no prompt in any delivered file or file name, only its SHA-256; the catalog still has it",
     )
     parser.add_argument("--device", default="cpu", help='"cpu" or "cuda": one GPU per optimizer actor')
     parser.add_argument("--actors", type=positive, default=1, help="optimizer processes (default: %(default)s)")

@@ -2,7 +2,7 @@
 
 Chromium and the npm package `three` are optional. Where one is absent the gate says "not_run", which
 is never to be read as passed. Chromium is what the environment variable DREAMFOUNDRY_CHROMIUM names,
-else the first of CHROMIUM_NAMES on PATH; `three` is found as in module `npm`.
+else the first of CHROMIUM_NAMES on PATH; `three` is found as in module `node_process`.
 
 One page serves all files (`Browser`). It is driven over a pair of pipes with the Chrome DevTools
 Protocol, and everything that it loads is handed to it there: there is no server, no port and no
@@ -36,7 +36,7 @@ from PIL import Image
 
 from dreamfoundry.child_process import die_with
 from dreamfoundry.glb_reader import read_glb
-from dreamfoundry.npm import package_folder
+from dreamfoundry.node_process import NodeUnavailableError, package_folder
 from dreamfoundry.records import Finding
 from dreamfoundry.viewpoints import FOVY_DEG, framing_pose
 
@@ -182,11 +182,13 @@ class Browser:
     """
 
     def __init__(self) -> None:
-        self._chromium, self._three = _chromium(), package_folder("three", MODULE_VARIABLE)
+        self._chromium = _chromium()
         if self._chromium is None:
             raise BrowserUnavailable(f"Chromium is not installed (none of {', '.join(CHROMIUM_NAMES)} on PATH)")
-        if self._three is None:
-            raise BrowserUnavailable(f"npm package three not found; run `npm ci` or set {MODULE_VARIABLE}")
+        try:
+            self._three = package_folder("three", os.environ.get(MODULE_VARIABLE, ""))
+        except NodeUnavailableError as error:
+            raise BrowserUnavailable(f"{error} (or set {MODULE_VARIABLE})") from None
         self._process: subprocess.Popen[bytes] | None = None
         self._glb = b""
         self._errors: list[str] = []

@@ -7,9 +7,9 @@ that is read, so an export can be repeated anywhere, with another budget, at any
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,13 +18,31 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from dreamfoundry import browser, gltf, lod, mesh, quality, texture, thumbnail, validate, video
+from dreamfoundry import (
+    browser,
+    collision,
+    content_credential,
+    engine_bundle,
+    gltf,
+    lod,
+    mesh,
+    quality,
+    sidecar,
+    texture,
+    thumbnail,
+    usd,
+    validate,
+    video,
+    web_glb,
+    xmp,
+)
 from dreamfoundry.bake import DenseSurface
 from dreamfoundry.drawing import RENDERER
 from dreamfoundry.errors import AssetInvalid, ExportTimeout, SurfaceFailed
 from dreamfoundry.export_profiles import ExportProfile
-from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, canonical_json, slug
+from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, slug
 from dreamfoundry.khronos import check_khronos
+from dreamfoundry.metadata_policy import DEFAULT_POLICY, NO_ASSERTION, MetadataPolicy
 from dreamfoundry.records import (
     AssetBundle,
     ColoredMesh,
@@ -44,17 +62,6 @@ METADATA_SCHEMA = "dreamfoundry.asset_metadata.v1"
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for a medium that a trained model made: the machine-readable AI mark."""
 
-NO_ASSERTION = "NOASSERTION"
-"""SPDX's word for "whoever ran this has not said"."""
-
-MEDIA_TYPES: Mapping[str, str] = {
-    "glb": "model/gltf-binary",
-    "png": "image/png",
-    "webp": "image/webp",
-    "mp4": "video/mp4",
-    "json": "application/json",
-}
-
 
 def asset_metadata(
     prompt: Prompt,
@@ -63,14 +70,18 @@ def asset_metadata(
     asset_key: str,
     recipe_digest: str,
     profile: ExportProfile,
-    *,
-    asset_license: str = NO_ASSERTION,
+    policy: MetadataPolicy = DEFAULT_POLICY,
 ) -> dict[str, Any]:
     """What is written into every file of an asset: only what its asset key determines.
 
-    `asset_license` is an SPDX id that the owner of the run chooses; it must be part of the
-    metadata policy in the asset key. Licences are SPDX ids; lengths are metres.
+    Licences are SPDX; lengths are metres. The prompt and what would tell it stand in here only where
+    `policy` allows it, its SHA-256 (of NFC text as UTF-8) always.
     """
+    wording = {
+        "prompt": prompt.text,
+        "negative_prompt": prompt.negative_text,
+        "view_prompts": dict(prompt.view_texts),
+    }
     return {
         "schema": METADATA_SCHEMA,
         "ai_generated": True,
@@ -81,9 +92,8 @@ def asset_metadata(
         "asset_key": asset_key,
         "field_key": field_key,
         "recipe_digest": recipe_digest,
-        "prompt": prompt.text,
-        "negative_prompt": prompt.negative_text,
-        "view_prompts": dict(prompt.view_texts),
+        **(wording if policy.embed_prompt else {}),
+        "prompt_sha256": hashlib.sha256(unicodedata.normalize("NFC", prompt.text).encode()).hexdigest(),
         "seed": prompt.seed,
         "prior": {
             "id": prior.prior_id,
@@ -91,7 +101,9 @@ def asset_metadata(
             "digest": prior.digest,
             "license": prior.licence,
         },
-        "asset_license": asset_license,
+        "asset_license": policy.asset_license,
+        "copyright_holder": policy.copyright_holder,
+        "rights_url": policy.rights_url,
         "research_only": prior.research_only,
         "export_profile": profile.name,
         "target_height_m": prompt.target_height_m,
@@ -144,43 +156,51 @@ def export_asset(
 
     `metadata` (see `asset_metadata`) is written into every GLB and the sidecar; `on_stage` is told
     the name of each stage as it begins ("unwrap" and "bake" take turns, a level at a time). The same
-    snapshot, prompt, profile and metadata give the same bytes of every GLB and picture; timings
-    stand only in `asset.json`. Raises PromptFailure: EmptyField, FullField, SurfaceFailed,
-    ExportTimeout, or AssetInvalid with the names of the gates that refused.
+    snapshot, prompt, profile and metadata give the same bytes of every file but two: a credential
+    holds a time (`content_credential`), and timings and versions stand in `asset.json` alone. Raises
+    PromptFailure: EmptyField, FullField, SurfaceFailed, ExportTimeout, or AssetInvalid with the names
+    of the gates that refused.
     """
-    name = slug(prompt.text)
+    name = _file_stem(metadata)
     watch = _Stopwatch(on_stage)
     with watch.stage("mesh"):
         isovalue = mesh.choose_isovalue(snapshot)
         surface, area_share = mesh.extract_surface(snapshot, isovalue.density)
     with watch.stage("lod"):
         levels = lod.levels(surface, profile.triangles)
-        hull = lod.collision_hull(levels[0], profile.collision_hull_vertices)
+    with watch.stage("collision"):
+        hulls = _hulls(levels, profile)
     with watch.stage("bake"):
         colors = texture.surface_colors(snapshot, isovalue.density)
-    delivered, unwrapping = _delivered_levels(surface, levels, colors, snapshot.bound, profile, watch)
+    delivered, findings = _delivered_levels(surface, levels, colors, snapshot.bound, profile, watch)
     place = _Placement.of(levels[0], prompt.target_height_m)
     with watch.stage("gltf"):
-        glbs = {
-            f"{name}_LOD{number}.glb" if number else f"{name}.glb": _level_file(level, number, place, name, metadata)
-            for number, level in enumerate(delivered)
-        }
-        hull = replace(hull, vertices=place(hull.vertices))
-        collision = gltf.collision_glb(hull, slug=name, metadata=metadata, copyright_text=_copyright(metadata))
-        counts = {file: _counts(level) for file, level in zip(glbs, delivered, strict=True)}
-        files = {**glbs, f"{name}_collision.glb": collision}
-        counts[f"{name}_collision.glb"] = _counts(hull)
-        if profile.dense:
-            dense = texture.colored(lod.decimate(surface, len(surface.faces)), colors, snapshot.bound)
-            files[f"{name}_dense.glb"] = _level_file(dense, None, place, name, metadata)
-            counts[f"{name}_dense.glb"] = _counts(dense)
+        whole = [lod.decimate(surface, len(surface.faces))] if profile.dense else []
+        dense = [texture.colored(part, colors, snapshot.bound) for part in whole]
+        masters = _masters(delivered, hulls, dense, place, name, metadata)
+    files = masters.files()
+    if profile.engine_bundles:
+        files |= engine_bundle.engine_bundles(masters.first, masters.hulls[f"{name}_collision.glb"], slug=name)
+    with watch.stage("web"):
+        web_files, web_findings = _web(masters.first, name, profile)
+        files |= web_files
     with watch.stage("validate"):
-        findings, khronos_reports = _check(files, name, profile, prompt.target_height_m)
-        findings += unwrapping
-        findings += browser.check_browser(glbs)[0] if profile.browser else [browser.not_run("not in this profile")]
+        gate_findings, khronos_reports = _check(files, masters, profile, prompt.target_height_m)
+        findings += gate_findings + web_findings
+        findings += _browsed(masters.levels, profile)
+    with watch.stage("usd"):
+        stage_files, stage_findings = _usdz(masters.levels, name, profile, metadata)
+        files |= stage_files
+        findings += stage_findings
+    with watch.stage("sign"):
+        credential, credential_findings = content_credential.signed(
+            f"{name}.glb", masters.first, str(metadata["digital_source_type"])
+        )
+        files |= credential
+        findings += credential_findings
     _refuse_blocked(findings)
     with watch.stage("thumbnail"):
-        pictures, film_findings = _pictures(glbs[f"{name}.glb"], profile)
+        pictures, film_findings = _pictures(masters.first, profile)
         files |= pictures
         findings += film_findings
     with watch.stage("quality"):
@@ -197,23 +217,38 @@ def export_asset(
             "triangles": float(len(levels[0].faces)),
             "height_m": prompt.target_height_m,
         }
-    files["validation.json"] = _json_file(_validation(findings, khronos_reports))
-    dimensions_m = (np.ptp(levels[0].vertices.astype(np.float64), axis=0) * place.scale).tolist()
-    files["asset.json"] = _json_file(
+    files["validation.json"] = sidecar.json_file(_validation(findings, khronos_reports))
+    files["asset.json"] = sidecar.json_file(
         {
             "schema": ASSET_SCHEMA,
             "slug": name,
             "metadata": dict(metadata),
-            "dimensions_m": dimensions_m,
-            "files": {file: _described(file, data, counts.get(file, {})) for file, data in files.items()},
+            **sidecar.shape(masters.first),
+            "files": {file: sidecar.described(file, data) for file, data in files.items()},
             "gates": validate.gate_results(findings),
             "findings": [vars(finding) for finding in findings],
             "scores": scores,
             "timings_s": watch.seconds,
             "renderer": RENDERER,
+            "software": sidecar.software(),
         }
     )
     return AssetBundle(slug=name, files=files, findings=tuple(findings), scores=scores, timings_s=dict(watch.seconds))
+
+
+def _file_stem(metadata: Mapping[str, object]) -> str:
+    """What the names of the files begin with; of a prompt that is not to be told it says nothing."""
+    if "prompt" in metadata:
+        return slug(str(metadata["prompt"]))
+    return f"asset_{str(metadata['asset_key'])[:8]}"
+
+
+def _hulls(levels: Sequence[Surface], profile: ExportProfile) -> list[Surface]:
+    if profile.collision_hulls == 0:
+        return []
+    return collision.collision_hulls(
+        levels[0], levels[-1], max_hulls=profile.collision_hulls, max_vertices=profile.collision_hull_vertices
+    )
 
 
 def _delivered_levels(
@@ -247,19 +282,46 @@ def _delivered_levels(
     return made, findings
 
 
-def _level_file(
-    mesh: TexturedMesh | ColoredMesh,
-    level: int | None,
+@dataclass(frozen=True)
+class _Masters:
+    """The GLBs that all else is made from, by delivered name."""
+
+    levels: Mapping[str, bytes]
+    hulls: Mapping[str, bytes]
+    dense: Mapping[str, bytes]
+
+    @property
+    def first(self) -> bytes:
+        return next(iter(self.levels.values()))
+
+    def files(self) -> dict[str, bytes]:
+        return {**self.levels, **self.hulls, **self.dense}
+
+
+def _masters(
+    levels: Sequence[TexturedMesh | ColoredMesh],
+    hulls: Sequence[Surface],
+    dense: Sequence[ColoredMesh],
     place: _Placement,
     name: str,
     metadata: Mapping[str, object],
-) -> bytes:
-    return gltf.glb(
-        replace(mesh, vertices=place(mesh.vertices)),
-        slug=name,
-        level=level,
-        metadata=metadata,
-        copyright_text=_copyright(metadata),
+) -> _Masters:
+    """At most one file of hulls and one of the dense surface; every file with its XMP."""
+    packet, note = xmp.packet(metadata, _copyright(metadata)), _copyright(metadata)
+
+    def level_file(level: TexturedMesh | ColoredMesh, number: int | None) -> bytes:
+        placed = replace(level, vertices=place(level.vertices))
+        glb = gltf.glb(placed, slug=name, level=number, metadata=metadata, copyright_text=note)
+        return xmp.stamped(glb, packet)
+
+    def hull_file() -> bytes:
+        placed = [replace(hull, vertices=place(hull.vertices)) for hull in hulls]
+        return xmp.stamped(gltf.collision_glb(placed, slug=name, metadata=metadata, copyright_text=note), packet)
+
+    return _Masters(
+        {f"{name}_LOD{n}.glb" if n else f"{name}.glb": level_file(level, n) for n, level in enumerate(levels)},
+        {f"{name}_collision.glb": hull_file()} if hulls else {},
+        {f"{name}_dense.glb": level_file(surface, None) for surface in dense},
     )
 
 
@@ -277,25 +339,51 @@ def _pictures(master: bytes, profile: ExportProfile) -> tuple[dict[str, bytes], 
     return (files | {"turntable.mp4": film} if film else files), findings
 
 
+def _usdz(
+    levels: Mapping[str, bytes], name: str, profile: ExportProfile, metadata: Mapping[str, object]
+) -> tuple[dict[str, bytes], list[Finding]]:
+    if not profile.usdz:
+        return {}, [Finding("not_run", usd.GATE, usd.TOOL, "the profile orders no USDZ")]
+    return usd.usdz(levels, slug=name, metadata=metadata)
+
+
+def _browsed(levels: Mapping[str, bytes], profile: ExportProfile) -> list[Finding]:
+    return browser.check_browser(levels)[0] if profile.browser else [browser.not_run("not in this profile")]
+
+
+def _web(master: bytes, name: str, profile: ExportProfile) -> tuple[dict[str, bytes], list[Finding]]:
+    if not profile.web:
+        return {}, [Finding("not_run", web_glb.GATE, web_glb.TOOL, "the profile orders no file for browsers")]
+    return web_glb.web_glb(master, slug=name)
+
+
 def _copyright(metadata: Mapping[str, object]) -> str:
-    return f"AI-generated; license {metadata.get('asset_license', NO_ASSERTION)}"
+    """One line for people; the same facts stand in `metadata` for programs."""
+    words = [
+        f"(c) {metadata['copyright_holder']}" if metadata.get("copyright_holder") else "",
+        "AI-generated",
+        f"license {metadata.get('asset_license', NO_ASSERTION)}",
+        "for research only" if metadata.get("research_only") else "",
+    ]
+    return "; ".join(filter(None, words))
 
 
 def _check(
-    glbs: Mapping[str, bytes], name: str, profile: ExportProfile, height_m: float
+    files: Mapping[str, bytes], masters: _Masters, profile: ExportProfile, height_m: float
 ) -> tuple[list[Finding], Mapping[str, Any]]:
-    findings, reports = check_khronos(glbs)
-    collision, dense = f"{name}_collision.glb", f"{name}_dense.glb"
+    """Findings about all `files`; the `masters` among them have a budget and a place."""
+    findings, reports = check_khronos(files)
     limits = [
         validate.LevelLimits(max_triangles, texture_px, height_m)
         for max_triangles, texture_px in zip(profile.triangles, profile.texture_px, strict=True)
     ]
-    levels = {file: data for file, data in glbs.items() if file not in (collision, dense)}
-    findings += validate.check_levels(levels, limits)
-    if dense in glbs:
-        no_budget = replace(limits[0], max_triangles=sys.maxsize)
-        findings += validate.check_levels({dense: glbs[dense]}, [no_budget])
-    findings += validate.check_collision(glbs[collision], profile.collision_hull_vertices)
+    findings += validate.check_levels(masters.levels, limits)
+    no_budget = replace(limits[0], max_triangles=sys.maxsize)
+    findings += validate.check_levels(masters.dense, [no_budget] * len(masters.dense))
+    for hulls in masters.hulls.values():
+        findings += validate.check_collision(hulls, profile.collision_hull_vertices)
+    if not masters.hulls:
+        findings.append(Finding("not_run", "collision_hull", validate.TOOL, "the profile orders no hulls"))
     return findings, reports
 
 
@@ -313,21 +401,3 @@ def _validation(findings: Sequence[Finding], khronos_reports: Mapping[str, Any])
         "findings": [vars(finding) for finding in findings],
         "khronos": dict(khronos_reports),
     }
-
-
-def _counts(level: TexturedMesh | ColoredMesh | Surface) -> dict[str, int]:
-    return {"triangles": len(level.faces), "vertices": len(level.vertices)}
-
-
-def _described(file: str, data: bytes, counts: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "media_type": MEDIA_TYPES[file.rsplit(".", 1)[-1]],
-        **counts,
-    }
-
-
-def _json_file(value: Mapping[str, Any]) -> bytes:
-    """Readable JSON with sorted keys; the values are those of canonical JSON."""
-    return json.dumps(json.loads(canonical_json(value)), indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"

@@ -20,8 +20,11 @@ class ExportProfile:
     colour. `dense` adds the surface before decimation, with colours at its vertices.
     `turntable_frames` pictures of `turntable_px` make one turn, 0 none; `video` adds it as MP4.
     `browser` has every level opened in a browser before publication, which takes seconds.
-    `unwrap_limit_s` bounds the unwrap of one level; after it the child process is killed, and that
-    level has colours at its vertices too.
+    `collision_hulls` is how many convex hulls there may be, 0 for none; more follow the shape more
+    closely and cost the engine more. `usdz` asks for the levels as USDZ too, `engine_bundles` for one
+    file per engine with the finest level and its hulls, `web` for a compressed one. `unwrap_limit_s`
+    bounds the unwrap of one level; after it the child process is killed, and that level has colours at
+    its vertices too.
     """
 
     name: str = "preview"
@@ -29,7 +32,11 @@ class ExportProfile:
     texture_px: tuple[int, ...] = (512,)
     detail_maps: bool = True
     dense: bool = False
+    collision_hulls: int = 1
     collision_hull_vertices: int = 32
+    usdz: bool = False
+    engine_bundles: bool = False
+    web: bool = False
     thumbnail_px: int = 512
     turntable_frames: int = 0
     turntable_px: int = 256
@@ -62,6 +69,19 @@ class ExportProfile:
             self.texture_px,
             "must be powers of two from 64 to 4096",
         )
+        require(0 <= self.collision_hulls <= 8, "export.collision_hulls", self.collision_hulls, "must be from 0 to 8")
+        require(
+            self.collision_hulls > 0 or not self.engine_bundles,
+            "export.engine_bundles",
+            self.engine_bundles,
+            "must be false where collision_hulls is 0: a bundle is a level with its hulls",
+        )
+        require(
+            4 <= self.collision_hull_vertices <= 32,
+            "export.collision_hull_vertices",
+            self.collision_hull_vertices,
+            "must be from 4 to 32 (engines take no more)",
+        )
 
 
 EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
@@ -74,6 +94,8 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 "game_prop",
                 (20_000, 10_000, 5_000, 1_000),
                 (1024, 1024, 512, 256),
+                collision_hulls=8,
+                engine_bundles=True,
                 turntable_frames=24,
                 turntable_px=384,
                 video=True,
@@ -82,12 +104,25 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 "game_hero",
                 (30_000, 15_000, 5_000, 1_500),
                 (2048, 1024, 512, 256),
+                collision_hulls=8,
+                engine_bundles=True,
+                usdz=True,
                 turntable_frames=24,
                 turntable_px=384,
                 video=True,
                 browser=True,
             ),
-            ExportProfile("cg", (20_000,), (2048,), dense=True, turntable_frames=24, turntable_px=384, video=True),
+            ExportProfile(
+                "cg",
+                (20_000,),
+                (2048,),
+                dense=True,
+                collision_hulls=0,
+                usdz=True,
+                turntable_frames=24,
+                turntable_px=384,
+                video=True,
+            ),
         )
     }
 )

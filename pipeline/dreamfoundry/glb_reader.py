@@ -1,7 +1,7 @@
 """Reading back a delivered GLB, without the library that wrote it.
 
 Pictures and gates look at what was delivered, so they share this reader of the GLB container
-(glTF 2.0 chapter 4) and of the one mesh in it. It refuses what it does not know.
+(glTF 2.0 chapter 4) and of the meshes in it. It refuses what it does not know.
 
 Dimension key:  N vertices · F faces
 """
@@ -9,7 +9,6 @@ Dimension key:  N vertices · F faces
 from __future__ import annotations
 
 import io
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt8, UInt32
 from PIL import Image
+
+from dreamfoundry import glb_container
 
 COMPONENTS: Mapping[int, str] = {5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS: Mapping[str, int] = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
@@ -76,11 +77,19 @@ def _picture(data: bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
         raise ValueError(f"{name} texture: {error}") from error
 
 
-def read_glb(data: bytes) -> DeliveredMesh:
-    """The single mesh of a GLB. Raises ValueError, with the reason, for anything else."""
+def node_names(data: bytes) -> list[str]:
+    """The nodes of a GLB by name, in their order. Raises ValueError where there is no such thing."""
     try:
-        document, binary = _chunks(data)
-        (node,) = document["nodes"]
+        return [str(node["name"]) for node in glb_container.split(data)[0]["nodes"]]
+    except (KeyError, TypeError, struct.error) as error:
+        raise ValueError(f"not a GLB of named nodes: {type(error).__name__}: {error}") from error
+
+
+def read_glb(data: bytes, name: str = "") -> DeliveredMesh:
+    """The mesh of the node called `name`; without a name, of the only node. ValueError for anything else."""
+    try:
+        document, binary = glb_container.split(data)
+        (node,) = (node for node in document["nodes"] if name in ("", node["name"]))
         if {"matrix", "translation", "rotation", "scale"} & node.keys():
             raise ValueError(f"node {node.get('name')!r} has a transform; delivered nodes have none")
         (primitive,) = document["meshes"][node["mesh"]]["primitives"]
@@ -102,18 +111,6 @@ def read_glb(data: bytes) -> DeliveredMesh:
         )
     except (KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
         raise ValueError(f"not a GLB of one mesh: {type(error).__name__}: {error}") from error
-
-
-def _chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
-    magic, version, length = struct.unpack_from("<4sII", data)
-    if magic != b"glTF" or version != 2 or length != len(data):
-        raise ValueError(f"not a GLB 2.0 of {len(data)} bytes: magic {magic!r}, version {version}, length {length}")
-    json_length, json_kind = struct.unpack_from("<I4s", data, 12)
-    binary_length, binary_kind = struct.unpack_from("<I4s", data, 20 + json_length)
-    if json_kind != b"JSON" or binary_kind != b"BIN\0":
-        raise ValueError(f"chunks are {json_kind!r} and {binary_kind!r}; must be JSON and BIN")
-    binary = data[28 + json_length : 28 + json_length + binary_length]
-    return json.loads(data[20 : 20 + json_length]), binary
 
 
 def _attributes(document: Mapping[str, Any], binary: bytes, indices: Mapping[str, int]) -> dict[str, np.ndarray]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import pygltflib
 from jaxtyping import UInt8
 from PIL import Image
 
+from dreamfoundry import glb_container
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, canonical_json
 from dreamfoundry.records import ColoredMesh, Surface, TexturedMesh
 
@@ -68,13 +68,16 @@ def glb(
     return _finished(document, buffer, name, attributes, indices, material=0)
 
 
-def collision_glb(hull: Surface, *, slug: str, metadata: Mapping[str, object], copyright_text: str) -> bytes:
-    """The collision hull in metres: node and mesh `UCX_<slug>_LOD0_00`, no material."""
+def collision_glb(
+    hulls: Sequence[Surface], *, slug: str, metadata: Mapping[str, object], copyright_text: str
+) -> bytes:
+    """The collision hulls in metres: nodes and meshes `UCX_<slug>_LOD0_00` and so on, no material."""
     document = _document(metadata, copyright_text)
     buffer = _Buffer(document)
-    attributes = pygltflib.Attributes(POSITION=buffer.vertices(hull.vertices, pygltflib.VEC3, with_bounds=True))
-    indices = buffer.indices(hull.faces)
-    return _finished(document, buffer, f"UCX_{slug}_LOD0_00", attributes, indices, material=None)
+    for number, hull in enumerate(hulls):
+        attributes = pygltflib.Attributes(POSITION=buffer.vertices(hull.vertices, pygltflib.VEC3, with_bounds=True))
+        _add_node(document, f"UCX_{slug}_LOD0_{number:02d}", attributes, buffer.indices(hull.faces), material=None)
+    return _written(document, buffer, f"{slug}_collision")
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -162,7 +165,7 @@ def _document(metadata: Mapping[str, object], copyright_text: str) -> pygltflib.
             version="2.0", generator=f"{GENERATOR} export {EXPORT_VERSION}", copyright=copyright_text, extras=extras
         ),
         scene=0,
-        scenes=[pygltflib.Scene(nodes=[0], extras=extras)],
+        scenes=[pygltflib.Scene(nodes=[], extras=extras)],
     )
 
 
@@ -174,27 +177,23 @@ def _finished(
     indices: int,
     material: int | None,
 ) -> bytes:
-    document.scenes[0].name = name
-    document.nodes = [pygltflib.Node(name=name, mesh=0)]
+    _add_node(document, name, attributes, indices, material)
+    return _written(document, buffer, name)
+
+
+def _add_node(
+    document: pygltflib.GLTF2, name: str, attributes: pygltflib.Attributes, indices: int, material: int | None
+) -> None:
     primitive = pygltflib.Primitive(attributes=attributes, indices=indices, material=material, mode=pygltflib.TRIANGLES)
-    document.meshes = [pygltflib.Mesh(name=name, primitives=[primitive])]
+    document.scenes[0].nodes.append(len(document.nodes))
+    document.nodes.append(pygltflib.Node(name=name, mesh=len(document.meshes)))
+    document.meshes.append(pygltflib.Mesh(name=name, primitives=[primitive]))
+
+
+def _written(document: pygltflib.GLTF2, buffer: _Buffer, scene_name: str) -> bytes:
+    document.scenes[0].name = scene_name
     document.buffers = [pygltflib.Buffer(byteLength=len(buffer.data))]
     content: dict[str, Any] = json.loads(document.to_json())
     # pygltflib leaves out what is empty, in metadata too; an empty negative prompt is a statement.
     content["asset"]["extras"] = content["scenes"][0]["extras"] = document.asset.extras
-    return _container(canonical_json(content), bytes(buffer.data))
-
-
-def _container(text: bytes, binary: bytes) -> bytes:
-    """The chunks of a GLB (glTF 2.0 chapter 4): JSON padded with spaces, binary already padded."""
-    text += b" " * (-len(text) % 4)
-    length = 12 + 8 + len(text) + 8 + len(binary)
-    return b"".join(
-        (
-            struct.pack("<4sII", b"glTF", 2, length),
-            struct.pack("<I4s", len(text), b"JSON"),
-            text,
-            struct.pack("<I4s", len(binary), b"BIN\0"),
-            binary,
-        )
-    )
+    return glb_container.join(canonical_json(content), bytes(buffer.data))

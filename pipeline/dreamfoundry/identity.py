@@ -75,7 +75,7 @@ def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
 
 
 def asset_key(field_key: str, profile: ExportProfile, target_height_m: float, metadata: Mapping[str, Any]) -> str:
-    """Names the delivered asset. `metadata` is the metadata policy (what is embedded)."""
+    """Names the delivered asset. `metadata` is the metadata policy (what files say)."""
     return digest(
         {
             "schema": "asset_key.v1",

@@ -1,4 +1,4 @@
-"""Stage 5, levels of detail: fewer triangles, still closed, and a convex hull for collisions.
+"""Stage 5, levels of detail: fewer triangles, still closed.
 
 Edge collapse by quadric error (Garland and Heckbert, SIGGRAPH 1997; fast-simplification), then a
 pass through manifold3d, which restores a manifold where collapses pinched the surface.
@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import fast_simplification
 import manifold3d
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
 
 from dreamfoundry.errors import SurfaceFailed
 from dreamfoundry.records import Surface
@@ -62,50 +61,6 @@ def decimate(surface: Surface, max_triangles: int) -> Surface:
             return level
         reached = f"{len(level.faces)} triangles"
     raise SurfaceFailed(f"max_triangles = {max_triangles}: decimation reached {reached}, no manifold within the budget")
-
-
-def collision_hull(surface: Surface, max_vertices: int) -> Surface:
-    """A convex hull of at most `max_vertices` of the vertices, within the bounds of `surface`.
-
-    Starts with the extreme vertices of the three axes, so that the hull keeps the bounding box
-    and the footing, and adds the vertex that stands out farthest until the number is reached.
-    """
-    points = surface.vertices.astype(np.float64)
-    try:
-        points = points[ConvexHull(points).vertices]
-        chosen = sorted({int(f(points[:, axis])) for axis in range(3) for f in (np.argmin, np.argmax)})
-        chosen = _spread(points, chosen)
-        hull = ConvexHull(points[chosen])
-        while len(chosen) < min(max_vertices, len(points)):
-            outside = (points @ hull.equations[:, :3].T + hull.equations[:, 3]).max(axis=1)
-            if outside.max() <= 1e-7:
-                break
-            chosen.append(int(outside.argmax()))
-            hull = ConvexHull(points[chosen])
-    except QhullError as error:
-        raise SurfaceFailed(f"collision hull: the surface is flat ({str(error).splitlines()[0]})") from None
-    used = np.unique(hull.simplices)
-    corners = np.searchsorted(used, hull.simplices)
-    vertices = hull.points[used]
-    first, second, third = (vertices[corners[:, k]] for k in range(3))
-    normals = np.cross(second - first, third - first)
-    inward = (normals * hull.equations[:, :3]).sum(axis=1) < 0.0
-    corners[inward] = corners[inward][:, ::-1]
-    return Surface(vertices=vertices.astype(np.float32), faces=corners.astype(np.uint32))
-
-
-def _spread(points: np.ndarray, chosen: list[int]) -> list[int]:
-    """`chosen` with vertices added, farthest first, until four of them enclose a volume."""
-    while True:
-        centered = points[chosen] - points[chosen[0]]
-        _, sizes, axes = np.linalg.svd(centered, full_matrices=True)
-        rank = int((sizes > 1e-6 * max(float(sizes[0]), 1e-12)).sum())
-        if rank == 3:
-            return chosen
-        away = np.linalg.norm((points - points[chosen[0]]) @ axes[rank:].T, axis=1)
-        if int(away.argmax()) in chosen:
-            return chosen
-        chosen = [*chosen, int(away.argmax())]
 
 
 def _separated(vertices: np.ndarray, faces: np.ndarray) -> Surface:

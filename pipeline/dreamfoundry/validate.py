@@ -18,7 +18,7 @@ from jaxtyping import Float64, Int64
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from dreamfoundry.glb_reader import DeliveredMesh, read_glb
+from dreamfoundry.glb_reader import DeliveredMesh, node_names, read_glb
 from dreamfoundry.records import Finding
 
 TOOL = "dreamfoundry"
@@ -43,6 +43,9 @@ GATES = (
     "collision_hull",
     "browser",
     "video",
+    "usd",
+    "web",
+    "content_credential",
 )
 """Every gate by name; `gate_results` gives each one a word."""
 
@@ -91,23 +94,29 @@ def check_levels(glbs: Mapping[str, bytes], limits: Sequence[LevelLimits]) -> li
 
 
 def check_collision(glb: bytes, max_vertices: int) -> list[Finding]:
-    """The hull must be closed, turned outwards, convex and small enough."""
+    """Each hull must be closed, turned outwards, convex and small enough."""
     try:
-        mesh = read_glb(glb)
+        hulls = {name: read_glb(glb, name) for name in node_names(glb)}
     except ValueError as error:
         return [_block("readable", f"collision hull: {error}")]
-    corners = mesh.vertices.astype(np.float64)[mesh.faces]
+    return [
+        _block("collision_hull", f"{name}: {flaw}")
+        for name, hull in hulls.items()
+        for flaw in _flaws(hull, max_vertices)
+    ]
+
+
+def _flaws(hull: DeliveredMesh, max_vertices: int) -> Iterator[str]:
+    corners = hull.vertices.astype(np.float64)[hull.faces]
     normals = _face_normals(corners)
-    size = float(np.ptp(mesh.vertices, axis=0).max())
-    outside = np.einsum("fk,nk->fn", normals, mesh.vertices) - (normals * corners[:, 0]).sum(axis=1)[:, None]
-    findings = []
-    if len(mesh.vertices) > max_vertices:
-        findings.append(_block("collision_hull", f"{len(mesh.vertices)} vertices: the limit is {max_vertices}"))
-    if not _closed(mesh.faces.astype(np.int64), len(mesh.vertices)) or _volume(corners) <= 0.0:
-        findings.append(_block("collision_hull", "the hull is open or inside out"))
+    size = float(np.ptp(hull.vertices, axis=0).max())
+    outside = np.einsum("fk,nk->fn", normals, hull.vertices) - (normals * corners[:, 0]).sum(axis=1)[:, None]
+    if len(hull.vertices) > max_vertices:
+        yield f"{len(hull.vertices)} vertices: the limit is {max_vertices}"
+    if not _closed(hull.faces.astype(np.int64), len(hull.vertices)) or _volume(corners) <= 0.0:
+        yield "the hull is open or inside out"
     elif outside.max() > 1e-4 * size:
-        findings.append(_block("collision_hull", f"a vertex stands {outside.max():.3g} m outside a face: not convex"))
-    return findings
+        yield f"a vertex stands {outside.max():.3g} m outside a face: not convex"
 
 
 def gate_results(findings: Sequence[Finding]) -> dict[str, str]:

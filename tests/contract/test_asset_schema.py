@@ -2,15 +2,20 @@
 
 import json
 import runpy
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from dreamfoundry.config import Recipe
 from dreamfoundry.export import asset_metadata, export_asset
 from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.metadata_policy import MetadataPolicy
 from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.sidecar import with_provenance
 from dreamfoundry.validate import GATES
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +28,8 @@ def sidecar() -> dict[str, Any]:
     prompt = Prompt("row-1", "a red ball", target_height_m=0.5)
     profile = ExportProfile("tiny", (500, 200), (64, 64), thumbnail_px=32)
     prior = PriorIdentity("toybox", "1", "d" * 64, "Apache-2.0")
-    metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, profile, asset_license="CC0-1.0")
+    policy = MetadataPolicy(asset_license="CC0-1.0", copyright_holder="A Studio", rights_url="https://example.org/cc0")
+    metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, profile, policy)
     snapshot = SNAPSHOTS["make_snapshot"](SNAPSHOTS["ball"](0.5), resolution=24)
     return json.loads(export_asset(snapshot, prompt, profile=profile, metadata=metadata).files["asset.json"])
 
@@ -31,6 +37,30 @@ def sidecar() -> dict[str, Any]:
 def test_the_sidecar_fits_its_schema(sidecar: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(sidecar, SCHEMA, cls=jsonschema.Draft202012Validator)
+
+
+def test_the_sidecar_of_a_run_tells_where_it_comes_from(sidecar: dict[str, Any]) -> None:
+    told = json.loads(
+        with_provenance(
+            json.dumps(sidecar).encode(),
+            {"run_id": "r", "created_at": "2026-01-02T03:04:05Z", "recipe": asdict(Recipe()), "prompt_ids": ["row-1"]},
+        )
+    )
+
+    jsonschema.validate(told, SCHEMA, cls=jsonschema.Draft202012Validator)
+    assert told.pop("provenance")["recipe"]["optimize"]["num_steps"] > 0
+    assert told == sidecar
+
+
+def test_what_the_sidecar_says_of_a_ball_is_true_of_a_ball(sidecar: dict[str, Any]) -> None:
+    assert sidecar["bounds_m"][0][1] == pytest.approx(0.0, abs=1e-6)
+    assert sidecar["bounds_m"][1][1] == pytest.approx(0.5, abs=1e-6)
+    assert (sidecar["watertight"], sidecar["num_components"], sidecar["genus"]) == (True, 1, 0)
+    entry = sidecar["files"]["a_red_ball.glb"]
+    assert entry["textures_px"] == {f"T_a_red_ball_{name}": [64, 64] for name in ("BC", "N", "ORM")}
+    assert entry["meshes"] == 1 and entry["triangles"] <= 500
+    assert "textures_px" not in sidecar["files"]["thumbnail.png"]
+    assert sidecar["software"]["numpy"] == version("numpy")
 
 
 def test_the_schema_names_every_gate_of_the_code() -> None:
@@ -46,6 +76,10 @@ def test_the_schema_names_every_gate_of_the_code() -> None:
         (("gates", "volume"), "perhaps"),
         (("dimensions_m",), [1.0, 2.0]),
         (("files", "thumbnail.png", "sha256"), "0"),
+        (("files", "a_red_ball.glb", "textures_px"), [64, 64]),
+        (("bounds_m",), [[0.0, 0.0, 0.0]]),
+        (("num_components",), 0),
+        (("provenance",), {"run_id": "x"}),
     ],
 )
 def test_a_sidecar_that_says_something_else_does_not_fit(

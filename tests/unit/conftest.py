@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
+    from dreamfoundry.records import ColoredMesh, FieldSnapshot, Surface, TexturedMesh
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +76,35 @@ def textured_beacon(beacon_snapshot: FieldSnapshot, beacon_surface: Surface) -> 
     base = (low + high) / 2
     base[1] = low[1]
     return replace(mesh, vertices=(mesh.vertices - base) / (high[1] - low[1]))
+
+
+@pytest.fixture(scope="session")
+def detailed_beacon(textured_beacon: TexturedMesh) -> TexturedMesh:
+    """The same with normals and occlusion that mean nothing."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from dreamfoundry.records import DetailMaps
+    from dreamfoundry.tangents import vertex_tangents
+
+    mesh, generator = textured_beacon, np.random.default_rng(0)
+    maps = DetailMaps(
+        vertex_tangents(mesh.vertices, mesh.normals, mesh.uvs, mesh.faces),
+        generator.integers(0, 256, (128, 128, 3), dtype=np.uint8),
+        generator.integers(0, 256, (128, 128, 1), dtype=np.uint8),
+    )
+    return replace(mesh, detail=maps)
+
+
+@pytest.fixture(scope="session")
+def colored_beacon(textured_beacon: TexturedMesh) -> ColoredMesh:
+    """The same with colours at its vertices that mean nothing."""
+    import numpy as np
+
+    from dreamfoundry.records import ColoredMesh
+
+    mesh = textured_beacon
+    colors = np.random.default_rng(0).random((len(mesh.vertices), 3), dtype=np.float32)
+    return ColoredMesh(mesh.vertices, mesh.normals, mesh.faces, colors)
+

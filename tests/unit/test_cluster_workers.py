@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from stubs import InstantStages, snapshot
 from torch import Tensor
 
 from dreamfoundry.cluster.claims import RunClaims
-from dreamfoundry.cluster.export_child import ExportChild
+from dreamfoundry.cluster.export_child import ExportChild, Exported
 from dreamfoundry.cluster.exporter import Exporter
 from dreamfoundry.cluster.messages import Build, Decision, ExportTask, Failure, FieldTask, RunSlice, WorkerSettings
 from dreamfoundry.cluster.optimizer import Optimizer
@@ -22,8 +24,9 @@ from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.errors import StoreUnavailable
 from dreamfoundry.export import export_asset
 from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.metadata_policy import MetadataPolicy
 from dreamfoundry.recipes import with_overrides
-from dreamfoundry.records import BlobRef, FieldSnapshot, PriorIdentity, Prompt
+from dreamfoundry.records import AssetBundle, BlobRef, FieldSnapshot, PriorIdentity, Prompt
 from dreamfoundry.store import Checkpoints, DirectoryStore, Leases, Library
 
 RECIPE = with_overrides(
@@ -292,3 +295,27 @@ def test_an_exporter_says_whether_the_outcome_that_stands_is_of_its_run(tmp_path
     assert export("first") == Decision("published")
     assert export("second") == Decision("published", is_ours=False)
     assert export("first") == Decision("published"), "an exporter before it has died without an answer"
+
+
+class TellingChild(InstantChild):
+    """Writes down what the files are to say."""
+
+    def export(self, *arguments: Any) -> Exported:
+        return Exported(AssetBundle("a", {"asset.json": json.dumps(arguments[-1]).encode()}, (), {}, {}), attempts=1)
+
+
+def test_what_the_files_of_an_exporter_say_follows_the_policy_of_its_run(tmp_path: Path) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    ref = library.put_blob(snapshot().to_bytes(), "application/x-npz")
+    build = Build("ab" * 32, "cd" * 32, Prompt("one", "a ball"), ("one",), RECIPE, ExportProfile())
+    prior = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")
+    policy = MetadataPolicy(embed_prompt=False, asset_license="CC0-1.0")
+    settings = WorkerSettings("", PriorConfig(), prior, "cpu", 1, metadata_policy=policy)
+
+    Exporter(library, settings, TellingChild(export_asset)).export(ExportTask(build, ref, 1, 1.0))
+
+    outcome = library.get_outcome(build.asset_key)
+    assert outcome is not None
+    told = json.loads(library.get_blob(outcome.files["asset.json"]))
+    assert told["asset_license"] == "CC0-1.0"
+    assert "prompt" not in told and "a ball" not in json.dumps(told)

@@ -1,6 +1,7 @@
 """A snapshot becomes a whole asset, the same one every time, or a failure with its class."""
 
 import hashlib
+import importlib.util
 import io
 import json
 from dataclasses import replace
@@ -11,7 +12,7 @@ import trimesh
 from PIL import Image
 
 from dreamfoundry.drawing import RENDERER
-from dreamfoundry.errors import AssetInvalid, EmptyField, PromptFailure
+from dreamfoundry.errors import AssetInvalid, ConfigError, EmptyField, PromptFailure
 from dreamfoundry.export import asset_metadata, export_asset
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.glb_reader import read_glb
@@ -88,10 +89,14 @@ def test_the_sidecar_describes_the_files_as_they_are(bundle: AssetBundle) -> Non
     mesh = read_glb(bundle.files["a_beacon_gray.glb"])
     entry = sidecar["files"]["a_beacon_gray.glb"]
     assert (entry["triangles"], entry["vertices"]) == (len(mesh.faces), len(mesh.vertices))
+    assert entry["textures_px"] == {f"T_a_beacon_gray_{name}": [128, 128] for name in ("BC", "N", "ORM")}
     assert sidecar["dimensions_m"] == pytest.approx(np.ptp(mesh.vertices, axis=0).tolist(), abs=1e-4)
     assert sidecar["scores"] == dict(bundle.scores)
     assert sidecar["renderer"] == RENDERER
-    assert set(sidecar["timings_s"]) == {"mesh", "lod", "unwrap", "bake", "gltf", "validate", "thumbnail", "quality"}
+    assert set(sidecar["timings_s"]) == {
+        *("mesh", "lod", "collision", "unwrap", "bake", "gltf", "web", "validate", "usd", "sign"),
+        *("thumbnail", "quality"),
+    }
 
 
 def test_the_same_metadata_stands_in_every_glb_and_in_the_sidecar(bundle: AssetBundle) -> None:
@@ -110,7 +115,9 @@ def test_no_gate_blocks_and_the_scores_are_good(bundle: AssetBundle) -> None:
     gates = json.loads(bundle.files["validation.json"])["gates"]
 
     not_passed = {gate: word for gate, word in gates.items() if word != "passed"}
-    assert not_passed | {"khronos": "not_run"} == dict.fromkeys(("khronos", "browser", "video"), "not_run")
+    assert not_passed | {"khronos": "not_run"} == dict.fromkeys(
+        ("khronos", "browser", "video", "usd", "web", "content_credential"), "not_run"
+    )
     assert bundle.scores["silhouette_iou"] > 0.95
     assert bundle.scores["view_color_error_mean"] < 0.05
 
@@ -174,7 +181,7 @@ def test_the_dense_surface_is_delivered_where_the_profile_orders_it(beacon_snaps
     assert np.ptp(dense.vertices, axis=0) == pytest.approx(np.ptp(level.vertices, axis=0), rel=0.02)
     entry = json.loads(bundle.files["asset.json"])["files"]["a_beacon_gray_dense.glb"]
     assert entry["triangles"] == len(dense.faces)
-    assert {finding.gate for finding in bundle.findings} <= {"khronos", "browser", "video"}
+    assert {finding.severity for finding in bundle.findings} == {"not_run"}
 
 
 def test_a_level_has_the_maps_that_its_profile_orders(bundle: AssetBundle, beacon_snapshot: FieldSnapshot) -> None:
@@ -201,3 +208,40 @@ def test_a_blocking_gate_refuses_the_asset_by_name(beacon_snapshot: FieldSnapsho
     """A height of 1e-50 m is below what the positions of a GLB can hold."""
     with pytest.raises(AssetInvalid, match="refused by .*volume"):
         export_asset(beacon_snapshot, replace(PROMPT, target_height_m=1e-50), profile=PROFILE, metadata=METADATA)
+
+
+def test_a_profile_that_orders_usd_gets_it_or_hears_that_it_was_not_made(beacon_snapshot: FieldSnapshot) -> None:
+    profile = replace(PROFILE, usdz=True, turntable_frames=0)
+
+    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    gates = json.loads(bundle.files["asset.json"])["gates"]
+    if importlib.util.find_spec("pxr") is None:
+        assert "a_beacon_gray.usdz" not in bundle.files and gates["usd"] == "not_run"
+    else:
+        assert bundle.files["a_beacon_gray.usdz"].startswith(b"PK") and gates["usd"] == "passed"
+
+
+def test_a_profile_that_orders_bundles_gets_one_per_engine(ball_snapshot: FieldSnapshot) -> None:
+    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48, engine_bundles=True)
+
+    bundle = export_asset(ball_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    files = json.loads(bundle.files["asset.json"])["files"]
+    for engine in ("unreal", "godot"):
+        assert files[f"a_beacon_gray_{engine}.glb"]["meshes"] == 2
+        assert b"KHR_xmp_json_ld" in bundle.files[f"a_beacon_gray_{engine}.glb"]
+
+
+def test_a_bundle_without_hulls_is_refused() -> None:
+    with pytest.raises(ConfigError, match="engine_bundles.*collision_hulls"):
+        ExportProfile("tiny", (300,), (64,), collision_hulls=0, engine_bundles=True)
+
+
+def test_a_profile_without_hulls_has_no_file_of_them(ball_snapshot: FieldSnapshot) -> None:
+    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48, collision_hulls=0)
+
+    bundle = export_asset(ball_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    assert not any("collision" in name for name in bundle.files)
+    assert json.loads(bundle.files["asset.json"])["gates"]["collision_hull"] == "not_run"

@@ -21,7 +21,7 @@ from dreamfoundry.cluster.exporter import Exporter
 from dreamfoundry.cluster.messages import Build, ExportTask, Failure, WorkerSettings
 from dreamfoundry.config import PriorConfig, Recipe
 from dreamfoundry.errors import InfrastructureError
-from dreamfoundry.export import export_asset
+from dreamfoundry.export import asset_metadata, export_asset
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt
 from dreamfoundry.store import DirectoryStore, Library
@@ -226,10 +226,12 @@ def test_a_worker_that_is_killed_takes_a_hanging_validator_along(
 
 def test_the_real_stages_make_the_same_files_in_the_child(ball_snapshot: FieldSnapshot) -> None:
     profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48)
-    here = export_asset(ball_snapshot, Prompt("p", "ball"), profile=profile, metadata={})
+    prompt, prior = Prompt("p", "ball"), PriorIdentity("any", "r1", "d" * 64, "Apache-2.0")
+    metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, profile)
+    here = export_asset(ball_snapshot, prompt, profile=profile, metadata=metadata)
     child = ExportChild(export_asset)
     try:
-        there = child.export(ball_snapshot, Prompt("p", "ball"), profile, {}).result
+        there = child.export(ball_snapshot, prompt, profile, metadata).result
     finally:
         child.close()
     assert isinstance(there, AssetBundle)

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from dreamfoundry.glb_reader import read_glb
+from dreamfoundry.collision import collision_hull
+from dreamfoundry.glb_reader import node_names, read_glb
 from dreamfoundry.gltf import collision_glb, glb
-from dreamfoundry.lod import collision_hull
-from dreamfoundry.records import ColoredMesh, DetailMaps, Surface, TexturedMesh
-from dreamfoundry.tangents import vertex_tangents
+from dreamfoundry.records import ColoredMesh, Surface, TexturedMesh
 
 METADATA = {"prompt": "a beacon", "negative_prompt": "", "seed": 3, "nested": {"b": 1, "a": [1.5]}}
 
@@ -34,24 +33,6 @@ def container(content: dict[str, Any], original: bytes) -> bytes:
     rest = original[20 + struct.unpack_from("<I", original, 12)[0] :]
     length = 20 + len(text) + len(rest)
     return struct.pack("<4sII", b"glTF", 2, length) + struct.pack("<I4s", len(text), b"JSON") + text + rest
-
-
-@pytest.fixture(scope="module")
-def detailed_beacon(textured_beacon: TexturedMesh) -> TexturedMesh:
-    mesh, generator = textured_beacon, np.random.default_rng(0)
-    maps = DetailMaps(
-        vertex_tangents(mesh.vertices, mesh.normals, mesh.uvs, mesh.faces),
-        generator.integers(0, 256, (128, 128, 3), dtype=np.uint8),
-        generator.integers(0, 256, (128, 128, 1), dtype=np.uint8),
-    )
-    return replace(mesh, detail=maps)
-
-
-@pytest.fixture(scope="module")
-def colored_beacon(textured_beacon: TexturedMesh) -> ColoredMesh:
-    mesh = textured_beacon
-    colors = np.random.default_rng(0).random((len(mesh.vertices), 3), dtype=np.float32)
-    return ColoredMesh(mesh.vertices, mesh.normals, mesh.faces, colors)
 
 
 def test_what_is_read_back_is_what_was_written(textured_beacon: TexturedMesh) -> None:
@@ -219,14 +200,17 @@ def test_many_vertices_take_wide_indices(textured_beacon: TexturedMesh) -> None:
     np.testing.assert_array_equal(read_glb(written(large)).faces, large.faces)
 
 
-def test_a_collision_hull_has_its_engine_name_and_no_material(torus_surface: Surface) -> None:
-    hull = collision_hull(torus_surface, 16)
+def test_collision_hulls_have_their_engine_names_and_no_material(torus_surface: Surface) -> None:
+    hulls = [collision_hull(torus_surface, 16), collision_hull(torus_surface, 8)]
 
-    data = collision_glb(hull, slug="ring", metadata=METADATA, copyright_text="nobody")
+    data = collision_glb(hulls, slug="ring", metadata=METADATA, copyright_text="nobody")
 
-    assert document(data)["nodes"][0]["name"] == "UCX_ring_LOD0_00"
+    assert node_names(data) == ["UCX_ring_LOD0_00", "UCX_ring_LOD0_01"]
+    assert document(data)["scenes"][0]["nodes"] == [0, 1]
     assert "materials" not in document(data) or not document(data)["materials"]
-    np.testing.assert_array_equal(read_glb(data).vertices, hull.vertices)
+    for name, hull in zip(node_names(data), hulls, strict=True):
+        np.testing.assert_array_equal(read_glb(data, name).vertices, hull.vertices)
+        np.testing.assert_array_equal(read_glb(data, name).faces, hull.faces)
 
 
 @pytest.mark.parametrize("data", [b"", b"glTF", b"PK\3\4" + bytes(40)])

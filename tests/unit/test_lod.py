@@ -1,11 +1,11 @@
-"""Levels of detail stay closed and within their budgets; hulls are convex and small."""
+"""Levels of detail stay closed and within their budgets."""
 
 import numpy as np
 import pytest
 import trimesh
 
 from dreamfoundry.errors import SurfaceFailed
-from dreamfoundry.lod import collision_hull, decimate, levels
+from dreamfoundry.lod import decimate, levels
 from dreamfoundry.records import Surface
 
 
@@ -49,30 +49,3 @@ def test_a_pinched_surface_is_pulled_apart() -> None:
 def test_a_budget_without_room_for_a_solid_is_refused(torus_surface: Surface) -> None:
     with pytest.raises(SurfaceFailed, match="max_triangles = 3"):
         decimate(torus_surface, 3)
-
-
-@pytest.mark.parametrize("max_vertices", [8, 32])
-def test_the_hull_is_convex_small_and_keeps_the_footing(torus_surface: Surface, max_vertices: int) -> None:
-    hull = collision_hull(torus_surface, max_vertices)
-
-    mesh = as_trimesh(hull)
-    assert len(hull.vertices) <= max_vertices
-    assert mesh.is_watertight and mesh.is_convex and mesh.volume > 0
-    assert hull.vertices.min(axis=0) == pytest.approx(torus_surface.vertices.min(axis=0))
-    assert hull.vertices.max(axis=0) == pytest.approx(torus_surface.vertices.max(axis=0))
-
-
-def test_more_vertices_follow_the_shape_more_closely(torus_surface: Surface) -> None:
-    exact = as_trimesh(torus_surface).convex_hull.volume
-
-    volumes = [as_trimesh(collision_hull(torus_surface, count)).volume for count in (8, 16, 64)]
-
-    assert volumes == sorted(volumes)
-    assert 0.9 * exact < volumes[-1] <= exact * 1.0001
-
-
-def test_a_flat_surface_has_no_hull() -> None:
-    flat = Surface(np.array([(0, 0, 0), (1, 0, 0), (0, 0, 1)], np.float32), np.array([(0, 1, 2)], np.uint32))
-
-    with pytest.raises(SurfaceFailed, match="flat"):
-        collision_hull(flat, 32)

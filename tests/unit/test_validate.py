@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dreamfoundry.collision import collision_hull
 from dreamfoundry.gltf import collision_glb, glb
 from dreamfoundry.khronos import MODULE_VARIABLE, check_khronos
-from dreamfoundry.lod import collision_hull
 from dreamfoundry.records import Finding, Surface, TexturedMesh
 from dreamfoundry.validate import GATES, LevelLimits, check_collision, check_levels, gate_results
 
@@ -127,7 +127,7 @@ def test_a_hull_must_be_convex_closed_outward_and_small(torus_surface: Surface) 
     hull = collision_hull(torus_surface, 16)
 
     def findings(surface: Surface) -> list[Finding]:
-        return check_collision(collision_glb(surface, slug="a", metadata={}, copyright_text="n"), 16)
+        return check_collision(collision_glb([hull, surface], slug="a", metadata={}, copyright_text="n"), 16)
 
     assert findings(hull) == []
     dented = hull.vertices.copy()

@@ -37,6 +37,7 @@ from dreamfoundry.library import report
 from dreamfoundry.library.report import ExitWord, RunProgress, RunRecord, RunReport
 from dreamfoundry.machine import machine_faults
 from dreamfoundry.manifest import ManifestReport, read_prompts, scan
+from dreamfoundry.metadata_policy import MetadataPolicy
 from dreamfoundry.projections import publish_projections
 from dreamfoundry.records import Outcome, PriorIdentity
 from dreamfoundry.store.locate import local_copy, open_store
@@ -62,6 +63,7 @@ class RunRequest:
     library: str
     recipe: Recipe
     profile: ExportProfile
+    metadata_policy: MetadataPolicy = MetadataPolicy()
     num_optimizers: int = 1
     num_exporters: int = 1
     num_slots: int = 0
@@ -189,6 +191,7 @@ class _Run:
                 recipe=request.recipe,
                 profile=request.profile,
                 prior=self.prior,
+                metadata_policy=request.metadata_policy,
                 retry_class=request.retry_class,
             )
         num_builds, num_delegated = plan.num_builds, 0
@@ -223,6 +226,7 @@ class _Run:
             checkpoint_s=request.limits.checkpoint_s,
             store_s=request.limits.store_s / MAX_FAULTS,  # so many waits in a row retire a worker
             num_threads=max(1, len(os.sched_getaffinity(0)) // num_optimizers),
+            metadata_policy=request.metadata_policy,
             provenance=provenance,
         )
 
@@ -361,6 +365,8 @@ class _Run:
         request = self.request
         return {
             "run_id": self.run_id,
+            "manifest": request.manifest,
+            "manifest_digest": self.found.digest,
             "device": request.device,
             "num_slots": num_slots,
             "num_optimizers": request.num_optimizers,

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 import traceback
+from dataclasses import asdict
 
 from dreamfoundry.cluster.export_child import ExportChild, Exported
 from dreamfoundry.cluster.messages import Decision, ExportReport, ExportTask, Failure, Fault, WorkerSettings
 from dreamfoundry.cluster.outcome import decision_of, effort, now_text, publish, quarantined_outcome
 from dreamfoundry.errors import InfrastructureError
-from dreamfoundry.export import MEDIA_TYPES, asset_metadata, export_asset
+from dreamfoundry.export import asset_metadata, export_asset
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.records import FieldHistory, FieldSnapshot, Outcome
+from dreamfoundry.sidecar import MEDIA_TYPES, with_provenance
 from dreamfoundry.store.locate import open_store
 from dreamfoundry.store.outcomes import Library
 
@@ -63,6 +65,7 @@ class Exporter:
             build.asset_key,
             recipe_digest(build.recipe),
             build.profile,
+            self._settings.metadata_policy,
         )
         exported = self._child.export(snapshot, build.prompt, build.profile, metadata)
         outcome = self._outcome(task, exported, snapshot.history, started_at)
@@ -83,9 +86,10 @@ class Exporter:
         if isinstance(result, Failure):
             provenance = {**self._settings.provenance, **cost}
             return quarantined_outcome(task.build, result, task.attempts, provenance, task.snapshot, history)
+        told = with_provenance(result.files["asset.json"], self._provenance(task))
         files = {
             name: self._library.put_blob(data, MEDIA_TYPES[name.rsplit(".", 1)[-1]])
-            for name, data in result.files.items()
+            for name, data in {**result.files, "asset.json": told}.items()
         }
         return Outcome(
             asset_key=task.build.asset_key,
@@ -109,3 +113,14 @@ class Exporter:
                 "budget_profile": task.build.profile.name,
             },
         )
+
+    def _provenance(self, task: ExportTask) -> dict[str, object]:
+        """What the sidecar tells of the run: no key has it, no other file does."""
+        rows = {"prompt_ids": list(task.build.prompt_ids)} if self._settings.metadata_policy.embed_prompt else {}
+        return {
+            **self._settings.provenance,
+            **rows,
+            "created_at": now_text(),
+            "optimize_s": task.optimize_s,
+            "recipe": {name: value for name, value in asdict(task.build.recipe).items() if name != "prior"},
+        }

@@ -13,6 +13,7 @@ from typing import Literal
 from dreamfoundry.config import PriorConfig, Recipe
 from dreamfoundry.errors import PromptFailure
 from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.metadata_policy import MetadataPolicy
 from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, OutcomeState, PriorIdentity, Prompt
 
 WorkerKind = Literal["optimizer", "exporter"]
@@ -53,6 +54,7 @@ class WorkerSettings:
     num_threads: int
     checkpoint_s: float = 180.0
     store_s: float = 120.0
+    metadata_policy: MetadataPolicy = MetadataPolicy()
     provenance: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 
 from dreamfoundry.cluster.messages import Build
@@ -13,14 +13,12 @@ from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import TOYBOX
 from dreamfoundry.export_profiles import ExportProfile, export_profile
 from dreamfoundry.identity import asset_key, canonical_json, field_key
+from dreamfoundry.metadata_policy import DEFAULT_POLICY, MetadataPolicy
 from dreamfoundry.projections import shown
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
 from dreamfoundry.store.outcomes import Library, decided_order
 from dreamfoundry.toybox.captions import COLORS, KINDS, VOCABULARY, unknown_words
-
-METADATA_POLICY: Mapping[str, object] = {"embed_prompt": True}
-"""What is written into the files of an asset; part of its key."""
 
 EVERY_CLASS = "all"
 """The failure class that stands for all of them in a retry."""
@@ -90,10 +88,12 @@ class Plan:
         recipe: Recipe,
         profile: ExportProfile,
         prior: PriorIdentity,
+        metadata_policy: MetadataPolicy = DEFAULT_POLICY,
         retry_class: str = "",
     ) -> None:
         self._prompts, self._library = prompts, library
         self._recipe, self._profile, self._prior = recipe, profile, prior
+        self._metadata_policy = asdict(metadata_policy)
         self._recipes: dict[bytes, Recipe] = {}
         self._has_changed = False  # an outcome, since it was shown
         self._table = sqlite3.connect("")  # a file without a name, gone with the connection
@@ -223,7 +223,8 @@ class Plan:
         recipe = self._recipes[changes]
         profile = export_profile(prompt.budget_profile) if prompt.budget_profile else self._profile
         field = field_key(prompt, recipe, self._prior)
-        return _Resolved(recipe, profile, field, asset_key(field, profile, prompt.target_height_m, METADATA_POLICY))
+        key = asset_key(field, profile, prompt.target_height_m, self._metadata_policy)
+        return _Resolved(recipe, profile, field, key)
 
 
 @dataclass(frozen=True)
