@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from processes import run_job
 
-from dreamfoundry.export import export_asset
+from dreamfoundry.export import asset_metadata, export_asset
 from dreamfoundry.export_profiles import ExportProfile
-from dreamfoundry.records import Prompt
+from dreamfoundry.records import PriorIdentity, Prompt
 
 SNAPSHOTS = runpy.run_path(str(Path(__file__).parents[1] / "unit" / "snapshots.py"))
 PROFILE = ExportProfile("tiny", (1000, 300), (64, 64), thumbnail_px=32)
@@ -22,7 +22,10 @@ needs_assimp = pytest.mark.skipif(shutil.which("assimp") is None, reason="assimp
 @pytest.fixture(scope="module")
 def asset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     snapshot = SNAPSHOTS["make_snapshot"](SNAPSHOTS["beacon"])
-    bundle = export_asset(snapshot, Prompt("row-1", "beacon", target_height_m=0.5), profile=PROFILE, metadata={})
+    prompt = Prompt("row-1", "beacon", target_height_m=0.5)
+    prior = PriorIdentity("analytic", "1", "0" * 64, "Apache-2.0")
+    metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, PROFILE)
+    bundle = export_asset(snapshot, prompt, profile=PROFILE, metadata=metadata)
     folder = tmp_path_factory.mktemp("asset")
     for name, data in bundle.files.items():
         (folder / name).write_bytes(data)
