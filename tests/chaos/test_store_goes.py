@@ -14,6 +14,7 @@ from night import reports, running_driver
 from processes import wait_until
 
 from dreamfoundry.audit import Audit
+from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.library.report import EXIT_CODES
 from dreamfoundry.store import Library, ObjectStore, open_store
 
@@ -79,7 +80,8 @@ def test_28_a_store_that_is_away_for_five_minutes_is_waited_for_and_no_prompt_is
     proxy.rules.clear()
 
     output = ended(driver, "complete")
-    assert "tried again for another" in output and "answers again" in output
+    if outage_s > Limits().progress_s:  # by then the driver has had something to write
+        assert "tried again for another" in output and "answers again" in output
     all_published_at_the_first_attempt(store)
     (report,) = reports(store)
     assert report.num_steps == NUM_STEPS * len(NAMES), "no step is made twice"
