@@ -90,7 +90,7 @@ def test_38_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
     assert report.from_json(RunReport, store.get(key)).word == "complete"
 
 
-def test_a_thousand_rows_are_each_published_once_and_a_second_run_is_over_before_ray_would_have_started(
+def test_06_a_thousand_rows_are_each_published_once_and_a_second_run_is_over_before_ray_would_have_started(
     head: str, s3_url: str, write_manifest: Callable[..., str]
 ) -> None:
     num_rows, library = 1000, f"{s3_url}/thousand"

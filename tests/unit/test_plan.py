@@ -128,7 +128,7 @@ def show(library: Library, *prompts: Prompt) -> None:
     publish_projections(library, "run-1", plan_of(library, *prompts).rows())
 
 
-def test_a_library_that_shows_all_outcomes_of_all_rows_needs_no_publishing(library: Library) -> None:
+def test_06_a_library_that_shows_all_outcomes_of_all_rows_needs_no_publishing(library: Library) -> None:
     publish(library, plan_of(library, CHAIR, TABLE))
     quarantine(library, plan_of(library, CHAIR, TABLE), "empty")
     assert not plan_of(library, CHAIR, TABLE).is_shown()
@@ -175,7 +175,7 @@ def test_what_another_run_tried_again_is_to_be_shown(library: Library) -> None:
     assert not plan_of(library, CHAIR).is_shown()
 
 
-def test_what_is_shown_as_published_is_not_read_again(library: Library) -> None:
+def test_06_what_is_shown_as_published_is_not_read_again(library: Library) -> None:
     key = publish(library, plan_of(library, CHAIR))
     show(library, CHAIR)
     library.store.put(outcome_key(key), b"not to be read", "text/plain")
