@@ -29,6 +29,7 @@ from scipy.spatial import cKDTree
 from dreamfoundry.raster import Fragments
 from dreamfoundry.records import Surface
 from dreamfoundry.tangents import vertex_normals
+from dreamfoundry.triangles import area_normals
 
 RAYS_PER_VERTEX = 128
 VERTICES_PER_CHUNK = 4096
@@ -133,7 +134,7 @@ class _Rays:
         self._scene = EmbreeScene()
         TriangleMesh(self._scene, surface.vertices, surface.faces.astype(np.int32))
         corners = surface.vertices.astype(np.float64)[surface.faces]
-        self._face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        self._face_normals = area_normals(corners)
         self.diagonal = float(np.linalg.norm(np.ptp(surface.vertices.astype(np.float64), axis=0)))
 
     def is_blocked(self, origins: np.ndarray, directions: np.ndarray) -> Bool[np.ndarray, " K"]:

@@ -18,6 +18,7 @@ from dreamfoundry.raster import Fragments, project, rasterize, sample_texture, s
 from dreamfoundry.records import ColoredMesh, FieldSnapshot, Surface, TexturedMesh
 from dreamfoundry.srgb import srgb_from_linear
 from dreamfoundry.surface_error import surface_error
+from dreamfoundry.triangles import area_normals, signed_volume
 
 HALF_OPAQUE = 127
 """A pixel of a reference view (0 to 255) above this counts as covered."""
@@ -115,7 +116,7 @@ def flatness_ratio(surface: Surface) -> float:
     A ball has 1, a disc near 0: "a picture on a plate" is how flat text-to-3D fails.
     """
     corners = surface.vertices.astype(np.float64)[surface.faces]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    area = np.linalg.norm(area_normals(corners), axis=1)
     centers = corners.mean(axis=1)
     centered = centers - np.average(centers, axis=0, weights=area)
     spread = np.sqrt(np.maximum(np.linalg.eigvalsh((centered * area[:, None]).T @ centered / area.sum()), 0.0))
@@ -137,7 +138,7 @@ def genus(surface: Surface) -> int:
 def enclosed_share_of_box(surface: Surface) -> float:
     """Enclosed volume by the volume of the bounding box, in [0, 1]; a brick has 1, a ball 0.52."""
     corners = surface.vertices.astype(np.float64)[surface.faces]
-    volume = float(np.einsum("fk,fk->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6.0)
+    volume = signed_volume(corners)
     box = float(np.prod(np.ptp(surface.vertices.astype(np.float64), axis=0)))
     return volume / box if box > 0.0 else 0.0
 

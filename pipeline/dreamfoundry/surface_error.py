@@ -17,6 +17,7 @@ from jaxtyping import Float64, Int64
 from scipy.spatial import cKDTree
 
 from dreamfoundry.records import Surface
+from dreamfoundry.triangles import area_normals
 
 NUM_POINTS = 10_000
 """Points that look from each surface for the other."""
@@ -62,7 +63,7 @@ def _distances(source: Surface, target: Surface) -> Float64[np.ndarray, " N"]:
 def _spread(surface: Surface, num_points: int) -> tuple[Float64[np.ndarray, "N 3"], Int64[np.ndarray, " N"]]:
     """Points spread evenly over a surface, always the same ones, and the face that each lies on."""
     corners = surface.vertices.astype(np.float64)[surface.faces]
-    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    areas = np.linalg.norm(area_normals(corners), axis=1)
     upto = np.cumsum(areas)
     faces = np.searchsorted(upto, (np.arange(num_points) + 0.5) / num_points * upto[-1]).clip(0, len(areas) - 1)
     number = np.arange(1, num_points + 1)
@@ -77,7 +78,7 @@ def _to_triangles(
     points: Float64[np.ndarray, "N 3"], corners: Float64[np.ndarray, "N 3 3"]
 ) -> Float64[np.ndarray, " N"]:
     """Distance of each point to its triangle: to the plane where it stands above it, else to a side."""
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = area_normals(corners)
     length = np.linalg.norm(normals, axis=1)
     normals /= np.maximum(length, 1e-30)[:, None]
     above = length > 0.0

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt32
 
 from dreamfoundry.records import Surface
+from dreamfoundry.triangles import area_normals
 
 
 def vertex_normals(surface: Surface) -> Float32[np.ndarray, "N 3"]:
@@ -24,7 +25,7 @@ def vertex_normals(surface: Surface) -> Float32[np.ndarray, "N 3"]:
     Where these cancel, a face of the vertex decides; without any, up.
     """
     corners = surface.vertices.astype(np.float64)[surface.faces]
-    face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    face_normals = area_normals(corners)
     summed = np.zeros((len(surface.vertices), 3))
     for k in range(3):
         np.add.at(summed, surface.faces[:, k], face_normals)

@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from dreamfoundry.glb_reader import DeliveredMesh, node_names, read_glb
 from dreamfoundry.records import Finding
+from dreamfoundry.triangles import area_normals, signed_volume
 
 TOOL = "dreamfoundry"
 GATES = (
@@ -113,7 +114,7 @@ def _flaws(hull: DeliveredMesh, max_vertices: int) -> Iterator[str]:
     outside = np.einsum("fk,nk->fn", normals, hull.vertices) - (normals * corners[:, 0]).sum(axis=1)[:, None]
     if len(hull.vertices) > max_vertices:
         yield f"{len(hull.vertices)} vertices: the limit is {max_vertices}"
-    if not _closed(hull.faces.astype(np.int64), len(hull.vertices)) or _volume(corners) <= 0.0:
+    if not _closed(hull.faces.astype(np.int64), len(hull.vertices)) or signed_volume(corners) <= 0.0:
         yield "the hull is open or inside out"
     elif outside.max() > 1e-4 * size:
         yield f"a vertex stands {outside.max():.3g} m outside a face: not convex"
@@ -148,7 +149,7 @@ def _shape_problems(mesh: DeliveredMesh, limit: LevelLimits) -> Iterator[Finding
         yield _block("watertight", "an edge does not belong to exactly two triangles of opposite direction")
     if (bodies := _num_components(welded, num_welded)) != 1:
         yield _block("one_component", f"{bodies} separate parts: must be 1")
-    if (volume := _volume(corners)) <= 0.0:
+    if (volume := signed_volume(corners)) <= 0.0:
         yield _block("volume", f"signed volume = {volume:.4g} m3: must be positive (the surface is inside out)")
     yield from _normal_problems(mesh, corners)
 
@@ -220,12 +221,7 @@ def _num_components(faces: Int64[np.ndarray, "F 3"], num_vertices: int) -> int:
     return len(np.unique(connected_components(graph, directed=False)[1][used]))
 
 
-def _volume(corners: Float64[np.ndarray, "F 3 3"]) -> float:
-    """Signed volume by the divergence theorem, positive when wound outwards."""
-    return float(np.einsum("fk,fk->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6.0)
-
-
 def _face_normals(corners: Float64[np.ndarray, "F 3 3"]) -> Float64[np.ndarray, "F 3"]:
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = area_normals(corners)
     unit: np.ndarray = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
     return unit

@@ -203,6 +203,7 @@ class Plan:
             else:
                 self.decide(outcome.asset_key, outcome.state, outcome.failure_class, is_ours=False)
         return frozenset(retried)
+
     def _is_shown(self, outcome: Outcome) -> bool:
         created_at, asset_key = decided_order(outcome)
         query = "SELECT EXISTS (SELECT 1 FROM shown WHERE asset_key = ? AND state = ? AND created_at = ?)"

@@ -1,0 +1,19 @@
+"""What can be said of triangles from their corners alone, counter-clockwise as seen from outside.
+
+Dimension key:  F faces
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64
+
+
+def area_normals(corners: Float64[np.ndarray, "F 3 3"]) -> Float64[np.ndarray, "F 3"]:
+    """Outward normals, twice as long as the area of each face."""
+    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+
+def signed_volume(corners: Float64[np.ndarray, "F 3 3"]) -> float:
+    """Volume of a closed surface by the divergence theorem, positive when wound outwards."""
+    return float(np.einsum("fk,fk->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6.0)
