@@ -34,6 +34,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 from PIL import Image
 
+from dreamfoundry.blank import HALF_OPAQUE, why_blank
 from dreamfoundry.child_process import die_with
 from dreamfoundry.glb_reader import read_glb
 from dreamfoundry.node_process import NodeUnavailableError, package_folder
@@ -53,12 +54,6 @@ LOOK_LIMIT_S = 120.0
 VIEW_PX = 256
 ELEVATION_DEG = 20.0
 AZIMUTHS_DEG = (30.0, 120.0, 210.0, 300.0)
-
-MIN_COVERAGE, MAX_COVERAGE = 0.03, 0.95
-"""Share of a picture that an asset covers: less is blank, more is not what the camera framed."""
-
-MIN_DEVIATION = 1.0
-"""Standard deviation over the asset, of 255, below which a picture shows nothing but a silhouette."""
 
 MIN_LEVEL_IOU = 0.9
 
@@ -109,7 +104,7 @@ class Look:
     images: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def silhouettes(self) -> Bool[np.ndarray, "V H H"]:
-        shown: np.ndarray = self.pictures[..., 3] > 127
+        shown: np.ndarray = self.pictures[..., 3] > HALF_OPAQUE
         return shown
 
 
@@ -153,23 +148,8 @@ def silhouette_iou(look: Look, other: Look) -> float:
 def _problems(look: Look, first: Look) -> list[tuple[Literal["block", "warn"], str]]:
     if look.errors:
         return [("block", f"console error: {error}") for error in look.errors]
-    shown = look.silhouettes()
-    coverage = shown.mean(axis=(1, 2))
-    # A blade is thin from the side: its best view counts, but it must be seen in every one.
-    if coverage.min() == 0.0 or not MIN_COVERAGE <= coverage.max() <= MAX_COVERAGE:
-        shares = ", ".join(f"{share:.1%}" for share in coverage)
-        return [
-            (
-                "block",
-                f"the asset covers {shares} of its {len(shown)} pictures: must be seen in all of them, and fill "
-                f"from {MIN_COVERAGE:.0%} to {MAX_COVERAGE:.0%} of one",
-            )
-        ]
-    deviation = min(
-        float(picture[here, :3].std(axis=0).max()) for picture, here in zip(look.pictures, shown, strict=True)
-    )
-    if deviation < MIN_DEVIATION:
-        return [("block", f"a picture is of one colour (deviation {deviation:.2g} of 255): nothing is shaded")]
+    if why := why_blank(look.pictures):
+        return [("block", why)]
     if not first.errors and (iou := silhouette_iou(look, first)) < MIN_LEVEL_IOU:
         return [("warn", f"silhouette IoU with the first level = {iou:.3f}: should be at least {MIN_LEVEL_IOU:g}")]
     return []

@@ -31,7 +31,6 @@ from dreamfoundry import (
     texture,
     thumbnail,
     usd,
-    validate,
     video,
     web_glb,
     xmp,
@@ -54,6 +53,12 @@ from dreamfoundry.records import (
     TexturedMesh,
 )
 from dreamfoundry.unwrap import unwrap
+from dreamfoundry.validate.hulls import check_collision
+from dreamfoundry.validate.levels import LevelLimits, check_levels
+from dreamfoundry.validate.likeness import check_likeness
+from dreamfoundry.validate.metadata import check_metadata
+from dreamfoundry.validate.pictures import check_pictures
+from dreamfoundry.validate.verdict import gate_results, not_run
 
 ASSET_SCHEMA = "dreamfoundry.asset.v1"
 VALIDATION_SCHEMA = "dreamfoundry.validation.v1"
@@ -185,7 +190,7 @@ def export_asset(
         web_files, web_findings = _web(masters.first, name, profile)
         files |= web_files
     with watch.stage("validate"):
-        gate_findings, khronos_reports = _check(files, masters, profile, prompt.target_height_m)
+        gate_findings, uv_scores, khronos_reports = _check(files, masters, profile, prompt.target_height_m)
         findings += gate_findings + web_findings
         findings += _browsed(masters.levels, profile)
     with watch.stage("usd"):
@@ -200,12 +205,15 @@ def export_asset(
         findings += credential_findings
     _refuse_blocked(findings)
     with watch.stage("thumbnail"):
-        pictures, film_findings = _pictures(masters.first, profile)
+        pictures, picture_findings = _pictures(masters.first, profile)
         files |= pictures
-        findings += film_findings
+        findings += picture_findings
+    _refuse_blocked(findings)
     with watch.stage("quality"):
         scores = quality.quality_scores(snapshot, levels[0], delivered[0])
         scores |= quality.level_scores(snapshot, levels, surface)
+        findings += check_likeness(scores)
+        scores |= uv_scores
         scores |= {
             f"detail_found_share_LOD{number}": level.detail.found_share
             for number, level in enumerate(delivered)
@@ -225,7 +233,7 @@ def export_asset(
             "metadata": dict(metadata),
             **sidecar.shape(masters.first),
             "files": {file: sidecar.described(file, data) for file, data in files.items()},
-            "gates": validate.gate_results(findings),
+            "gates": gate_results(findings),
             "findings": [vars(finding) for finding in findings],
             "scores": scores,
             "timings_s": watch.seconds,
@@ -330,13 +338,14 @@ def _pictures(master: bytes, profile: ExportProfile) -> tuple[dict[str, bytes], 
     picture = thumbnail.thumbnail(master, profile.thumbnail_px)
     files = {"thumbnail.png": thumbnail.png(picture), f"thumb_{profile.thumbnail_px}.webp": thumbnail.webp([picture])}
     if profile.turntable_frames == 0:
-        return files, [video.not_run("no turntable in this profile")]
+        return files, [*check_pictures(picture[None]), video.not_run("no turntable in this profile")]
     frames = thumbnail.turntable(master, profile.turntable_frames, profile.turntable_px)
     files["turntable.webp"] = thumbnail.webp(frames)
+    findings = check_pictures(frames)
     if not profile.video:
-        return files, [video.not_run("not in this profile")]
-    film, findings = video.mp4(thumbnail.on_ground(frames), thumbnail.FRAME_MS)
-    return (files | {"turntable.mp4": film} if film else files), findings
+        return files, [*findings, video.not_run("not in this profile")]
+    film, film_findings = video.mp4(thumbnail.on_ground(frames), thumbnail.FRAME_MS)
+    return (files | {"turntable.mp4": film} if film else files), findings + film_findings
 
 
 def _usdz(
@@ -370,21 +379,26 @@ def _copyright(metadata: Mapping[str, object]) -> str:
 
 def _check(
     files: Mapping[str, bytes], masters: _Masters, profile: ExportProfile, height_m: float
-) -> tuple[list[Finding], Mapping[str, Any]]:
-    """Findings about all `files`; the `masters` among them have a budget and a place."""
+) -> tuple[list[Finding], dict[str, float], Mapping[str, Any]]:
+    """Findings about all `files`, how the levels use their textures, and the reports of Khronos.
+
+    The `masters` among the files have a budget and a place.
+    """
     findings, reports = check_khronos(files)
     limits = [
-        validate.LevelLimits(max_triangles, texture_px, height_m)
+        LevelLimits(max_triangles, texture_px, height_m)
         for max_triangles, texture_px in zip(profile.triangles, profile.texture_px, strict=True)
     ]
-    findings += validate.check_levels(masters.levels, limits)
+    level_findings, uv_scores = check_levels(masters.levels, limits)
     no_budget = replace(limits[0], max_triangles=sys.maxsize)
-    findings += validate.check_levels(masters.dense, [no_budget] * len(masters.dense))
+    dense_findings, _ = check_levels(masters.dense, [no_budget] * len(masters.dense))
+    findings += level_findings + dense_findings
     for hulls in masters.hulls.values():
-        findings += validate.check_collision(hulls, profile.collision_hull_vertices)
+        findings += check_collision(hulls, profile.collision_hull_vertices)
     if not masters.hulls:
-        findings.append(Finding("not_run", "collision_hull", validate.TOOL, "the profile orders no hulls"))
-    return findings, reports
+        findings.append(not_run("collision_hull", "the profile orders no hulls"))
+    findings += check_metadata({name: data for name, data in files.items() if name.endswith(".glb")})
+    return findings, uv_scores, reports
 
 
 def _refuse_blocked(findings: Sequence[Finding]) -> None:
@@ -397,7 +411,7 @@ def _refuse_blocked(findings: Sequence[Finding]) -> None:
 def _validation(findings: Sequence[Finding], khronos_reports: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "schema": VALIDATION_SCHEMA,
-        "gates": validate.gate_results(findings),
+        "gates": gate_results(findings),
         "findings": [vars(finding) for finding in findings],
         "khronos": dict(khronos_reports),
     }

@@ -8,12 +8,15 @@ from typing import Any
 
 
 def split(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """The JSON document and the binary chunk. Raises ValueError, or struct.error where bytes are missing."""
-    magic, version, length = struct.unpack_from("<4sII", data)
-    if magic != b"glTF" or version != 2 or length != len(data):
-        raise ValueError(f"not a GLB 2.0 of {len(data)} bytes: magic {magic!r}, version {version}, length {length}")
-    json_length, json_kind = struct.unpack_from("<I4s", data, 12)
-    binary_length, binary_kind = struct.unpack_from("<I4s", data, 20 + json_length)
+    """The JSON document and the binary chunk. Raises ValueError for anything else."""
+    try:
+        magic, version, length = struct.unpack_from("<4sII", data)
+        if magic != b"glTF" or version != 2 or length != len(data):
+            raise ValueError(f"not a GLB 2.0 of {len(data)} bytes: magic {magic!r}, version {version}, length {length}")
+        json_length, json_kind = struct.unpack_from("<I4s", data, 12)
+        binary_length, binary_kind = struct.unpack_from("<I4s", data, 20 + json_length)
+    except struct.error as error:
+        raise ValueError(f"not a GLB 2.0 of {len(data)} bytes: {error}") from error
     if json_kind != b"JSON" or binary_kind != b"BIN\0":
         raise ValueError(f"chunks are {json_kind!r} and {binary_kind!r}; must be JSON and BIN")
     binary = data[28 + json_length : 28 + json_length + binary_length]

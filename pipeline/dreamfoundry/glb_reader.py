@@ -9,7 +9,6 @@ Dimension key:  N vertices · F faces
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +71,9 @@ class DeliveredMesh:
 def _picture(data: bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
+            if image.mode != "RGB":
+                raise ValueError(f"{name} texture of mode {image.mode}: delivered ones are RGB of 8 bits")
+            return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name} texture: {error}") from error
 
@@ -81,7 +82,7 @@ def node_names(data: bytes) -> list[str]:
     """The nodes of a GLB by name, in their order. Raises ValueError where there is no such thing."""
     try:
         return [str(node["name"]) for node in glb_container.split(data)[0]["nodes"]]
-    except (KeyError, TypeError, struct.error) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f"not a GLB of named nodes: {type(error).__name__}: {error}") from error
 
 
@@ -109,7 +110,7 @@ def read_glb(data: bytes, name: str = "") -> DeliveredMesh:
             orm_png=maps.get("occlusionTexture", b""),
             document=document,
         )
-    except (KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"not a GLB of one mesh: {type(error).__name__}: {error}") from error
 
 

@@ -22,7 +22,7 @@ from dreamfoundry.records import PriorIdentity, Prompt
 OPTIMIZATION_VERSION = "2"
 """Declared version of what the optimisation computes; raised when its results change."""
 
-EXPORT_VERSION = "3"
+EXPORT_VERSION = "4"
 """Declared version of what the export writes; raised when its bytes change."""
 
 GENERATOR = "dreamfoundry"

@@ -33,7 +33,7 @@ class MetadataPolicy:
 
     def __post_init__(self) -> None:
         require(
-            self.asset_license == _canonical(self.asset_license),
+            self.asset_license == canonical_licence(self.asset_license),
             "asset_license",
             self.asset_license,
             "must be SPDX in its usual spelling, as in CC0-1.0 or CC-BY-4.0; LicenseRef-NAME for a licence of your "
@@ -53,8 +53,8 @@ class MetadataPolicy:
         )
 
 
-def _canonical(licence: str) -> str | None:
-    """The usual spelling of an SPDX expression; None for what is none."""
+def canonical_licence(licence: str) -> str | None:
+    """The usual spelling of an SPDX expression, or NO_ASSERTION; None for what is neither."""
     if licence == NO_ASSERTION:
         return licence
     try:
@@ -64,7 +64,7 @@ def _canonical(licence: str) -> str | None:
 
 
 def _spelling_hint(licence: str) -> str:
-    canonical = _canonical(licence)
+    canonical = canonical_licence(licence)
     return f" (did you mean {canonical!r}?)" if canonical and canonical != licence else ""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 
 from dreamfoundry.raster import Fragments, project, rasterize, sample_texture, silhouette
 from dreamfoundry.records import ColoredMesh, FieldSnapshot, Surface, TexturedMesh
@@ -46,29 +46,39 @@ def quality_scores(
 
 
 def level_scores(snapshot: FieldSnapshot, levels: Sequence[Surface], dense: Surface) -> dict[str, float]:
-    """What each level has lost, in scene units: distance to the dense surface, silhouettes in the reference views.
+    """What each level has lost, in scene units: distance to the dense surface, and silhouettes in the reference
+    views against those of the field (`silhouette_iou`) and of the first level (`level_iou`).
 
     Distances are shares of the diagonal of `dense`.
     """
     scores = {}
+    shown = snapshot.view_opacity > HALF_OPAQUE
+    first = _silhouettes(snapshot, levels[0])
     for number, level in enumerate(levels):
-        error = surface_error(level, dense)
+        error, drawn = surface_error(level, dense), _silhouettes(snapshot, level)
         scores[f"surface_error_mean_LOD{number}"] = error.mean
         scores[f"surface_error_max_LOD{number}"] = error.max
-        scores[f"silhouette_iou_LOD{number}"] = silhouette_iou(snapshot, level)
+        scores[f"silhouette_iou_LOD{number}"] = _iou(drawn, shown)
+        scores[f"level_iou_LOD{number}"] = _iou(drawn, first)
     return scores
 
 
 def silhouette_iou(snapshot: FieldSnapshot, surface: Surface) -> float:
     """Mean intersection over union of the mesh and the rendered volume over the views, in [0, 1]."""
-    ious = []
-    for view, opacity in enumerate(snapshot.view_opacity):
-        pose, fovy_deg = snapshot.camera_to_world[view], float(snapshot.fovy_deg[view])
-        drawn = silhouette(surface.vertices, surface.faces, pose, fovy_deg, len(opacity))
-        shown = opacity > HALF_OPAQUE
-        union = int((drawn | shown).sum())
-        ious.append(float((drawn & shown).sum()) / union if union else 1.0)
-    return float(np.mean(ious))
+    return _iou(_silhouettes(snapshot, surface), snapshot.view_opacity > HALF_OPAQUE)
+
+
+def _silhouettes(snapshot: FieldSnapshot, surface: Surface) -> Bool[np.ndarray, "V H W"]:
+    """What a mesh covers in each reference view."""
+    side_px = snapshot.view_opacity.shape[1]
+    views = zip(snapshot.camera_to_world, snapshot.fovy_deg.tolist(), strict=True)
+    return np.stack([silhouette(surface.vertices, surface.faces, pose, fovy, side_px) for pose, fovy in views])
+
+
+def _iou(one: Bool[np.ndarray, "V H W"], other: Bool[np.ndarray, "V H W"]) -> float:
+    """Mean over the views of intersection over union; two empty pictures agree fully."""
+    common, either = (one & other).sum(axis=(1, 2)), (one | other).sum(axis=(1, 2))
+    return float(np.where(either > 0, common / np.maximum(either, 1), 1.0).mean())
 
 
 def view_color_error_mean(snapshot: FieldSnapshot, mesh: TexturedMesh | ColoredMesh) -> float:

@@ -99,6 +99,19 @@ def rasterize(
     return Fragments(pixel=covered, face=kept[face_at[covered]], weights=perspective)
 
 
+def num_covering(
+    points_px: Float64[np.ndarray, "N 2"], faces: Integer[np.ndarray, "F 3"], side_px: int
+) -> Int64[np.ndarray, "H W"]:
+    """How many triangles each pixel centre lies in; on an edge, it lies in none."""
+    flat = np.column_stack((points_px, np.ones(len(points_px))))
+    planes, low_px, extent_px, _ = _set_up(flat[faces], side_px, front_only=False)
+    times = np.zeros(side_px * side_px, dtype=np.int64)
+    for start, stop in _chunks(extent_px[:, 0] * extent_px[:, 1]):
+        _, pixel, weights = _candidates(planes, low_px, extent_px, start, stop, side_px)
+        times += np.bincount(pixel[weights.min(axis=1) > EDGE_TOLERANCE], minlength=len(times))
+    return times.reshape(side_px, side_px)
+
+
 def silhouette(
     vertices: Float[np.ndarray, "N 3"],
     faces: Integer[np.ndarray, "F 3"],

@@ -17,3 +17,10 @@ def area_normals(corners: Float64[np.ndarray, "F 3 3"]) -> Float64[np.ndarray, "
 def signed_volume(corners: Float64[np.ndarray, "F 3 3"]) -> float:
     """Volume of a closed surface by the divergence theorem, positive when wound outwards."""
     return float(np.einsum("fk,fk->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6.0)
+
+
+def unit_normals(corners: Float64[np.ndarray, "F 3 3"]) -> Float64[np.ndarray, "F 3"]:
+    """Outward normals of length 1; of a face without area, 0."""
+    normals = area_normals(corners)
+    unit: np.ndarray = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
+    return unit

@@ -16,7 +16,7 @@ from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.metadata_policy import MetadataPolicy
 from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.sidecar import with_provenance
-from dreamfoundry.validate import GATES
+from dreamfoundry.validate.verdict import GATES
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "schemas" / "asset.v1.schema.json").read_text(encoding="utf-8"))

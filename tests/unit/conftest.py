@@ -80,7 +80,7 @@ def textured_beacon(beacon_snapshot: FieldSnapshot, beacon_surface: Surface) -> 
 
 @pytest.fixture(scope="session")
 def detailed_beacon(textured_beacon: TexturedMesh) -> TexturedMesh:
-    """The same with normals and occlusion that mean nothing."""
+    """The same with noise as normals, which point outwards, and as occlusion."""
     from dataclasses import replace
 
     import numpy as np
@@ -91,8 +91,8 @@ def detailed_beacon(textured_beacon: TexturedMesh) -> TexturedMesh:
     mesh, generator = textured_beacon, np.random.default_rng(0)
     maps = DetailMaps(
         vertex_tangents(mesh.vertices, mesh.normals, mesh.uvs, mesh.faces),
-        generator.integers(0, 256, (128, 128, 3), dtype=np.uint8),
-        generator.integers(0, 256, (128, 128, 1), dtype=np.uint8),
+        generator.integers((88, 88, 232), (168, 168, 256), (128, 128, 3), dtype=np.uint8),
+        generator.integers(64, 256, (128, 128, 1), dtype=np.uint8),
     )
     return replace(mesh, detail=maps)
 

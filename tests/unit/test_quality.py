@@ -13,6 +13,7 @@ from dreamfoundry.quality import (
     enclosed_share_of_box,
     flatness_ratio,
     genus,
+    level_scores,
     mean_opacity,
     quality_scores,
     saturation_mean,
@@ -42,6 +43,18 @@ def test_the_mesh_covers_what_the_pictures_show_and_a_shifted_one_does_not(
 
     assert silhouette_iou(beacon_snapshot, beacon_surface) > 0.97
     assert silhouette_iou(beacon_snapshot, shifted) < 0.8
+
+
+def test_levels_are_compared_with_the_field_and_with_the_first_of_them(
+    beacon_snapshot: FieldSnapshot, beacon_surface: Surface
+) -> None:
+    shifted = replace(beacon_surface, vertices=beacon_surface.vertices + np.array([0.3, 0, 0], np.float32))
+
+    scores = level_scores(beacon_snapshot, [shifted, beacon_surface], beacon_surface)
+
+    assert scores["silhouette_iou_LOD1"] == silhouette_iou(beacon_snapshot, beacon_surface)
+    assert scores["level_iou_LOD0"] == 1.0 and scores["level_iou_LOD1"] < 0.8
+    assert scores["surface_error_max_LOD1"] < 1e-6 < 0.02 < scores["surface_error_max_LOD0"]
 
 
 def test_the_texture_agrees_with_the_pictures_and_a_mirrored_one_does_not(

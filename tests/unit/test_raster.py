@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dreamfoundry.raster import project, rasterize, sample_texture
+from dreamfoundry.raster import num_covering, project, rasterize, sample_texture
 
 
 def slow_nearest_face(points: np.ndarray, faces: np.ndarray, side_px: int) -> np.ndarray:
@@ -32,6 +32,22 @@ def test_every_pixel_shows_the_face_that_a_slow_search_finds() -> None:
     seen = np.full(256, -1)
     seen[fragments.pixel] = fragments.face
     np.testing.assert_array_equal(seen.reshape(16, 16), slow_nearest_face(points, faces, 16))
+
+
+def test_as_many_triangles_cover_a_pixel_as_a_slow_search_finds() -> None:
+    points, faces = np.random.default_rng(2).uniform(-4, 20, (36, 2)), np.arange(36).reshape(12, 3)
+    alone = [slow_nearest_face(np.column_stack((points, np.ones(36))), faces[[k]], 16) >= 0 for k in range(12)]
+
+    times = num_covering(points, faces, 16)
+
+    np.testing.assert_array_equal(times, np.sum(alone, axis=0))
+    assert times.max() > 2
+
+
+def test_neighbouring_triangles_do_not_cover_each_other() -> None:
+    square = np.array([(1.0, 1.0), (15.0, 1.0), (15.0, 15.0), (1.0, 15.0)])
+
+    assert num_covering(square, np.array([(0, 1, 2), (0, 2, 3)]), 16).max() == 1
 
 
 def test_neighbouring_triangles_leave_no_crack() -> None:

@@ -2,18 +2,28 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from dreamfoundry import glb_container, xmp
 from dreamfoundry.collision import collision_hull
-from dreamfoundry.gltf import collision_glb, glb
+from dreamfoundry.export import asset_metadata
+from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.gltf import collision_glb, glb, png
+from dreamfoundry.identity import canonical_json
 from dreamfoundry.khronos import MODULE_VARIABLE, check_khronos
-from dreamfoundry.records import Finding, Surface, TexturedMesh
-from dreamfoundry.validate import GATES, LevelLimits, check_collision, check_levels, gate_results
+from dreamfoundry.records import Finding, PriorIdentity, Prompt, Surface, TexturedMesh
+from dreamfoundry.validate.hulls import check_collision
+from dreamfoundry.validate.levels import LevelLimits, check_levels
+from dreamfoundry.validate.likeness import check_likeness
+from dreamfoundry.validate.metadata import check_metadata
+from dreamfoundry.validate.pictures import check_pictures
+from dreamfoundry.validate.verdict import GATES, gate_results
 
 LIMITS = LevelLimits(max_triangles=1000, texture_px=128, height_m=1.0)
 MODULE = Path(os.environ.get(MODULE_VARIABLE) or Path(__file__).parents[2] / "node_modules" / "gltf-validator")
@@ -36,6 +46,7 @@ def with_two_bodies(mesh: TexturedMesh) -> TexturedMesh:
     other = (mesh.vertices * (0.3, 1.0, 0.3) - (0.4, 0.0, 0.0)).astype(np.float32)
     return replace(
         half,
+        detail=None,
         vertices=np.concatenate((half.vertices, other)),
         normals=np.tile(mesh.normals, (2, 1)),
         uvs=np.tile(mesh.uvs, (2, 1)),
@@ -49,56 +60,129 @@ def with_nan(mesh: TexturedMesh) -> TexturedMesh:
     return replace(mesh, normals=normals)
 
 
-FAULTS: dict[str, tuple[Callable[[TexturedMesh], TexturedMesh], str]] = {
-    "flipped winding": (lambda m: replace(m, faces=np.ascontiguousarray(m.faces[:, ::-1])), "volume"),
-    "winding against the normals": (lambda m: replace(m, faces=np.ascontiguousarray(m.faces[:, ::-1])), "winding"),
-    "inverted normals": (lambda m: replace(m, normals=-m.normals), "winding"),
-    "normals of length 2": (lambda m: replace(m, normals=2 * m.normals), "unit_normals"),
-    "a thousand times too big": (lambda m: replace(m, vertices=1000 * m.vertices), "height"),
+def with_detail(mesh: TexturedMesh, **changes: Any) -> TexturedMesh:
+    assert mesh.detail is not None
+    return replace(mesh, detail=replace(mesh.detail, **changes))
+
+
+def tangents(mesh: TexturedMesh) -> np.ndarray:
+    assert mesh.detail is not None
+    return mesh.detail.tangents
+
+
+def plain(side_px: int, *color: int) -> np.ndarray:
+    return np.full((side_px, side_px, len(color)), color, np.uint8)
+
+
+def smaller(picture: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(picture[::2, ::2])
+
+
+def with_charts_on_each_other(mesh: TexturedMesh) -> TexturedMesh:
+    return replace(mesh, uvs=(0.5 * np.round(2 * mesh.uvs) + 0.2 * mesh.uvs).astype(np.float32) % 1)
+
+
+Plant = Callable[[TexturedMesh], TexturedMesh]
+
+FAULTS: dict[str, tuple[Plant, dict[str, str]]] = {
+    "flipped winding": (
+        lambda m: replace(m, faces=np.ascontiguousarray(m.faces[:, ::-1])),
+        {"volume": "block", "winding": "block"},
+    ),
+    "inverted normals": (lambda m: replace(m, normals=-m.normals), {"winding": "block", "tangents": "block"}),
+    "normals of length 2": (lambda m: replace(m, normals=2 * m.normals), {"unit_normals": "block"}),
+    "a thousand times too big": (
+        lambda m: replace(m, vertices=1000 * m.vertices),
+        {"height": "block", "longest_side": "block"},
+    ),
+    "lying on its side": (
+        lambda m: replace(m, vertices=np.ascontiguousarray(m.vertices[:, [1, 2, 0]]) - np.float32([0.5, -0.5, 0])),
+        {"height": "block", "base_at_origin": "block", "winding": "block", "tangents": "block"},
+    ),
     "floating above the ground": (
         lambda m: replace(m, vertices=m.vertices + np.array([0, 0.2, 0], np.float32)),
-        "base_at_origin",
+        {"base_at_origin": "block"},
     ),
     "beside the axis": (
         lambda m: replace(m, vertices=m.vertices + np.array([0.2, 0, 0], np.float32)),
-        "base_at_origin",
+        {"base_at_origin": "block"},
     ),
-    "texture coordinates outside": (lambda m: replace(m, uvs=m.uvs + np.float32(0.5)), "uv_range"),
-    "a hole": (without_some_faces, "watertight"),
-    "two bodies": (with_two_bodies, "one_component"),
-    "a normal that is not a number": (with_nan, "finite"),
-    "too small a texture": (
-        lambda m: replace(m, base_color=np.ascontiguousarray(m.base_color[::2, ::2])),
-        "image_size",
+    "a hole": (without_some_faces, {"watertight": "block"}),
+    "two bodies": (
+        with_two_bodies,
+        {"one_component": "block", "triangle_budget": "block", "uv_overlap": "block"},
+    ),
+    "a normal that is not a number": (with_nan, {"finite": "block"}),
+    "texture coordinates outside": (lambda m: replace(m, uvs=m.uvs + np.float32(0.5)), {"uv_range": "block"}),
+    "charts on each other": (with_charts_on_each_other, {"uv_overlap": "block"}),
+    "charts in a corner": (lambda m: replace(m, uvs=m.uvs * np.float32(0.5)), {"uv_coverage": "warn"}),
+    "too small a base colour": (lambda m: replace(m, base_color=smaller(m.base_color)), {"image_size": "block"}),
+    "too small a normal map": (
+        lambda m: with_detail(m, normal_map=plain(64, 128, 128, 255), occlusion=plain(64, 200)),
+        {"image_size": "block"},
+    ),
+    "a black texture": (
+        lambda m: replace(m, base_color=plain(128, 0, 0, 0)),
+        {"base_color_range": "warn", "base_color_varies": "warn"},
+    ),
+    "one colour everywhere": (
+        lambda m: replace(m, base_color=plain(128, 90, 90, 90)),
+        {"base_color_varies": "warn"},
+    ),
+    "normals turned inwards": (lambda m: with_detail(m, normal_map=plain(128, 128, 128, 0)), {"normal_map": "warn"}),
+    "a base colour as normals": (lambda m: with_detail(m, normal_map=plain(128, 250, 90, 30)), {"normal_map": "warn"}),
+    "all in the shade": (lambda m: with_detail(m, occlusion=plain(128, 0)), {"orm": "warn"}),
+    "tangents of the wrong sign": (
+        lambda m: with_detail(m, tangents=tangents(m) * np.float32([1, 1, 1, -1])),
+        {"tangents": "block"},
+    ),
+    "tangents turned round": (
+        lambda m: with_detail(m, tangents=tangents(m) * np.float32([-1, -1, -1, -1])),
+        {"tangents": "block"},
+    ),
+    "tangents of length 2": (
+        lambda m: with_detail(m, tangents=tangents(m) * np.float32([2, 2, 2, 1])),
+        {"tangents": "block"},
+    ),
+    "tangents along the normals": (
+        lambda m: with_detail(m, tangents=np.column_stack((m.normals, tangents(m)[:, 3]))),
+        {"tangents": "block"},
+    ),
+    "a sign of 0": (
+        lambda m: with_detail(m, tangents=tangents(m) * np.float32([1, 1, 1, 0])),
+        {"tangents": "block"},
     ),
 }
 
 
-def test_a_sound_level_passes_every_gate(textured_beacon: TexturedMesh) -> None:
-    assert check_levels({"beacon.glb": written(textured_beacon)}, [LIMITS]) == []
+def test_a_sound_level_passes_every_gate(detailed_beacon: TexturedMesh) -> None:
+    findings, scores = check_levels({"beacon.glb": written(detailed_beacon)}, [LIMITS])
+
+    assert findings == []
+    assert 0.4 < scores["uv_coverage_LOD0"] < 1.0 and scores["uv_overlap_LOD0"] == 0.0
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_caught_by_its_gate(textured_beacon: TexturedMesh, fault: str) -> None:
-    plant, gate = FAULTS[fault]
+def test_a_planted_fault_is_caught_by_its_gates_and_by_no_other(detailed_beacon: TexturedMesh, fault: str) -> None:
+    plant, gates = FAULTS[fault]
 
     with np.errstate(invalid="ignore"):
-        findings = check_levels({"beacon.glb": written(plant(textured_beacon))}, [LIMITS])
+        findings, _ = check_levels({"beacon.glb": written(plant(detailed_beacon))}, [LIMITS])
 
-    assert gate in blocked_gates(findings), findings
+    assert {finding.gate: finding.severity for finding in findings} == gates, findings
     assert all(finding.message.startswith("beacon.glb: ") for finding in findings)
 
 
 def test_too_many_triangles_are_caught(textured_beacon: TexturedMesh) -> None:
     limits = replace(LIMITS, max_triangles=len(textured_beacon.faces) - 1)
 
-    assert blocked_gates(check_levels({"a.glb": written(textured_beacon)}, [limits])) == {"triangle_budget"}
+    assert blocked_gates(check_levels({"a.glb": written(textured_beacon)}, [limits])[0]) == {"triangle_budget"}
 
 
 def test_a_level_as_large_as_the_one_before_is_caught(textured_beacon: TexturedMesh) -> None:
     data = written(textured_beacon)
 
-    findings = check_levels({"a.glb": data, "a_LOD1.glb": data}, [LIMITS, LIMITS])
+    findings, _ = check_levels({"a.glb": data, "a_LOD1.glb": data}, [LIMITS, LIMITS])
 
     assert blocked_gates(findings) == {"levels_decreasing"}
 
@@ -108,19 +192,23 @@ def test_a_texture_with_broken_data_is_caught(textured_beacon: TexturedMesh) -> 
     start = data.index(b"\x89PNG")
     data[start + 200 :] = bytes(len(data) - start - 200)
 
-    assert blocked_gates(check_levels({"a.glb": bytes(data)}, [LIMITS])) == {"image_decodes"}
+    assert blocked_gates(check_levels({"a.glb": bytes(data)}, [LIMITS])[0]) == {"image_decodes"}
 
 
-def test_one_colour_everywhere_is_a_warning(textured_beacon: TexturedMesh) -> None:
-    plain = replace(textured_beacon, base_color=np.full((128, 128, 3), 90, np.uint8))
+def test_a_picture_of_another_mode_is_caught(detailed_beacon: TexturedMesh) -> None:
+    document, binary = glb_container.split(written(detailed_beacon))
+    translucent = png(np.full((128, 128, 4), 90, np.uint8))
+    document["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(translucent)})
+    document["images"][0]["bufferView"] = len(document["bufferViews"]) - 1
+    data = glb_container.join(canonical_json(document), binary + translucent + bytes(-len(translucent) % 4))
 
-    (finding,) = check_levels({"a.glb": written(plain)}, [LIMITS])
+    ((finding,), _) = check_levels({"a.glb": data}, [LIMITS])
 
-    assert (finding.severity, finding.gate) == ("warn", "base_color_varies")
+    assert (finding.severity, finding.gate) == ("block", "image_decodes") and "mode RGBA" in finding.message
 
 
 def test_a_file_cut_short_is_unreadable(textured_beacon: TexturedMesh) -> None:
-    assert blocked_gates(check_levels({"a.glb": written(textured_beacon)[:-100]}, [LIMITS])) == {"readable"}
+    assert blocked_gates(check_levels({"a.glb": written(textured_beacon)[:-100]}, [LIMITS])[0]) == {"readable"}
 
 
 def test_a_hull_must_be_convex_closed_outward_and_small(torus_surface: Surface) -> None:
@@ -139,6 +227,97 @@ def test_a_hull_must_be_convex_closed_outward_and_small(torus_surface: Surface) 
         collision_hull(torus_surface, 17),
     ):
         assert blocked_gates(findings(spoiled)) == {"collision_hull"}
+
+
+PRIOR = PriorIdentity("org/prior", "r1", "d" * 64, "Apache-2.0")
+METADATA = asset_metadata(Prompt("row-7", "a caf\u00e9"), PRIOR, "f" * 64, "a" * 64, "e" * 64, ExportProfile())
+
+
+def test_files_that_say_all_and_the_same_pass(textured_beacon: TexturedMesh) -> None:
+    files = {name: stamped(textured_beacon, METADATA) for name in ("a.glb", "a_LOD1.glb")}
+
+    assert check_metadata(files) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"prompt_sha256": ""}, "without prompt_sha256"),
+        ({"seed": None, "units": ""}, "without seed, units"),
+        ({"asset_license": "Apache 2"}, "must be SPDX"),
+        ({"prompt": "a cafe"}, "that of the prompt is "),
+    ],
+)
+def test_what_a_file_does_not_say_or_says_wrongly_is_refused(
+    textured_beacon: TexturedMesh, changes: dict[str, Any], word: str
+) -> None:
+    (finding,) = check_metadata({"a.glb": stamped(textured_beacon, {**METADATA, **changes})})
+
+    assert (finding.severity, finding.gate) == ("block", "metadata")
+    assert finding.message.startswith("a.glb: ") and word in finding.message
+
+
+def test_files_that_contradict_each_other_or_themselves_are_refused(textured_beacon: TexturedMesh) -> None:
+    sound = stamped(textured_beacon, METADATA)
+    of_another_row = stamped(textured_beacon, {**METADATA, "seed": 8})
+    foreign = xmp.stamped(sound, {"dc:identifier": "another"})
+    document, binary = glb_container.split(sound)
+    del document["scenes"][0]["extras"]
+    silent_scene = glb_container.join(canonical_json(document), binary)
+    document["scenes"][0]["extras"] = document["asset"]["extras"]
+    document["asset"]["copyright"] = ""
+    unowned = glb_container.join(canonical_json(document), binary)
+
+    for file, word in (
+        (of_another_row, "are not those of a.glb"),
+        (foreign, "XMP packet is about 'another'"),
+        (silent_scene, "extras of its scene"),
+        (unowned, "asset.copyright"),
+        (b"junk", "cannot be read"),
+    ):
+        (finding,) = check_metadata({"a.glb": sound, "b.glb": file})
+        assert finding.message.startswith("b.glb: ") and word in finding.message
+
+
+def stamped(mesh: TexturedMesh, metadata: Mapping[str, Any]) -> bytes:
+    data = glb(mesh, slug="beacon", level=0, metadata=metadata, copyright_text="nobody")
+    return xmp.stamped(data, xmp.packet({**METADATA, **metadata}, "nobody"))
+
+
+def test_pictures_must_show_a_shaded_asset() -> None:
+    around = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 4), dtype=np.uint8)
+    around[..., 3] = 0
+    around[:, 8:24, 8:24, 3] = 255
+    blank, flat, full, once_missing = (around.copy() for _ in range(4))
+    blank[..., 3] = 0
+    flat[..., :3] = 70
+    full[..., 3] = 255
+    once_missing[1, ..., 3] = 0
+
+    assert check_pictures(around) == []
+    for pictures in (blank, flat, full, once_missing):
+        assert [(f.severity, f.gate) for f in check_pictures(pictures)] == [("block", "picture")]
+
+
+def test_what_was_lost_on_the_way_is_a_warning() -> None:
+    sound = {
+        "surface_error_mean_LOD0": 0.001,
+        "surface_error_max_LOD0": 0.02,
+        "surface_error_max_LOD1": 0.9,  # the budget of a coarse level decides
+        "silhouette_iou_LOD0": 0.97,
+        "level_iou_LOD1": 0.95,
+    }
+    faults = {
+        "surface_error_mean_LOD0": (0.006, "surface_error"),
+        "surface_error_max_LOD0": (0.04, "surface_error"),
+        "silhouette_iou_LOD0": (0.5, "field_silhouettes"),
+        "level_iou_LOD1": (0.8, "level_silhouettes"),
+    }
+
+    assert check_likeness(sound) == []
+    for score, (value, gate) in faults.items():
+        (finding,) = check_likeness({**sound, score: value})
+        assert (finding.severity, finding.gate) == ("warn", gate) and score in finding.message
 
 
 def test_each_gate_has_one_word_and_the_worst_finding_decides() -> None:
