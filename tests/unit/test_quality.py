@@ -54,7 +54,7 @@ def test_levels_are_compared_with_the_field_and_with_the_first_of_them(
 
     assert scores["silhouette_iou_LOD1"] == silhouette_iou(beacon_snapshot, beacon_surface)
     assert scores["level_iou_LOD0"] == 1.0 and scores["level_iou_LOD1"] < 0.8
-    assert scores["surface_error_max_LOD1"] < 1e-6 < 0.02 < scores["surface_error_max_LOD0"]
+    assert scores["surface_error_max_LOD1"] < 0.005 < 0.02 < scores["surface_error_max_LOD0"]
 
 
 def test_the_texture_agrees_with_the_pictures_and_a_mirrored_one_does_not(
