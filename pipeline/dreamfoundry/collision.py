@@ -21,6 +21,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from dreamfoundry.errors import SurfaceFailed
 from dreamfoundry.records import Surface
+from dreamfoundry.triangles import signed_volume
 
 PIECES_PER_HULL = 3
 """The shape is cut into at most so many times more pieces than there may be hulls."""
@@ -57,6 +58,15 @@ def collision_hulls(surface: Surface, coarse: Surface, *, max_hulls: int, max_ve
 def collision_hull(surface: Surface, max_vertices: int) -> Surface:
     """One convex hull of at most `max_vertices` of the vertices, within the bounds of `surface`."""
     return _hull(surface.vertices.astype(np.float64), max_vertices)
+
+
+def volume_ratio(hulls: Sequence[Surface], surface: Surface) -> float:
+    """Volume of all hulls by that of `surface`: 1 follows it exactly, a chair in one hull has about 3."""
+    return sum(map(_volume, hulls)) / _volume(surface)
+
+
+def _volume(surface: Surface) -> float:
+    return signed_volume(surface.vertices.astype(np.float64)[surface.faces])
 
 
 def _pieces(solid: manifold3d.Manifold, max_pieces: int) -> list[manifold3d.Manifold]:

@@ -214,6 +214,11 @@ def export_asset(
         scores |= quality.level_scores(snapshot, levels, surface)
         findings += check_likeness(scores)
         scores |= uv_scores
+        if hulls:
+            scores |= {
+                "num_collision_hulls": float(len(hulls)),
+                "collision_volume_ratio": collision.volume_ratio(hulls, levels[0]),
+            }
         scores |= {
             f"detail_found_share_LOD{number}": level.detail.found_share
             for number, level in enumerate(delivered)
