@@ -44,7 +44,10 @@ def decimate(surface: Surface, max_triangles: int) -> Surface:
     if len(surface.faces) <= max_triangles and _welded(surface):
         return surface
     if max_triangles < SMALLEST_LEVEL:
-        raise SurfaceFailed(f"max_triangles = {max_triangles}: a level needs at least {SMALLEST_LEVEL}")
+        raise SurfaceFailed(
+            f"max_triangles = {max_triangles}: a level needs at least {SMALLEST_LEVEL}; the surface is too small "
+            "for so many levels, or has fallen apart in the level before"
+        )
     reached = "nothing"
     for share, aggressiveness in ATTEMPTS:
         target = min(int(share * max_triangles), int(share * len(surface.faces)))

@@ -5,7 +5,7 @@ silhouette of a level set is the set of rays whose largest value reaches the lev
 projection of the grid judges every candidate at once. Only one component is delivered: where the level
 that the pictures ask for cuts a thin neck, what is left is judged without the parts that are lost.
 
-Dimension key:  S grid vertices per side with a border · V reference views · P rays
+Dimension key:  S grid vertices per side with a border · V reference views · P rays · N vertices · F faces
 """
 
 from __future__ import annotations
@@ -15,19 +15,25 @@ from dataclasses import dataclass
 
 import manifold3d
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64, UInt32
 from scipy.ndimage import gaussian_filter, generate_binary_structure, label, map_coordinates
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 from skimage.morphology import reconstruction
 
 from dreamfoundry.errors import EmptyField, FullField, SurfaceFailed
 from dreamfoundry.records import FieldSnapshot, Surface
+from dreamfoundry.triangles import area_normals
 
 SEARCH_PX = 48
 """Side of the pictures in which silhouettes are compared."""
 
 NUM_CANDIDATES = 48
 SAMPLES_PER_RAY_MAX = 320
+
+MIN_OPACITY = 1e-4
+"""Where every voxel has less, no pixel can be half opaque, however many lie behind one another."""
 
 FULL_SHARE = 0.45
 """Share of the cube above which a volume is full: 86 % of the ball in which a field lives."""
@@ -62,15 +68,16 @@ def choose_isovalue(snapshot: FieldSnapshot) -> Isovalue:
     opacity = _voxel_opacity(snapshot)
     isovalue = _best_isovalue(opacity, snapshot, shown)
     body, share_of_body = _largest_body(opacity, _level_of(isovalue.density, snapshot))
+    cause = "the field and its pictures disagree"
     if share_of_body < 1.0 - LOST_SHARE:
         isovalue = _best_isovalue(_connected_to(body, opacity), snapshot, shown)
+        cause = f"the field lies in pieces, the largest with {share_of_body:.1%} of it"
     share = float((snapshot.density >= isovalue.density).mean())
     if share > FULL_SHARE:
         raise FullField(f"the surface encloses {share:.0%} of the cube: more than {FULL_SHARE:.0%} is a fog or a shell")
     if isovalue.silhouette_iou < MIN_IOU:
         raise SurfaceFailed(
-            f"silhouette IoU = {isovalue.silhouette_iou:.3f} at best: no isovalue reaches {MIN_IOU}; "
-            "the field and its pictures disagree"
+            f"silhouette IoU = {isovalue.silhouette_iou:.3f} at best: no isovalue reaches {MIN_IOU}; {cause}"
         )
     return isovalue
 
@@ -80,8 +87,10 @@ def _best_isovalue(
 ) -> Isovalue:
     """The level whose silhouettes agree best with `shown`; of nearly equal ones the middle one."""
     largest = np.stack([_largest_on_rays(opacity, snapshot, view) for view in range(len(shown))])
-    if float(largest.max()) <= 0.0:
-        raise EmptyField("density: no reference view meets anything above 0; the volume vanished")
+    if float(largest.max()) < MIN_OPACITY:
+        raise EmptyField(
+            f"density: no reference view meets a voxel of opacity {MIN_OPACITY:g} or above; the volume vanished"
+        )
     top = _density_of(0.98 * float(largest.max()), snapshot)
     densities = np.geomspace(1e-3 * top, top, NUM_CANDIDATES)
     ious = np.array([_iou(largest >= _level_of(float(density), snapshot), shown) for density in densities])
@@ -130,24 +139,45 @@ def extract_surface(snapshot: FieldSnapshot, isovalue: float) -> tuple[Surface, 
     return _largest_solid(positions.astype(np.float32), faces.astype(np.uint32))
 
 
-def _largest_solid(positions: Float32[np.ndarray, "N 3"], faces: np.ndarray) -> tuple[Surface, float]:
+def _largest_solid(positions: Float32[np.ndarray, "N 3"], faces: UInt32[np.ndarray, "F 3"]) -> tuple[Surface, float]:
     mesh = manifold3d.Mesh(positions, faces)
     mesh.merge()
+    surface = _manifold(mesh)
+    # Counted here, because manifold3d takes a minute for the ten thousand components of a noise.
+    component = _components(surface)
+    corners = surface.vertices.astype(np.float64)[surface.faces]
+    normals = area_normals(corners)
+    areas = np.bincount(component, weights=np.linalg.norm(normals, axis=1))
+    volumes = np.bincount(component, weights=(corners[:, 0] * normals).sum(axis=1))
+    # A closed cavity is a component of negative volume: it cannot be seen and is left out.
+    areas[volumes <= 0.0] = 0.0
+    if not areas.any():
+        raise SurfaceFailed("marching cubes: no component encloses a positive volume")
+    used, largest = np.unique(surface.faces[component == areas.argmax()], return_inverse=True)
+    part = manifold3d.Mesh(surface.vertices[used], largest.reshape(-1, 3).astype(np.uint32))
+    return _manifold(part), float(areas.max() / areas.sum())
+
+
+def _manifold(mesh: manifold3d.Mesh) -> Surface:
+    """`mesh` as manifold3d sorts it, vertices split where it only touches itself."""
     solid = manifold3d.Manifold(mesh)
     if solid.status() != manifold3d.Error.NoError:
         raise SurfaceFailed(f"marching cubes: {solid.status().name}; the level set is no closed manifold")
-    # A closed cavity is a component of negative volume: it cannot be seen and is left out.
-    bodies = [body for body in solid.decompose() if body.volume() > 0.0]
-    if not bodies:
-        raise SurfaceFailed("marching cubes: no component encloses a positive volume")
-    largest = max(bodies, key=lambda body: float(body.surface_area()))
-    share = float(largest.surface_area()) / sum(float(body.surface_area()) for body in bodies)
-    triangles = largest.to_mesh()
-    surface = Surface(
+    triangles = solid.to_mesh()
+    return Surface(
         vertices=np.ascontiguousarray(np.asarray(triangles.vert_properties)[:, :3], dtype=np.float32),
         faces=np.ascontiguousarray(triangles.tri_verts, dtype=np.uint32),
     )
-    return surface, share
+
+
+def _components(surface: Surface) -> Int64[np.ndarray, " F"]:
+    """The number of the connected component that each face belongs to."""
+    first, second, third = surface.faces.T
+    edges = np.concatenate((first, first)), np.concatenate((second, third))
+    size = len(surface.vertices)
+    graph = coo_matrix((np.ones(len(edges[0])), edges), shape=(size, size))
+    numbers: np.ndarray = connected_components(graph, directed=False)[1][first].astype(np.int64)
+    return numbers
 
 
 def _voxel_side(snapshot: FieldSnapshot) -> float:

@@ -52,13 +52,20 @@ def beacon(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def make_snapshot(
     shape: Shape, *, resolution: int = 40, num_views: int = 6, view_px: int = 32, bound: float = 1.0
 ) -> FieldSnapshot:
-    """`shape` as soft densities on a grid, seen by cameras on a circle at alternating heights."""
+    """`shape` as soft densities on a grid, seen as in `pictured`."""
     axis = np.linspace(-bound, bound, resolution)
     points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     distance, color = shape(points)
     softness = bound / resolution
     density = (80.0 / (1.0 + np.exp(np.clip(distance / softness * 4.0, -50, 50)))).reshape((resolution,) * 3)
     albedo = np.round(color * 255.0).astype(np.uint8).reshape(resolution, resolution, resolution, 3)
+    return pictured(density, albedo, num_views=num_views, view_px=view_px, bound=bound)
+
+
+def pictured(
+    density: np.ndarray, albedo: np.ndarray, *, num_views: int = 6, view_px: int = 32, bound: float = 1.0
+) -> FieldSnapshot:
+    """A field of these grids, seen by cameras on a circle at alternating heights."""
     poses = np.stack(
         [orbit_pose(360.0 * v / num_views, 20.0 if v % 2 else -5.0, 3.2, np.zeros(3)) for v in range(num_views)]
     ).astype(np.float32)
