@@ -65,6 +65,17 @@ def children(pid: int, word: str) -> list[int]:
     return found
 
 
+def members(group: int) -> dict[int, str]:
+    """Running processes of a process group, with their command lines."""
+    found = {}
+    for folder in _process_folders():
+        with suppress(OSError):
+            state = _state(folder)
+            if state[0] != "Z" and int(state[2]) == group:
+                found[int(folder.name)] = _command_line(folder)
+    return found
+
+
 def is_running(pid: int) -> bool:
     """False for a process that has ended, also while its parent has not taken note."""
     try:
@@ -96,5 +107,5 @@ def _command_line(folder: Path) -> str:
 
 
 def _state(folder: Path) -> list[str]:
-    """Fields of /proc/PID/stat behind the name: the state, the parent, and so on."""
+    """Fields of /proc/PID/stat behind the name: the state, the parent, the process group, and so on."""
     return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()

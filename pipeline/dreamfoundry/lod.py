@@ -60,9 +60,12 @@ def decimate(surface: Surface, max_triangles: int) -> Surface:
             continue
         body = max(solid.decompose(), key=lambda part: float(part.surface_area())).to_mesh()
         level = _separated(np.array(body.vert_properties)[:, :3], np.array(body.tri_verts))
-        if len(level.faces) <= max_triangles and _welded(level):
+        if len(level.faces) > max_triangles:
+            reached = f"{len(level.faces)} triangles"
+        elif not _welded(level):
+            reached = f"{len(level.faces)} triangles that touch one another"
+        else:
             return level
-        reached = f"{len(level.faces)} triangles"
     raise SurfaceFailed(f"max_triangles = {max_triangles}: decimation reached {reached}, no manifold within the budget")
 
 

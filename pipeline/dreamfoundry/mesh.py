@@ -143,7 +143,7 @@ def _largest_solid(positions: Float32[np.ndarray, "N 3"], faces: UInt32[np.ndarr
     mesh = manifold3d.Mesh(positions, faces)
     mesh.merge()
     surface = _manifold(mesh)
-    # Counted here, because manifold3d takes a minute for the ten thousand components of a noise.
+    # Not manifold3d's decompose(): its time grows with components times vertices, to minutes for noise.
     component = _components(surface)
     corners = surface.vertices.astype(np.float64)[surface.faces]
     normals = area_normals(corners)

@@ -3,12 +3,15 @@
 import dataclasses
 from collections.abc import Callable
 
+import manifold3d
 import numpy as np
 import pytest
 import trimesh
+from scipy.ndimage import gaussian_filter
+from skimage.measure import marching_cubes
 
 from dreamfoundry.errors import EmptyField, FullField, SurfaceFailed
-from dreamfoundry.mesh import choose_isovalue, extract_surface
+from dreamfoundry.mesh import _largest_solid, choose_isovalue, extract_surface
 from dreamfoundry.raster import silhouette
 from dreamfoundry.records import FieldSnapshot, Surface
 
@@ -107,6 +110,25 @@ def test_an_object_cut_by_the_border_of_the_grid_is_closed_there(
 
     surface, _ = extract_surface(snapshot, choose_isovalue(snapshot).density)
     assert as_trimesh(surface).is_watertight
+
+
+def test_the_component_is_the_one_that_manifold3d_finds_in_its_own_slow_way() -> None:
+    """Noise: dozens of solids and of cavities, which touch here and there."""
+    noise = np.random.default_rng(0).random((32, 32, 32)) < 0.4
+    smooth = gaussian_filter(np.pad(noise.astype(np.float32), 3), 0.6)
+    vertices, triangles, _, _ = marching_cubes(smooth, level=0.3, gradient_direction="ascent")
+    positions, faces = vertices.astype(np.float32), triangles.astype(np.uint32)
+
+    surface, share = _largest_solid(positions, faces)
+
+    bodies = manifold3d.Manifold(manifold3d.Mesh(positions, faces)).decompose()
+    solids = [body for body in bodies if body.volume() > 0.0]
+    areas = [body.surface_area() for body in solids]
+    largest = solids[int(np.argmax(areas))].to_mesh()
+    assert len(bodies) > len(solids) > 20
+    assert np.array_equal(surface.vertices, largest.vert_properties[:, :3])
+    assert np.array_equal(surface.faces, largest.tri_verts)
+    assert share == pytest.approx(max(areas) / sum(areas), rel=1e-5)
 
 
 HOSTILE = {
