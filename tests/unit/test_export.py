@@ -4,17 +4,23 @@ import hashlib
 import importlib.util
 import io
 import json
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
+from dreamfoundry.child_process import package_environment
+from dreamfoundry.content_credential import CERTIFICATE_VARIABLE, KEY_VARIABLE
 from dreamfoundry.drawing import RENDERER
 from dreamfoundry.errors import AssetInvalid, ConfigError, EmptyField, PromptFailure
 from dreamfoundry.export import asset_metadata, export_asset
-from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.export_profiles import EXPORT_PROFILES, ExportProfile
 from dreamfoundry.glb_reader import read_glb
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt
@@ -50,12 +56,67 @@ def test_every_promised_file_is_there(bundle: AssetBundle) -> None:
     assert bundle.slug == "a_beacon_gray"
 
 
-def test_a_second_export_has_the_same_bytes(bundle: AssetBundle, beacon_snapshot: FieldSnapshot) -> None:
-    again = exported(FieldSnapshot.from_bytes(beacon_snapshot.to_bytes()))
+EXPORTING = """
+import pickle, sys
+from pathlib import Path
+from dreamfoundry.export import export_asset
 
-    assert {name: again.files[name] for name in REPEATABLE} == {name: bundle.files[name] for name in REPEATABLE}
-    first, second = (json.loads(files["asset.json"]) for files in (bundle.files, again.files))
-    assert {**first, "timings_s": {}} == {**second, "timings_s": {}}
+snapshot, prompt, profile, metadata = pickle.loads(Path(sys.argv[1]).read_bytes())
+bundle = export_asset(snapshot, prompt, profile=profile, metadata=metadata)
+Path("files").mkdir()
+for name, data in bundle.files.items():
+    Path("files", name).write_bytes(data)
+"""
+
+EVERYTHING = replace(
+    EXPORT_PROFILES["game_hero"],
+    triangles=(1000, 600, 300, 100),
+    texture_px=(128, 128, 64, 64),
+    dense=True,
+    web=True,
+    thumbnail_px=64,
+    turntable_frames=3,
+    turntable_px=32,
+    browser=False,
+)
+"""Every kind of file; a browser makes none."""
+
+
+def exported_elsewhere(request: bytes, folder: Path, **variables: str) -> dict[str, bytes]:
+    """The files that a process of its own makes in `folder`, with its temporary files there too."""
+    folder.mkdir()
+    (folder / "request").write_bytes(request)
+    subprocess.run(
+        [sys.executable, "-c", EXPORTING, "request"],
+        cwd=folder,
+        env={**package_environment(), "TMPDIR": str(folder), **variables},
+        check=True,
+    )
+    return {path.name: path.read_bytes() for path in (folder / "files").iterdir()}
+
+
+def test_a_second_export_elsewhere_has_the_same_bytes_of_every_file(
+    beacon_snapshot: FieldSnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other hashes, number of threads, folders and clock; the sidecar alone tells how long it took."""
+    for variable in (KEY_VARIABLE, CERTIFICATE_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)  # a credential holds a time
+    request = pickle.dumps((beacon_snapshot, PROMPT, EVERYTHING, METADATA))
+
+    first = exported_elsewhere(request, tmp_path / "one", PYTHONHASHSEED="1", OMP_NUM_THREADS="1", TZ="UTC")
+    second = exported_elsewhere(
+        request, tmp_path / "another", PYTHONHASHSEED="2", OMP_NUM_THREADS="2", TZ="Pacific/Auckland", LC_ALL="C"
+    )
+
+    sidecars = [json.loads(files.pop("asset.json")) for files in (first, second)]
+    assert {name for name in first if first[name] != second.get(name)} == set() and first.keys() == second.keys()
+    assert {**sidecars[0], "timings_s": {}} == {**sidecars[1], "timings_s": {}}
+    made = {name.removeprefix("a_beacon_gray") for name in first}
+    levels, bundles = {".glb", "_LOD1.glb", "_LOD2.glb", "_LOD3.glb"}, {"_godot.glb", "_unreal.glb"}
+    pictures = {"thumb_64.webp", "thumbnail.png", "turntable.webp"}
+    always = levels | bundles | pictures | {"_collision.glb", "_dense.glb", "validation.json"}
+    optional = {".usdz": "usd", "_web.glb": "web", "turntable.mp4": "video"}
+    assert made == always | {end for end, gate in optional.items() if sidecars[0]["gates"][gate] == "passed"}
 
 
 def test_the_asset_stands_on_the_ground_in_metres_with_its_front_on_plus_z(bundle: AssetBundle) -> None:
