@@ -39,7 +39,7 @@ def night(num_rows: int, folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3000)
+@pytest.mark.timeout(6000)
 @pytest.mark.parametrize("num_rows", [100_000, 1_000_000])
 def test_31_the_memory_of_a_driver_does_not_grow_with_the_manifest(num_rows: int, tmp_path: Path) -> None:
     small, large = night(10_000, tmp_path / "small"), night(num_rows, tmp_path / "large")

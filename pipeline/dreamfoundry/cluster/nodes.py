@@ -22,6 +22,7 @@ PREEMPTION = "DRAIN_NODE_REASON_PREEMPTION"
 """The machine will be taken away: Ray's drain is never refused for this reason."""
 
 ANSWER_TIMEOUT_S = 10.0
+"""For those who can ask again. A run cannot: it waits longer (module `ray_workers`)."""
 
 
 def drain(node_id: str, message: str, deadline_at_s: float = math.inf, *, address: str = "") -> None:
@@ -44,17 +45,17 @@ def drain(node_id: str, message: str, deadline_at_s: float = math.inf, *, addres
         raise InfrastructureError(f"node {node_id} was not drained: {refusal}")
 
 
-def draining(*, address: str = "") -> dict[str, float]:
+def draining(*, address: str = "", timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, float]:
     """The nodes that drain, each with its deadline in Unix time; infinity where none was given.
 
     Includes nodes whose deadline is over but that still live.
     """
     with _head(address) as head:
-        deadlines_ms = head.get_draining_nodes(timeout=ANSWER_TIMEOUT_S)
+        deadlines_ms = head.get_draining_nodes(timeout=timeout_s)
     return {node_id: 0.001 * ms if ms else math.inf for node_id, ms in deadlines_ms.items()}
 
 
-def alive_nodes(*, address: str = "") -> dict[str, str]:
+def alive_nodes(*, address: str = "", timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, str]:
     """The ids of the nodes that live, draining ones among them, each with its IP address.
 
     After a machine has vanished without notice its node counts as alive until the head misses it,
@@ -64,7 +65,7 @@ def alive_nodes(*, address: str = "") -> dict[str, str]:
 
     messages: Any = gcs_pb2
     with _head(address) as head:
-        nodes = head.get_all_node_info(timeout=ANSWER_TIMEOUT_S)
+        nodes = head.get_all_node_info(timeout=timeout_s)
     return {
         node_id.hex(): node.node_manager_address
         for node_id, node in nodes.items()

@@ -40,7 +40,8 @@ DRAIN_POLL_S = 2.0
 """Time between two looks at which nodes are about to go."""
 
 ANSWER_TIMEOUT_S = 60.0
-"""A small answer that Ray calls ready is fetched within this, or its worker counts as dead."""
+"""A small answer that Ray calls ready is fetched within this, or its worker counts as dead. A head that does not
+answer within it ends the run: on a machine with too much to do it may well need 10 s."""
 
 
 class OptimizerActor:
@@ -135,7 +136,7 @@ class RayWorkers:
     def leaving(self) -> Collection[str]:
         if time.monotonic() - self._asked_s > DRAIN_POLL_S:
             self._asked_s = time.monotonic()
-            self._draining = nodes.draining()
+            self._draining = nodes.draining(timeout_s=ANSWER_TIMEOUT_S)
         return [worker for worker, node in self._nodes.items() if node in self._draining]
 
     def export(self, command: Export) -> None:
@@ -158,8 +159,9 @@ class RayWorkers:
     def _answer(self, worker: str, value: Any) -> Answer:
         if isinstance(value, Ready):
             self._nodes[worker] = value.node
-        elif isinstance(value, Died) and worker in self._nodes and self._nodes[worker] not in nodes.alive_nodes():
-            value = replace(value, blame="node")
+        elif isinstance(value, Died) and worker in self._nodes:
+            if self._nodes[worker] not in nodes.alive_nodes(timeout_s=ANSWER_TIMEOUT_S):
+                value = replace(value, blame="node")
         return Answer(worker, value)
 
     def close(self) -> None:
