@@ -63,20 +63,24 @@ LEVEL_MEASURES: Mapping[str, Measure] = {
 }
 """Scores that each level has, by their names without the level."""
 
-FINEST: Mapping[str, str] = {
-    "UV coverage": "uv_coverage",
-    "UV overlap": "uv_overlap",
-    "surface error, mean, %": "surface_error_mean",
-    "silhouette IoU": "silhouette_iou",
-}
-"""Columns of the table of assets that are scores of the finest level."""
-
 ASSET_MEASURES: Mapping[str, Measure] = {
     "view_color_error_mean": Measure("colour error against the render, of 1", worst="highest"),
     "largest_component_area_share": Measure("share of the surface that is in its largest part", worst="lowest"),
     "isovalue_per_unit": Measure("isovalue, per scene unit", "{:.1f}"),
+    "num_collision_hulls": Measure("collision hulls", "{:.0f}"),
+    "collision_volume_ratio": Measure("volume of the hulls by that of LOD0", "{:.2f}"),
 }
 """Scores that an asset has once."""
+
+COLUMN_TITLES: Mapping[str, str] = {
+    "uv_coverage_LOD0": "UV coverage",
+    "uv_overlap_LOD0": "UV overlap",
+    "surface_error_mean_LOD0": "surface error, mean, %",
+    "silhouette_iou_LOD0": "silhouette IoU",
+    "num_collision_hulls": "hulls",
+    "collision_volume_ratio": "their volume",
+}
+"""Scores that stand in the table of assets."""
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
@@ -248,15 +252,26 @@ def _of_times(profile: Mapping[str, Any]) -> str:
 
 def _of_assets(rows: Sequence[Row]) -> str:
     """One line for each asset, by its finest level; of the gates those that warn or refuse."""
-    heads = ["kind", "prompt", "gates not passed", "triangles", "watertight", *FINEST, "export, s", "MB"]
+    measures = {**ASSET_MEASURES, **{f"{name}_LOD0": measure for name, measure in LEVEL_MEASURES.items()}}
+    heads = [
+        "kind",
+        "prompt",
+        "gates not passed",
+        "triangles",
+        "watertight",
+        *COLUMN_TITLES.values(),
+        "export, s",
+        "MB",
+    ]
     lines = []
     for row in rows:
         bad = [gate for gate, word in row["gates"].items() if word in ("warn", "block")]
-        scores = [LEVEL_MEASURES[name].shown(row["scores"].get(f"{name}_LOD0")) for name in FINEST.values()]
-        export_s, size = SECONDS.shown(sum(row["timings_s"].values())), MEGABYTES.shown(row["bytes"])
         words = [row["kind"] or NOTHING, row["prompt"], ", ".join(bad) or "none"]
-        is_closed = "yes" if row["watertight"] else "no"
-        lines.append([*words, TRIANGLES.shown(row["triangles"][0]), is_closed, *scores, export_s, size])
+        solid = [TRIANGLES.shown(row["triangles"][0]), "yes" if row["watertight"] else "no"]
+        scores = [measures[name].shown(row["scores"].get(name)) for name in COLUMN_TITLES]
+        lines.append(
+            [*words, *solid, *scores, SECONDS.shown(sum(row["timings_s"].values())), MEGABYTES.shown(row["bytes"])]
+        )
     return _table(heads, lines)
 
 
