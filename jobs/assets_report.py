@@ -16,6 +16,7 @@ from typing import Any, Literal
 from PIL import Image, ImageDraw, ImageFont
 
 from dreamfoundry.khronos import UNKNOWN_EXTENSIONS
+from dreamfoundry.validate.verdict import GATES
 
 Row = Mapping[str, Any]
 NOTHING = "–"
@@ -94,7 +95,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         "usd": _usd(rows),
         "watertight": sum(row["watertight"] for row in rows),
         "one_component": sum(row["num_components"] == 1 for row in rows),
-        "gates": {gate: _gate(rows, gate) for gate in dict.fromkeys(gate for row in rows for gate in row["gates"])},
+        "gates": {gate: _gate(rows, gate) for gate in GATES},
         "levels": [_level(rows, number) for number in range(num_levels)],
         "scores": {name: spread(row["scores"].get(name) for row in rows) for name in ASSET_MEASURES},
         "timings_s": {stage: spread(row["timings_s"].get(stage) for row in rows) for stage in sorted(stages)},
@@ -134,7 +135,7 @@ def _usd(rows: Sequence[Row]) -> dict[str, int]:
 
 def _gate(rows: Sequence[Row], gate: str) -> dict[str, Any]:
     """How many assets have each word, and the reasons of those that did not pass, the commonest first."""
-    words = Counter(row["gates"][gate] for row in rows)
+    words = Counter(row["gates"][gate] for row in rows if gate in row["gates"])
     reasons = Counter(one["message"] for row in rows for one in row["findings"] if one["gate"] == gate)
     return {"words": dict(words), "reasons": [reason for reason, _ in reasons.most_common()]}
 
@@ -247,7 +248,8 @@ def _of_times(profile: Mapping[str, Any]) -> str:
     for run in profile["runs"]:
         beside = f"{run['num_steps']} steps of optimisation beside the exports" if run["num_steps"] else "exports alone"
         runs.append(f"{run['published']} published in {run['wall_s']:.0f} s, {beside}")
-    return "\n\n".join([_table(["export stage", "s"], rows), "The runs that these are from:", _list(runs)])
+    by = ["The runs that these are from:", _list(runs or ["not ended yet"])]
+    return "\n\n".join([_table(["export stage", "s"], rows), *by])
 
 
 def _of_assets(rows: Sequence[Row]) -> str:

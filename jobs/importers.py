@@ -126,7 +126,7 @@ def by_blender(files: Sequence[Path]) -> dict[Path, Imported]:
 
 
 def blender_version() -> str:
-    return f"Blender {_blender('-c', 'import bpy; print(bpy.app.version_string)')}"
+    return f"Blender {_blender('-c', 'import bpy, os; print(bpy.app.version_string, flush=True); os._exit(0)')}"
 
 
 def _blender(*arguments: str) -> str:
