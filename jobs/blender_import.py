@@ -7,6 +7,7 @@ or {"<file>": {"failed": "<why>"}}.
 """
 
 import json
+import os
 import sys
 
 import bpy
@@ -38,3 +39,5 @@ def imported(file: str) -> dict[str, object]:
 if __name__ == "__main__":
     files = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
     sys.stdout.write("\n" + json.dumps({file: imported(file) for file in files}) + "\n")
+    sys.stdout.flush()
+    os._exit(0)  # bpy 4.2 as a module may crash when the interpreter takes it down

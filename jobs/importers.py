@@ -58,7 +58,12 @@ class Imported:
     refused: str = ""
 
 
-Reader = Callable[[Sequence[Path]], Mapping[Path, Imported]]
+@dataclass(frozen=True)
+class Reader:
+    """A program of others: what it sees of GLB files, and its version. Both raise ReaderAbsent."""
+
+    look: Callable[[Sequence[Path]], Mapping[Path, Imported]]
+    version: Callable[[], str]
 
 
 def by_three(files: Sequence[Path]) -> dict[Path, Imported]:
@@ -66,6 +71,14 @@ def by_three(files: Sequence[Path]) -> dict[Path, Imported]:
     try:
         with Browser() as browser:
             return {file: _seen_by_three(browser, file.read_bytes()) for file in files}
+    except BrowserUnavailable as reason:
+        raise ReaderAbsent(str(reason)) from reason
+
+
+def three_version() -> str:
+    try:
+        with Browser() as browser:
+            return browser.version()
     except BrowserUnavailable as reason:
         raise ReaderAbsent(str(reason)) from reason
 
@@ -81,16 +94,23 @@ def _seen_by_three(browser: Browser, data: bytes) -> Imported:
 
 def by_assimp(files: Sequence[Path]) -> dict[Path, Imported]:
     """The Open Asset Import Library, by what `assimp info` prints."""
+    return {file: _seen_by_assimp(file) for file in files}
+
+
+def assimp_version() -> str:
+    found = re.search(r"Version ([\d.]+)", _assimp("version").stdout)
+    return f"Assimp {found[1]}" if found else "Assimp of an unknown version"
+
+
+def _assimp(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = shutil.which("assimp")
     if program is None:
         raise ReaderAbsent("assimp is not installed (Debian's assimp-utils)")
-    return {file: _seen_by_assimp(program, file) for file in files}
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=ASSIMP_LIMIT_S, check=False)
 
 
-def _seen_by_assimp(program: str, file: Path) -> Imported:
-    done = subprocess.run(
-        [program, "info", str(file)], capture_output=True, text=True, timeout=ASSIMP_LIMIT_S, check=False
-    )
+def _seen_by_assimp(file: Path) -> Imported:
+    done = _assimp("info", str(file))
     words = dict(re.findall(r"^(Faces|Textures \(embed\.\)|Minimum point|Maximum point):? +(.+)$", done.stdout, re.M))
     if done.returncode != 0 or len(words) != 4:
         return Imported(refused=(done.stdout + done.stderr).strip().rsplit("\n", 1)[-1] or "no message")
@@ -100,28 +120,31 @@ def _seen_by_assimp(program: str, file: Path) -> Imported:
 
 def by_blender(files: Sequence[Path]) -> dict[Path, Imported]:
     """Blender, all files in one process of the interpreter that BLENDER_VARIABLE names."""
+    names = [str(file.resolve()) for file in files]
+    answers: dict[str, Any] = json.loads(_blender(str(Path(__file__).with_name("blender_import.py")), *names))
+    return {file: _seen_by_blender(answers[name]) for file, name in zip(files, names, strict=True)}
+
+
+def blender_version() -> str:
+    return f"Blender {_blender('-c', 'import bpy, os; print(bpy.app.version_string, flush=True); os._exit(0)')}"
+
+
+def _blender(*arguments: str) -> str:
+    """The last line that the interpreter with the module bpy prints."""
     python = os.environ.get(BLENDER_VARIABLE)
     if not python:
         raise ReaderAbsent(f"{BLENDER_VARIABLE} names no interpreter with the module bpy")
-    script = Path(__file__).with_name("blender_import.py")
-    names = [str(file.resolve()) for file in files]
     # Our own PYTHONPATH would show Blender the libraries of another interpreter.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     try:
         done = subprocess.run(
-            [python, str(script), *names],
-            capture_output=True,
-            text=True,
-            timeout=BLENDER_LIMIT_S,
-            env=environment,
-            check=False,
+            [python, *arguments], capture_output=True, text=True, timeout=BLENDER_LIMIT_S, env=environment, check=False
         )
     except OSError as error:
         raise ReaderAbsent(f"{BLENDER_VARIABLE} = {python}: {error}") from error
     if done.returncode != 0:
         raise ReaderAbsent(f"{python} ended with {done.returncode}: {done.stderr.strip().rsplit(chr(10), 1)[-1]}")
-    answers: dict[str, Any] = json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
-    return {file: _seen_by_blender(answers[name]) for file, name in zip(files, names, strict=True)}
+    return done.stdout.strip().rsplit("\n", 1)[-1]
 
 
 def _seen_by_blender(answer: Mapping[str, Any]) -> Imported:
@@ -130,7 +153,17 @@ def _seen_by_blender(answer: Mapping[str, Any]) -> Imported:
     return Imported(tuple(answer["dimensions_m"]), int(answer["triangles"]), len(answer["images"]))
 
 
-READERS: Mapping[str, Reader] = {"three.js": by_three, "assimp": by_assimp, "blender": by_blender}
+READERS: Mapping[str, Reader] = {
+    "three.js": Reader(by_three, three_version),
+    "assimp": Reader(by_assimp, assimp_version),
+    "blender": Reader(by_blender, blender_version),
+}
+
+
+def all_disagreements(name: str, levels: Mapping[Path, Sequence[Path]]) -> list[str]:
+    """What the reader `name` sees otherwise than the sidecars; `levels` are by asset folder. ReaderAbsent."""
+    seen = READERS[name].look([file for group in levels.values() for file in group])
+    return [line for folder, group in levels.items() for line in disagreements(folder, {f: seen[f] for f in group})]
 
 
 def disagreements(folder: Path, seen: Mapping[Path, Imported]) -> list[str]:
@@ -180,14 +213,13 @@ def main() -> int:
 
 def _report(name: str, levels: Mapping[Path, Sequence[Path]]) -> int:
     """Print what one reader found; the number of its disagreements."""
-    files = [file for group in levels.values() for file in group]
     try:
-        seen = READERS[name](files)
+        bad = all_disagreements(name, levels)
     except ReaderAbsent as reason:
         print(f"{name}: not run: {reason}")
         return 0
-    bad = [line for folder, group in levels.items() for line in disagreements(folder, {f: seen[f] for f in group})]
-    print(f"{name}: {len(files)} files of {len(levels)} assets, {len(bad)} disagreements")
+    num_files = sum(map(len, levels.values()))
+    print(f"{name}: {num_files} files of {len(levels)} assets, {len(bad)} disagreements")
     for line in bad:
         print(f"  {line}")
     return len(bad)
