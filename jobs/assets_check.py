@@ -241,6 +241,7 @@ def runs_of(library: Library, outcomes: Sequence[Outcome]) -> list[dict[str, Any
         {
             "run_id": record.run_id,
             "published": record.published,
+            "quarantined": record.quarantined,
             "num_steps": record.num_steps,
             "wall_s": (_time(record.finished_at) - _time(record.started_at)).total_seconds(),
         }

@@ -246,8 +246,9 @@ def _of_times(profile: Mapping[str, Any]) -> str:
     rows.append(["with reading the field and storing the files", SECONDS.spread(profile["export_s"])])
     runs = []
     for run in profile["runs"]:
-        beside = f"{run['num_steps']} steps of optimisation beside the exports" if run["num_steps"] else "exports alone"
-        runs.append(f"{run['published']} published in {run['wall_s']:.0f} s, {beside}")
+        ended = f"{run['published']} published, {run['quarantined']} quarantined in {run['wall_s']:.0f} s"
+        steps = f"{run['num_steps']} steps of optimisation beside the exports" if run["num_steps"] else "exports alone"
+        runs.append(f"{ended}, {steps}")
     by = ["The runs that these are from:", _list(runs or ["not ended yet"])]
     return "\n\n".join([_table(["export stage", "s"], rows), *by])
 
