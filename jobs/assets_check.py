@@ -214,6 +214,7 @@ def figures_of(asset: Asset) -> dict[str, Any]:
         "num_glbs": sum(name.endswith(".glb") for name in files),
         **{name: sidecar[name] for name in ("watertight", "num_components", "genus", "scores", "timings_s")},
         "export_s": outcome.provenance.get("export_s"),
+        "export_cpu_s": outcome.provenance.get("export_cpu_s"),
         "optimize_s": outcome.provenance.get("optimize_s"),
         "khronos": {"files": len(asset.khronos), "messages": messages(asset.khronos)},
         "usd_errors": asset.usd_errors,

@@ -101,6 +101,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         "timings_s": {stage: spread(row["timings_s"].get(stage) for row in rows) for stage in sorted(stages)},
         "all_stages_s": spread(sum(row["timings_s"].values()) for row in rows),
         "export_s": spread(row["export_s"] for row in rows),
+        "export_cpu_s": spread(row["export_cpu_s"] for row in rows),
         "bytes": spread(row["bytes"] for row in rows),
     }
 
@@ -244,6 +245,7 @@ def _of_times(profile: Mapping[str, Any]) -> str:
     rows = [[stage, SECONDS.spread(found)] for stage, found in stages]
     rows.append(["all stages", SECONDS.spread(profile["all_stages_s"])])
     rows.append(["with reading the field and storing the files", SECONDS.spread(profile["export_s"])])
+    rows.append(["CPU seconds, with every process that it starts", SECONDS.spread(profile["export_cpu_s"])])
     runs = []
     for run in profile["runs"]:
         ended = f"{run['published']} published, {run['quarantined']} quarantined in {run['wall_s']:.0f} s"

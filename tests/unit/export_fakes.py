@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,13 @@ from dreamfoundry.errors import SurfaceFailed
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.khronos import check_khronos
 from dreamfoundry.records import AssetBundle, FieldSnapshot, Prompt
+
+HELPER_CPU_S = 0.5
+HELPER = f"""import sys, time
+while time.process_time() < {HELPER_CPU_S}: pass
+print(flush=True); sys.stdin.read()
+"""
+HELPERS: list[subprocess.Popen[bytes]] = []
 
 
 def stages(
@@ -53,6 +61,11 @@ def stages(
         case "fill the disk":
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))
             diary.with_suffix(".large").write_bytes(bytes(10_000))
+        case "have work done":
+            pipe = subprocess.PIPE
+            HELPERS.append(subprocess.Popen([sys.executable, "-c", HELPER], stdin=pipe, stdout=pipe, process_group=0))
+            assert HELPERS[-1].stdout is not None
+            HELPERS[-1].stdout.read(1)  # it has done its work and lives on, as a browser does
         case "refuse":
             raise SurfaceFailed("no surface")
         case "stumble":

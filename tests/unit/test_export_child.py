@@ -87,6 +87,17 @@ def test_one_warm_child_serves_many_exports_and_sees_no_gpu(
     assert len(world.pids) == 2 and len(set(world.pids)) == 1 and os.getpid() not in world.pids
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted from /proc")
+def test_the_cpu_time_of_an_export_is_its_own_and_that_of_what_it_has_started(
+    world_of: Callable[..., World], mark: str
+) -> None:
+    world = world_of()
+    costly, cheap = world.export("have work done").cpu_s, world.export("work").cpu_s
+    assert costly is not None and cheap is not None
+    assert cheap < importlib.import_module("export_fakes").HELPER_CPU_S <= costly + 0.02, "a tick is 0.01 s"
+    assert world.export("crash").cpu_s is None, "what a dead process has used nobody knows"
+
+
 def test_a_stage_that_hangs_is_killed_with_all_that_it_started_and_named_with_the_limit(
     world_of: Callable[..., World], mark: str
 ) -> None:

@@ -24,7 +24,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import IO
 
-from dreamfoundry.child_process import die_with, package_environment
+from dreamfoundry.child_process import cpu_s, die_with, package_environment
 from dreamfoundry.cluster.messages import Failure, Fault
 from dreamfoundry.errors import (
     ExportDied,
@@ -58,10 +58,14 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Exported:
-    """How an export ended, and in which attempt."""
+    """How an export ended, in which attempt, and what that attempt cost.
+
+    `cpu_s` is of the child and all that it starts; None if the child was killed, or off Linux.
+    """
 
     result: AssetBundle | Failure
     attempts: int
+    cpu_s: float | None = None
 
 
 class ExportChild:
@@ -101,8 +105,11 @@ class ExportChild:
         request, left_s = (snapshot, prompt, profile, dict(metadata)), self._limit_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
             connection, started_s = self._warm_connection(), time.monotonic()
+            spent_s = self._cpu_s()
             try:
-                return Exported(self._attempt(connection, request, started_s + left_s), attempt)
+                result = self._attempt(connection, request, started_s + left_s)
+                total_s = self._cpu_s()
+                return Exported(result, attempt, None if spent_s is None or total_s is None else total_s - spent_s)
             except _ChildDied as death:
                 last, left_s = death, left_s - (time.monotonic() - started_s)
         error = ExportOutOfMemory if last.is_shortage else ExportDied
@@ -162,6 +169,9 @@ class ExportChild:
             cause = str(self._death("start"))
         self.close()
         raise InfrastructureError(f"the process of the exports does not come up: {cause}")
+
+    def _cpu_s(self) -> float | None:
+        return None if self._child is None else cpu_s(self._child.pid)
 
     def _death(self, stage: str) -> _ChildDied:
         """How a child ended that has hung up, with the last lines that it printed."""

@@ -80,6 +80,7 @@ class Exporter:
         cost = {
             "optimize_s": task.optimize_s,
             "export_s": time.monotonic() - started_at,
+            "export_cpu_s": exported.cpu_s,
             "export_attempts": exported.attempts,
             "resumed_from_step": task.resumed_from_step,
         }
