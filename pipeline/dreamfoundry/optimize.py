@@ -26,21 +26,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamfoundry.appearance import pictures, regularization, render_seen
 from dreamfoundry.candidates import Finish, GiveUp, Race
 from dreamfoundry.checkpoint import CandidateState, Checkpoint
-from dreamfoundry.config import Recipe
+from dreamfoundry.config import OptimizeConfig, Recipe
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
-from dreamfoundry.draws import SeenTogether, SlotChance, StepDraws, draw_step
+from dreamfoundry.draws import SlotChance, StepDraws, draw_step
 from dreamfoundry.errors import OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
 from dreamfoundry.looks import judge, take_look
-from dreamfoundry.nerf import regularizers
 from dreamfoundry.nerf.adam import SlotAdam, clip_slots, slot_gradient_norms
 from dreamfoundry.nerf.field import RadianceFields
-from dreamfoundry.nerf.render import Rendering, over, render
-from dreamfoundry.nerf.shading import lambertian, light_directions
 from dreamfoundry.nerf.snapshot import take_snapshot
 from dreamfoundry.records import NO_HISTORY, FieldHistory, FieldSnapshot, Prompt
 
@@ -154,14 +152,15 @@ class SlotBatch:
         if not self.num_live:
             raise RuntimeError("SlotBatch.step() needs at least one live slot: admit an assignment first")
         draws = self._draw()
-        self.fields.set_progress([self._slot_progress(slot) if slot else 0.0 for slot in self.slots])
-        views = [(seen, self._render(seen)) for seen in draws.seen]
-        noise_space = torch.cat([self.prior.to_noise_space(self._pictures(*view)) for view in views])
+        progress = [self._slot_progress(slot) if slot else 0.0 for slot in self.slots]
+        self.fields.set_progress(progress)
+        views = [(seen, render_seen(self.fields.part(seen.slots), seen, self.recipe)) for seen in draws.seen]
+        noise_space = torch.cat([self.prior.to_noise_space(pictures(*view, self.recipe)) for view in views])
         gradient = distillation_gradient(self.prior, noise_space.detach(), draws.question, self.recipe.guidance)
         elements_per_slot = gradient.numel() / len(self.slots)
         loss = distill(noise_space, gradient) / elements_per_slot
-        for view in views:
-            loss = loss + self._regularizers(*view).sum()
+        for seen, rendering in views:
+            loss = loss + regularization(seen, rendering, self.recipe.losses, progress[seen.slots]).sum()
         self._update(loss)
         for slot in self.slots:
             if slot is not None:
@@ -245,7 +244,7 @@ class SlotBatch:
         return torch.Generator().manual_seed(seed)
 
     def _slot_progress(self, slot: Slot) -> float:
-        return slot.step / max(1, self.recipe.optimize.num_steps - 1)
+        return progress_at(self.recipe.optimize, slot.step)
 
     def _draw(self) -> StepDraws:
         """The draws of this step; a free slot looks at what a live one is told, with draws of its own."""
@@ -258,59 +257,6 @@ class SlotBatch:
         num_timesteps = len(self.prior.alphas_cumprod)
         return draw_step(self.recipe, chances, num_timesteps, self.noise_shape, self.device)
 
-    def _render(self, seen: SeenTogether) -> Rendering:
-        return render(
-            self.fields.part(seen.slots),
-            seen.origins,
-            seen.directions,
-            seen.jitter,
-            seen.render,
-            with_normals=seen.any_lit or self._weighs_normals,
-        )
-
-    def _pictures(self, draws: SeenTogether, rendering: Rendering) -> Float[Tensor, "B 3 H H"]:
-        """Each slot's rendering in the shading it drew, over its backgrounds, in [0, 1]."""
-        num_slots, num_rays = rendering.opacity.shape
-        per_view = num_rays // self.recipe.optimize.views_per_step
-        background = draws.backgrounds.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
-        surface = rendering.albedo
-        if rendering.normals is not None:
-            white = rendering.opacity[..., None].expand_as(surface)
-            surface = torch.where(draws.is_textureless[:, None, None], white, surface)
-            lights = draws.lights.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
-            seen = draws.origins + rendering.depth[..., None] * draws.directions
-            towards_light = light_directions(lights, seen, self.recipe.shading.light)
-            brightness = lambertian(rendering.normals, towards_light, self.recipe.shading.ambient_ratio)
-            surface = surface * torch.where(draws.is_lit[:, None, None], brightness, 1.0)
-        pictures = over(surface, rendering.opacity, background)
-        image_px = draws.render.image_px
-        return pictures.reshape(-1, image_px, image_px, 3).permute(0, 3, 1, 2)
-
-    @property
-    def _weighs_normals(self) -> bool:
-        losses = self.recipe.losses
-        return any(ramp.start or ramp.end for ramp in (losses.orientation, losses.smoothness))
-
-    def _regularizers(self, draws: SeenTogether, rendering: Rendering) -> Float[Tensor, " K"]:
-        """The weighted sum of regularisers, one number per slot."""
-        losses, opacity = self.recipe.losses, rendering.opacity
-        progress = [self._slot_progress(slot) if slot else 0.0 for slot in self.slots[draws.slots]]
-
-        def weight(name: str) -> Tensor:
-            return torch.tensor([getattr(losses, name).at(share) for share in progress], device=self.device)
-
-        total = (
-            weight("opacity") * regularizers.opacity_penalty(opacity)
-            + weight("sparsity") * regularizers.sparsity(opacity)
-            + weight("entropy") * regularizers.binary_entropy(opacity)
-        )
-        if rendering.normals is not None:
-            normals = rendering.normals
-            total = total + weight("orientation") * regularizers.orientation(normals, draws.directions, opacity)
-            image_px = draws.render.image_px
-            total = total + weight("smoothness") * regularizers.normal_smoothness(normals, opacity, image_px)
-        return total
-
     def _update(self, loss: Float[Tensor, ""]) -> None:
         """Clip each slot's gradient and step it; a slot with a gradient that is not finite stops here."""
         parameters = self.fields.parameters()
@@ -318,24 +264,29 @@ class SlotBatch:
         norms = slot_gradient_norms(gradients)
         occupied = torch.tensor([slot is not None for slot in self.slots], device=self.device)
         self.healthy &= torch.isfinite(norms) | ~occupied
-        rates = torch.tensor([self._rate_share(slot) for slot in self.slots], device=self.device)
         optimize = self.recipe.optimize
+        shares = [rate_share(optimize, slot.step) if slot else 0.0 for slot in self.slots]
+        rates = torch.tensor(shares, device=self.device)
         self.adam.step(
             clip_slots(gradients, norms, optimize.max_grad_norm),
             {name: rates * (optimize.table_rate if name == "table" else optimize.head_rate) for name in parameters},
             occupied & self.healthy,
         )
 
-    def _rate_share(self, slot: Slot | None) -> float:
-        """Linear warm-up from 0, then a cosine down to `final_rate_share`."""
-        if slot is None:
-            return 0.0
-        optimize, progress = self.recipe.optimize, self._slot_progress(slot)
-        if progress < optimize.warmup_fraction:
-            return (slot.step + 1) / max(1.0, optimize.warmup_fraction * optimize.num_steps + 1)
-        share = (progress - optimize.warmup_fraction) / max(1e-9, 1.0 - optimize.warmup_fraction)
-        cosine = 0.5 * (1.0 + float(torch.cos(torch.tensor(torch.pi * share))))
-        return optimize.final_rate_share + (1.0 - optimize.final_rate_share) * cosine
+
+def progress_at(optimize: OptimizeConfig, step: int) -> float:
+    """Share of the steps that is done, in [0, 1]."""
+    return step / max(1, optimize.num_steps - 1)
+
+
+def rate_share(optimize: OptimizeConfig, step: int) -> float:
+    """Of the configured rates: a linear warm-up from 0, then a cosine down to `final_rate_share`."""
+    progress = progress_at(optimize, step)
+    if progress < optimize.warmup_fraction:
+        return (step + 1) / max(1.0, optimize.warmup_fraction * optimize.num_steps + 1)
+    share = (progress - optimize.warmup_fraction) / max(1e-9, 1.0 - optimize.warmup_fraction)
+    cosine = 0.5 * (1.0 + math.cos(math.pi * share))
+    return optimize.final_rate_share + (1.0 - optimize.final_rate_share) * cosine
 
 
 def optimize_all(

@@ -23,8 +23,8 @@ from dreamfoundry.nerf.cameras import Cameras, orbit_positions, sample_cameras
 from dreamfoundry.nerf.field import RadianceFields, level_shares
 from dreamfoundry.nerf.regularizers import opacity_penalty
 from dreamfoundry.nerf.shading import ALBEDO, LIT, TEXTURELESS, draw_shading, lambertian, sample_lights
-from dreamfoundry.optimize import Assignment, SlotBatch
-from dreamfoundry.recipes import bundled_recipe, with_overrides
+from dreamfoundry.optimize import rate_share
+from dreamfoundry.recipes import bundled_recipe
 from dreamfoundry.records import Prompt
 
 RECIPE = bundled_recipe("dreamfusion")
@@ -240,15 +240,8 @@ def test_the_orientation_loss_rises_from_1e_4_to_1e_2_over_5000_steps_and_the_op
 
 
 def test_rates_warm_up_for_3000_of_15000_steps_and_fall_along_a_cosine_to_a_hundredth() -> None:
-    small = with_overrides(RECIPE, {"field.level_resolutions": [4], "render.image_px": 8})
-    batch = SlotBatch(AnalyticPrior(8), small, 1)
-    batch.admit(Assignment(Prompt("fox", "a fox"), "fox"))
-    slot = batch.slots[0]
-    assert slot is not None
-
     def share(step: int) -> float:
-        slot.step = step
-        return batch._rate_share(slot)
+        return rate_share(RECIPE.optimize, step)
 
     assert RECIPE.optimize.num_steps == NUM_STEPS and RECIPE.optimize.views_per_step == 4
     assert (

@@ -9,7 +9,7 @@ import torch
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.errors import EmptyField, FlatField, FullField, OffPrompt, OptimizationDiverged, SeveralFaces
-from dreamfoundry.optimize import Assignment, SlotBatch, optimize_all
+from dreamfoundry.optimize import Assignment, SlotBatch, optimize_all, rate_share
 from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import Prompt
 
@@ -299,13 +299,7 @@ def test_a_step_without_a_live_slot_says_what_is_missing():
 
 
 def test_a_rate_warms_up_and_then_falls_to_its_final_share():
-    batch = SlotBatch(AnalyticPrior(), with_overrides(SMALL, {"optimize.num_steps": 100}), 1)
-    batch.admit(assignment("red"))
-    slot = batch.slots[0]
-    shares = []
-    for step in range(100):
-        slot.step = step
-        shares.append(batch._rate_share(slot))
+    shares = [rate_share(dataclasses.replace(SMALL.optimize, num_steps=100), step) for step in range(100)]
 
     assert np.argmax(shares) in range(8, 13)
     assert shares[0] < 0.2 and max(shares) <= 1.0
