@@ -1,10 +1,18 @@
-"""Where the time of an asset goes, on this machine.
+r"""How many assets an hour, against a loop in the shape of the research codes, on this machine.
 
-    python jobs/benchmark.py                         toybox on the CPU, K = 1 and 4
-    python jobs/benchmark.py --slots 1 2 4 8 --steps 40 --json out/benchmark.json
+    python jobs/benchmark.py                                 toybox on the CPU: about ten minutes
+    python jobs/benchmark.py --slots 1 4 8 --repeats 1 --json out/benchmark.json --plot out/benchmark.png
+    python jobs/benchmark.py --device cuda --recipe sd.toml --slots 1 4 8 16 32 --side-by-side 1 2 4 8
 
-Each K runs in a process of its own, so that peak memory is its own. Figures are medians over the
-measured steps, after a few that warm up; compare ratios of one run, not times of two machines.
+The baseline optimises one prompt per process: eager, 512 samples on a ray, a field read by torch's
+grid_sample, numbers copied to the host in every step. From it to ours the cases change one thing at
+a time, with the same prior, steps, draws and losses. Every case runs in a process of its own, so
+that peak memory is its own; rounds take turns, and figures are medians over the rounds. Compare
+ratios of one run, not times of two machines, and keep the machine free of other work.
+
+With --side-by-side N, N processes of one case run at once: on a CPU ours with one thread each, on a
+GPU the baseline, packed as a studio would do it. With --whole STEPS one asset is made from start to
+end and exported.
 """
 
 from __future__ import annotations
@@ -13,139 +21,304 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from dreamfoundry.allocation import LARGE_ALLOCATIONS
+from dreamfoundry.config import Recipe
+from dreamfoundry.library.command_line import CommandLine
+from dreamfoundry.recipes import resolve_recipe, with_overrides
 
-WARM_UP_STEPS = 3
+Figures = dict[str, Any]
+
+MEDIANS = (
+    *("step_s", "prior_s", "optimizer_s", "rest_s", "prior_share"),
+    *("snapshot_s", "optimize_s", "peak_memory_mib"),
+)
+"""Figures of a case that are medians over its rounds."""
 
 
-def measure(recipe_name: str, num_slots: int, num_steps: int, profile_name: str) -> dict[str, Any]:
-    """Run `num_steps` steps with every slot occupied, then export one asset."""
-    import torch
-
-    from dreamfoundry.diffusion.prior import load_prior
-    from dreamfoundry.diffusion.weights import prior_identity
-    from dreamfoundry.export import asset_metadata, export_asset
-    from dreamfoundry.export_profiles import export_profile
-    from dreamfoundry.identity import field_key, recipe_digest
-    from dreamfoundry.nerf.snapshot import take_snapshot
-    from dreamfoundry.optimize import Assignment, SlotBatch
-    from dreamfoundry.recipes import bundled_recipe
-    from dreamfoundry.records import Prompt
-
-    recipe = bundled_recipe(recipe_name)
-    started_at = time.perf_counter()
-    prior = load_prior(recipe.prior)
-    load_s = time.perf_counter() - started_at
-
-    prior_s = 0.0
-    num_calls = 0
-
-    class TimedPrior:
-        """The same prior with a stopwatch around what only it does."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(prior, name)
-
-        def predict_noise(self, *arguments: Any) -> Any:
-            nonlocal prior_s, num_calls
-            begun = time.perf_counter()
-            noise = prior.predict_noise(*arguments)
-            prior_s += time.perf_counter() - begun
-            num_calls += 1
-            return noise
-
-    prompts = [Prompt(f"bench-{index}", "a red mushroom") for index in range(num_slots)]
-    batch = SlotBatch(TimedPrior(), recipe, num_slots)
-    for prompt in prompts:
-        batch.admit(Assignment(prompt, prompt.prompt_id))
-    step_times_s, prior_times_s = [], []
-    for _ in range(WARM_UP_STEPS + num_steps):
-        prior_s, begun = 0.0, time.perf_counter()
-        batch.step()
-        step_times_s.append(time.perf_counter() - begun)
-        prior_times_s.append(prior_s)
-    step_s, prior_step_s = median(step_times_s[WARM_UP_STEPS:]), median(prior_times_s[WARM_UP_STEPS:])
-    begun = time.perf_counter()
-    snapshot = take_snapshot(batch.fields, 0, recipe.render, recipe.snapshot, recipe.cameras)
-    snapshot_s = time.perf_counter() - begun
-    profile, identity = export_profile(profile_name), prior_identity(recipe.prior)
-    key = field_key(prompts[0], recipe, identity)
-    metadata = asset_metadata(prompts[0], identity, key, key, recipe_digest(recipe), profile)
-    begun = time.perf_counter()
-    export_asset(snapshot, prompts[0], profile=profile, metadata=metadata)
-    export_s = time.perf_counter() - begun
-    optimize_s = step_s * recipe.optimize.num_steps / num_slots + snapshot_s
-    return {
-        "slots": num_slots,
-        "threads": torch.get_num_threads(),
-        "load_s": load_s,
-        "step_s": step_s,
-        "step_per_asset_s": step_s / num_slots,
-        "prior_share_of_step": prior_step_s / step_s,
-        "field_share_of_step": 1.0 - prior_step_s / step_s,
-        "prior_calls_per_step": num_calls / (WARM_UP_STEPS + num_steps),
-        "steps_per_asset": recipe.optimize.num_steps,
-        "snapshot_s": snapshot_s,
-        "export_s": export_s,
-        "asset_s": optimize_s + export_s,
-        "prior_share_of_asset": prior_step_s / num_slots * recipe.optimize.num_steps / (optimize_s + export_s),
-        "export_share_of_asset": export_s / (optimize_s + export_s),
-        "assets_per_hour": 3600.0 / (optimize_s + export_s),
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
+SHARED = ("recipe", "device", "profile", "whole", "window")
+"""Arguments that a measurement in a process of its own is given too."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="toybox", help="a bundled recipe")
-    parser.add_argument("--profile", default="preview", help="export profile of the one export")
-    parser.add_argument("--slots", type=int, nargs="+", default=[1, 4], help="numbers of slots to measure")
-    parser.add_argument("--steps", type=int, default=20, help="measured steps for each")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one is not None:
-        print(json.dumps(measure(arguments.recipe, arguments.one, arguments.steps, arguments.profile)))
+    arguments = parse_arguments()
+    if arguments.child:
+        print(json.dumps(CHILDREN[arguments.child](arguments)))
         return 0
+    from dreamfoundry.benchmark.measure import BASELINE, FACTORS, slots_case
 
-    runs = []
-    for num_slots in arguments.slots:
-        command = [sys.executable, __file__, "--recipe", arguments.recipe, "--profile", arguments.profile]
-        command += ["--steps", str(arguments.steps), "--one", str(num_slots)]
-        environment = {**os.environ, **LARGE_ALLOCATIONS}  # as the optimizer actors have it
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-        runs.append(json.loads(output.splitlines()[-1]))
-        run = runs[-1]
-        print(
-            f"K = {num_slots}: step {run['step_s']:.3f} s ({run['step_per_asset_s']:.3f} s per asset), "
-            f"prior {run['prior_share_of_step']:.0%}, field {run['field_share_of_step']:.0%}; "
-            f"asset {run['asset_s']:.1f} s, of it export {run['export_share_of_asset']:.0%}; "
-            f"peak {run['peak_memory_mib']:.0f} MiB",
-            flush=True,
-        )
-    first, last = runs[0], runs[-1]
-    result = {
-        "recipe": arguments.recipe,
-        "machine": {"processor": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()},
-        "runs": runs,
-        "step_per_asset_ratio": first["step_per_asset_s"] / last["step_per_asset_s"],
+    result = about(arguments)
+    whole = child(arguments, "whole")
+    say(
+        f"one asset: {whole['num_steps']} steps in {whole['optimize_s']:.1f} s, export as {arguments.profile} in "
+        f"{whole['export_s']:.1f} s, together {whole['total_s']:.1f} s; loading the prior takes {whole['load_s']:.1f} s"
+    )
+    cases = [*FACTORS, *map(slots_case, arguments.slots)]
+    rounds: dict[str, list[Figures]] = defaultdict(list)
+    for number in range(arguments.repeats):
+        for case in cases:
+            steps = arguments.steps if case.num_slots else arguments.baseline_steps
+            rounds[case.name].append(child(arguments, "measure", case=case.name, steps=steps))
+            say(f"round {number + 1}: {line(rounds[case.name][-1])}")
+    figures = {name: {key: median(run[key] for run in runs) for key in MEDIANS} for name, runs in rounds.items()}
+    for case_figures in figures.values():
+        made_s = case_figures["optimize_s"] + (0.0 if arguments.device == "cuda" else whole["export_s"])
+        case_figures["assets_per_hour"] = 3600.0 / made_s
+    fastest = max((slots_case(slots).name for slots in arguments.slots), key=lambda name: -figures[name]["optimize_s"])
+    ratio = figures[fastest]["assets_per_hour"] / figures[BASELINE.name]["assets_per_hour"]
+    packed_name = BASELINE.name if arguments.device == "cuda" else slots_case(1).name
+    packed = [side_by_side(arguments, packed_name, count) for count in arguments.side_by_side]
+    step_flop = result["prior_flop_per_view"] * result["views_per_step"]
+    names = [case.name for case in FACTORS] + [fastest]
+    result |= {
+        "whole_asset": whole,
+        "cases": figures,
+        "rounds": rounds,
+        "fastest": fastest,
+        "assets_per_hour_ratio": ratio,
+        "factors": {
+            f"{before} -> {after}": figures[before]["step_s"] / figures[after]["step_s"]
+            for before, after in zip(names, names[1:], strict=False)
+        },
+        "step_ratio": figures[BASELINE.name]["step_s"] / figures[fastest]["step_s"],
+        "prior_efficiency": {
+            name: step_flop / found["prior_s"] / result["matmul_flop_per_s"] for name, found in figures.items()
+        },
+        "side_by_side": packed,
     }
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
-    print(
-        f"K = {first['slots']} takes {result['step_per_asset_ratio']:.2f} times the step time per asset of "
-        f"K = {last['slots']}; {last['assets_per_hour']:.0f} assets per hour at K = {last['slots']}"
-    )
+    if arguments.plot:
+        plot(figures, arguments.plot)
+    summarize(result)
     return 0
+
+
+def summarize(result: Figures) -> None:
+    for factor, ratio in result["factors"].items():
+        say(f"{factor}: {ratio:.2f} times the steps per second")
+    for found in result["side_by_side"]:
+        say(
+            f"{found['count']} processes side by side: {found['steps_per_s']:.2f} steps/s, "
+            f"{found['share_of_linear']:.2f} of linear"
+        )
+    say(
+        f"{result['fastest']}: {result['cases'][result['fastest']]['assets_per_hour']:.1f} assets per hour, "
+        f"{result['assets_per_hour_ratio']:.1f} times the baseline"
+    )
+
+
+def line(figures: Figures) -> str:
+    stages = ", ".join(f"{stage['image_px']} px x {stage['samples_per_ray']}" for stage in figures["stages"])
+    return (
+        f"{figures['case']['name']} ({stages}): {figures['step_s']:.3f} s per step and asset; "
+        f"prior {figures['prior_share']:.0%}; peak {figures['peak_memory_mib']:.0f} MiB"
+    )
+
+
+def about(arguments: argparse.Namespace) -> Figures:
+    """The machine, its ceilings, and what is measured on it."""
+    import torch
+
+    from dreamfoundry.benchmark import ceilings
+    from dreamfoundry.diffusion.prior import load_prior, usual_dtype
+
+    recipe, dtype = recipe_of(arguments), usual_dtype(arguments.device)
+    is_cuda = arguments.device == "cuda"
+    prior = load_prior(recipe.prior, device=arguments.device)
+    views = recipe.optimize.views_per_step
+    return {
+        "device": torch.cuda.get_device_name() if is_cuda else platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "dtype": str(dtype).removeprefix("torch."),
+        "recipe": arguments.recipe,
+        "overrides": arguments.set,
+        "steps_per_asset": recipe.optimize.num_steps,
+        "views_per_step": views,
+        "matmul_flop_per_s": ceilings.matmul_flop_per_s(arguments.device, dtype, 8192 if is_cuda else 2048),
+        "copy_bytes_per_s": ceilings.copy_bytes_per_s(arguments.device, 2**32 if is_cuda else 2**28),
+        "prior_flop_per_view": ceilings.prior_flop(prior, views, 2, recipe.render.image_px) / views,
+    }
+
+
+def measure_child(arguments: argparse.Namespace) -> Figures:
+    from dreamfoundry.benchmark.measure import measure
+
+    prior, recipe = opened(arguments)
+    return measure(case_named(arguments.case), prior, recipe, device=arguments.device, num_steps=arguments.steps)
+
+
+def rate_child(arguments: argparse.Namespace) -> Figures:
+    """Steps per second while others do the same; begins when it is told to."""
+    from dreamfoundry.benchmark.measure import Loop, steps_per_s
+
+    prior, recipe = opened(arguments)
+    loop = Loop(case_named(arguments.case), prior, recipe, arguments.device)
+    loop.go_to(0.5)
+    steps_per_s(loop, 2.0)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    return {"steps_per_s": steps_per_s(loop, arguments.window)}
+
+
+def whole_child(arguments: argparse.Namespace) -> Figures:
+    """One asset as a laptop makes it: all steps and looks, the snapshot, and the files of the profile."""
+    from dreamfoundry.benchmark.measure import PROMPT
+    from dreamfoundry.diffusion.weights import prior_identity
+    from dreamfoundry.export import asset_metadata, export_asset
+    from dreamfoundry.export_profiles import export_profile
+    from dreamfoundry.identity import field_key, recipe_digest
+    from dreamfoundry.optimize import Assignment, optimize_all
+    from dreamfoundry.records import Prompt
+
+    start = time.perf_counter()
+    prior, recipe = opened(arguments)
+    loaded = time.perf_counter()
+    recipe = with_overrides(recipe, {"optimize.num_steps": arguments.whole})
+    profile, identity, prompt = export_profile(arguments.profile), prior_identity(recipe.prior), Prompt("bench", PROMPT)
+    key = field_key(prompt, recipe, identity)
+    (made,) = optimize_all(prior, recipe, [Assignment(prompt, key)], 1, arguments.device)
+    if made.snapshot is None:
+        raise SystemExit(f"error: {PROMPT!r} gave no field: {made.failure}")
+    optimized = time.perf_counter()
+    metadata = asset_metadata(prompt, identity, key, key, recipe_digest(recipe), profile)
+    bundle = export_asset(made.snapshot, prompt, profile=profile, metadata=metadata)
+    exported = time.perf_counter()
+    return {
+        "num_steps": made.history.steps_spent,
+        "load_s": loaded - start,
+        "optimize_s": optimized - loaded,
+        "export_s": exported - optimized,
+        "total_s": exported - loaded,
+        "files": sorted(bundle.files),
+    }
+
+
+CHILDREN = {"measure": measure_child, "rate": rate_child, "whole": whole_child}
+
+
+def opened(arguments: argparse.Namespace) -> tuple[Any, Recipe]:
+    """The prior on its device, and the recipe, in a process with the threads that it was given."""
+    import torch
+
+    from dreamfoundry.diffusion.prior import load_prior
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    recipe = recipe_of(arguments)
+    return load_prior(recipe.prior, device=arguments.device), recipe
+
+
+def case_named(name: str) -> Any:
+    from dreamfoundry.benchmark.measure import FACTORS, slots_case
+
+    return {case.name: case for case in FACTORS}.get(name) or slots_case(int(name.removeprefix("K = ")))
+
+
+def recipe_of(arguments: argparse.Namespace) -> Recipe:
+    return resolve_recipe(arguments.recipe, arguments.set)
+
+
+def child(arguments: argparse.Namespace, what: str, **more: object) -> Figures:
+    """What this program says when it is started for one measurement."""
+    with started(arguments, what, **more) as process:
+        output = process.communicate()[0]
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    answer: Figures = json.loads(output.splitlines()[-1])
+    return answer
+
+
+def started(arguments: argparse.Namespace, what: str, **more: object) -> subprocess.Popen[str]:
+    told = {"child": what, **{key: getattr(arguments, key) for key in SHARED}, **more}
+    command = [sys.executable, __file__, *(f"--{key}={value}" for key, value in told.items())]
+    command += [f"--set={change}" for change in arguments.set]
+    environment = {**os.environ, **LARGE_ALLOCATIONS}  # as the optimizer actors have it
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def side_by_side(arguments: argparse.Namespace, name: str, count: int) -> Figures:
+    """Steps per second of `count` processes at once, and as a share of `count` times one alone."""
+    threads = 0 if arguments.device == "cuda" else 1
+
+    def rates(number: int) -> list[float]:
+        crew = [started(arguments, "rate", case=name, threads=threads) for _ in range(number)]
+        for process in crew:
+            assert process.stdout is not None and process.stdin is not None
+            if process.stdout.readline() != "ready\n":
+                raise SystemExit("error: a process of the benchmark ended before it was ready")
+        for process in crew:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        return [json.loads(process.communicate()[0].splitlines()[-1])["steps_per_s"] for process in crew]
+
+    alone, together = [], []
+    for _ in range(arguments.repeats):
+        alone.append(sum(rates(1)))
+        together.append(sum(rates(count)))
+    share = median(pair / (count * one) for one, pair in zip(alone, together, strict=True))
+    return {"case": name, "count": count, "threads": threads, "steps_per_s": median(together), "share_of_linear": share}
+
+
+def plot(figures: dict[str, Figures], path: Path) -> None:
+    """Seconds of a step per asset, by part; the baseline is so much longer that the axis is logarithmic."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 0.6 + 0.55 * len(figures)), layout="constrained")
+    parts = (("prior_s", "frozen prior"), ("optimizer_s", "optimizer"), ("rest_s", "field, renderer, bookkeeping"))
+    names = list(figures)
+    left = [0.0] * len(names)
+    for key, label in parts:
+        values = [figures[name][key] for name in names]
+        axes.barh(names, values, left=left, label=label)
+        left = [start + value for start, value in zip(left, values, strict=True)]
+    for index, total in enumerate(left):
+        axes.text(total, index, f" {total:.3f} s", va="center")
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.set_xlabel("seconds per step and asset")
+    axes.legend(loc="lower right")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def say(words: str) -> None:
+    print(words, flush=True)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = CommandLine(__doc__)
+    parser.add_argument("--recipe", default="toybox", help="a bundled recipe or a TOML file (default: %(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key of the recipe")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="default: %(default)s")
+    parser.add_argument("--profile", default="preview", help="of the one export (default: %(default)s)")
+    parser.add_argument("--slots", type=int, nargs="+", default=[1, 4], metavar="K", help="slots of the main loop")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds over all cases (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=20, help="measured per render stage (default: %(default)s)")
+    parser.add_argument("--baseline-steps", type=int, default=6, help="those of the baseline (default: %(default)s)")
+    parser.add_argument("--side-by-side", type=int, nargs="*", default=[2], metavar="N", help="processes at once")
+    parser.add_argument("--window", type=float, default=20.0, metavar="S", help="how long those are counted for")
+    parser.add_argument("--whole", type=int, default=300, metavar="STEPS", help="of the asset that is made whole")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--plot", type=Path, help="where to draw them")
+    parser.add_argument("--child", choices=sorted(CHILDREN), help=argparse.SUPPRESS)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -45,18 +45,15 @@ import signal
 import sys
 import threading
 import time
-import tomllib
-from pathlib import Path
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
 from dreamfoundry.cluster.limits import Limits
-from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
 from dreamfoundry.export_profiles import EXPORT_PROFILES, export_profile
 from dreamfoundry.library.command_line import CommandLine
 from dreamfoundry.library.report import EXIT_CODES
 from dreamfoundry.metadata_policy import NO_ASSERTION, MetadataPolicy
-from dreamfoundry.recipes import bundled_recipe, recipe_from_toml, with_overrides
+from dreamfoundry.recipes import resolve_recipe
 
 
 def main() -> int:
@@ -169,22 +166,6 @@ def price(text: str) -> float:
     if not 0.0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} must be a number of at least 0, as in 2.50")
     return value
-
-
-def resolve_recipe(name: str, settings: list[str]) -> Recipe:
-    """The preset or file called `name` with KEY=VALUE settings; a value is TOML, else plain text."""
-    recipe = recipe_from_toml(Path(name)) if name.endswith(".toml") or "/" in name else bundled_recipe(name)
-    return with_overrides(recipe, dict(map(parse_setting, settings)))
-
-
-def parse_setting(setting: str) -> tuple[str, object]:
-    key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {setting!r}: must be KEY=VALUE, as in optimize.num_steps=600")
-    try:
-        return key.strip(), tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), text
 
 
 def describe_limits() -> str:

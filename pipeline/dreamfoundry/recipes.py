@@ -10,7 +10,7 @@ import dataclasses
 import math
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import resources
@@ -44,6 +44,22 @@ def bundled_recipe(name: str) -> Recipe:
     names = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
     require(name in names, "recipe", name, f"must be a TOML file or one of {', '.join(names)}")
     return _build(Recipe, tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")), "")
+
+
+def resolve_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
+    """The preset or TOML file called `name`, with KEY=VALUE settings; a value is TOML, else plain text."""
+    recipe = recipe_from_toml(Path(name)) if name.endswith(".toml") or "/" in name else bundled_recipe(name)
+    return with_overrides(recipe, dict(map(_setting, settings)))
+
+
+def _setting(setting: str) -> tuple[str, object]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {setting!r}: must be KEY=VALUE, as in optimize.num_steps=600")
+    try:
+        return key.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), text
 
 
 def with_overrides(recipe: Recipe, overrides: Mapping[str, object]) -> Recipe:

@@ -1,0 +1,130 @@
+"""One prompt on its own, in the shape of the research codes: what the main loop is measured against.
+
+threestudio and stable-dreamfusion optimise one prompt per process: eager, one optimizer over one
+field, a number copied to the host in every step for the log, and 512 samples on every ray. This
+loop does the same with our draws, prior and losses, so that speed is all that differs: with the
+field of the product and the samples of the recipe it is the obvious twin of a `SlotBatch` with one
+slot. Left out in its favour: it shades once per ray as we do, where the research codes take a
+normal of every sample.
+
+Dimension key:  K slots (one) · M points · C features
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import grid_sample
+from torch.nn.utils import clip_grad_norm_
+
+from dreamfoundry.appearance import pictures, regularization, render_seen
+from dreamfoundry.config import Recipe
+from dreamfoundry.diffusion.guidance import distill, distillation_gradient
+from dreamfoundry.diffusion.prior import ScorePrior
+from dreamfoundry.diffusion.prompts import encode
+from dreamfoundry.draws import SlotChance, draw_step
+from dreamfoundry.identity import seed_for
+from dreamfoundry.nerf.field import RadianceFields
+from dreamfoundry.optimize import Assignment, progress_at, rate_share
+
+SAMPLES_PER_RAY = 512
+"""threestudio's default (`num_samples_per_ray`)."""
+
+
+class GridSampleFields(RadianceFields):
+    """The dense levels read by torch's `grid_sample`, as code does that has no kernel of its own."""
+
+    def encode(self, points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M C"]:
+        """The same features as the parent's inside of the cube; outside, those of its border."""
+        table = self.parameters()["table"]
+        # grid_sample calls the last axis of a volume x; ours is z.
+        positions = (points.detach() / self.config.bound).flip(-1)[:, :, None, None]
+        features, start = [], 0
+        for side in self.config.level_resolutions:
+            level = table[:, start : start + side**3].unflatten(1, (side, side, side)).movedim(-1, 1)
+            found = grid_sample(level, positions, mode="bilinear", padding_mode="border", align_corners=True)
+            features.append(found[..., 0, 0].transpose(1, 2))
+            start += side**3
+        return torch.cat(features, dim=-1)
+
+
+def with_samples(recipe: Recipe, samples_per_ray: int) -> Recipe:
+    """`recipe` with that many samples on every ray in all of its stages."""
+    later = tuple(dataclasses.replace(stage, samples_per_ray=samples_per_ray) for stage in recipe.render.later)
+    render = dataclasses.replace(recipe.render, samples_per_ray=samples_per_ray, later=later)
+    return dataclasses.replace(recipe, render=render)
+
+
+class OnePrompt:
+    """Distils one assignment into `fields` (K = 1), step by step; `step_number` may be set.
+
+    `decode` gets the picture in the noise space after every call of the prior: threestudio decodes
+    its denoised latents in every step and looks at them in none. `log` has a line for each step.
+    """
+
+    def __init__(
+        self,
+        prior: ScorePrior,
+        recipe: Recipe,
+        assignment: Assignment,
+        fields: RadianceFields,
+        device: str = "cpu",
+        decode: Callable[[Float[Tensor, "B C h w"]], object] | None = None,
+    ) -> None:
+        self.prior, self.recipe, self.fields, self.device = prior, recipe, fields, device
+        self.step_number = 0
+        self.log: list[dict[str, float]] = []
+        self._decode = decode
+        self._embeds = encode(prior, assignment.prompt, recipe.wording)
+        self._generator, first = (
+            torch.Generator().manual_seed(seed_for(assignment.field_key, 0, purpose)) for purpose in ("steps", "field")
+        )
+        fields.init_slot(0, first)
+        optimize = recipe.optimize
+        self.optimizer = torch.optim.Adam(
+            [
+                {"params": [tensor], "rate": optimize.table_rate if name == "table" else optimize.head_rate}
+                for name, tensor in fields.parameters().items()
+            ],
+            betas=optimize.betas,
+            eps=optimize.eps,
+        )
+        probe = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
+        _, channels, height, width = prior.to_noise_space(probe).shape
+        self._noise_shape = (channels, height, width)
+
+    def step(self) -> None:
+        """One step of optimisation, with a line in the log."""
+        recipe, optimize = self.recipe, self.recipe.optimize
+        progress = progress_at(optimize, self.step_number)
+        chance = SlotChance(self._embeds, self._generator, progress)
+        draws = draw_step(recipe, [chance], len(self.prior.alphas_cumprod), self._noise_shape, self.device)
+        (seen,) = draws.seen
+        self.fields.set_progress([progress])
+        rendering = render_seen(self.fields, seen, recipe)
+        noise_space = self.prior.to_noise_space(pictures(seen, rendering, recipe))
+        gradient = distillation_gradient(self.prior, noise_space.detach(), draws.question, recipe.guidance)
+        if self._decode is not None:
+            with torch.no_grad():
+                self._decode(noise_space)
+        regular = regularization(seen, rendering, recipe.losses, [progress]).sum()
+        loss = distill(noise_space, gradient) / gradient.numel() + regular
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = clip_grad_norm_(self.fields.parameters().values(), optimize.max_grad_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["rate"] * rate_share(optimize, self.step_number)
+        self.optimizer.step()
+        self.log.append(
+            {
+                "loss": loss.item(),
+                "regularization": regular.item(),
+                "gradient_norm": norm.item(),
+                "mean_opacity": rendering.opacity.mean().item(),
+            }
+        )
+        self.step_number += 1

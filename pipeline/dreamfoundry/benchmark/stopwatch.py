@@ -1,0 +1,91 @@
+"""Where the time of a step goes: the frozen prior, the optimizer, and the rest (field and renderer).
+
+On a GPU the host runs ahead, so moments are events in the stream and are read once per step; on a
+CPU they are readings of a clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dreamfoundry.diffusion.prior import ScorePrior
+
+Moment = Any
+"""A reading of the clock in seconds, or an event in the stream."""
+
+
+class Stopwatch:
+    """Adds up the seconds of named parts of a step."""
+
+    def __init__(self, device: str) -> None:
+        self._is_cuda = torch.device(device).type == "cuda"
+        self._spans: list[tuple[str, Moment, Moment]] = []
+
+    def now(self) -> Moment:
+        """This moment in the order of the work that was given to the device."""
+        if not self._is_cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def add(self, part: str, start: Moment, end: Moment) -> None:
+        """Count the time between two moments for `part`."""
+        self._spans.append((part, start, end))
+
+    def take(self) -> Mapping[str, float]:
+        """Seconds by part since the last call; waits for the device."""
+        if self._is_cuda:
+            torch.cuda.synchronize()
+        seconds: dict[str, float] = defaultdict(float)
+        for part, start, end in self._spans:
+            seconds[part] += start.elapsed_time(end) / 1000.0 if self._is_cuda else end - start
+        self._spans.clear()
+        return seconds
+
+
+class WatchedPrior:
+    """A prior whose calls are timed as "prior": predictions, and the way to the noise space and back."""
+
+    def __init__(self, prior: ScorePrior, watch: Stopwatch) -> None:
+        self._prior, self._watch = prior, watch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._prior, name)
+
+    def predict_noise(self, *arguments: Tensor) -> Tensor:
+        start = self._watch.now()
+        noise = self._prior.predict_noise(*arguments)
+        self._watch.add("prior", start, self._watch.now())
+        return noise
+
+    def to_noise_space(self, pictures: Tensor) -> Tensor:
+        watch, start = self._watch, self._watch.now()
+        noise_space = self._prior.to_noise_space(pictures)
+        watch.add("prior", start, watch.now())
+        if pictures.requires_grad:
+            begun: list[Moment] = []
+            noise_space.register_hook(lambda gradient: begun.append(watch.now()))
+            pictures.register_hook(lambda gradient: watch.add("prior", begun.pop(), watch.now()))
+        return noise_space
+
+
+class WatchedOptimizer:
+    """An optimizer whose steps are timed as "optimizer"."""
+
+    def __init__(self, optimizer: Any, watch: Stopwatch) -> None:
+        self._optimizer, self._watch = optimizer, watch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._optimizer, name)
+
+    def step(self, *arguments: Any) -> None:
+        start = self._watch.now()
+        self._optimizer.step(*arguments)
+        self._watch.add("optimizer", start, self._watch.now())
