@@ -31,7 +31,7 @@ from typing import Any
 
 from dreamfoundry.allocation import LARGE_ALLOCATIONS
 from dreamfoundry.config import Recipe
-from dreamfoundry.library.command_line import CommandLine
+from dreamfoundry.library.command_line import CommandLine, exit_code_of
 from dreamfoundry.recipes import resolve_recipe, with_overrides
 
 Figures = dict[str, Any]
@@ -48,7 +48,10 @@ SHARED = ("recipe", "device", "profile", "whole", "window")
 
 
 def main() -> int:
-    arguments = parse_arguments()
+    return exit_code_of(lambda: run(parse_arguments()))
+
+
+def run(arguments: argparse.Namespace) -> int:
     if arguments.child:
         print(json.dumps(CHILDREN[arguments.child](arguments)))
         return 0
