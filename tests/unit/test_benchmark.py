@@ -1,6 +1,8 @@
 """What the benchmark measures is what it says: parts of steps, stages by their length, nothing else."""
 
 import dataclasses
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -9,25 +11,24 @@ import torch
 
 from dreamfoundry.benchmark.ceilings import prior_flop
 from dreamfoundry.benchmark.measure import BASELINE, FACTORS, Loop, measure, slots_case, stage_times, steps_per_s
+from dreamfoundry.child_process import package_environment
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.recipes import with_overrides
 
-SMALL = with_overrides(
-    Recipe(),
-    {
-        "optimize.num_steps": 100,
-        "optimize.views_per_step": 1,
-        "render.image_px": 8,
-        "render.samples_per_ray": 4,
-        "render.later": [{"from_fraction": 0.75, "image_px": 16, "samples_per_ray": 5}],
-        "field.level_resolutions": [4],
-        "field.hidden_width": 4,
-        "snapshot.grid_resolution": 16,
-        "snapshot.num_views": 2,
-        "snapshot.view_px": 8,
-    },
-)
+SETTINGS: dict[str, Any] = {
+    "optimize.num_steps": 100,
+    "optimize.views_per_step": 1,
+    "render.image_px": 8,
+    "render.samples_per_ray": 4,
+    "field.level_resolutions": [4],
+    "field.hidden_width": 4,
+    "snapshot.grid_resolution": 16,
+    "snapshot.num_views": 2,
+    "snapshot.view_px": 8,
+}
+STAGE = {"from_fraction": 0.75, "image_px": 16, "samples_per_ray": 5}
+SMALL = with_overrides(Recipe(), {**SETTINGS, "render.later": [STAGE]})
 
 ONE_STAGE = dataclasses.replace(SMALL, render=SMALL.render.at(0.0))
 
@@ -104,3 +105,23 @@ def test_the_work_of_a_prior_is_counted_by_its_products() -> None:
 
     rows, channels, side = 2 * 3, 3, 16
     assert prior_flop(OneProduct(16), num_views=3, texts=2, image_px=16) == 2 * rows * channels * side**3
+
+
+WITHOUT = ("ray", "boto3", "botocore", "trimesh", "pygltflib", "manifold3d", "xatlas", "embreex", "fast_simplification")
+
+
+def test_the_engine_and_its_benchmark_need_neither_ray_nor_what_the_store_and_the_export_need() -> None:
+    program = f"""
+import sys
+sys.modules.update(dict.fromkeys({WITHOUT}))  # an import of them is an error
+from dreamfoundry.benchmark.measure import BASELINE, measure, slots_case
+from dreamfoundry.diffusion.analytic import AnalyticPrior
+from dreamfoundry.recipes import resolve_recipe
+recipe = resolve_recipe("toybox", {[f"{key}={value}" for key, value in SETTINGS.items()]})
+for case in (BASELINE, slots_case(2)):
+    print(measure(case, AnalyticPrior(8), recipe, warm_up=0, num_steps=1)["step_s"] > 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=package_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "True\nTrue\n", done.stderr
