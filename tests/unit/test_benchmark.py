@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from dreamfoundry.benchmark.ceilings import prior_flop
-from dreamfoundry.benchmark.measure import BASELINE, FACTORS, Loop, measure, slots_case, stage_times, steps_per_s
+from dreamfoundry.benchmark.measure import (
+    BASELINE,
+    DECODING_BASELINE,
+    FACTORS,
+    Loop,
+    measure,
+    slots_case,
+    stage_times,
+    steps_per_s,
+)
 from dreamfoundry.child_process import package_environment
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
@@ -65,6 +74,13 @@ def test_the_time_of_the_prior_is_that_of_its_predictions_and_of_both_ways_to_th
     parts = loop.step()
     assert 3 * CALL_S <= parts["prior"] < parts["whole"]
     assert 0.0 < parts["optimizer"] < parts["whole"] - parts["prior"]
+
+
+def test_a_decode_that_nobody_looks_at_is_work_of_the_prior() -> None:
+    loop = Loop(DECODING_BASELINE, AnalyticPrior(8), ONE_STAGE, decode=lambda latents: time.sleep(CALL_S))
+    assert loop.step()["prior"] >= CALL_S
+    with pytest.raises(ValueError, match="must come with decode"):
+        Loop(DECODING_BASELINE, AnalyticPrior(8), ONE_STAGE)
 
 
 def test_every_stage_is_measured_around_its_middle_and_counts_by_its_length() -> None:

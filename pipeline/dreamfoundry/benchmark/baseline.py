@@ -31,6 +31,9 @@ from dreamfoundry.identity import seed_for
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.optimize import Assignment, progress_at, rate_share
 
+Decode = Callable[[Float[Tensor, "B C h w"]], object]
+"""From latents to pictures."""
+
 SAMPLES_PER_RAY = 512
 """threestudio's default (`num_samples_per_ray`)."""
 
@@ -73,7 +76,7 @@ class OnePrompt:
         assignment: Assignment,
         fields: RadianceFields,
         device: str = "cpu",
-        decode: Callable[[Float[Tensor, "B C h w"]], object] | None = None,
+        decode: Decode | None = None,
     ) -> None:
         self.prior, self.recipe, self.fields, self.device = prior, recipe, fields, device
         self.step_number = 0

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import torch
 
-from dreamfoundry.benchmark.baseline import SAMPLES_PER_RAY, GridSampleFields, OnePrompt, with_samples
+from dreamfoundry.benchmark.baseline import SAMPLES_PER_RAY, Decode, GridSampleFields, OnePrompt, with_samples
 from dreamfoundry.benchmark.stopwatch import Stopwatch, WatchedOptimizer, WatchedPrior
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.prior import ScorePrior
@@ -34,16 +34,21 @@ class Case:
     """What is measured: `num_slots` of the main loop, or with 0 the baseline.
 
     The baseline may have the samples of the recipe instead of 512 on a ray, and the product's own
-    field instead of one read by `grid_sample`.
+    field instead of one read by `grid_sample`. `decodes`: it decodes latents in every step, which
+    nobody looks at.
     """
 
     name: str
     num_slots: int
     own_samples: bool = True
     own_field: bool = True
+    decodes: bool = False
 
 
 BASELINE = Case("baseline", 0, own_samples=False, own_field=False)
+
+DECODING_BASELINE = Case("baseline that decodes", 0, own_samples=False, own_field=False, decodes=True)
+"""As threestudio has it; `BASELINE` is as stable-dreamfusion has it."""
 
 FACTORS = (
     BASELINE,
@@ -77,13 +82,17 @@ class StageTime:
 class Loop:
     """The loop of a case, with every slot occupied, under a stopwatch."""
 
-    def __init__(self, case: Case, prior: ScorePrior, recipe: Recipe, device: str = "cpu") -> None:
+    def __init__(
+        self, case: Case, prior: ScorePrior, recipe: Recipe, device: str = "cpu", decode: Decode | None = None
+    ) -> None:
         self.recipe = recipe if case.own_samples else with_samples(recipe, SAMPLES_PER_RAY)
         self.num_assets = max(1, case.num_slots)
         self._watch = Stopwatch(device)
         watched = cast(ScorePrior, WatchedPrior(prior, self._watch))
         names = [f"bench-{index}" for index in range(self.num_assets)]
         assignments = [Assignment(Prompt(name, PROMPT), name) for name in names]
+        if case.decodes != (decode is not None):
+            raise ValueError(f"case {case.name!r}: decodes = {case.decodes}, so it must come with decode, or without")
         self._loop: SlotBatch | OnePrompt
         if case.num_slots:
             self._loop = SlotBatch(watched, self.recipe, case.num_slots, device)
@@ -92,7 +101,9 @@ class Loop:
             self._loop.adam = cast(Any, WatchedOptimizer(self._loop.adam, self._watch))
         else:
             fields = (RadianceFields if case.own_field else GridSampleFields)(self.recipe.field, 1, device)
-            self._loop = OnePrompt(watched, self.recipe, assignments[0], fields, device)
+            self._loop = OnePrompt(
+                watched, self.recipe, assignments[0], fields, device, self._watch.around("prior", decode)
+            )
             self._loop.optimizer = cast(Any, WatchedOptimizer(self._loop.optimizer, self._watch))
 
     def go_to(self, progress: float) -> None:
@@ -133,13 +144,23 @@ def stage_times(loop: Loop, warm_up: int, num_steps: int) -> tuple[StageTime, ..
 
 
 def measure(
-    case: Case, prior: ScorePrior, recipe: Recipe, *, device: str = "cpu", warm_up: int = 3, num_steps: int = 20
+    case: Case,
+    prior: ScorePrior,
+    recipe: Recipe,
+    *,
+    device: str = "cpu",
+    decode: Decode | None = None,
+    warm_up: int = 3,
+    num_steps: int = 20,
 ) -> dict[str, Any]:
-    """The figures of a case as JSON takes them; times are of a step of one asset, in seconds."""
+    """The figures of a case as JSON takes them; times are of a step of one asset, in seconds.
+
+    `decode` is for cases that decode; its time counts as the prior's.
+    """
     is_cuda = torch.device(device).type == "cuda"
     if is_cuda:
         torch.cuda.reset_peak_memory_stats()
-    loop = Loop(case, prior, recipe, device)
+    loop = Loop(case, prior, recipe, device, decode)
     stages = stage_times(loop, warm_up, num_steps)
     start = time.perf_counter()
     loop.snapshot()

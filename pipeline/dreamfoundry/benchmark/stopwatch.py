@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -38,6 +38,19 @@ class Stopwatch:
     def add(self, part: str, start: Moment, end: Moment) -> None:
         """Count the time between two moments for `part`."""
         self._spans.append((part, start, end))
+
+    def around(self, part: str, work: Callable[[Tensor], object] | None) -> Callable[[Tensor], object] | None:
+        """`work`, counted for `part`; None if there is none."""
+        if work is None:
+            return None
+
+        def timed(value: Tensor) -> object:
+            start = self.now()
+            result = work(value)
+            self.add(part, start, self.now())
+            return result
+
+        return timed
 
     def take(self) -> Mapping[str, float]:
         """Seconds by part since the last call; waits for the device."""
