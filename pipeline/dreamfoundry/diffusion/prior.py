@@ -23,7 +23,15 @@ from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
 from dreamfoundry.config import PriorConfig
-from dreamfoundry.diffusion.weights import is_half_variant, part_files, prior_folder, prior_identity, read_json
+from dreamfoundry.diffusion.lora import merge_lora
+from dreamfoundry.diffusion.weights import (
+    is_half_variant,
+    lora_file,
+    part_files,
+    prior_folder,
+    prior_identity,
+    read_json,
+)
 from dreamfoundry.errors import PriorUnavailable, PromptFailure
 from dreamfoundry.records import PriorIdentity
 
@@ -87,7 +95,7 @@ def load_prior(config: PriorConfig, *, device: str = "cpu", dtype: torch.dtype |
     `dtype` defaults to `usual_dtype`; T5 computes in bfloat16 where that is float16, which its
     activations overflow. Raises ConfigError for a licence that was not stated, and
     PriorUnavailable if weights are missing, damaged, not the configured ones, or of a kind that
-    cannot guide.
+    cannot guide, or if a LoRA is not one for this model.
     """
     identity = prior_identity(config)
     folder = prior_folder(config)
@@ -95,13 +103,17 @@ def load_prior(config: PriorConfig, *, device: str = "cpu", dtype: torch.dtype |
     dtype = usual_dtype(device) if dtype is None else dtype
     try:
         alphas_cumprod, prediction_type = _read_schedule(folder / "scheduler")
+        unet = _unet(folder / "unet", dtype)
+        text_encoder = _text_encoder(folder / "text_encoder", index, dtype)
+        for lora in config.loras:
+            merge_lora(lora_file(lora), lora.weight, unet, text_encoder)
         return DiffusersPrior(
             identity=identity,
             alphas_cumprod=alphas_cumprod.to(device),
             prediction_type=prediction_type,
             tokenizer=_tokenizer(folder / "tokenizer", index),
-            text_encoder=_text_encoder(folder / "text_encoder", index, dtype).to(device),
-            unet=_unet(folder / "unet", dtype).to(device),
+            text_encoder=text_encoder.to(device),
+            unet=unet.to(device),
             vae=_encoder_only_vae(folder / "vae", dtype).to(device) if index.get("vae") else None,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
