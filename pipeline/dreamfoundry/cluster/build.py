@@ -29,7 +29,7 @@ from dreamfoundry.cluster.progress import Progress, TextStream
 from dreamfoundry.cluster.ray_session import ray_session
 from dreamfoundry.cluster.scheduler import MAX_FAULTS, Scheduler
 from dreamfoundry.config import Recipe
-from dreamfoundry.diffusion.weights import prior_identity
+from dreamfoundry.diffusion.weights import pinned
 from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import recipe_digest
@@ -41,6 +41,7 @@ from dreamfoundry.metadata_policy import MetadataPolicy
 from dreamfoundry.projections import publish_projections
 from dreamfoundry.records import Outcome, PriorIdentity
 from dreamfoundry.store.locate import local_copy, open_store
+from dreamfoundry.store.mirror import identity_of, weights_cache
 from dreamfoundry.store.objects import ObjectStore
 from dreamfoundry.store.outcomes import Library
 
@@ -162,7 +163,7 @@ class _Run:
     def begin(request: RunRequest, manifest: Path, stream: TextStream, open_workers: OpenWorkers) -> _Run:
         """Check everything that can be checked without starting anything."""
         started_at, started_s = now_text(), time.monotonic()
-        prior = prior_identity(request.recipe.prior)
+        prior = identity_of(request.recipe.prior, weights_cache())
         found = scan(manifest, prompt_check(request.recipe), request.recipe)
         _refuse_bad_rows(found, request)
         for warning in found.warnings:
@@ -220,7 +221,7 @@ class _Run:
         provenance = self._provenance(num_slots)
         settings = WorkerSettings(
             library_url=self.library.store.url,
-            prior=request.recipe.prior,
+            prior=pinned(request.recipe.prior, self.prior),
             prior_identity=self.prior,
             device=request.device,
             checkpoint_s=request.limits.checkpoint_s,

@@ -29,16 +29,17 @@ from dreamfoundry.errors import GpuOutOfMemory, InfrastructureError, PromptFailu
 from dreamfoundry.optimize import Assignment, OptimizedField, Slot, SlotBatch
 from dreamfoundry.store.checkpoints import Checkpoints
 from dreamfoundry.store.locate import open_store
+from dreamfoundry.store.mirror import fetched, weights_cache
 from dreamfoundry.store.outcomes import Library
 
 SNAPSHOT_MEDIA_TYPE = "application/x-npz"
 
 
 def open_optimizer(settings: WorkerSettings) -> Optimizer:
-    """Load the prior and open the library; InputError or InfrastructureError if that fails."""
+    """Load the prior, from S3 where it lies there, and open the library; InputError or InfrastructureError."""
     torch.set_num_threads(settings.num_threads)
     library = Library(open_store(settings.library_url, patience_s=settings.store_s, check_s=settings.store_s))
-    prior = load_prior(settings.prior, device=settings.device)
+    prior = load_prior(fetched(settings.prior, weights_cache()), device=settings.device)
     return Optimizer(prior, library, settings.device, checkpoint_s=settings.checkpoint_s)
 
 
