@@ -13,11 +13,15 @@ import json
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Literal
 
 from dreamfoundry.config import LoraConfig, PriorConfig, require
 from dreamfoundry.errors import ConfigError, PriorUnavailable
 from dreamfoundry.records import LoraIdentity, PriorIdentity
+
+PriorEngine = Literal["eager", "graphs", "compiled"]
+"""How a prior computes on a GPU: kernel by kernel; recorded once per shape and replayed (`cuda_graph`);
+or that with its transformer blocks compiled first, which takes minutes. On a CPU always the first."""
 
 TOYBOX = "toybox"
 """The `PriorConfig.path` of the prior that is bundled with the package."""
