@@ -5,7 +5,6 @@ The one file of the cluster that imports torch; the driver never does.
 
 from __future__ import annotations
 
-import gc
 import time
 import traceback
 from collections import deque
@@ -61,8 +60,6 @@ def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) ->
     torch.set_num_threads(settings.num_threads)
     prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
     fit = examine(prior, recipe, settings.device, most_slots=most_slots)
-    del prior
-    gc.collect()  # a prior and its recordings hold one another; what comes next in this process needs the memory
     return SlotsFit(fit.best.num_slots, fit.text_encoder_on_host)
 
 

@@ -97,22 +97,23 @@ class ExportActor:
 
 def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
     """Try it out where an optimizer would run, before there are any. PriorUnavailable says why none fits."""
-
-    def examined() -> SlotsFit | Died:
-        from dreamfoundry.cluster import optimizer
-
-        try:
-            return optimizer.slots_that_fit(settings, recipe, most_slots)
-        except DreamfoundryError as error:
-            return Died(str(error))
-
     num_gpus = 1 if settings.device.startswith("cuda") else 0
-    task = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(examined)  # its process goes with it
-    found = _fetch(task.remote(), PREFLIGHT_TIMEOUT_S)
+    remote: Any = ray.remote  # its process, and what that holds of the GPU, goes with the call
+    call = remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(_slots_that_fit_here)
+    found = _fetch(call.remote(settings, recipe, most_slots), PREFLIGHT_TIMEOUT_S)
     if isinstance(found, Died):
         raise PriorUnavailable(found.cause)
     assert isinstance(found, SlotsFit)
     return found
+
+
+def _slots_that_fit_here(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit | Died:
+    from dreamfoundry.cluster import optimizer  # brings torch, which the driver does without
+
+    try:
+        return optimizer.slots_that_fit(settings, recipe, most_slots)
+    except DreamfoundryError as error:
+        return Died(str(error))
 
 
 ACTORS: Mapping[WorkerKind, type] = {"optimizer": OptimizerActor, "exporter": ExportActor}

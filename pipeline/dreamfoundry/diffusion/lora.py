@@ -3,9 +3,9 @@
     W <- W + weight * alpha / rank * up @ down
 
 Two families of files are in use, and both name the layers as diffusers does: what diffusers
-saves with peft's or older words ("unet.mid_block.….to_q.lora_A.weight", alpha in the header), and what kohya's sd-scripts
-save ("lora_unet_mid_block_…_to_q.lora_down.weight", alpha beside it). With every dot of a name
-read as an underscore they are one. Once merged, a LoRA costs a step nothing.
+saves, in peft's words or older ones ("unet.mid_block.….to_q.lora_A.weight", alpha in the header),
+and what kohya's sd-scripts save ("lora_unet_mid_block_…_to_q.lora_down.weight", alpha beside it).
+With every dot of a name read as an underscore they are one. Once merged, a LoRA costs a step nothing.
 
 Dimension key:  O, I channels out and in · R rank
 """

@@ -10,6 +10,7 @@ Dimension key:  B rows · C channels · H, W pixels · h, w samples of the noise
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -229,11 +230,9 @@ class DiffusersPrior:
             return signed
         rows = torch.split(signed.to(self._vae.dtype), VAE_ROWS)
         if len(rows) == 1:
-            return self._encode(rows[0]).float()
+            return _encode(self._vae, rows[0]).float()
         # One pass may keep its activations; several recompute theirs on the way back, one at a time.
-        return torch.cat(
-            [with_replayed_gradient(self._encode_only, self._encode_backward, part) for part in rows]
-        ).float()
+        return torch.cat([with_replayed_gradient(self._encode, self._encode_backward, part) for part in rows]).float()
 
     def predict_noise(
         self, noisy: Float[Tensor, "B C h w"], timesteps: Int[Tensor, " B"], embeds: Float[Tensor, "B L D"]
@@ -250,25 +249,28 @@ class DiffusersPrior:
     def forget_shapes(self) -> None:
         """Drop what was recorded for the numbers of rows so far, with its memory."""
         recorder = GraphRecorder() if self._is_replayed else None
-        self._denoise = ReplayByShape(self._run_unet, recorder)
-        self._encode_only = ReplayByShape(self._encode, recorder)
-        self._encode_backward = ReplayByShape(self._backward_of_encode, recorder)
+        # Of the models, not of this object: they would hold one another, and gigabytes would wait for the collector.
+        self._denoise = ReplayByShape(partial(_denoise, self._unet), recorder)
+        self._encode = ReplayByShape(partial(_encode, self._vae), recorder)
+        self._encode_backward = ReplayByShape(partial(_encode_backward, self._vae), recorder)
 
-    def _run_unet(self, sample: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
-        output: Tensor = self._unet(sample, timesteps, encoder_hidden_states=embeds).sample
-        return output
 
-    def _encode(self, signed: Tensor) -> Tensor:
-        assert self._vae is not None
-        mean: Tensor = self._vae.encode(signed).latent_dist.mean
-        return mean * float(self._vae.config.scaling_factor)
+def _denoise(unet: Any, sample: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
+    output: Tensor = unet(sample, timesteps, encoder_hidden_states=embeds).sample
+    return output
 
-    def _backward_of_encode(self, signed: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient of `_encode` with respect to its input; its activations live within this call only."""
-        with torch.enable_grad():
-            leaf = signed.detach().requires_grad_()
-            (result,) = torch.autograd.grad(self._encode(leaf), leaf, gradient)
-        return result
+
+def _encode(vae: Any, signed: Tensor) -> Tensor:
+    mean: Tensor = vae.encode(signed).latent_dist.mean
+    return mean * float(vae.config.scaling_factor)
+
+
+def _encode_backward(vae: Any, signed: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient of `_encode` with respect to its input; its activations live within this call only."""
+    with torch.enable_grad():
+        leaf = signed.detach().requires_grad_()
+        (result,) = torch.autograd.grad(_encode(vae, leaf), leaf, gradient)
+    return result
 
 
 def _read_schedule(part: Path) -> tuple[Float[Tensor, " timesteps"], str]:
