@@ -45,9 +45,11 @@ import signal
 import sys
 import threading
 import time
+from typing import get_args
 
 from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
 from dreamfoundry.cluster.limits import Limits
+from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
 from dreamfoundry.export_profiles import EXPORT_PROFILES, export_profile
 from dreamfoundry.library.command_line import CommandLine
@@ -76,6 +78,7 @@ def main() -> int:
             num_exporters=arguments.export_workers,
             num_slots=arguments.slots,
             device=arguments.device,
+            prior_engine=arguments.prior_engine,
             retry_class=arguments.retry_quarantined,
             quarantine_bad_rows=arguments.quarantine_bad_rows,
             use_ray=not arguments.no_ray,
@@ -120,9 +123,18 @@ def parse_arguments() -> argparse.Namespace:
         help="no prompt in any delivered file or file name, only its SHA-256; the catalog still has it",
     )
     parser.add_argument("--device", default="cpu", help='"cpu" or "cuda": one GPU per optimizer actor')
+    parser.add_argument(
+        "--prior-engine",
+        choices=get_args(PriorEngine),
+        default="graphs",
+        help="how a GPU computes the prior; compiling takes minutes per actor (default: %(default)s)",
+    )
     parser.add_argument("--actors", type=positive, default=1, help="optimizer processes (default: %(default)s)")
     parser.add_argument(
-        "--slots", type=positive, default=0, help="prompts that share one prior in an actor (default: up to 4)"
+        "--slots",
+        type=positive,
+        default=0,
+        help="prompts that share one prior in an actor (default: on a GPU what is fastest, tried out; else up to 4)",
     )
     parser.add_argument("--export-workers", type=positive, default=1, help="export processes (default: %(default)s)")
     parser.add_argument(

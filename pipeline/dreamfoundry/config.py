@@ -49,12 +49,39 @@ def constant(value: float) -> Ramp:
 
 
 @dataclass(frozen=True)
+class LoraConfig:
+    """A low-rank change of a prior (LoRA, arXiv 2106.09685). `path` is a safetensors file or a folder with one,
+    here or on S3.
+
+    `weight` scales it: 1 is as it was trained, 0 nothing. `licence`, `lora_id`, `digest` and
+    `research_only` are as those of a `PriorConfig`.
+    """
+
+    path: str
+    weight: float = 1.0
+    lora_id: str = ""
+    digest: str = ""
+    licence: str = ""
+    research_only: bool = False
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "prior.loras.path", self.path, "must be a safetensors file, or a folder with one")
+        require(
+            bool(self.licence.strip()),
+            "prior.loras.licence",
+            self.licence,
+            f"must name the licence of {self.path!r} as an SPDX id: it is written into every asset",
+        )
+
+
+@dataclass(frozen=True)
 class PriorConfig:
-    """The frozen diffusion model. `path` is "toybox" or a diffusers folder.
+    """The frozen diffusion model. `path` is "toybox" or a diffusers folder, here or on S3 (s3://bucket/folder).
 
     For any folder `licence` (an SPDX id) is required: it travels with every asset. So does
     `prior_id`, the name that the model is published under; empty takes the folder's name.
-    `digest` pins the weights; empty accepts what is found and records it.
+    `digest` pins the weights; empty accepts what is found and records it. `loras` are merged into
+    the weights in their order.
     """
 
     path: str = "toybox"
@@ -63,9 +90,10 @@ class PriorConfig:
     digest: str = ""
     licence: str = ""
     research_only: bool = False
+    loras: tuple[LoraConfig, ...] = ()
 
     def __post_init__(self) -> None:
-        require(bool(self.path), "prior.path", self.path, 'must be "toybox" or a diffusers folder')
+        require(bool(self.path), "prior.path", self.path, 'must be "toybox" or a diffusers folder, here or on S3')
 
 
 BACKGROUND_LEVELS: Mapping[str, float] = types.MappingProxyType({"white": 1.0, "grey": 0.5, "black": 0.0})

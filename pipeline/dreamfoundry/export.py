@@ -47,6 +47,7 @@ from dreamfoundry.records import (
     ColoredMesh,
     FieldSnapshot,
     Finding,
+    LoraIdentity,
     PriorIdentity,
     Prompt,
     Surface,
@@ -105,6 +106,7 @@ def asset_metadata(
             "revision": prior.revision,
             "digest": prior.digest,
             "license": prior.licence,
+            **({"loras": [_told(lora) for lora in prior.loras]} if prior.loras else {}),
         },
         "asset_license": policy.asset_license,
         "copyright_holder": policy.copyright_holder,
@@ -114,6 +116,10 @@ def asset_metadata(
         "target_height_m": prompt.target_height_m,
         "units": "m",
     }
+
+
+def _told(lora: LoraIdentity) -> dict[str, Any]:
+    return {"id": lora.lora_id, "digest": lora.digest, "license": lora.licence, "weight": lora.weight}
 
 
 @dataclass

@@ -68,10 +68,18 @@ def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
             "view_prompts": dict(prompt.view_texts),
             "seed": prompt.seed,
             "recipe": _without_prior(recipe),
-            "prior": dataclasses.asdict(prior),
+            "prior": _without_no_loras(prior),
             "optimization_version": OPTIMIZATION_VERSION,
         }
     )
+
+
+def _without_no_loras(prior: PriorIdentity) -> Mapping[str, Any]:
+    """A prior as it was published has the name that it had before there were LoRAs."""
+    named = dataclasses.asdict(prior)
+    if not named["loras"]:
+        del named["loras"]
+    return named
 
 
 def asset_key(field_key: str, profile: ExportProfile, target_height_m: float, metadata: Mapping[str, Any]) -> str:

@@ -41,14 +41,28 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class LoraIdentity:
+    """Which low-rank change was merged into a prior, and with which weight."""
+
+    lora_id: str
+    digest: str
+    licence: str
+    weight: float
+
+
+@dataclass(frozen=True)
 class PriorIdentity:
-    """Which frozen model guided an asset; part of the field key and of every asset."""
+    """Which frozen model guided an asset; part of the field key and of every asset.
+
+    `digest` is that of the prior as it was published, before `loras` were merged into it.
+    """
 
     prior_id: str
     revision: str
     digest: str
     licence: str
     research_only: bool = False
+    loras: tuple[LoraIdentity, ...] = ()
 
 
 @dataclass(frozen=True)

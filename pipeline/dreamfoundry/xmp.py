@@ -31,6 +31,7 @@ def packet(metadata: Mapping[str, Any], rights: str) -> dict[str, Any]:
     """
     name = metadata.get("prompt", f"asset {metadata['asset_key'][:8]}")
     prior = metadata["prior"]
+    models = " and ".join([prior["id"], *(f"LoRA {lora['id']}" for lora in prior.get("loras", ()))])
     values = {
         "@context": dict(NAMESPACES),
         "@id": "",
@@ -43,7 +44,7 @@ def packet(metadata: Mapping[str, Any], rights: str) -> dict[str, Any]:
         "xmpRights:Owner": {"@set": [metadata["copyright_holder"]]} if metadata["copyright_holder"] else None,
         "xmpRights:WebStatement": metadata["rights_url"],
         "Iptc4xmpExt:DigitalSourceType": metadata["digital_source_type"],
-        "Iptc4xmpExt:AISystemUsed": f"{metadata['generator']} with {prior['id']}",
+        "Iptc4xmpExt:AISystemUsed": f"{metadata['generator']} with {models}",
         "Iptc4xmpExt:AISystemVersionUsed": prior["revision"] or prior["digest"],
         "Iptc4xmpExt:AIPromptInformation": metadata.get("prompt"),
     }

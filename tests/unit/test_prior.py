@@ -270,3 +270,54 @@ def test_a_schedule_of_another_family_is_refused(copied: Path) -> None:
     (copied / "scheduler" / "scheduler_config.json").write_text(json.dumps(flow))
     with pytest.raises(PriorUnavailable, match="FlowMatchEulerDiscreteScheduler.*no beta_schedule"):
         load_prior(config_of(copied))
+
+
+def test_a_parked_text_encoder_visits_the_device_for_each_prompt_only() -> None:
+    """The device is torch's "meta", on which everything has a shape and nothing a value."""
+
+    class Traveller(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(3, 5))
+            self.places: list[str] = []
+
+        def to(self, device: Any) -> Traveller:
+            self.places.append(str(device))
+            return self
+
+        def forward(self, ids: torch.Tensor, attention_mask: object) -> tuple[torch.Tensor]:
+            assert self.places[-1] == str(ids.device) == "meta"
+            return (torch.zeros(len(ids), 77, 4, device=ids.device),)
+
+    class Words:
+        model_max_length = 77
+
+        def __call__(self, words: list[str], **_: object) -> Any:
+            ids = torch.zeros(len(words), 77, dtype=torch.long)
+            return SimpleNamespace(input_ids=ids, attention_mask=ids)
+
+    unet: Any = torch.nn.Linear(2, 2)
+    unet.config, unet.dtype = SimpleNamespace(sample_size=4), torch.float32
+    encoder = Traveller()
+    prior = DiffusersPrior(
+        identity=PriorIdentity("traveller", "", "", "MIT"),
+        alphas_cumprod=torch.ones(10, device="meta"),
+        prediction_type="epsilon",
+        tokenizer=Words(),
+        text_encoder=encoder,
+        unet=unet,
+    )
+    before, parkable = prior.num_bytes, prior.parkable_bytes
+    prior.park_text_encoder()
+    assert prior.encode_prompts(["a", "b"]).shape == (2, 77, 4)
+    assert encoder.places == ["cpu", "meta", "cpu"]
+    assert parkable == 3 * 5 * 4 and before - prior.num_bytes == parkable and prior.parkable_bytes == 0
+
+
+def test_parking_changes_no_embedding_and_frees_nothing_where_host_and_device_are_one(
+    tiny_deepfloyd_folder: Path, pixel: ScorePrior
+) -> None:
+    parked = load_prior(config_of(tiny_deepfloyd_folder), dtype=torch.float32)
+    assert parked.parkable_bytes == 0
+    parked.park_text_encoder()
+    assert torch.equal(parked.encode_prompts(["a red chair"]), pixel.encode_prompts(["a red chair"]))

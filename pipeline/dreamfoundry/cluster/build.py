@@ -22,14 +22,14 @@ from dreamfoundry.cluster.books import Status
 from dreamfoundry.cluster.claims import RunClaims
 from dreamfoundry.cluster.driver import Workers, drive
 from dreamfoundry.cluster.limits import Limits
-from dreamfoundry.cluster.messages import Build, Decision, Quarantine, WorkerSettings
+from dreamfoundry.cluster.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
 from dreamfoundry.cluster.outcome import BAD_ROW, bad_row_outcome, decision_of, now_text, publish, quarantined_outcome
 from dreamfoundry.cluster.plan import Plan, Tally, prompt_check, vocabulary_hint
 from dreamfoundry.cluster.progress import Progress, TextStream
 from dreamfoundry.cluster.ray_session import ray_session
 from dreamfoundry.cluster.scheduler import MAX_FAULTS, Scheduler
 from dreamfoundry.config import Recipe
-from dreamfoundry.diffusion.weights import prior_identity
+from dreamfoundry.diffusion.weights import PriorEngine, pinned
 from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import recipe_digest
@@ -41,6 +41,7 @@ from dreamfoundry.metadata_policy import MetadataPolicy
 from dreamfoundry.projections import publish_projections
 from dreamfoundry.records import Outcome, PriorIdentity
 from dreamfoundry.store.locate import local_copy, open_store
+from dreamfoundry.store.mirror import identity_of, weights_cache
 from dreamfoundry.store.objects import ObjectStore
 from dreamfoundry.store.outcomes import Library
 
@@ -52,7 +53,8 @@ MAX_NAMED = 20
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is asked of a run. `num_slots` 0 chooses by the number of prompts.
+    """What is asked of a run. `num_slots` 0 chooses: on a GPU what is fastest there, tried out first,
+    on a CPU up to MAX_DEFAULT_SLOTS, and never more than there are prompts.
 
     `retry_class` is the class of quarantined outcomes to try again, "all" for every one.
     Without `use_ray` everything runs in this process, one call at a time. `price_per_hour` is that
@@ -68,6 +70,7 @@ class RunRequest:
     num_exporters: int = 1
     num_slots: int = 0
     device: str = "cpu"
+    prior_engine: PriorEngine = "graphs"
     retry_class: str = ""
     quarantine_bad_rows: bool = False
     use_ray: bool = True
@@ -85,6 +88,10 @@ class RunResult:
 
 OpenWorkers = Callable[[WorkerSettings, str], Workers]
 """Makes the workers of a run from what they are told and the run's id."""
+
+
+SlotsThatFit = Callable[[WorkerSettings, Recipe, int], SlotsFit]
+"""Tries out how many slots a worker should have, up to a number."""
 
 
 def build_library(
@@ -122,6 +129,16 @@ def _open_ray_workers(settings: WorkerSettings, run_id: str) -> Workers:
     from dreamfoundry.cluster.ray_workers import RayWorkers  # brings ray, once its environment is set
 
     return RayWorkers(settings, run_id)
+
+
+def _slots_that_fit_for(request: RunRequest) -> SlotsThatFit:
+    if request.use_ray:
+        from dreamfoundry.cluster import ray_workers  # brings ray
+
+        return ray_workers.slots_that_fit
+    from dreamfoundry.cluster import optimizer  # brings torch
+
+    return optimizer.slots_that_fit
 
 
 def _local_manifest(url: str, folder: Path) -> Path:
@@ -162,7 +179,7 @@ class _Run:
     def begin(request: RunRequest, manifest: Path, stream: TextStream, open_workers: OpenWorkers) -> _Run:
         """Check everything that can be checked without starting anything."""
         started_at, started_s = now_text(), time.monotonic()
-        prior = prior_identity(request.recipe.prior)
+        prior = identity_of(request.recipe.prior, weights_cache())
         found = scan(manifest, prompt_check(request.recipe), request.recipe)
         _refuse_bad_rows(found, request)
         for warning in found.warnings:
@@ -216,24 +233,51 @@ class _Run:
         """Build what is open in `plan`; returns the number of builds that are left to other runs."""
         request = self.request
         num_optimizers = min(request.num_optimizers, num_builds)
-        num_slots = request.num_slots or min(MAX_DEFAULT_SLOTS, -(-num_builds // num_optimizers))
-        provenance = self._provenance(num_slots)
         settings = WorkerSettings(
             library_url=self.library.store.url,
-            prior=request.recipe.prior,
+            prior=pinned(request.recipe.prior, self.prior),
             prior_identity=self.prior,
             device=request.device,
+            prior_engine=request.prior_engine,
             checkpoint_s=request.limits.checkpoint_s,
             store_s=request.limits.store_s / MAX_FAULTS,  # so many waits in a row retire a worker
             num_threads=max(1, len(os.sched_getaffinity(0)) // num_optimizers),
             metadata_policy=request.metadata_policy,
-            provenance=provenance,
         )
+        with self._workers_session():
+            slots = self._slots(settings, -(-num_builds // num_optimizers))
+            settings = dataclasses.replace(
+                settings,
+                text_encoder_on_host=slots.text_encoder_on_host,
+                provenance=self._provenance(slots.num_slots),
+            )
+            return self._drive_workers(plan, num_builds, num_optimizers, slots.num_slots, settings, should_stop)
+
+    def _slots(self, settings: WorkerSettings, most_slots: int) -> SlotsFit:
+        """As many as were asked for; else on a GPU what is fastest there, on a CPU up to MAX_DEFAULT_SLOTS."""
+        request = self.request
+        if request.num_slots or not request.device.startswith("cuda"):
+            return SlotsFit(request.num_slots or min(MAX_DEFAULT_SLOTS, most_slots))
+        with self._stage("preflight"):
+            fit = _slots_that_fit_for(request)(settings, request.recipe, most_slots)
+        self.progress.note(f"{fit.num_slots} slots for each optimizer")
+        return fit
+
+    def _drive_workers(
+        self,
+        plan: Plan,
+        num_builds: int,
+        num_optimizers: int,
+        num_slots: int,
+        settings: WorkerSettings,
+        should_stop: Callable[[], bool],
+    ) -> int:
+        request = self.request
 
         def quarantine(command: Quarantine) -> Decision:
             build = command.build
             outcome = quarantined_outcome(
-                build, command.failure, command.attempts, provenance, command.snapshot, command.history
+                build, command.failure, command.attempts, settings.provenance, command.snapshot, command.history
             )
             return decision_of(publish(self.library, outcome, build.instead_of), self.run_id)
 
@@ -241,7 +285,7 @@ class _Run:
             failure_class = decision.failure.failure_class if decision.failure is not None else ""
             plan.decide(build.asset_key, decision.state, failure_class, is_ours=decision.is_ours)
 
-        with self._workers_session(), self._claims() as claims:
+        with self._claims() as claims:
             scheduler = Scheduler(
                 plan.builds(),
                 num_builds=num_builds,

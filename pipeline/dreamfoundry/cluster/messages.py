@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dreamfoundry.config import PriorConfig, Recipe
+from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.errors import PromptFailure
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.metadata_policy import MetadataPolicy
@@ -45,6 +46,7 @@ class WorkerSettings:
 
     `provenance` is recorded in each outcome; it holds the run's id and machine settings. Between two
     checkpoints of a field lie `checkpoint_s` seconds. A call waits `store_s` for a store that is away.
+    With `text_encoder_on_host` the text encoder of the prior leaves its place on the GPU to slots.
     """
 
     library_url: str
@@ -54,8 +56,18 @@ class WorkerSettings:
     num_threads: int
     checkpoint_s: float = 180.0
     store_s: float = 120.0
+    prior_engine: PriorEngine = "graphs"
+    text_encoder_on_host: bool = False
     metadata_policy: MetadataPolicy = MetadataPolicy()
     provenance: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SlotsFit:
+    """What a worker's device has room for, tried out: so many slots, with or without the text encoder."""
+
+    num_slots: int
+    text_encoder_on_host: bool = False
 
 
 @dataclass(frozen=True)

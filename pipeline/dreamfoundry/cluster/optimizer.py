@@ -21,25 +21,46 @@ from dreamfoundry.cluster.messages import (
     FinishedField,
     RunSlice,
     SliceReport,
+    SlotsFit,
     WorkerSettings,
 )
-from dreamfoundry.config import Recipe
-from dreamfoundry.diffusion.prior import ScorePrior, load_prior
-from dreamfoundry.errors import GpuOutOfMemory, InfrastructureError, PromptFailure
+from dreamfoundry.config import PriorConfig, Recipe
+from dreamfoundry.diffusion.prior import DiffusersPrior, ScorePrior, load_prior
+from dreamfoundry.diffusion.weights import PriorEngine
+from dreamfoundry.errors import GpuOutOfMemory, InfrastructureError, PriorUnavailable, PromptFailure
 from dreamfoundry.optimize import Assignment, OptimizedField, Slot, SlotBatch
+from dreamfoundry.preflight import examine
 from dreamfoundry.store.checkpoints import Checkpoints
 from dreamfoundry.store.locate import open_store
+from dreamfoundry.store.mirror import fetched, weights_cache
 from dreamfoundry.store.outcomes import Library
 
 SNAPSHOT_MEDIA_TYPE = "application/x-npz"
 
 
 def open_optimizer(settings: WorkerSettings) -> Optimizer:
-    """Load the prior and open the library; InputError or InfrastructureError if that fails."""
+    """Load the prior, from S3 where it lies there, and open the library; InputError or InfrastructureError."""
     torch.set_num_threads(settings.num_threads)
     library = Library(open_store(settings.library_url, patience_s=settings.store_s, check_s=settings.store_s))
-    prior = load_prior(settings.prior, device=settings.device)
+    prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
+    if settings.text_encoder_on_host:
+        prior.park_text_encoder()
     return Optimizer(prior, library, settings.device, checkpoint_s=settings.checkpoint_s)
+
+
+def load_resident_prior(config: PriorConfig, device: str, engine: PriorEngine) -> DiffusersPrior:
+    """The prior on `device`, fetched where it lies on S3. PriorUnavailable says why it cannot be used there."""
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise PriorUnavailable(f"device {device!r} is not there: torch {torch.__version__} finds no CUDA device")
+    return load_prior(fetched(config, weights_cache()), device=device, engine=engine)
+
+
+def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
+    """How many slots a worker with these settings should have, tried out on its device."""
+    torch.set_num_threads(settings.num_threads)
+    prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
+    fit = examine(prior, recipe, settings.device, most_slots=most_slots)
+    return SlotsFit(fit.best.num_slots, fit.text_encoder_on_host)
 
 
 class Optimizer:

@@ -29,10 +29,12 @@ from dreamfoundry.cluster.messages import (
     Ready,
     RunSlice,
     SliceReport,
+    SlotsFit,
     WorkerKind,
     WorkerSettings,
 )
-from dreamfoundry.errors import DreamfoundryError
+from dreamfoundry.config import Recipe
+from dreamfoundry.errors import DreamfoundryError, PriorUnavailable
 
 NAMESPACE = "dreamfoundry"
 
@@ -42,6 +44,10 @@ DRAIN_POLL_S = 2.0
 ANSWER_TIMEOUT_S = 60.0
 """A small answer that Ray calls ready is fetched within this, or its worker counts as dead. A head that does not
 answer within it ends the run: on a machine with too much to do it may well need 10 s."""
+
+
+PREFLIGHT_TIMEOUT_S = 1800.0
+"""Within this a node is found, the prior fetched and loaded, and a few dozen steps are made."""
 
 
 class OptimizerActor:
@@ -87,6 +93,27 @@ class ExportActor:
     def pid(self) -> int:
         """Process id; answers while an export runs."""
         return os.getpid()
+
+
+def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
+    """Try it out where an optimizer would run, before there are any. PriorUnavailable says why none fits."""
+    num_gpus = 1 if settings.device.startswith("cuda") else 0
+    remote: Any = ray.remote  # its process, and what that holds of the GPU, goes with the call
+    call = remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(_slots_that_fit_here)
+    found = _fetch(call.remote(settings, recipe, most_slots), PREFLIGHT_TIMEOUT_S)
+    if isinstance(found, Died):
+        raise PriorUnavailable(found.cause)
+    assert isinstance(found, SlotsFit)
+    return found
+
+
+def _slots_that_fit_here(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit | Died:
+    from dreamfoundry.cluster import optimizer  # brings torch, which the driver does without
+
+    try:
+        return optimizer.slots_that_fit(settings, recipe, most_slots)
+    except DreamfoundryError as error:
+        return Died(str(error))
 
 
 ACTORS: Mapping[WorkerKind, type] = {"optimizer": OptimizerActor, "exporter": ExportActor}
@@ -169,10 +196,10 @@ class RayWorkers:
             self.kill(worker)
 
 
-def _fetch(call: Any) -> Any:
+def _fetch(call: Any, timeout_s: float = ANSWER_TIMEOUT_S) -> Any:
     """The answer of a call, or Died with what Ray says about it."""
     try:
-        return ray.get(call, timeout=ANSWER_TIMEOUT_S)
+        return ray.get(call, timeout=timeout_s)
     except RayError as error:
         blame: Blame = "memory" if isinstance(error, OutOfMemoryError) else "itself"
         plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))

@@ -10,6 +10,7 @@ Dimension key:  B rows · C channels · H, W pixels · h, w samples of the noise
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,10 +21,19 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torch.utils.checkpoint import checkpoint
 
 from dreamfoundry.config import PriorConfig
-from dreamfoundry.diffusion.weights import is_half_variant, part_files, prior_folder, prior_identity, read_json
+from dreamfoundry.diffusion.cuda_graph import GraphRecorder, ReplayByShape, with_replayed_gradient
+from dreamfoundry.diffusion.lora import merge_lora
+from dreamfoundry.diffusion.weights import (
+    PriorEngine,
+    is_half_variant,
+    lora_file,
+    part_files,
+    prior_folder,
+    prior_identity,
+    read_json,
+)
 from dreamfoundry.errors import PriorUnavailable, PromptFailure
 from dreamfoundry.records import PriorIdentity
 
@@ -81,13 +91,15 @@ class ScorePrior(Protocol):
         ...
 
 
-def load_prior(config: PriorConfig, *, device: str = "cpu", dtype: torch.dtype | None = None) -> ScorePrior:
+def load_prior(
+    config: PriorConfig, *, device: str = "cpu", dtype: torch.dtype | None = None, engine: PriorEngine = "graphs"
+) -> DiffusersPrior:
     """The prior that `config` names, frozen, on `device`.
 
     `dtype` defaults to `usual_dtype`; T5 computes in bfloat16 where that is float16, which its
-    activations overflow. Raises ConfigError for a licence that was not stated, and
-    PriorUnavailable if weights are missing, damaged, not the configured ones, or of a kind that
-    cannot guide.
+    activations overflow. `engine` has a meaning on CUDA only. Raises ConfigError for a licence that
+    was not stated, and PriorUnavailable if weights are missing, damaged, not the configured ones, or
+    of a kind that cannot guide, or if a LoRA is not one for this model.
     """
     identity = prior_identity(config)
     folder = prior_folder(config)
@@ -95,14 +107,19 @@ def load_prior(config: PriorConfig, *, device: str = "cpu", dtype: torch.dtype |
     dtype = usual_dtype(device) if dtype is None else dtype
     try:
         alphas_cumprod, prediction_type = _read_schedule(folder / "scheduler")
+        unet = _unet(folder / "unet", dtype)
+        text_encoder = _text_encoder(folder / "text_encoder", index, dtype)
+        for lora in config.loras:
+            merge_lora(lora_file(lora), lora.weight, unet, text_encoder)
         return DiffusersPrior(
             identity=identity,
             alphas_cumprod=alphas_cumprod.to(device),
             prediction_type=prediction_type,
             tokenizer=_tokenizer(folder / "tokenizer", index),
-            text_encoder=_text_encoder(folder / "text_encoder", index, dtype).to(device),
-            unet=_unet(folder / "unet", dtype).to(device),
+            text_encoder=text_encoder.to(device),
+            unet=unet.to(device),
             vae=_encoder_only_vae(folder / "vae", dtype).to(device) if index.get("vae") else None,
+            engine=engine,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise PriorUnavailable(f"prior.path = {config.path!r} cannot be loaded: {error}") from error
@@ -138,6 +155,7 @@ class DiffusersPrior:
         text_encoder: Any,
         unet: Any,
         vae: Any | None = None,
+        engine: PriorEngine = "eager",
     ) -> None:
         self.identity = identity
         self.alphas_cumprod = alphas_cumprod
@@ -147,8 +165,38 @@ class DiffusersPrior:
         self._text_encoder = text_encoder
         self._unet = unet
         self._vae = vae
+        self.is_text_encoder_parked = False
+        self._is_replayed = engine != "eager" and self.device.type == "cuda"
+        if self._is_replayed and engine == "compiled":
+            unet.compile_repeated_blocks()
+        self.forget_shapes()
         downsampling = 2 ** (len(vae.config.block_out_channels) - 1) if vae is not None else 1
         self.picture_px = int(unet.config.sample_size) * downsampling
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the weights that stay on the device."""
+        parts = (self._unet, self._vae, None if self.is_text_encoder_parked else self._text_encoder)
+        return sum(_num_bytes(part) for part in parts if part is not None)
+
+    @property
+    def parkable_bytes(self) -> int:
+        """Bytes that `park_text_encoder` would free; 0 where device and host are one."""
+        is_away = self.is_text_encoder_parked or self.device.type == "cpu"
+        return 0 if is_away else _num_bytes(self._text_encoder)
+
+    @property
+    def precision(self) -> str:
+        """What the UNet computes in, as in "float16"."""
+        return str(self._unet.dtype).removeprefix("torch.")
+
+    def park_text_encoder(self) -> None:
+        """Keep the text encoder in the memory of the host from now on; it comes to the device for each prompt.
+
+        Texts are encoded once per asset, so a slot waits for one transfer and then has the room.
+        """
+        self.is_text_encoder_parked = True
+        self._text_encoder.to("cpu")
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Float[Tensor, "B L D"]:
@@ -164,7 +212,13 @@ class DiffusersPrior:
                 )
         tokens = self._tokenizer(words, padding="max_length", max_length=limit, return_tensors="pt")
         mask = tokens.attention_mask.to(self.device) if is_t5 else None
-        hidden: Tensor = self._text_encoder(tokens.input_ids.to(self.device), attention_mask=mask)[0]
+        try:
+            if self.is_text_encoder_parked:
+                self._text_encoder.to(self.device)
+            hidden: Tensor = self._text_encoder(tokens.input_ids.to(self.device), attention_mask=mask)[0]
+        finally:
+            if self.is_text_encoder_parked:
+                self._text_encoder.to("cpu")
         return hidden.to(self._unet.dtype)
 
     def to_noise_space(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
@@ -176,16 +230,15 @@ class DiffusersPrior:
             return signed
         rows = torch.split(signed.to(self._vae.dtype), VAE_ROWS)
         if len(rows) == 1:
-            return self._encode(rows[0]).float()
+            return _encode(self._vae, rows[0]).float()
         # One pass may keep its activations; several recompute theirs on the way back, one at a time.
-        latents = [checkpoint(self._encode, part, use_reentrant=False, preserve_rng_state=False) for part in rows]
-        return torch.cat(latents).float()
+        return torch.cat([with_replayed_gradient(self._encode, self._encode_backward, part) for part in rows]).float()
 
     def predict_noise(
         self, noisy: Float[Tensor, "B C h w"], timesteps: Int[Tensor, " B"], embeds: Float[Tensor, "B L D"]
     ) -> Float[Tensor, "B C h w"]:
         sample = noisy.to(self._unet.dtype, memory_format=torch.channels_last)
-        output: Tensor = self._unet(sample, timesteps, encoder_hidden_states=embeds.to(self._unet.dtype)).sample
+        output = self._denoise(sample, timesteps, embeds.to(self._unet.dtype))
         # DeepFloyd's second half of the channels is a learned variance: no part of the score.
         prediction = output[:, : noisy.shape[1]].float()
         if not self._predicts_velocity:
@@ -193,10 +246,31 @@ class DiffusersPrior:
         signal = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
         return signal.sqrt() * prediction + (1.0 - signal).sqrt() * noisy
 
-    def _encode(self, signed: Tensor) -> Tensor:
-        assert self._vae is not None
-        mean: Tensor = self._vae.encode(signed).latent_dist.mean
-        return mean * float(self._vae.config.scaling_factor)
+    def forget_shapes(self) -> None:
+        """Drop what was recorded for the numbers of rows so far, with its memory."""
+        recorder = GraphRecorder() if self._is_replayed else None
+        # Of the models, not of this object: they would hold one another, and gigabytes would wait for the collector.
+        self._denoise = ReplayByShape(partial(_denoise, self._unet), recorder)
+        self._encode = ReplayByShape(partial(_encode, self._vae), recorder)
+        self._encode_backward = ReplayByShape(partial(_encode_backward, self._vae), recorder)
+
+
+def _denoise(unet: Any, sample: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
+    output: Tensor = unet(sample, timesteps, encoder_hidden_states=embeds).sample
+    return output
+
+
+def _encode(vae: Any, signed: Tensor) -> Tensor:
+    mean: Tensor = vae.encode(signed).latent_dist.mean
+    return mean * float(vae.config.scaling_factor)
+
+
+def _encode_backward(vae: Any, signed: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient of `_encode` with respect to its input; its activations live within this call only."""
+    with torch.enable_grad():
+        leaf = signed.detach().requires_grad_()
+        (result,) = torch.autograd.grad(_encode(vae, leaf), leaf, gradient)
+    return result
 
 
 def _read_schedule(part: Path) -> tuple[Float[Tensor, " timesteps"], str]:
@@ -280,6 +354,10 @@ def _frozen(model_class: Any, part: Path, **arguments: Any) -> Any:
     if info["missing_keys"]:
         raise ValueError(f"{part} lacks weights: {', '.join(sorted(info['missing_keys'])[:3])} …")
     return model.eval().requires_grad_(False)
+
+
+def _num_bytes(model: Any) -> int:
+    return sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
 
 
 def _class_name(index: dict[str, Any], part: str) -> str:

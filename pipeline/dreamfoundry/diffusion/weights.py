@@ -10,19 +10,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from importlib import resources
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Literal
 
-from dreamfoundry.config import PriorConfig, require
+from dreamfoundry.config import LoraConfig, PriorConfig, require
 from dreamfoundry.errors import ConfigError, PriorUnavailable
-from dreamfoundry.records import PriorIdentity
+from dreamfoundry.records import LoraIdentity, PriorIdentity
+
+PriorEngine = Literal["eager", "graphs", "compiled"]
+"""How a prior computes on a GPU: kernel by kernel; recorded once per shape and replayed (`cuda_graph`);
+or that with its transformer blocks compiled first, which takes minutes. On a CPU always the first."""
 
 TOYBOX = "toybox"
 """The `PriorConfig.path` of the prior that is bundled with the package."""
 
 TOYBOX_ID = "dreamfoundry/toybox"
 TOYBOX_LICENCE = "Apache-2.0"
+
+DESCRIPTION = ("model_index.json", "text_encoder/config.json")
+"""The small files that say what kind of model a folder holds."""
 
 _T5_XXL_WIDTH = 4096
 _CHUNK_BYTES = 1 << 20
@@ -71,7 +79,7 @@ def part_files(part: Path) -> tuple[Path, ...]:
     return tuple(plain or found)
 
 
-def is_half_variant(path: Path) -> bool:
+def is_half_variant(path: PurePath) -> bool:
     """Whether a file belongs to the fp16 variant of a part (`model.fp16.safetensors`)."""
     return ".fp16" in path.name
 
@@ -88,9 +96,16 @@ def prior_identity(config: PriorConfig) -> PriorIdentity:
     """Which prior `config` names. Reads every weight file once.
 
     ConfigError without a licence, or for DeepFloyd IF without `research_only`; PriorUnavailable
-    if weights are missing or their digest is not the configured one.
+    if weights or LoRAs are missing or their digest is not the configured one.
     """
     folder = prior_folder(config)
+    digest = weights_digest(folder)
+    require_digest("prior.digest", config.digest, digest, config.path)
+    return stated_identity(replace(config, digest=digest), folder)
+
+
+def stated_identity(config: PriorConfig, folder: Path) -> PriorIdentity:
+    """As `prior_identity`, by the digest that `config` states: of the prior's `folder` only DESCRIPTION is read."""
     if config.path == TOYBOX:
         require(
             config.licence in ("", TOYBOX_LICENCE) and config.prior_id in ("", TOYBOX_ID),
@@ -109,13 +124,44 @@ def prior_identity(config: PriorConfig) -> PriorIdentity:
         )
         _refuse_silent_research_weights(config, folder)
         prior_id, licence = config.prior_id or folder.resolve().name, config.licence
-    digest = weights_digest(folder)
-    if config.digest and config.digest != digest:
+    research_only = config.research_only or any(lora.research_only for lora in config.loras)
+    loras = tuple(map(_lora_identity, config.loras))
+    return PriorIdentity(prior_id, config.revision, config.digest, licence, research_only, loras)
+
+
+def pinned(config: PriorConfig, identity: PriorIdentity) -> PriorConfig:
+    """`config` as it must be found everywhere else: with the digests of `identity`."""
+    loras = tuple(replace(lora, digest=found.digest) for lora, found in zip(config.loras, identity.loras, strict=True))
+    return replace(config, digest=identity.digest, loras=loras)
+
+
+def lora_file(config: LoraConfig) -> Path:
+    """The one safetensors file that `config` names; PriorUnavailable if it is not there, or not the only one."""
+    path = Path(config.path).expanduser()
+    found = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if len(found) != 1 or not found[0].is_file():
+        names = ", ".join(file.name for file in found) if path.is_dir() else ""
         raise PriorUnavailable(
-            f"prior.digest = {config.digest!r}, but the weights in {config.path!r} have {digest!r}; "
+            f"prior.loras.path = {config.path!r}: must be a safetensors file, or a folder with exactly one"
+            + (f" (here: {names})" if names else "")
+        )
+    return found[0]
+
+
+def _lora_identity(config: LoraConfig) -> LoraIdentity:
+    file = lora_file(config)
+    digest = _file_digest(file)
+    require_digest("prior.loras.digest", config.digest, digest, config.path)
+    return LoraIdentity(config.lora_id or file.stem, digest, config.licence, config.weight)
+
+
+def require_digest(key: str, expected: str, found: str, path: str) -> None:
+    """Raise PriorUnavailable unless the digest `found` in `path` is the `expected` one, if there is one."""
+    if expected and expected != found:
+        raise PriorUnavailable(
+            f"{key} = {expected!r}, but the weights in {path!r} have {found!r}; "
             "restore the weights, or accept these by that digest (their assets get other keys)"
         )
-    return PriorIdentity(prior_id, config.revision, digest, licence, config.research_only)
 
 
 def _refuse_silent_research_weights(config: PriorConfig, folder: Path) -> None:

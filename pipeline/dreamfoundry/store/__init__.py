@@ -6,6 +6,7 @@ s3.py           the protocol on S3 (the only file that knows boto3, imported on 
 locate.py       from a URL to one of the two
 outcomes.py     Library: blobs, ONE outcome per asset key, named views
 leases.py       who works on which key, with counters that survive everybody
+mirror.py       weights of priors that lie on S3
 checkpoints.py  the last two of each field in mid-optimisation
 """
 
