@@ -2,7 +2,7 @@ r"""How many assets an hour, against a loop in the shape of the research codes, 
 
     python jobs/benchmark.py                                 toybox on the CPU: about ten minutes
     python jobs/benchmark.py --slots 1 4 8 --repeats 1 --json out/benchmark.json --plot out/benchmark.png
-    python jobs/benchmark.py --device cuda --recipe sd.toml --slots 1 4 8 16 32 --side-by-side 1 2 4 8
+    python jobs/benchmark.py --device cuda --recipe dreamfusion --architecture sd21 --whole 0 --slots 1 8 16
 
 The baseline optimises one prompt per process: eager, 512 samples on a ray, a field read by torch's
 grid_sample, numbers copied to the host in every step. From it to ours the cases change one thing at
@@ -43,7 +43,7 @@ MEDIANS = (
 """Figures of a case that are medians over its rounds."""
 
 
-SHARED = ("recipe", "device", "profile", "whole", "window")
+SHARED = ("recipe", "architecture", "device", "profile", "whole", "window")
 """Arguments that a measurement in a process of its own is given too."""
 
 
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.child:
         print(json.dumps(CHILDREN[arguments.child](arguments)))
         return 0
-    from dreamfoundry.benchmark.measure import BASELINE, FACTORS, slots_case
+    from dreamfoundry.benchmark.measure import BASELINE, DECODING_BASELINE, FACTORS, slots_case
 
     result = about(arguments)
     whole = child(arguments, "whole") if arguments.whole else {}
@@ -64,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"one asset: {whole['num_steps']} steps in {whole['optimize_s']:.1f} s, export as {arguments.profile} in "
             f"{whole['export_s']:.1f} s, together {whole['total_s']:.1f} s; prior loaded in {whole['load_s']:.1f} s"
         )
-    cases = [*FACTORS, *map(slots_case, arguments.slots)]
+    is_latent = "sd21" in (arguments.architecture or "")
+    decoding = [DECODING_BASELINE] if is_latent else []
+    cases = [*decoding, *FACTORS, *map(slots_case, arguments.slots)]
     rounds: dict[str, list[Figures]] = defaultdict(list)
     for number in range(arguments.repeats):
         for case in cases:
@@ -134,11 +136,10 @@ def about(arguments: argparse.Namespace) -> Figures:
     import torch
 
     from dreamfoundry.benchmark import ceilings
-    from dreamfoundry.diffusion.prior import load_prior, usual_dtype
+    from dreamfoundry.diffusion.prior import usual_dtype
 
-    recipe, dtype = recipe_of(arguments), usual_dtype(arguments.device)
-    is_cuda = arguments.device == "cuda"
-    prior = load_prior(recipe.prior, device=arguments.device)
+    prior, recipe = opened(arguments, "eager")
+    dtype, is_cuda = usual_dtype(arguments.device), arguments.device == "cuda"
     views = recipe.optimize.views_per_step
     return {
         "device": torch.cuda.get_device_name() if is_cuda else platform.processor() or platform.machine(),
@@ -148,6 +149,7 @@ def about(arguments: argparse.Namespace) -> Figures:
         "dtype": str(dtype).removeprefix("torch."),
         "recipe": arguments.recipe,
         "overrides": arguments.set,
+        "prior": prior.identity.prior_id,
         "steps_per_asset": recipe.optimize.num_steps,
         "views_per_step": views,
         "matmul_flop_per_s": ceilings.matmul_flop_per_s(arguments.device, dtype, 8192 if is_cuda else 2048),
@@ -159,16 +161,31 @@ def about(arguments: argparse.Namespace) -> Figures:
 def measure_child(arguments: argparse.Namespace) -> Figures:
     from dreamfoundry.benchmark.measure import measure
 
-    prior, recipe = opened(arguments)
-    return measure(case_named(arguments.case), prior, recipe, device=arguments.device, num_steps=arguments.steps)
+    case = case_named(arguments.case)
+    prior, recipe = opened(arguments, engine_of(case))
+    decode = random_decoder(arguments) if case.decodes else None
+    return measure(case, prior, recipe, device=arguments.device, decode=decode, num_steps=arguments.steps)
+
+
+def random_decoder(arguments: argparse.Namespace) -> Any:
+    from dreamfoundry.diffusion.random_weights import SD_VAE_WIDTHS, TINY_VAE_WIDTHS, random_sd_decoder
+
+    is_tiny = arguments.architecture.startswith("tiny")
+    return random_sd_decoder(arguments.device, widths=TINY_VAE_WIDTHS if is_tiny else SD_VAE_WIDTHS)
+
+
+def engine_of(case: Any) -> str:
+    """The research codes run a prior kernel by kernel; on a CPU so do we."""
+    return "graphs" if case.num_slots else "eager"
 
 
 def rate_child(arguments: argparse.Namespace) -> Figures:
     """Steps per second while others do the same; begins when it is told to."""
     from dreamfoundry.benchmark.measure import Loop, steps_per_s
 
-    prior, recipe = opened(arguments)
-    loop = Loop(case_named(arguments.case), prior, recipe, arguments.device)
+    case = case_named(arguments.case)
+    prior, recipe = opened(arguments, engine_of(case))
+    loop = Loop(case, prior, recipe, arguments.device)
     loop.go_to(0.5)
     steps_per_s(loop, 2.0)
     print("ready", flush=True)
@@ -187,7 +204,7 @@ def whole_child(arguments: argparse.Namespace) -> Figures:
     from dreamfoundry.records import Prompt
 
     start = time.perf_counter()
-    prior, recipe = opened(arguments)
+    prior, recipe = opened(arguments, "graphs")
     loaded = time.perf_counter()
     recipe = with_overrides(recipe, {"optimize.num_steps": arguments.whole})
     profile, identity, prompt = export_profile(arguments.profile), prior_identity(recipe.prior), Prompt("bench", PROMPT)
@@ -212,26 +229,27 @@ def whole_child(arguments: argparse.Namespace) -> Figures:
 CHILDREN = {"measure": measure_child, "rate": rate_child, "whole": whole_child}
 
 
-def opened(arguments: argparse.Namespace) -> tuple[Any, Recipe]:
+def opened(arguments: argparse.Namespace, engine: Any) -> tuple[Any, Recipe]:
     """The prior on its device, and the recipe, in a process with the threads that it was given."""
     import torch
 
-    from dreamfoundry.diffusion.prior import load_prior
-
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    recipe = recipe_of(arguments)
-    return load_prior(recipe.prior, device=arguments.device), recipe
+    recipe = resolve_recipe(arguments.recipe, arguments.set)
+    if arguments.architecture:
+        from dreamfoundry.diffusion.random_weights import ARCHITECTURES
+
+        return ARCHITECTURES[arguments.architecture](arguments.device, engine=engine), recipe
+    from dreamfoundry.diffusion.prior import load_prior
+
+    return load_prior(recipe.prior, device=arguments.device, engine=engine), recipe
 
 
 def case_named(name: str) -> Any:
-    from dreamfoundry.benchmark.measure import FACTORS, slots_case
+    from dreamfoundry.benchmark.measure import DECODING_BASELINE, FACTORS, slots_case
 
-    return {case.name: case for case in FACTORS}.get(name) or slots_case(int(name.removeprefix("K = ")))
-
-
-def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    return resolve_recipe(arguments.recipe, arguments.set)
+    named = {case.name: case for case in (DECODING_BASELINE, *FACTORS)}
+    return named.get(name) or slots_case(int(name.removeprefix("K = ")))
 
 
 def child(arguments: argparse.Namespace, what: str, **more: object) -> Figures:
@@ -245,7 +263,7 @@ def child(arguments: argparse.Namespace, what: str, **more: object) -> Figures:
 
 
 def started(arguments: argparse.Namespace, what: str, **more: object) -> subprocess.Popen[str]:
-    told = {"child": what, **{key: getattr(arguments, key) for key in SHARED}, **more}
+    told = {"child": what, **{key: value for key in SHARED if (value := getattr(arguments, key)) is not None}, **more}
     command = [sys.executable, __file__, *(f"--{key}={value}" for key, value in told.items())]
     command += [f"--set={change}" for change in arguments.set]
     environment = {**os.environ, **LARGE_ALLOCATIONS}  # as the optimizer actors have it
@@ -308,6 +326,11 @@ def say(words: str) -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = CommandLine(__doc__)
     parser.add_argument("--recipe", default="toybox", help="a bundled recipe or a TOML file (default: %(default)s)")
+    parser.add_argument(
+        "--architecture",
+        choices=["sd21", "if-m", "if-l", "if-xl", "tiny-sd21", "tiny-if"],
+        help="random weights in the shape of Stable Diffusion 2.1 or DeepFloyd IF instead of the recipe's prior",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key of the recipe")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="default: %(default)s")
     parser.add_argument("--profile", default="preview", help="of the one export (default: %(default)s)")

@@ -1,10 +1,11 @@
-"""The random prior has the shapes of Stable Diffusion 2.1: as many weights, on torch's device without values."""
+"""Random priors have the shapes of real ones: as many weights, on torch's device without values."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from dreamfoundry.diffusion.random_weights import random_sd21
+from dreamfoundry.diffusion.random_weights import ARCHITECTURES, random_sd21, random_sd_decoder
 
 
 def test_it_is_as_large_as_stable_diffusion_2_1() -> None:
@@ -25,3 +26,19 @@ def test_shapes_are_those_of_the_real_one() -> None:
     embeds = torch.zeros(2, 77, 1024, device="meta", dtype=torch.float16)
     noise = prior.predict_noise(latents.repeat(2, 1, 1, 1), torch.zeros(2, dtype=torch.long, device="meta"), embeds)
     assert noise.shape == (2, 4, 64, 64) and noise.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("name", "millions"), [("if-m", 371.6), ("if-l", 935.4), ("if-xl", 4304.7)])
+def test_pixel_priors_are_as_large_as_deepfloyd_if(name: str, millions: float) -> None:
+    prior = ARCHITECTURES[name]("meta", torch.float16)
+    assert sum(weight.numel() for weight in prior._unet.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
+    pictures = prior.to_noise_space(torch.rand(1, 3, 64, 64, device="meta"))
+    assert pictures.shape == (1, 3, 64, 64)
+    embeds = torch.zeros(1, 77, 4096, device="meta", dtype=torch.float16)
+    noise = prior.predict_noise(pictures, torch.zeros(1, dtype=torch.long, device="meta"), embeds)
+    assert noise.shape == (1, 3, 64, 64), "what is learned of the variance is no noise"
+
+
+def test_the_decoder_that_a_baseline_runs_for_nothing_makes_pictures() -> None:
+    decode = random_sd_decoder("meta", torch.float16)
+    assert decode(torch.zeros(1, 4, 64, 64, device="meta")).shape == (1, 3, 512, 512)

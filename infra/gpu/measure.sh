@@ -1,0 +1,43 @@
+#!/bin/sh
+# Everything that needs a GPU, in one go: the tests under tests/gpu, then the benchmarks.
+#
+#   sh infra/gpu/measure.sh OUT [WHEELS]           on a GPU: about 25 minutes, JSON, plots and logs in OUT
+#   DEVICE=cpu PARTS="tests sd21 if" sh infra/gpu/measure.sh OUT    a rehearsal without one, with tiny priors
+#   PARTS="tests sd21" sh infra/gpu/measure.sh OUT        some of it: tests, sd21, if-m, if-l, if-xl
+#
+# It needs torch, triton and transformers, and what wheels.sh has put into WHEELS; neither Ray nor a network.
+set -eu
+cd "$(dirname "$0")/../.."
+out=$1
+mkdir -p "$out"
+if [ -n "${2:-}" ]; then
+  "$python" -m pip install -q --no-index --no-deps --upgrade --target "$out/.site" "$2"/*.whl
+fi
+export PYTHONPATH="pipeline:$out/.site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+python=${PYTHON:-python3} device=${DEVICE:-cuda}
+parts=${PARTS:-tests sd21 if-m if-xl}
+
+# One view of 64 x 64 with 128 samples a ray: what a step of the research codes shows, with fewer samples.
+settings="optimize.views_per_step=1 render.image_px=64 render.samples_per_ray=128 field.encoding=hash"
+sizes="--slots 1 4 8 16 32 --steps 20 --baseline-steps 20 --repeats 2 --side-by-side 1 2 4 8"
+tiny=
+if [ "$device" = cpu ]; then
+  settings="optimize.views_per_step=1 render.image_px=8 render.samples_per_ray=4 field.hash_grid.entries_per_level=256"
+  sizes="--slots 1 2 --steps 1 --baseline-steps 1 --repeats 1 --side-by-side 2 --window 0.1"
+  tiny=tiny-
+fi
+for setting in $settings; do
+  sizes="$sizes --set $setting"
+done
+
+for part in $parts; do
+  if [ "$part" = tests ]; then
+    "$python" -m pytest -c tests/gpu/pytest.ini --rootdir tests/gpu --confcutdir tests/gpu tests/gpu > "$out/tests.log" 2>&1 ||
+      echo "tests failed: $out/tests.log" >&2
+    tail -n 1 "$out/tests.log"
+  else
+    # shellcheck disable=SC2086 # sizes are several words
+    "$python" jobs/benchmark.py --device "$device" --recipe dreamfusion --architecture "$tiny$part" $sizes \
+      --whole 0 --json "$out/$part.json" --plot "$out/$part.png"
+  fi
+done
