@@ -8,13 +8,12 @@
 # It needs torch, triton and transformers, and what wheels.sh has put into WHEELS; neither Ray nor a network.
 set -eu
 cd "$(dirname "$0")/../.."
-out=$1
+out=$1 python=${PYTHON:-python3} device=${DEVICE:-cuda}
 mkdir -p "$out"
 if [ -n "${2:-}" ]; then
   "$python" -m pip install -q --no-index --no-deps --upgrade --target "$out/.site" "$2"/*.whl
 fi
 export PYTHONPATH="pipeline:$out/.site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
-python=${PYTHON:-python3} device=${DEVICE:-cuda}
 parts=${PARTS:-tests sd21 if-m if-xl}
 
 # One view of 64 x 64 with 128 samples a ray: what a step of the research codes shows, with fewer samples.
