@@ -37,7 +37,7 @@ from dreamfoundry.errors import OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
 from dreamfoundry.looks import judge, take_look
 from dreamfoundry.nerf import regularizers
-from dreamfoundry.nerf.adam import SlotAdam, clip_slots, slot_gradient_norms
+from dreamfoundry.nerf.adam import SlotAdam, clip_shares, slot_gradient_norms
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.render import Rendering, over, render
 from dreamfoundry.nerf.shading import lambertian, light_directions
@@ -321,7 +321,8 @@ class SlotBatch:
         rates = torch.tensor([self._rate_share(slot) for slot in self.slots], device=self.device)
         optimize = self.recipe.optimize
         self.adam.step(
-            clip_slots(gradients, norms, optimize.max_grad_norm),
+            gradients,
+            clip_shares(norms, optimize.max_grad_norm),
             {name: rates * (optimize.table_rate if name == "table" else optimize.head_rate) for name in parameters},
             occupied & self.healthy,
         )
