@@ -147,7 +147,8 @@ def _backward(
 @no_type_check
 def _stopped(optical_depth):
     """1 - exp(-x) without the loss of digits at small x, where it is a short series."""
-    series = tl.full(optical_depth.shape, 1.0, optical_depth.dtype)
+    small = tl.minimum(optical_depth, 0.25)
+    series = tl.full(small.shape, 1.0, small.dtype)
     for term in tl.static_range(12, 1, -1):
-        series = 1.0 - optical_depth * (1.0 / term) * series
-    return tl.where(optical_depth < 0.25, optical_depth * series, 1.0 - tl.exp(-optical_depth))
+        series = 1.0 - small * (1.0 / term) * series
+    return tl.where(optical_depth < 0.25, small * series, 1.0 - tl.exp(-optical_depth))

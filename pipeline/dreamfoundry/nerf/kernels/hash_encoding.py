@@ -107,14 +107,13 @@ def _forward(
     z, place_z = _cell(first + 2, is_point, side, BOUND)
 
     total = tl.zeros((POINTS, FEATURES), dtype=table.dtype.element_ty)
-    for corner in tl.static_range(8):
-        i: tl.constexpr = corner // 4
-        j: tl.constexpr = corner // 2 % 2
-        k: tl.constexpr = corner % 2
-        row = level_start + _row(x + i, y + j, z + k, side, is_hashed, HASH_MASK)
-        weight = _along(place_x, i) * _along(place_y, j) * _along(place_z, k)
-        at = (slot * num_entries + row)[:, None] * NUM_FEATURES + feature[None, :]
-        total += weight[:, None] * tl.load(table + at, mask=is_value, other=0.0)
+    for i in tl.static_range(2):
+        for j in tl.static_range(2):
+            for k in tl.static_range(2):
+                row = level_start + _row(x + i, y + j, z + k, side, is_hashed, HASH_MASK)
+                weight = _along(place_x, i) * _along(place_y, j) * _along(place_z, k)
+                at = (slot * num_entries + row)[:, None] * NUM_FEATURES + feature[None, :]
+                total += weight[:, None] * tl.load(table + at, mask=is_value, other=0.0)
     at = ((slot * num_points + point) * NUM_LEVELS + level)[:, None] * NUM_FEATURES + feature[None, :]
     tl.store(features + at, total, mask=is_value)
 
@@ -150,14 +149,13 @@ def _backward(
 
     at = ((slot * num_points + point) * NUM_LEVELS + level)[:, None] * NUM_FEATURES + feature[None, :]
     incoming = tl.load(gradient + at, mask=is_value, other=0.0)
-    for corner in tl.static_range(8):
-        i: tl.constexpr = corner // 4
-        j: tl.constexpr = corner // 2 % 2
-        k: tl.constexpr = corner % 2
-        row = level_start + _row(x + i, y + j, z + k, side, is_hashed, HASH_MASK)
-        weight = _along(place_x, i) * _along(place_y, j) * _along(place_z, k)
-        at = (slot * num_entries + row)[:, None] * NUM_FEATURES + feature[None, :]
-        tl.atomic_add(table_gradient + at, weight[:, None] * incoming, mask=is_value, sem="relaxed")
+    for i in tl.static_range(2):
+        for j in tl.static_range(2):
+            for k in tl.static_range(2):
+                row = level_start + _row(x + i, y + j, z + k, side, is_hashed, HASH_MASK)
+                weight = _along(place_x, i) * _along(place_y, j) * _along(place_z, k)
+                at = (slot * num_entries + row)[:, None] * NUM_FEATURES + feature[None, :]
+                tl.atomic_add(table_gradient + at, weight[:, None] * incoming, mask=is_value, sem="relaxed")
 
 
 @triton.jit

@@ -71,7 +71,7 @@ def _step(
 ):
     slot = tl.program_id(1)
     value = tl.program_id(0) * VALUES + tl.arange(0, VALUES)
-    moves = (value < size) & (tl.load(live + slot) != 0)
+    moves = value < tl.where(tl.load(live + slot) != 0, size, 0)
     at = slot.to(tl.int64) * size + value
     own = tl.load(gradient + at, mask=moves, other=0.0) * tl.load(shares + slot)
     old_mean = tl.load(mean + at, mask=moves, other=0.0)
