@@ -287,10 +287,58 @@ class ShadingConfig:
 
 
 @dataclass(frozen=True)
-class FieldConfig:
-    """The radiance field of one asset: a dense multi-level feature grid and two small heads.
+class HashGridConfig:
+    """Many narrow levels, the fine ones in hash tables (instant-ngp, arXiv 2201.05989, section 3).
 
-    `level_resolutions` are vertices per side; `bound` is the half side of the cube and the
+    Resolutions are vertices per side and grow geometrically from the coarsest to the finest level
+    (equations 2 and 3). A level has at most `entries_per_level` entries: one for each vertex where
+    that suffices, else its vertices share them by a hash (equation 4).
+    """
+
+    num_levels: int = 16
+    features_per_level: int = 2
+    entries_per_level: int = 2**19
+    coarsest_resolution: int = 16
+    finest_resolution: int = 2048
+
+    def __post_init__(self) -> None:
+        for key, most in (("num_levels", 32), ("features_per_level", 8)):
+            value = getattr(self, key)
+            require(1 <= value <= most, f"field.hash_grid.{key}", value, f"must be from 1 to {most}")
+        require(
+            2**8 <= self.entries_per_level <= 2**24 and self.entries_per_level.bit_count() == 1,
+            "field.hash_grid.entries_per_level",
+            self.entries_per_level,
+            "must be a power of two from 256 to 16777216 (2^19 = 524288 is that of the paper)",
+        )
+        require(
+            2 <= self.coarsest_resolution <= self.finest_resolution <= 2**16,
+            "field.hash_grid.coarsest_resolution, finest_resolution",
+            (self.coarsest_resolution, self.finest_resolution),
+            "must be vertices per side, 2 <= coarsest <= finest <= 65536",
+        )
+        require(
+            self.num_levels > 1 or self.coarsest_resolution == self.finest_resolution,
+            "field.hash_grid.num_levels",
+            self.num_levels,
+            "must be at least 2 to reach finest_resolution from another coarsest_resolution",
+        )
+
+    @property
+    def level_resolutions(self) -> tuple[int, ...]:
+        """Vertices per side of each level, coarsest first."""
+        growth = (self.finest_resolution / self.coarsest_resolution) ** (1.0 / max(1, self.num_levels - 1))
+        # The last one is named: the product may fall short of it by a rounding.
+        grown = (int(self.coarsest_resolution * growth**level) for level in range(self.num_levels - 1))
+        return (*grown, self.finest_resolution)
+
+
+@dataclass(frozen=True)
+class FieldConfig:
+    """The radiance field of one asset: features on grids of several levels and two small heads.
+
+    Grids are `dense` (few wide levels, `level_resolutions` vertices per side, for CPUs) or those
+    of `hash_grid` (many narrow ones, for GPUs). `bound` is the half side of the cube and the
     radius of the sphere outside of which nothing exists. The density starts as a blob,
     density_blob_scale * (1 - |x| / density_blob_radius) before the activation (Magic3D) or the
     Gaussian of DreamFusion. `density_blob_variety` stretches it per candidate, along each axis by
@@ -299,6 +347,8 @@ class FieldConfig:
     them from the start.
     """
 
+    encoding: Literal["dense", "hash"] = "dense"
+    hash_grid: HashGridConfig = HashGridConfig()
     level_resolutions: tuple[int, ...] = (16, 48)
     features_per_level: int = 8
     hidden_width: int = 32
@@ -330,6 +380,10 @@ class FieldConfig:
             self.all_levels_from_fraction,
             "must be a fraction of the steps, from 0 (at once) to 1",
         )
+
+    @property
+    def num_levels(self) -> int:
+        return self.hash_grid.num_levels if self.encoding == "hash" else len(self.level_resolutions)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def recipe_digest(recipe: Recipe) -> str:
 def _without_prior(recipe: Recipe) -> Mapping[str, Any]:
     resolved = dataclasses.asdict(recipe)
     resolved.pop("prior")
+    if recipe.field.encoding == "dense":  # how a hash grid would be cannot change a dense one, nor its key
+        resolved["field"] = {k: v for k, v in resolved["field"].items() if k not in ("encoding", "hash_grid")}
     return resolved
 
 

@@ -37,7 +37,7 @@ from dreamfoundry.draws import SlotChance, StepDraws, draw_step
 from dreamfoundry.errors import OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
 from dreamfoundry.looks import judge, take_look
-from dreamfoundry.nerf.adam import SlotAdam, clip_slots, slot_gradient_norms
+from dreamfoundry.nerf.adam import SlotAdam, clip_shares, slot_gradient_norms
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import take_snapshot
 from dreamfoundry.records import NO_HISTORY, FieldHistory, FieldSnapshot, Prompt
@@ -268,7 +268,8 @@ class SlotBatch:
         shares = [rate_share(optimize, slot.step) if slot else 0.0 for slot in self.slots]
         rates = torch.tensor(shares, device=self.device)
         self.adam.step(
-            clip_slots(gradients, norms, optimize.max_grad_norm),
+            gradients,
+            clip_shares(norms, optimize.max_grad_norm),
             {name: rates * (optimize.table_rate if name == "table" else optimize.head_rate) for name in parameters},
             occupied & self.healthy,
         )

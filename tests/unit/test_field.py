@@ -73,7 +73,7 @@ def test_the_gradient_of_the_encoding_is_the_numerical_one() -> None:
 def test_the_gradient_equals_that_of_the_library_lookup() -> None:
     fields, points = fields_of(2), points_of(2, 50)
     table = fields.parameters()["table"]
-    indices, weights = fields._lookups(points)
+    indices, weights = (part.view(-1, 8) for part in fields.encoding.lookups(points))
     rows = torch.nn.functional.embedding_bag(indices, table.flatten(0, 1), mode="sum", per_sample_weights=weights)
     upstream = torch.randn(2, 50, 4, generator=torch.Generator().manual_seed(1))
     (expected,) = torch.autograd.grad(rows.view(2, 50, 4), table, upstream)

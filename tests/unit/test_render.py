@@ -213,7 +213,7 @@ def test_two_slots_learn_two_colored_balls_from_pictures() -> None:
         seen = render(fields, origins, directions, jitter, render_config, with_normals=False)
         loss = (seen.albedo - color).square().mean() + (seen.opacity - hit).square().mean()
         gradients = torch.autograd.grad(loss, tuple(parameters.values()))
-        adam.step(dict(zip(parameters, gradients, strict=True)), rates, torch.tensor([True, True]))
+        adam.step(dict(zip(parameters, gradients, strict=True)), torch.ones(2), rates, torch.tensor([True, True]))
     origins, directions, color, hit = ball(torch.tensor([123.0]))
     seen = render(fields, origins, directions, MIDDLE, render_config)
     assert ((seen.opacity - hit).square().mean(dim=1) < 0.03).all()

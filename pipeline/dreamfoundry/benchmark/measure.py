@@ -100,7 +100,9 @@ class Loop:
                 self._loop.admit(assignment)
             self._loop.adam = cast(Any, WatchedOptimizer(self._loop.adam, self._watch))
         else:
-            fields = (RadianceFields if case.own_field else GridSampleFields)(self.recipe.field, 1, device)
+            dense = dataclasses.replace(self.recipe.field, encoding="dense")
+            own = RadianceFields(self.recipe.field, 1, device) if case.own_field else None
+            fields = own or GridSampleFields(dense, 1, device)
             self._loop = OnePrompt(
                 watched, self.recipe, assignments[0], fields, device, self._watch.around("prior", decode)
             )

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dreamfoundry.nerf.kernels.choice import has_kernels
+
 
 class SlotAdam:
     """Adam (Kingma and Ba 2015, algorithm 1) over stacked parameters [K, ...], updated in place.
@@ -30,11 +32,13 @@ class SlotAdam:
     def step(
         self,
         gradients: Mapping[str, Tensor],
+        shares: Float[Tensor, " K"],
         rates: Mapping[str, Float[Tensor, " K"]],
         live: Bool[Tensor, " K"],
     ) -> None:
         """Move the `live` slots one step at their rate for each parameter.
 
+        `shares` is how much of each slot's gradients counts (`clip_shares`).
         Slots that are not live keep parameters, moments and count bit for bit, whatever their
         gradients are.
         """
@@ -45,11 +49,19 @@ class SlotAdam:
         square_root_correction = (1.0 - beta_square**count).sqrt()
         with torch.no_grad():
             for name, tensor in self._parameters.items():
-                column = (-1, *[1] * (tensor.dim() - 1))
-                moves = live.view(column)
-                rate = (rates[name] / mean_correction).to(tensor.dtype).view(column)
-                correction = square_root_correction.to(tensor.dtype).view(column)
+                rate = (rates[name] / mean_correction).to(tensor.dtype)
+                correction, share = square_root_correction.to(tensor.dtype), shares.to(tensor.dtype)
                 gradient, mean, square = gradients[name], self._means[name], self._squares[name]
+                if has_kernels(tensor.device):
+                    from dreamfoundry.nerf.kernels.slot_adam import slot_adam
+
+                    slot_adam(
+                        tensor, mean, square, gradient, share, rate, correction, live, self._betas, self._eps
+                    )
+                    continue
+                column = (-1, *[1] * (tensor.dim() - 1))
+                moves, rate, correction = live.view(column), rate.view(column), correction.view(column)
+                gradient = gradient * share.view(column)
                 _replace(mean, torch.lerp(mean, gradient, 1.0 - beta_mean), moves)
                 _replace(square, (square * beta_square).addcmul_(gradient, gradient, value=1.0 - beta_square), moves)
                 stride = square.sqrt().div_(correction).add_(self._eps).reciprocal_().mul_(mean).mul_(rate)
@@ -85,10 +97,9 @@ def slot_gradient_norms(gradients: Mapping[str, Tensor]) -> Float[Tensor, " K"]:
     return total
 
 
-def clip_slots(gradients: Mapping[str, Tensor], norms: Float[Tensor, " K"], max_norm: float) -> dict[str, Tensor]:
-    """Gradients with each slot's norm limited to `max_norm`, as torch's `clip_grad_norm_` does."""
-    share = (max_norm / (norms + 1e-6)).clamp(max=1.0)
-    return {name: gradient * share.view(-1, *[1] * (gradient.dim() - 1)) for name, gradient in gradients.items()}
+def clip_shares(norms: Float[Tensor, " K"], max_norm: float) -> Float[Tensor, " K"]:
+    """How much of its gradient each slot keeps so that its norm is at most `max_norm`, as `clip_grad_norm_` has it."""
+    return (max_norm / (norms + 1e-6)).clamp(max=1.0)
 
 
 def _replace(target: Tensor, value: Tensor, where: Tensor) -> None:

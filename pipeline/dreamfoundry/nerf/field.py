@@ -1,34 +1,31 @@
-"""K radiance fields at once: dense grids of features, read trilinearly, and two-layer heads.
+"""K radiance fields at once: grids of features, read trilinearly, and two-layer heads.
 
 Every tensor carries the asset axis first and no operation reads across it, so a slot's values
-and gradients never depend on its neighbours. The cost of an encoding follows the number of
-lookups (levels x 8), hence few wide levels instead of many narrow ones.
+and gradients never depend on its neighbours. How a table is read is the encoding's affair
+(`dense_grid`, `hash_grid`); nothing else knows which one it is.
 
-Dimension key:  K slots · M points · L levels · E table entries · C features · N bags of 8 lookups
+Dimension key:  K slots · M points · C features
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
-from scipy.sparse import csr_matrix
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import embedding_bag, softplus
+from torch.nn.functional import softplus
 
 from dreamfoundry.config import FieldConfig
+from dreamfoundry.nerf.dense_grid import DenseGrid
+from dreamfoundry.nerf.hash_grid import HashGrid
 
 MAX_LOG_DENSITY = 15.0
 """The exponential activation is flat above this, or one large logit would be infinite."""
 
 TABLE_INIT_SCALE = 1e-4
 """Half width of the uniform start of the features (instant-ngp, section 4)."""
-
-CORNERS = tuple((x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1))
 
 
 class RadianceFields:
@@ -47,10 +44,10 @@ class RadianceFields:
     ) -> None:
         self.config = config
         self.num_slots = num_slots
-        resolutions = config.level_resolutions
-        num_features = len(resolutions) * config.features_per_level
+        self.encoding = HashGrid(config, device) if config.encoding == "hash" else DenseGrid(config, device)
+        num_features = config.num_levels * self.encoding.features_per_level
         shapes = {
-            "table": (sum(r**3 for r in resolutions), config.features_per_level),
+            "table": (self.encoding.num_entries, self.encoding.features_per_level),
             "hidden_weight": (num_features, config.hidden_width),
             "hidden_bias": (1, config.hidden_width),
             "output_weight": (config.hidden_width, 4),
@@ -63,11 +60,6 @@ class RadianceFields:
         # How much each feature counts; the levels of a slot fade in with its progress.
         self._feature_shares = torch.ones(num_slots, num_features, 1, device=device, dtype=dtype)
         self._blob_stretch = torch.ones(num_slots, 1, 3, device=device, dtype=dtype)
-        side = torch.tensor(resolutions, dtype=torch.int32)
-        corner_x, corner_y, corner_z = torch.tensor(CORNERS, dtype=torch.int32).unbind(dim=1)
-        self._side = side.to(device)
-        self._level_start = (side**3).cumsum(0).sub(side**3).to(device, torch.int32)
-        self._corner_offset = ((corner_x * side[:, None] + corner_y) * side[:, None] + corner_z).to(device)
 
     def parameters(self) -> dict[str, Tensor]:
         """The trainable tensors by name, each [K, ...]: "table" and the four of the heads."""
@@ -100,7 +92,7 @@ class RadianceFields:
         """Let the levels of each slot count as `level_shares` has it at its progress; all of them until told."""
         if self.config.all_levels_from_fraction:
             shares = torch.tensor([level_shares(self.config, done) for done in progress])
-            features = shares.repeat_interleave(self.config.features_per_level, dim=1)
+            features = shares.repeat_interleave(self.encoding.features_per_level, dim=1)
             self._feature_shares.copy_(features[..., None])
 
     def slot_state(self, slot: int) -> dict[str, Tensor]:
@@ -134,10 +126,7 @@ class RadianceFields:
 
         Outside the cube the outermost cell is extrapolated. Only the table gets a gradient.
         """
-        table = self._parameters["table"]
-        indices, weights = self._lookups(points.detach())
-        rows: Tensor = _WeightedRows.apply(table.flatten(0, 1), indices, weights)  # type: ignore[no-untyped-call]
-        return rows.view(*points.shape[:2], len(self.config.level_resolutions) * self.config.features_per_level)
+        return self.encoding.encode(self._parameters["table"], points.detach())
 
     def query(self, points: Float[Tensor, "K M 3"]) -> tuple[Float[Tensor, "K M"], Float[Tensor, "K M 3"]]:
         """Density (per scene unit, >= 0) and albedo (sRGB in [0, 1]) at `points`."""
@@ -182,25 +171,6 @@ class RadianceFields:
         inside = points.norm(dim=-1) <= self.config.bound
         return torch.where(inside, density, torch.zeros_like(density))
 
-    def _lookups(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of the stacked table and trilinear weights, each [K * M * L, 8]."""
-        side, level_start, corner_offset = self._side, self._level_start, self._corner_offset
-        slots, num_entries = self._parameters["table"].shape[:2]
-        slot_start = torch.arange(slots, device=points.device, dtype=torch.int32) * num_entries
-
-        scale = (side - 1).to(points.dtype) / (2.0 * self.config.bound)
-        position = (points + self.config.bound).unsqueeze(3) * scale  # K M 3 L: long rows are faster
-        # A position that is not a number must still name a cell; its weights carry the NaN on.
-        low = torch.minimum(position.to(torch.int32).clamp_(min=0), side - 2)
-        x, y, z = (position - low).unbind(dim=2)
-        cell = (low[:, :, 0] * side + low[:, :, 1]) * side + low[:, :, 2]
-        cell = cell + level_start + slot_start[:, None, None]
-
-        indices = cell.unsqueeze(3) + corner_offset
-        along_x, along_y, along_z = (1.0 - x, x), (1.0 - y, y), (1.0 - z, z)
-        weights = torch.stack([along_x[i] * along_y[j] * along_z[k] for i, j, k in CORNERS], dim=-1)
-        return indices.view(-1, 8), weights.view(-1, 8)
-
 
 def level_shares(config: FieldConfig, progress: float) -> list[float]:
     """How much each level counts at `progress` in [0, 1] of a slot's steps, each in [0, 1].
@@ -209,40 +179,7 @@ def level_shares(config: FieldConfig, progress: float) -> list[float]:
     of the time until `all_levels_from_fraction`: shapes first, then detail (DreamFusion A.2 narrows
     the blur of its positional encoding in that time).
     """
-    num_finer = len(config.level_resolutions) - 1
+    num_finer = config.num_levels - 1
     until = config.all_levels_from_fraction
     faded_in = progress / until * num_finer if progress < until else float(num_finer)
     return [1.0, *(min(max(faded_in - earlier, 0.0), 1.0) for earlier in range(num_finer))]
-
-
-class _WeightedRows(torch.autograd.Function):
-    """Sums of 8 weighted table rows, with a gradient for the table only.
-
-    The forward is `embedding_bag`; its own backward sorts all lookups. On the CPU a sparse
-    product with the transposed weights is an order of magnitude faster and adds in a fixed
-    order; on CUDA atomic additions are.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, table: Float[Tensor, "E F"], indices: Int[Tensor, "N 8"], weights: Float[Tensor, "N 8"]
-    ) -> Float[Tensor, "N F"]:
-        ctx.save_for_backward(indices, weights)
-        ctx.num_entries = table.shape[0]
-        return embedding_bag(indices, table, mode="sum", per_sample_weights=weights)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Float[Tensor, "N F"]) -> tuple[Float[Tensor, "E F"], None, None]:
-        (gradient,) = gradients
-        indices, weights = ctx.saved_tensors
-        if gradient.device.type == "cpu":
-            num_bags = indices.shape[0]
-            lookups = csr_matrix(
-                (weights.numpy().ravel(), indices.numpy().ravel(), np.arange(num_bags + 1, dtype=np.int32) * 8),
-                shape=(num_bags, ctx.num_entries),
-            )
-            return torch.from_numpy(lookups.T @ gradient.contiguous().numpy()), None, None
-        table_gradient = gradient.new_zeros(ctx.num_entries, gradient.shape[1])
-        for corner in range(8):
-            table_gradient.index_add_(0, indices[:, corner], gradient * weights[:, corner, None])
-        return table_gradient, None, None

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dreamfoundry.config import RenderConfig
 from dreamfoundry.nerf.field import RadianceFields
+from dreamfoundry.nerf.kernels.choice import has_kernels
 from dreamfoundry.nerf.sampling import stratified_samples
 
 GRADIENT_FLOOR = 1e-4
@@ -48,6 +49,26 @@ def ray_weights(density: Float[Tensor, "K R S"], deltas: Float[Tensor, "K R S"])
     optical_depth = density * deltas
     before = torch.cumsum(optical_depth, dim=-1) - optical_depth
     return torch.exp(-before) * -torch.expm1(-optical_depth)
+
+
+def accumulate(
+    density: Float[Tensor, "K R S"],
+    albedo: Float[Tensor, "K R S 3"],
+    deltas: Float[Tensor, "K R S"],
+    distances: Float[Tensor, "K R S"],
+) -> tuple[Float[Tensor, "K R S"], Float[Tensor, "K R"], Float[Tensor, "K R 3"], Float[Tensor, "K R"]]:
+    """Weights of the samples of rays, and with them opacity, premultiplied albedo and expected distance.
+
+    Gradients reach density and albedo; the distance has none.
+    """
+    if has_kernels(density.device):
+        from dreamfoundry.nerf.kernels import compositing
+
+        return compositing.accumulate(density, albedo, deltas, distances)
+    weights = ray_weights(density, deltas)
+    opacity = weights.sum(dim=-1)
+    seen = torch.matmul(weights.unsqueeze(2), albedo).squeeze(2)
+    return weights, opacity, seen, _expected_distance(weights.detach(), distances)
 
 
 def composite(
@@ -95,10 +116,10 @@ def render(
     num_samples = config.samples_per_ray
     samples = stratified_samples(origins, directions, uniforms, num_samples, fields.config.bound)
     density, albedo = fields.query(samples.points.view(slots, num_rays * num_samples, 3))
-    weights = ray_weights(density.view(slots, num_rays, num_samples), samples.deltas)
-    opacity = weights.sum(dim=-1)
-    seen = torch.matmul(weights.unsqueeze(2), albedo.view(slots, num_rays, num_samples, 3)).squeeze(2)
-    depth = _expected_distance(weights.detach(), samples.distances)
+    shape = (slots, num_rays, num_samples)
+    weights, opacity, seen, depth = accumulate(
+        density.view(shape), albedo.view(*shape, 3), samples.deltas, samples.distances
+    )
     normals = None
     if with_normals:
         normals = surface_normals(fields, origins + depth.unsqueeze(-1) * directions, config.normal_step)

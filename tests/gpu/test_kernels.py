@@ -1,0 +1,99 @@
+"""Kernels as CUDA runs them, against their twins on the CPU; the interpreter's tests are in tests/unit."""
+
+import pytest
+import torch
+from kernel_cases import adam_sides, compositing_pairs, hash_encoding_pairs, hash_inputs, ray_inputs
+
+from dreamfoundry.config import Recipe
+from dreamfoundry.diffusion.analytic import AnalyticPrior
+from dreamfoundry.nerf.kernels.choice import has_kernels
+from dreamfoundry.optimize import Assignment, SlotBatch
+from dreamfoundry.recipes import with_overrides
+from dreamfoundry.records import Prompt
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+SINGLE = torch.float32
+
+
+@pytest.fixture(autouse=True)
+def built_kernels():
+    """Only here, where there is a device, is it known whether kernels can be built."""
+    if not has_kernels(torch.device("cuda")):
+        pytest.skip("Triton cannot build kernels here")
+
+
+def require_close(pairs, rtol=1e-4, atol=1e-5) -> None:
+    for actual, expected in pairs:
+        torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
+
+
+@pytest.mark.parametrize(("num_slots", "num_points", "features"), [(1, 1000, 2), (3, 4099, 2), (2, 333, 3)])
+def test_hash_encoding_and_its_gradient_equal_the_twin(num_slots, num_points, features):
+    grid, inputs = hash_inputs(num_slots, num_points, SINGLE, features)
+    # A few hundred points add to one row, in whatever order: their sum is good to fewer digits.
+    require_close(hash_encoding_pairs(grid, *inputs, "cuda"), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("num_slots", "num_rays", "num_samples"), [(1, 5, 4), (3, 100, 13), (2, 50, 64), (1, 7, 600)])
+def test_compositing_and_its_gradients_equal_the_twin(num_slots, num_rays, num_samples):
+    require_close(compositing_pairs(ray_inputs(num_slots, num_rays, num_samples, SINGLE), "cuda"))
+
+
+@pytest.mark.parametrize("num_slots", [1, 4])
+def test_adam_equals_the_twin_also_when_slots_start_apart(num_slots):
+    require_close(zip(*adam_sides(num_slots, SINGLE, "cuda"), strict=True))
+
+
+def test_a_nan_stays_in_its_slot():
+    kernel, _ = adam_sides(3, SINGLE, "cuda", poisoned=1)
+    clean, _ = adam_sides(3, SINGLE, "cuda")
+    assert all(torch.equal(a[[0, 2]], b[[0, 2]]) for a, b in zip(kernel, clean, strict=True))
+    grid, (table, points) = hash_inputs(2, 300, SINGLE)
+    table[0] = points[0] = float("nan")
+    features, gradient = (pair[0] for pair in hash_encoding_pairs(grid, table, points, "cuda"))
+    assert features[0].isnan().any() and features[1].isfinite().all() and gradient[1].isfinite().all()
+
+
+def test_what_a_slot_reads_sees_and_learns_is_the_same_alone_and_among_16():
+    grid, (table, points) = hash_inputs(16, 700, SINGLE)
+    together = [pair[0] for pair in hash_encoding_pairs(grid, table, points, "cuda")]
+    alone = [pair[0] for pair in hash_encoding_pairs(grid, table[:1], points[:1], "cuda")]
+    assert torch.equal(together[0][:1], alone[0])  # gradients were asked for with other draws
+    inputs = ray_inputs(16, 30, 24, SINGLE)
+    together = [pair[0] for pair in compositing_pairs(inputs, "cuda")]
+    alone = [pair[0] for pair in compositing_pairs(tuple(one[:1] for one in inputs), "cuda")]
+    assert all(torch.equal(many[:1], one) for many, one in zip(together[:4], alone[:4], strict=True))
+
+
+@pytest.mark.parametrize("encoding", ["dense", "hash"])
+def test_the_loop_on_cuda_follows_the_one_on_the_cpu(encoding):
+    """Three whole steps with kernels for all that has one."""
+    recipe = with_overrides(
+        Recipe(),
+        {
+            "field.encoding": encoding,
+            "field.level_resolutions": [8],
+            "field.hash_grid.num_levels": 4,
+            "field.hash_grid.entries_per_level": 4096,
+            "field.hash_grid.finest_resolution": 64,
+            "optimize.num_steps": 5,
+            "optimize.views_per_step": 2,
+            "render.image_px": 16,
+            "render.samples_per_ray": 12,
+        },
+    )
+
+    def densities(device):
+        batch = SlotBatch(AnalyticPrior(device=device), recipe, 2, device=device)
+        for name in ("red", "blue"):
+            batch.admit(Assignment(Prompt(name, f"a {name} ball"), f"key of {name}"))
+        for _ in range(3):
+            batch.step()
+        points = batch.fields.grid(9).expand(2, -1, -1)
+        return batch.fields.density(points).detach().cpu()
+
+    torch.testing.assert_close(densities("cuda"), densities("cpu"), rtol=2e-2, atol=2e-2)
