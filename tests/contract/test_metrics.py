@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,9 +75,12 @@ LINE = re.compile(r"^(ray_dreamfoundry_\w+)\{(.*)\} (\S+)$", re.MULTILINE)
 
 
 def series(url: str) -> dict[tuple[str, str], float]:
-    """Our series on the page: by name and value of our label ("" without one)."""
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        page = answer.read().decode()
+    """Our series on the page: by name and value of our label ("" without one). None before there is a page."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            page = answer.read().decode()
+    except urllib.error.URLError:  # Ray serves it from a process that starts in its own time
+        return {}
     found = {}
     for name, labels, value in LINE.findall(page):
         label = next(metric.label for metric in METRICS if metric.exported_name == name)

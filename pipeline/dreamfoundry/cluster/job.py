@@ -19,6 +19,12 @@ POLL_S = 1.0
 STOP_WAIT_S = 110
 """Time that a stopped job gets between SIGTERM and SIGKILL; Ray's default is 3 s."""
 
+AGENT_WAIT_S = 60.0
+"""A head answers before the agent runs that starts its jobs; for so long it may take none."""
+
+NO_AGENT_YET = "No available agent"
+"""What Ray then says; nothing has been accepted."""
+
 MAX_SILENCE_S = 120.0
 """After this long without an answer from the head, following ends with an error."""
 
@@ -26,18 +32,23 @@ MAX_SILENCE_S = 120.0
 def submit(address: str, command: Sequence[str], *, working_dir: str = "", submission_id: str = "") -> str:
     """Hand `command` to the head at `address` ("http://host:8265"); returns the submission id.
 
-    `working_dir` is sent along (100 MiB at most) and becomes the current folder of the job.
+    `working_dir` is sent along (100 MiB at most) and becomes the current folder of the job. Waits for
+    a head that has just come up. InfrastructureError if the job is not accepted.
     """
+    client, end_s = _client(address), time.monotonic() + AGENT_WAIT_S
     runtime_env: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}}
     if working_dir:
         runtime_env["working_dir"] = working_dir
-    try:
-        name: str = _client(address).submit_job(
-            entrypoint=shlex.join(command), runtime_env=runtime_env, submission_id=submission_id or None
-        )
-    except RuntimeError as error:
-        raise InfrastructureError(f"the job was not accepted by {address}: {error}") from None
-    return name
+    while True:
+        try:
+            name: str = client.submit_job(
+                entrypoint=shlex.join(command), runtime_env=runtime_env, submission_id=submission_id or None
+            )
+            return name
+        except RuntimeError as error:
+            if NO_AGENT_YET not in str(error) or time.monotonic() > end_s:
+                raise InfrastructureError(f"the job was not accepted by {address}: {error}") from None
+            time.sleep(POLL_S)
 
 
 def follow(address: str, name: str, stream: TextStream, should_stop: Callable[[], bool] = lambda: False) -> int:
