@@ -174,10 +174,10 @@ HASHED = with_overrides(
     Recipe(),
     {
         "field.encoding": "hash",
-        "field.hash_grid": {"num_levels": 6, "entries_per_level": 4096, "coarsest_resolution": 8},
+        "field.hash_grid": {"num_levels": 4, "entries_per_level": 4096, "coarsest_resolution": 8},
         "field.hash_grid.finest_resolution": 64,
         "field.hidden_width": 8,
-        "optimize.num_steps": 100,
+        "optimize.num_steps": 60,
         "optimize.views_per_step": 2,
         "optimize.warmup_fraction": 0.1,
         "optimize.table_rate": 0.05,

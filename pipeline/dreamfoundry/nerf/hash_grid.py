@@ -42,6 +42,9 @@ class HashGrid:
             start += grid.entries_per_level if is_hashed else side**3
         self.num_entries = start
         self.levels = torch.tensor(levels, dtype=torch.int32, device=device)
+        # What x, y and z are multiplied with; products with primes need more than 32 bits.
+        factors = [HASH_PRIMES if is_hashed else (side**2, side, 1) for side, _, is_hashed in levels]
+        self._factors = torch.tensor(factors, device=device).T
 
     def encode(self, table: Float[Tensor, "K E F"], points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M C"]:
         """Features at `points`, all levels side by side; only the table gets a gradient."""
@@ -55,10 +58,7 @@ class HashGrid:
         """Rows of the stacked table that each point reads, and how much each counts."""
         side, level_start, is_hashed = self.levels.unbind(dim=1)
         low, place = cells(points, side, self.bound)
-        wide = side.long()  # products with primes need more than 32 bits
-        primes = torch.tensor(HASH_PRIMES, device=side.device)[:, None]
-        factors = torch.where(is_hashed.bool(), primes, torch.stack([wide * wide, wide, torch.ones_like(wide)]))
-        ends = [(low + end).long() * factors for end in (0, 1)]
+        ends = [(low + end).long() * self._factors for end in (0, 1)]
         x, y, z = ([end[:, :, axis] for end in ends] for axis in range(3))
         dense = torch.stack([x[i] + y[j] + z[k] for i, j, k in CORNERS], dim=-1)
         hashed = torch.stack([x[i] ^ y[j] ^ z[k] for i, j, k in CORNERS], dim=-1) & (self.entries_per_level - 1)
