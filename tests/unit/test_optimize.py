@@ -71,6 +71,16 @@ def test_a_slot_does_not_depend_on_its_neighbours_bit_for_bit():
     assert all(torch.equal(alone[name], crowded[name]) for name in alone)
 
 
+def test_one_seed_makes_the_same_field_alone_and_among_sixteen():
+    names = ["red", *(f"neighbour {index}" for index in range(15))]
+    start = state_after(0, ["red"], watched=0, num_slots=1)
+    alone = state_after(6, ["red"], watched=0, num_slots=1)
+    among = state_after(6, names, watched=0, num_slots=16)
+    for name in alone:
+        moved = (alone[name] - start[name]).norm()
+        assert (alone[name] - among[name]).norm() <= 1e-3 * moved, "another number of rows rounds otherwise"
+
+
 LATER = with_overrides(
     SMALL, {"render.later": [{"from_fraction": 0.5, "image_px": 32, "samples_per_ray": 20}], "optimize.num_steps": 8}
 )
