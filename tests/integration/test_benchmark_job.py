@@ -20,11 +20,12 @@ SMALL = {
 SETTINGS = [f"--set={key}={value}" for key, value in SMALL.items()]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_figures_ratios_and_a_plot_come_out_of_one_run(tmp_path: Path) -> None:
     short = "--slots 2 --repeats 1 --steps 2 --baseline-steps 1 --whole 4 --window 0.1".split()
     outputs = ["--json", str(tmp_path / "figures.json"), "--plot", str(tmp_path / "plot.png")]
-    answer = run_job("benchmark.py", *short, *outputs, *SETTINGS)
+    answer = run_job("benchmark.py", *short, *outputs, *SETTINGS, OMP_NUM_THREADS="1")
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
@@ -48,7 +49,7 @@ def test_figures_ratios_and_a_plot_come_out_of_one_run(tmp_path: Path) -> None:
 
 def test_both_loops_are_judged_against_the_true_toy_and_nothing_is_made_twice(tmp_path: Path) -> None:
     few = ["--prompts", "2", "--set=optimize.num_steps=3", "--output", str(tmp_path), *SETTINGS]
-    first, again = (run_job("benchmark_quality.py", *few) for _ in range(2))
+    first, again = (run_job("benchmark_quality.py", *few, OMP_NUM_THREADS="1") for _ in range(2))
 
     assert first.returncode == 0, first.stdout + first.stderr
     rows = [json.loads(line) for line in (tmp_path / "quality.jsonl").read_text().splitlines()]
