@@ -344,7 +344,8 @@ class FieldConfig:
     Gaussian of DreamFusion. `density_blob_variety` stretches it per candidate, along each axis by
     a factor within 1 +- this share, so that seeds begin with different shapes. Levels beyond the
     first fade in, one after the other, until `all_levels_from_fraction` of the steps; 0 has all of
-    them from the start.
+    them from the start. `occupancy_resolution` is in cells per side of a grid that remembers where
+    there is something, so that rays take most of their samples there; 0 spreads them evenly.
     """
 
     encoding: Literal["dense", "hash"] = "dense"
@@ -359,8 +360,15 @@ class FieldConfig:
     density_blob_radius: float = 0.5
     density_blob_variety: float = 0.0
     all_levels_from_fraction: float = 0.0
+    occupancy_resolution: int = 0
 
     def __post_init__(self) -> None:
+        require(
+            self.occupancy_resolution == 0 or 8 <= self.occupancy_resolution <= 128,
+            "field.occupancy_resolution",
+            self.occupancy_resolution,
+            "must be 0 (off) or cells per side, from 8 to 128",
+        )
         require(
             len(self.level_resolutions) > 0 and all(2 <= r <= 256 for r in self.level_resolutions),
             "field.level_resolutions",

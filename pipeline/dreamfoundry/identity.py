@@ -19,7 +19,7 @@ from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.records import PriorIdentity, Prompt
 
-OPTIMIZATION_VERSION = "3"
+OPTIMIZATION_VERSION = "2"
 """Declared version of what the optimisation computes; raised when its results change."""
 
 EXPORT_VERSION = "4"
@@ -51,8 +51,10 @@ def recipe_digest(recipe: Recipe) -> str:
 def _without_prior(recipe: Recipe) -> Mapping[str, Any]:
     resolved = dataclasses.asdict(recipe)
     resolved.pop("prior")
-    if recipe.field.encoding == "dense":  # how a hash grid would be cannot change a dense one, nor its key
-        resolved["field"] = {k: v for k, v in resolved["field"].items() if k not in ("encoding", "hash_grid")}
+    # What is not used cannot change a field, nor its key: how a hash grid would be, a grid that is off.
+    unused = {"encoding", "hash_grid"} if recipe.field.encoding == "dense" else set()
+    unused |= {"occupancy_resolution"} if not recipe.field.occupancy_resolution else set()
+    resolved["field"] = {key: value for key, value in resolved["field"].items() if key not in unused}
     return resolved
 
 

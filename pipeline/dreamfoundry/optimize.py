@@ -45,6 +45,9 @@ from dreamfoundry.records import NO_HISTORY, FieldHistory, FieldSnapshot, Prompt
 HEALTH_CHECK_STEPS = 10
 """Steps between two looks at the health flags; each look copies K numbers to the host."""
 
+OCCUPANCY_STEPS = 16
+"""Steps of a slot between two updates of its occupancy grid, as in instant-ngp."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -165,6 +168,9 @@ class SlotBatch:
         for slot in self.slots:
             if slot is not None:
                 slot.step += 1
+        due = [slot is not None and slot.step % OCCUPANCY_STEPS == 0 for slot in self.slots]
+        if self.fields.occupancy is not None and any(due):
+            self.fields.update_occupancy(torch.tensor(due, device=self.device))
 
     def harvest(self) -> list[OptimizedField]:
         """Look at the candidates that are due, put the next ones in, take out what is done."""
@@ -286,7 +292,7 @@ def rate_share(optimize: OptimizeConfig, step: int) -> float:
     if progress < optimize.warmup_fraction:
         return (step + 1) / max(1.0, optimize.warmup_fraction * optimize.num_steps + 1)
     share = (progress - optimize.warmup_fraction) / max(1e-9, 1.0 - optimize.warmup_fraction)
-    cosine = 0.5 * (1.0 + math.cos(math.pi * share))
+    cosine = 0.5 * (1.0 + float(torch.cos(torch.tensor(math.pi * share))))  # in single precision, as rates are
     return optimize.final_rate_share + (1.0 - optimize.final_rate_share) * cosine
 
 

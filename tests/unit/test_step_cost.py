@@ -13,11 +13,14 @@ from torch.utils._pytree import tree_leaves
 
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.optimize import Assignment, SlotBatch
+from dreamfoundry.optimize import OCCUPANCY_STEPS, Assignment, SlotBatch
 from dreamfoundry.recipes import bundled_recipe, with_overrides
 from dreamfoundry.records import Prompt
 
-MAX_OPERATIONS = 1000
+BEFORE_STEP = 8 * OCCUPANCY_STEPS - 1
+"""After the warm-up of the toybox, when light is drawn; with the step, occupancy is brought up to date."""
+
+MAX_OPERATIONS = 1200
 """On the device, in a step without its prior; a UNet of Stable Diffusion alone has about as many."""
 
 MAX_OPERATIONS_PER_SLOT = 10
@@ -26,7 +29,11 @@ MAX_OPERATIONS_PER_SLOT = 10
 TOYBOX = with_overrides(bundled_recipe("toybox"), {"render.later": []})
 """Slots with later stages are rendered one by one, so their operations grow with the number of slots."""
 
-RECIPES = {"toybox": TOYBOX, "dreamfusion": bundled_recipe("dreamfusion")}
+RECIPES = {
+    "toybox": TOYBOX,
+    "dreamfusion": bundled_recipe("dreamfusion"),
+    "hash and occupancy": with_overrides(TOYBOX, {"field.encoding": "hash", "field.occupancy_resolution": 32}),
+}
 
 
 class Ledger(TorchDispatchMode):
@@ -52,7 +59,7 @@ def full_batch(recipe: Recipe, num_slots: int) -> SlotBatch:
     batch = SlotBatch(AnalyticPrior(device="meta"), recipe, num_slots, device="meta")
     for index in range(num_slots):
         batch.admit(Assignment(Prompt(f"p{index}", "a red ball"), f"key {index}"))
-        batch.slots[index].step = recipe.optimize.num_steps // 2  # after the warm-up, when light is drawn
+        batch.slots[index].step = BEFORE_STEP
     return batch
 
 

@@ -100,8 +100,10 @@ class Loop:
                 self._loop.admit(assignment)
             self._loop.adam = cast(Any, WatchedOptimizer(self._loop.adam, self._watch))
         else:
-            dense = dataclasses.replace(self.recipe.field, encoding="dense")
-            own = RadianceFields(self.recipe.field, 1, device) if case.own_field else None
+            # A research code on its own terms: nothing skips empty space, and no kernel of ours is in it.
+            even = dataclasses.replace(self.recipe.field, occupancy_resolution=0)
+            dense = dataclasses.replace(even, encoding="dense")
+            own = RadianceFields(even, 1, device) if case.own_field else None
             fields = own or GridSampleFields(dense, 1, device)
             self._loop = OnePrompt(
                 watched, self.recipe, assignments[0], fields, device, self._watch.around("prior", decode)

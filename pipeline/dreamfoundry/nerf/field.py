@@ -13,7 +13,7 @@ import copy
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -23,6 +23,9 @@ from dreamfoundry.nerf.hash_grid import HashGrid
 
 MAX_LOG_DENSITY = 15.0
 """The exponential activation is flat above this, or one large logit would be infinite."""
+
+OCCUPANCY_DECAY = 0.95
+"""Of the occupancy of a cell that has become empty, at each update."""
 
 TABLE_INIT_SCALE = 1e-4
 """Half width of the uniform start of the features (instant-ngp, section 4)."""
@@ -60,6 +63,8 @@ class RadianceFields:
         # How much each feature counts; the levels of a slot fade in with its progress.
         self._feature_shares = torch.ones(num_slots, num_features, 1, device=device, dtype=dtype)
         self._blob_stretch = torch.ones(num_slots, 1, 3, device=device, dtype=dtype)
+        side = config.occupancy_resolution
+        self.occupancy = torch.ones(num_slots, side, side, side, device=device, dtype=dtype) if side else None
 
     def parameters(self) -> dict[str, Tensor]:
         """The trainable tensors by name, each [K, ...]: "table" and the four of the heads."""
@@ -81,6 +86,22 @@ class RadianceFields:
                     tensor[slot].copy_((2.0 * draw - 1.0) * scale)
         stretch = 1.0 + self.config.density_blob_variety * (2.0 * torch.rand(1, 3, generator=generator) - 1.0)
         self._blob_stretch[slot].copy_(stretch)
+        if self.occupancy is not None:
+            self.occupancy[slot].fill_(1.0)
+
+    @torch.no_grad()
+    def update_occupancy(self, due: Bool[Tensor, " K"]) -> None:
+        """Let the grids of the slots that are `due` follow their fields, in place.
+
+        A cell keeps the larger of what it would stop of a ray through its middle now, in [0, 1], and
+        OCCUPANCY_DECAY of what it held (instant-ngp, appendix C): what vanishes is forgotten slowly.
+        """
+        assert self.occupancy is not None
+        side, cell = self.occupancy.shape[-1], 2.0 * self.config.bound / self.occupancy.shape[-1]
+        middles = (self.grid(side) * (1.0 - 1.0 / side)).expand(self.num_slots, -1, -1)
+        stopped = -torch.expm1(-self.density(middles) * cell).view_as(self.occupancy)
+        kept = torch.maximum(stopped, OCCUPANCY_DECAY * self.occupancy)
+        torch.where(due.view(-1, 1, 1, 1), kept, self.occupancy, out=self.occupancy)
 
     def grid(self, resolution: int) -> Float[Tensor, "1 M 3"]:
         """The vertices of a regular grid over the cube [-bound, bound]^3, x slowest."""
@@ -96,9 +117,10 @@ class RadianceFields:
             self._feature_shares.copy_(features[..., None])
 
     def slot_state(self, slot: int) -> dict[str, Tensor]:
-        """A copy of one slot's parameters and of its blob on the CPU, without the asset axis."""
+        """A copy of one slot's parameters, blob and occupancy on the CPU, without the asset axis."""
         state = {name: tensor[slot].detach().cpu().clone() for name, tensor in self._parameters.items()}
-        return {**state, "blob_stretch": self._blob_stretch[slot].cpu().clone()}
+        grids = {} if self.occupancy is None else {"occupancy": self.occupancy[slot].cpu().clone()}
+        return {**state, "blob_stretch": self._blob_stretch[slot].cpu().clone(), **grids}
 
     def load_slot(self, slot: int, state: Mapping[str, Tensor]) -> None:
         """Put what `slot_state` gave into `slot`, in place. KeyError names a missing tensor."""
@@ -106,6 +128,8 @@ class RadianceFields:
             for name, tensor in self._parameters.items():
                 tensor[slot].copy_(state[name])
         self._blob_stretch[slot].copy_(state["blob_stretch"])
+        if self.occupancy is not None:
+            self.occupancy[slot].copy_(state["occupancy"])
 
     def single(self, slot: int) -> RadianceFields:
         """One slot as fields of its own (K = 1) that share its memory and track no gradients."""
@@ -118,6 +142,7 @@ class RadianceFields:
         part = copy.copy(self)
         part._parameters = {name: tensor[slots] for name, tensor in self._parameters.items()}
         part._feature_shares, part._blob_stretch = self._feature_shares[slots], self._blob_stretch[slots]
+        part.occupancy = None if self.occupancy is None else self.occupancy[slots]
         part.num_slots = len(part._blob_stretch)
         return part
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from dreamfoundry.config import RenderConfig
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.kernels.choice import has_kernels
-from dreamfoundry.nerf.sampling import stratified_samples
+from dreamfoundry.nerf.sampling import guided_samples, stratified_samples
 
 GRADIENT_FLOOR = 1e-4
 """Slopes of the density logit far below this (per scene unit) have no direction: normal 0."""
@@ -111,10 +111,14 @@ def render(
     *,
     with_normals: bool = True,
 ) -> Rendering:
-    """Render all slots along rays with unit `directions`; `uniforms` as in `stratified_samples`."""
+    """Render all slots along rays with unit `directions`; `uniforms` as in `stratified_samples`.
+
+    Fields that keep an occupancy grid get most of a ray's samples where it is not empty.
+    """
     slots, num_rays = origins.shape[:2]
     num_samples = config.samples_per_ray
-    samples = stratified_samples(origins, directions, uniforms, num_samples, fields.config.bound)
+    ray = (origins, directions, uniforms, num_samples, fields.config.bound)
+    samples = stratified_samples(*ray) if fields.occupancy is None else guided_samples(*ray, fields.occupancy)
     density, albedo = fields.query(samples.points.view(slots, num_rays * num_samples, 3))
     shape = (slots, num_rays, num_samples)
     weights, opacity, seen, depth = accumulate(

@@ -1,6 +1,6 @@
 """Where along a ray the fields are asked: inside the bounding sphere, with static shapes.
 
-Dimension key:  K slots · R rays per slot · S samples per ray · J 1 (one shift per ray) or S
+Dimension key:  K slots · R rays per slot · S samples per ray · J 1 (one shift per ray) or S · G cells per side
 """
 
 from __future__ import annotations
@@ -10,6 +10,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+NUM_LOOKUPS = 64
+"""Places of a ray at which its occupancy is looked up."""
+
+OCCUPANCY_FLOOR = 0.1
+"""What an empty place counts beside a full one, which counts 1 more: something may still grow there."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +61,51 @@ def stratified_samples(
     distances = near.unsqueeze(-1) + width * (bins + uniforms)
     points = origins.unsqueeze(2) + distances.unsqueeze(3) * directions.unsqueeze(2)
     return RaySamples(points, distances, width.expand_as(distances))
+
+
+def guided_samples(
+    origins: Float[Tensor, "K R 3"],
+    directions: Float[Tensor, "K R 3"],
+    uniforms: Float[Tensor, "#K #R J"],
+    num_samples: int,
+    radius: float,
+    occupancy: Float[Tensor, "K G G G"],
+) -> RaySamples:
+    """`num_samples` bins of a ray's chord, narrow where `occupancy` says that there is something.
+
+    A bin holds an equal share of the occupancy along the ray (inverse transform sampling, as the
+    fine samples of NeRF, section 5.2), so shapes are static however much is empty. `uniforms` place
+    the samples within their bins as in `stratified_samples`, which this is where all cells are alike.
+    """
+    near, far = sphere_interval(origins, directions, radius)
+    bins = torch.arange(NUM_LOOKUPS, device=origins.device, dtype=origins.dtype)
+    chord = (far - near).unsqueeze(-1)
+    middles = near.unsqueeze(-1) + chord * (bins + 0.5) / NUM_LOOKUPS
+    points = origins.unsqueeze(2) + middles.unsqueeze(3) * directions.unsqueeze(2)
+    counted = OCCUPANCY_FLOOR + _looked_up(occupancy, points, radius)
+    share = torch.nn.functional.pad(counted.cumsum(dim=-1), (1, 0))
+    share = share / share[..., -1:]
+
+    ends = torch.arange(num_samples + 1, device=origins.device, dtype=origins.dtype)
+    within = (ends[:-1] + uniforms).expand(*near.shape, num_samples)
+    edges = near.unsqueeze(-1) + chord * _inverse(share, ends.expand(*near.shape, -1) / num_samples)
+    distances = near.unsqueeze(-1) + chord * _inverse(share, within / num_samples)
+    points = origins.unsqueeze(2) + distances.unsqueeze(3) * directions.unsqueeze(2)
+    return RaySamples(points, distances, edges.diff(dim=-1))
+
+
+def _looked_up(occupancy: Tensor, points: Float[Tensor, "K R L 3"], radius: float) -> Float[Tensor, "K R L"]:
+    """The values of the cells that hold `points` of the cube [-radius, radius]^3."""
+    side = occupancy.shape[-1]
+    # A place that is not a number must still name a cell.
+    cell = ((points / radius + 1.0) * (side / 2.0)).nan_to_num().long().clamp_(0, side - 1)
+    index = (cell[..., 0] * side + cell[..., 1]) * side + cell[..., 2]
+    return occupancy.flatten(1).gather(1, index.flatten(1)).view(index.shape)
+
+
+def _inverse(share: Float[Tensor, "K R L1"], wanted: Float[Tensor, "K R S"]) -> Float[Tensor, "K R S"]:
+    """Where, in [0, 1] of the chord, the rising line through `share` at equal steps reaches what is `wanted`."""
+    num_bins = share.shape[-1] - 1
+    upper = torch.searchsorted(share[..., 1:-1].contiguous(), wanted.contiguous()) + 1
+    low, high = share.gather(-1, upper - 1), share.gather(-1, upper)
+    return (upper - 1 + (wanted - low) / (high - low)) / num_bins
