@@ -47,6 +47,7 @@ def test_figures_ratios_and_a_plot_come_out_of_one_run(tmp_path: Path) -> None:
     assert answer.stdout.splitlines()[-1].startswith("K = 2: ")
 
 
+@pytest.mark.slow
 def test_both_loops_are_judged_against_the_true_toy_and_nothing_is_made_twice(tmp_path: Path) -> None:
     few = ["--prompts", "2", "--set=optimize.num_steps=3", "--output", str(tmp_path), *SETTINGS]
     first, again = (run_job("benchmark_quality.py", *few, OMP_NUM_THREADS="1") for _ in range(2))
