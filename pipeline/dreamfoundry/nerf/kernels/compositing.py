@@ -83,11 +83,7 @@ def _forward(
     RAYS: tl.constexpr,
     SAMPLES: tl.constexpr,
 ):
-    ray = tl.program_id(0).to(tl.int64) * RAYS + tl.arange(0, RAYS)
-    sample = tl.arange(0, SAMPLES)
-    is_ray = ray < num_rays
-    is_sample = is_ray[:, None] & (sample < num_samples)[None, :]
-    at = ray[:, None] * num_samples + sample[None, :]
+    ray, is_ray, at, is_sample = _rays(num_rays, num_samples, RAYS, SAMPLES)
 
     optical_depth = tl.load(density + at, mask=is_sample, other=0.0) * tl.load(deltas + at, mask=is_sample, other=0.0)
     before = tl.cumsum(optical_depth, axis=1) - optical_depth
@@ -119,11 +115,7 @@ def _backward(
     RAYS: tl.constexpr,
     SAMPLES: tl.constexpr,
 ):
-    ray = tl.program_id(0).to(tl.int64) * RAYS + tl.arange(0, RAYS)
-    sample = tl.arange(0, SAMPLES)
-    is_ray = ray < num_rays
-    is_sample = is_ray[:, None] & (sample < num_samples)[None, :]
-    at = ray[:, None] * num_samples + sample[None, :]
+    ray, is_ray, at, is_sample = _rays(num_rays, num_samples, RAYS, SAMPLES)
 
     delta = tl.load(deltas + at, mask=is_sample, other=0.0)
     optical_depth = tl.load(density + at, mask=is_sample, other=0.0) * delta
@@ -141,6 +133,18 @@ def _backward(
     tl.store(
         density_gradient + at, (of_weight * light * tl.exp(-optical_depth) - behind) * delta, mask=is_sample
     )
+
+
+@triton.jit
+@no_type_check
+def _rays(num_rays, num_samples, RAYS: tl.constexpr, SAMPLES: tl.constexpr):
+    """The rays of this program and the places of their samples, each with a mask of those that there are."""
+    ray = tl.program_id(0).to(tl.int64) * RAYS + tl.arange(0, RAYS)
+    sample = tl.arange(0, SAMPLES)
+    is_ray = ray < num_rays
+    is_sample = is_ray[:, None] & (sample < num_samples)[None, :]
+    at = ray[:, None] * num_samples + sample[None, :]
+    return ray, is_ray, at, is_sample
 
 
 @triton.jit

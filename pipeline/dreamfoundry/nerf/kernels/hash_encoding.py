@@ -99,19 +99,13 @@ def _forward(
     is_point, is_feature = point < num_points, feature < NUM_FEATURES
     is_value = is_point[:, None] & is_feature[None, :]
 
-    side, level_start = tl.load(levels + level * 3), tl.load(levels + level * 3 + 1)
-    is_hashed = tl.load(levels + level * 3 + 2) != 0
-    first = points + (slot * num_points + point) * 3
-    x, place_x = _cell(first, is_point, side, BOUND)
-    y, place_y = _cell(first + 1, is_point, side, BOUND)
-    z, place_z = _cell(first + 2, is_point, side, BOUND)
+    cell = _cell(points + (slot * num_points + point) * 3, is_point, levels + level * 3, BOUND)
 
     total = tl.zeros((POINTS, FEATURES), dtype=table.dtype.element_ty)
     for i in tl.static_range(2):
         for j in tl.static_range(2):
             for k in tl.static_range(2):
-                row = level_start + _row(x + i, y + j, z + k, side, is_hashed, HASH_MASK)
-                weight = _along(place_x, i) * _along(place_y, j) * _along(place_z, k)
+                row, weight = _corner(cell, i, j, k, HASH_MASK)
                 at = (slot * num_entries + row)[:, None] * NUM_FEATURES + feature[None, :]
                 total += weight[:, None] * tl.load(table + at, mask=is_value, other=0.0)
     at = ((slot * num_points + point) * NUM_LEVELS + level)[:, None] * NUM_FEATURES + feature[None, :]
@@ -140,27 +134,44 @@ def _backward(
     is_point, is_feature = point < num_points, feature < NUM_FEATURES
     is_value = is_point[:, None] & is_feature[None, :]
 
-    side, level_start = tl.load(levels + level * 3), tl.load(levels + level * 3 + 1)
-    is_hashed = tl.load(levels + level * 3 + 2) != 0
-    first = points + (slot * num_points + point) * 3
-    x, place_x = _cell(first, is_point, side, BOUND)
-    y, place_y = _cell(first + 1, is_point, side, BOUND)
-    z, place_z = _cell(first + 2, is_point, side, BOUND)
+    cell = _cell(points + (slot * num_points + point) * 3, is_point, levels + level * 3, BOUND)
 
     at = ((slot * num_points + point) * NUM_LEVELS + level)[:, None] * NUM_FEATURES + feature[None, :]
     incoming = tl.load(gradient + at, mask=is_value, other=0.0)
     for i in tl.static_range(2):
         for j in tl.static_range(2):
             for k in tl.static_range(2):
-                row = level_start + _row(x + i, y + j, z + k, side, is_hashed, HASH_MASK)
-                weight = _along(place_x, i) * _along(place_y, j) * _along(place_z, k)
+                row, weight = _corner(cell, i, j, k, HASH_MASK)
                 at = (slot * num_entries + row)[:, None] * NUM_FEATURES + feature[None, :]
                 tl.atomic_add(table_gradient + at, weight[:, None] * incoming, mask=is_value, sem="relaxed")
 
 
 @triton.jit
 @no_type_check
-def _cell(coordinates, is_point, side, BOUND: tl.constexpr):
+def _cell(coordinates, is_point, level, BOUND: tl.constexpr):
+    """What the corners of a cell are made of: its lowest vertex and the place within it, axis by axis, and its level.
+
+    `level` points to a line of `levels`.
+    """
+    side, level_start, is_hashed = tl.load(level), tl.load(level + 1), tl.load(level + 2) != 0
+    x, place_x = _along_axis(coordinates, is_point, side, BOUND)
+    y, place_y = _along_axis(coordinates + 1, is_point, side, BOUND)
+    z, place_z = _along_axis(coordinates + 2, is_point, side, BOUND)
+    return x, y, z, place_x, place_y, place_z, side, level_start, is_hashed
+
+
+@triton.jit
+@no_type_check
+def _corner(cell, i: tl.constexpr, j: tl.constexpr, k: tl.constexpr, HASH_MASK: tl.constexpr):
+    """Row in the table of a slot, and trilinear weight, of the corner at the ends i, j, k of a cell."""
+    x, y, z, place_x, place_y, place_z, side, level_start, is_hashed = cell
+    row = level_start + _row(x + i, y + j, z + k, side, is_hashed, HASH_MASK)
+    return row, _along(place_x, i) * _along(place_y, j) * _along(place_z, k)
+
+
+@triton.jit
+@no_type_check
+def _along_axis(coordinates, is_point, side, BOUND: tl.constexpr):
     """Lowest vertex of the cell along one axis, and the place within it; NaN has a cell, and a place of NaN."""
     coordinate = tl.load(coordinates, mask=is_point, other=0.0)
     position = (coordinate + BOUND) * ((side - 1).to(coordinate.dtype) / (2.0 * BOUND))
