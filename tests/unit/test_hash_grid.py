@@ -8,6 +8,7 @@ import math
 
 import pytest
 import torch
+from random_fields import points_of, random_fields
 from torch import Tensor
 
 from dreamfoundry.config import FieldConfig, HashGridConfig, Recipe
@@ -26,19 +27,7 @@ SIDES = (3, 6, 13, 30)
 
 
 def fields_of(num_slots: int, config: FieldConfig = SMALL, dtype: torch.dtype = torch.float32) -> RadianceFields:
-    """Slots that look like trained ones: every parameter is far from its small start."""
-    fields = RadianceFields(config, num_slots, dtype=dtype)
-    for slot in range(num_slots):
-        generator = torch.Generator().manual_seed(slot)
-        for tensor in fields.parameters().values():
-            with torch.no_grad():
-                tensor[slot].copy_(torch.randn(tensor.shape[1:], generator=generator))
-    return fields
-
-
-def points_of(num_slots: int, num_points: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    generator = torch.Generator().manual_seed(99)
-    return (torch.rand(num_slots, num_points, 3, generator=generator, dtype=dtype) * 2 - 1) * 1.5
+    return random_fields(num_slots, config, dtype)
 
 
 def slow_row(side: int, x: int, y: int, z: int) -> int:
