@@ -427,13 +427,17 @@ class RenderConfig:
                 stage.samples_per_ray,
                 "must be from 4 to 1024",
             )
-        starts = tuple(stage.from_fraction for stage in self.later)
         require(
-            all(low < high for low, high in pairwise((0.0, *starts, 1.0))),
+            all(low < high for low, high in self.spans),
             "render.later.from_fraction",
-            starts,
+            tuple(stage.from_fraction for stage in self.later),
             "must be rising fractions of the steps between 0 and 1",
         )
+
+    @property
+    def spans(self) -> tuple[Range, ...]:
+        """The part of the steps that each stage lasts, as fractions from and until."""
+        return tuple(pairwise((0.0, *(stage.from_fraction for stage in self.later), 1.0)))
 
     def at(self, progress: float) -> RenderConfig:
         """What applies at `progress` in [0, 1] of the steps, without stages."""

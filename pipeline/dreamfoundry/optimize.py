@@ -106,10 +106,7 @@ class SlotBatch:
         self.fields = RadianceFields(recipe.field, num_slots, device=device)
         self.adam = SlotAdam(self.fields.parameters(), recipe.optimize.betas, recipe.optimize.eps)
         self.healthy = torch.ones(num_slots, dtype=torch.bool, device=device)
-        with torch.no_grad():
-            probe = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
-            _, channels, height, width = prior.to_noise_space(probe).shape
-        self.noise_shape = (channels, height, width)
+        self.noise_shape = noise_shape_of(prior, recipe, device)
 
     @property
     def num_live(self) -> int:
@@ -279,6 +276,14 @@ class SlotBatch:
             {name: rates * (optimize.table_rate if name == "table" else optimize.head_rate) for name in parameters},
             occupied & self.healthy,
         )
+
+
+@torch.no_grad()
+def noise_shape_of(prior: ScorePrior, recipe: Recipe, device: str) -> tuple[int, int, int]:
+    """(C, h, w) of one picture in the noise space; the same for pictures of every stage."""
+    probe = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
+    _, channels, height, width = prior.to_noise_space(probe).shape
+    return channels, height, width
 
 
 def progress_at(optimize: OptimizeConfig, step: int) -> float:

@@ -22,7 +22,6 @@ import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -247,8 +246,8 @@ def _try(prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, pre
 
 def _stages(recipe: Recipe) -> list[tuple[float, int]]:
     """(share of all steps, a step in its middle) of each render stage."""
-    bounds = (0.0, *(stage.from_fraction for stage in recipe.render.later), 1.0)
-    return [(end - start, int((start + end) / 2 * recipe.optimize.num_steps)) for start, end in pairwise(bounds)]
+    total = recipe.optimize.num_steps
+    return [(end - start, int((start + end) / 2 * total)) for start, end in recipe.render.spans]
 
 
 def _steps_s(batch: SlotBatch, step: int, num_steps: int, device: str) -> list[float]:

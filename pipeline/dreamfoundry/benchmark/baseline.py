@@ -29,7 +29,7 @@ from dreamfoundry.diffusion.prompts import encode
 from dreamfoundry.draws import SlotChance, draw_step
 from dreamfoundry.identity import seed_for
 from dreamfoundry.nerf.field import RadianceFields
-from dreamfoundry.optimize import Assignment, progress_at, rate_share
+from dreamfoundry.optimize import Assignment, noise_shape_of, progress_at, rate_share
 
 Decode = Callable[[Float[Tensor, "B C h w"]], object]
 """From latents to pictures."""
@@ -96,9 +96,7 @@ class OnePrompt:
             betas=optimize.betas,
             eps=optimize.eps,
         )
-        probe = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
-        _, channels, height, width = prior.to_noise_space(probe).shape
-        self._noise_shape = (channels, height, width)
+        self._noise_shape = noise_shape_of(prior, recipe, device)
 
     def step(self) -> None:
         """One step of optimisation, with a line in the log."""

@@ -12,7 +12,6 @@ import resource
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -137,7 +136,7 @@ def stage_times(loop: Loop, warm_up: int, num_steps: int) -> tuple[StageTime, ..
     """Measure `num_steps` steps around the middle of every render stage, after `warm_up` more."""
     render, total = loop.recipe.render, loop.recipe.optimize.num_steps
     measured = []
-    for start, end in pairwise((0.0, *(stage.from_fraction for stage in render.later), 1.0)):
+    for start, end in render.spans:
         loop.go_to(max(start, (start + end) / 2 - (warm_up + num_steps) / 2 / total))
         for _ in range(warm_up):
             loop.step()
