@@ -42,7 +42,6 @@ MEDIANS = (
 )
 """Figures of a case that are medians over its rounds."""
 
-
 SHARED = ("recipe", "architecture", "device", "profile", "whole", "window")
 """Arguments that a measurement in a process of its own is given too."""
 
@@ -57,15 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     from dreamfoundry.benchmark.measure import BASELINE, DECODING_BASELINE, FACTORS, slots_case
 
-    result = about(arguments)
+    result = child(arguments, "about")
     whole = child(arguments, "whole") if arguments.whole else {}
     if whole:
         say(
             f"one asset: {whole['num_steps']} steps in {whole['optimize_s']:.1f} s, export as {arguments.profile} in "
             f"{whole['export_s']:.1f} s, together {whole['total_s']:.1f} s; prior loaded in {whole['load_s']:.1f} s"
         )
-    is_latent = "sd21" in (arguments.architecture or "")
-    decoding = [DECODING_BASELINE] if is_latent else []
+    decoding = [DECODING_BASELINE] if "sd21" in (arguments.architecture or "") else []
     cases = [*decoding, *FACTORS, *map(slots_case, arguments.slots)]
     rounds: dict[str, list[Figures]] = defaultdict(list)
     for number in range(arguments.repeats):
@@ -131,8 +129,8 @@ def line(figures: Figures) -> str:
     )
 
 
-def about(arguments: argparse.Namespace) -> Figures:
-    """The machine, its ceilings, and what is measured on it."""
+def about_child(arguments: argparse.Namespace) -> Figures:
+    """The machine, its ceilings, and what is measured on it; what this holds of a device goes with its process."""
     import torch
 
     from dreamfoundry.benchmark import ceilings
@@ -226,7 +224,7 @@ def whole_child(arguments: argparse.Namespace) -> Figures:
     }
 
 
-CHILDREN = {"measure": measure_child, "rate": rate_child, "whole": whole_child}
+CHILDREN = {"about": about_child, "measure": measure_child, "rate": rate_child, "whole": whole_child}
 
 
 def opened(arguments: argparse.Namespace, engine: Any) -> tuple[Any, Recipe]:
@@ -295,7 +293,7 @@ def side_by_side(arguments: argparse.Namespace, name: str, count: int) -> Figure
 
 
 def plot(figures: dict[str, Figures], path: Path) -> None:
-    """Seconds of a step per asset, by part; the baseline is so much longer that the axis is logarithmic."""
+    """Seconds of a step per asset, by part."""
     import matplotlib
 
     matplotlib.use("agg")
