@@ -24,7 +24,7 @@ import torch
 
 from dreamfoundry.ablation.judging import judge, no_surface
 from dreamfoundry.allocation import LARGE_ALLOCATIONS, restart_with
-from dreamfoundry.benchmark.baseline import SAMPLES_PER_RAY, GridSampleFields, OnePrompt, with_samples
+from dreamfoundry.benchmark.baseline import GridSampleFields, OnePrompt, baseline_recipe
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.prior import ScorePrior, load_prior
 from dreamfoundry.errors import PromptFailure
@@ -50,12 +50,11 @@ def of_the_main_loop(prior: ScorePrior, recipe: Recipe, assignment: Assignment) 
 
 
 def of_the_baseline(prior: ScorePrior, recipe: Recipe, assignment: Assignment) -> FieldSnapshot:
-    slow = with_samples(recipe, SAMPLES_PER_RAY)
-    fields = GridSampleFields(slow.field, 1)
-    alone = OnePrompt(prior, slow, assignment, fields)
-    for _ in range(slow.optimize.num_steps):
+    fields = GridSampleFields(recipe.field, 1)
+    alone = OnePrompt(prior, recipe, assignment, fields)
+    for _ in range(recipe.optimize.num_steps):
         alone.step()
-    return take_snapshot(fields, 0, slow.render.at(1.0), slow.snapshot, slow.cameras)
+    return take_snapshot(fields, 0, recipe.render.at(1.0), recipe.snapshot, recipe.cameras)
 
 
 LOOPS: dict[str, Make] = {"main loop": of_the_main_loop, "baseline": of_the_baseline}
@@ -78,17 +77,19 @@ def row_of(loop: str, prior: ScorePrior, recipe: Recipe, text: str) -> dict[str,
 def run(arguments: argparse.Namespace) -> int:
     # Restarts would hide what a first candidate is worth, and the baseline has none.
     recipe = with_overrides(resolve_recipe("toybox", arguments.set), {"looks.at": [], "looks.max_restarts": 0})
+    recipes = {"main loop": recipe, "baseline": baseline_recipe(recipe)}
     prior = load_prior(recipe.prior)
     path = arguments.output / "quality.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
+    digests = {loop: recipe_digest(own) for loop, own in recipes.items()}
     known = [json.loads(line) for line in path.read_text().splitlines()]
-    rows = {(row["loop"], row["prompt"]): row for row in known if row["recipe"] == recipe_digest(recipe)}
+    rows = {(row["loop"], row["prompt"]): row for row in known if row["recipe"] == digests[row["loop"]]}
     texts = few_prompts()[:: len(few_prompts()) // arguments.prompts][: arguments.prompts]
     for text in texts:
-        for loop in LOOPS:
+        for loop, own in recipes.items():
             if (loop, text) not in rows:
-                rows[loop, text] = row_of(loop, prior, recipe, text)
+                rows[loop, text] = row_of(loop, prior, own, text)
                 with path.open("a") as lines:
                     lines.write(json.dumps(rows[loop, text]) + "\n")
             row = rows[loop, text]

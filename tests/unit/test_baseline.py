@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from dreamfoundry.benchmark.baseline import GridSampleFields, OnePrompt, with_samples
+from dreamfoundry.benchmark.baseline import SAMPLES_PER_RAY, GridSampleFields, OnePrompt, baseline_recipe
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
+from dreamfoundry.identity import recipe_digest
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.optimize import Assignment, SlotBatch
 from dreamfoundry.recipes import bundled_recipe, with_overrides
@@ -78,7 +79,10 @@ def test_every_step_leaves_a_line_in_the_log_and_may_decode() -> None:
     assert len(alone.log) == 2 and all(0.0 < line["mean_opacity"] < 1.0 for line in alone.log)
 
 
-def test_samples_are_replaced_in_all_stages() -> None:
-    recipe = with_samples(bundled_recipe("toybox"), 512)
-    assert [recipe.render.at(done).samples_per_ray for done in (0.0, 0.69, 0.71)] == [512, 512, 512]
+def test_its_recipe_has_many_samples_in_all_stages_and_skips_nothing() -> None:
+    toybox = with_overrides(bundled_recipe("toybox"), {"field.occupancy_resolution": 32})
+    recipe = baseline_recipe(toybox)
+    assert [recipe.render.at(done).samples_per_ray for done in (0.0, 0.69, 0.71)] == [SAMPLES_PER_RAY] * 3
     assert [recipe.render.at(done).image_px for done in (0.0, 0.71)] == [32, 64]
+    assert recipe.field.occupancy_resolution == 0
+    assert recipe_digest(recipe) == recipe_digest(baseline_recipe(recipe))

@@ -55,11 +55,12 @@ class GridSampleFields(RadianceFields):
         return torch.cat(features, dim=-1)
 
 
-def with_samples(recipe: Recipe, samples_per_ray: int) -> Recipe:
-    """`recipe` with that many samples on every ray in all of its stages."""
-    later = tuple(dataclasses.replace(stage, samples_per_ray=samples_per_ray) for stage in recipe.render.later)
-    render = dataclasses.replace(recipe.render, samples_per_ray=samples_per_ray, later=later)
-    return dataclasses.replace(recipe, render=render)
+def baseline_recipe(recipe: Recipe) -> Recipe:
+    """`recipe` as a research code would run it: SAMPLES_PER_RAY in all stages, evenly spread over each ray."""
+    later = tuple(dataclasses.replace(stage, samples_per_ray=SAMPLES_PER_RAY) for stage in recipe.render.later)
+    render = dataclasses.replace(recipe.render, samples_per_ray=SAMPLES_PER_RAY, later=later)
+    field = dataclasses.replace(recipe.field, occupancy_resolution=0)
+    return dataclasses.replace(recipe, render=render, field=field)
 
 
 class OnePrompt:

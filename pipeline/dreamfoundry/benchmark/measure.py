@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import torch
 
-from dreamfoundry.benchmark.baseline import SAMPLES_PER_RAY, Decode, GridSampleFields, OnePrompt, with_samples
+from dreamfoundry.benchmark.baseline import Decode, GridSampleFields, OnePrompt, baseline_recipe
 from dreamfoundry.benchmark.stopwatch import Stopwatch, WatchedOptimizer, WatchedPrior
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.prior import ScorePrior
@@ -84,7 +84,7 @@ class Loop:
     def __init__(
         self, case: Case, prior: ScorePrior, recipe: Recipe, device: str = "cpu", decode: Decode | None = None
     ) -> None:
-        self.recipe = recipe if case.own_samples else with_samples(recipe, SAMPLES_PER_RAY)
+        self.recipe = recipe if case.own_samples else baseline_recipe(recipe)
         self.num_assets = max(1, case.num_slots)
         self._watch = Stopwatch(device)
         watched = cast(ScorePrior, WatchedPrior(prior, self._watch))
