@@ -73,9 +73,9 @@ def compositing_pairs(inputs: tuple[Tensor, ...], device: str) -> Pairs:
     for see, where in ((compositing.accumulate, device), (accumulate, "cpu")):
         density, albedo = (values.detach().to(where).requires_grad_() for values in inputs[:2])
         results = see(density, albedo, *(values.to(where) for values in inputs[2:]))
-        assert not results[3].requires_grad
-        upstream = [draws(4 + n, *one.shape, dtype=one.dtype).to(where) for n, one in enumerate(results[:3])]
-        gradients = torch.autograd.grad(results[:3], (density, albedo), upstream)
+        assert not results[2].requires_grad
+        upstream = [draws(4 + n, *one.shape, dtype=one.dtype).to(where) for n, one in enumerate(results[:2])]
+        gradients = torch.autograd.grad(results[:2], (density, albedo), upstream)
         sides.append([one.detach().cpu() for one in (*results, *gradients)])
     return list(zip(*sides, strict=True))
 

@@ -19,7 +19,7 @@ from dreamfoundry.config import Recipe
 from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.records import PriorIdentity, Prompt
 
-OPTIMIZATION_VERSION = "2"
+OPTIMIZATION_VERSION = "3"
 """Declared version of what the optimisation computes; raised when its results change."""
 
 EXPORT_VERSION = "4"

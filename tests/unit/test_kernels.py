@@ -36,8 +36,8 @@ ADAM_SIZES = {"BETA_MEAN": 0.9, "BETA_SQUARE": 0.99, "EPS": 1e-15, "VALUES": 102
     [
         ("hash_encoding", "_forward", "*fp32 *fp32 *fp32 *i32 i32 i32", HASH_SIZES),
         ("hash_encoding", "_backward", "*fp32 *fp32 *fp32 *i32 i32 i32", HASH_SIZES),
-        ("compositing", "_forward", "*fp32 " * 8 + "i32 i32", RAY_SIZES),
-        ("compositing", "_backward", "*fp32 " * 8 + "i32 i32", RAY_SIZES),
+        ("compositing", "_forward", "*fp32 " * 7 + "i32 i32", RAY_SIZES),
+        ("compositing", "_backward", "*fp32 " * 7 + "i32 i32", RAY_SIZES),
         ("slot_adam", "_step", "*fp32 " * 7 + "*i8 i32", ADAM_SIZES),
         ("probe", "_set_to_one", "*fp32", {}),
     ],

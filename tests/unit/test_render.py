@@ -12,7 +12,7 @@ from dreamfoundry.config import FieldConfig, RenderConfig
 from dreamfoundry.nerf.adam import SlotAdam
 from dreamfoundry.nerf.cameras import orbit, rays
 from dreamfoundry.nerf.field import RadianceFields
-from dreamfoundry.nerf.render import Rendering, composite, over, ray_weights, render, surface_normals
+from dreamfoundry.nerf.render import Rendering, _render_all, composite, over, ray_weights, render, surface_normals
 
 SMALL = FieldConfig(level_resolutions=(3, 6), features_per_level=2, hidden_width=4)
 MIDDLE = torch.full((1, 1, 1), 0.5)
@@ -164,6 +164,49 @@ def test_normals_pass_gradients_to_the_field_and_depth_does_not() -> None:
     assert seen.normals is not None and not seen.depth.requires_grad
     (gradient,) = torch.autograd.grad(seen.normals[..., 0].sum(), fields.parameters()["table"])
     assert gradient.abs().max() > 0
+
+
+def test_rays_that_miss_show_nothing_and_change_nothing() -> None:
+    fields, (origins, directions) = random_fields(2), random_rays(2, 9)
+    away = directions.clone()
+    away[0, ::3] *= -1.0
+    away[1, 4] *= -1.0
+    misses = (away != directions).any(dim=-1)
+    alone = render(fields, origins, directions, MIDDLE, RenderConfig(samples_per_ray=8))
+    beside = render(fields, origins, away, MIDDLE, RenderConfig(samples_per_ray=8))
+    assert alone.normals is not None and beside.normals is not None
+    assert beside.opacity[misses].abs().max() == 0.0 and beside.normals[misses].abs().max() == 0.0
+    for name in ("albedo", "opacity", "depth", "normals"):
+        torch.testing.assert_close(getattr(beside, name)[~misses], getattr(alone, name)[~misses])
+
+
+def test_a_picture_of_nothing_but_misses_is_empty_and_has_gradients() -> None:
+    fields, (origins, directions) = random_fields(1), random_rays(1, 5)
+    seen = render(fields, origins, -directions, MIDDLE, RenderConfig(samples_per_ray=8))
+    assert seen.normals is not None
+    assert seen.opacity.abs().max() == 0.0 and seen.depth.isfinite().all()
+    loss = seen.albedo.sum() + seen.opacity.sum() + seen.normals.sum()
+    gradients = torch.autograd.grad(loss, tuple(fields.parameters().values()))
+    assert all(gradient.abs().max() == 0.0 for gradient in gradients)
+
+
+def test_the_host_renders_what_a_device_does() -> None:
+    fields, (origins, directions) = random_fields(2, torch.float64), random_rays(2, 30, torch.float64)
+    directions[:, ::4] *= -1.0
+    sides = []
+    for seen_by in (render, lambda *given: _render_all(*given, with_normals=True)):
+        seen = seen_by(fields, origins, directions, MIDDLE.double(), RenderConfig(samples_per_ray=8))
+        loss = seen.albedo.sum() + seen.opacity.square().sum() + (seen.normals[..., 1] * seen.opacity.detach()).sum()
+        gradients = torch.autograd.grad(loss, tuple(fields.parameters().values()))
+        sides.append([seen.albedo, seen.opacity, seen.depth, *gradients])
+    torch.testing.assert_close(sides[1], sides[0])
+
+
+def test_a_slot_has_the_same_bits_alone_and_among_others() -> None:
+    fields, (origins, directions) = random_fields(3), random_rays(3, 40)
+    together = seen_and_gradients(fields, origins, directions)
+    alone = seen_and_gradients(fields.part(slice(1, 2)), origins[1:2], directions[1:2])
+    assert all(torch.equal(one[1], own[0]) for one, own in zip(together, alone, strict=True))
 
 
 def seen_and_gradients(fields: RadianceFields, origins: Tensor, directions: Tensor) -> list[Tensor]:

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamfoundry.config import FieldConfig
+from dreamfoundry.nerf.tiles import tiles
 from dreamfoundry.nerf.trilinear import CORNERS, cells, corner_weights, weighted_rows
 
 
@@ -28,7 +29,8 @@ class DenseGrid:
         corner_x, corner_y, corner_z = torch.tensor(CORNERS, dtype=torch.int32).unbind(dim=1)
         self._side = side.to(device)
         self._level_start = (side**3).cumsum(0).sub(side**3).to(device, torch.int32)
-        self._corner_offset = ((corner_x * side[:, None] + corner_y) * side[:, None] + corner_z).to(device)
+        offsets = (corner_x * side[:, None] + corner_y) * side[:, None] + corner_z
+        self._corner_offset = offsets.to(device).unbind(dim=1)
 
     def encode(self, table: Float[Tensor, "K E F"], points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M C"]:
         """Features at `points`, all levels side by side; only the table gets a gradient."""
@@ -36,9 +38,16 @@ class DenseGrid:
 
     def lookups(self, points: Float[Tensor, "K M 3"]) -> tuple[Int[Tensor, "K M L 8"], Float[Tensor, "K M L 8"]]:
         """Rows of the stacked table that each point reads, and how much each counts."""
+        slots, num_points = points.shape[:2]
         side = self._side
-        slot_start = torch.arange(points.shape[0], device=points.device, dtype=torch.int32) * self.num_entries
-        low, place = cells(points, side, self._bound)
-        cell = (low[:, :, 0] * side + low[:, :, 1]) * side + low[:, :, 2]
-        cell = cell + self._level_start + slot_start[:, None, None]
-        return cell.unsqueeze(3) + self._corner_offset, corner_weights(place)
+        slot_start = torch.arange(slots, device=points.device, dtype=torch.int32) * self.num_entries
+        start = self._level_start + slot_start[:, None, None]
+        rows = torch.empty(slots, num_points, len(side), 8, device=points.device, dtype=torch.int32)
+        weights = torch.empty_like(rows, dtype=points.dtype)
+        for part in tiles(num_points, points.device):
+            low, place = cells(points[:, part], side, self._bound)
+            cell = (low[:, :, 0] * side + low[:, :, 1]) * side + low[:, :, 2] + start
+            for offset, row in zip(self._corner_offset, rows[:, part].unbind(dim=3), strict=True):
+                torch.add(cell, offset, out=row)
+            corner_weights(place, out=weights[:, part])
+        return rows, weights

@@ -20,6 +20,7 @@ from torch.nn.functional import softplus
 from dreamfoundry.config import FieldConfig
 from dreamfoundry.nerf.dense_grid import DenseGrid
 from dreamfoundry.nerf.hash_grid import HashGrid
+from dreamfoundry.nerf.heads import heads
 
 MAX_LOG_DENSITY = 15.0
 """The exponential activation is flat above this, or one large logit would be infinite."""
@@ -156,7 +157,7 @@ class RadianceFields:
     def query(self, points: Float[Tensor, "K M 3"]) -> tuple[Float[Tensor, "K M"], Float[Tensor, "K M 3"]]:
         """Density (per scene unit, >= 0) and albedo (sRGB in [0, 1]) at `points`."""
         outputs = self._heads(points, 4)
-        return self._activate(outputs[..., 0] + self._blob(points), points), torch.sigmoid(outputs[..., 1:])
+        return self._activate(outputs[:, 0] + self._blob(points), points), torch.sigmoid(outputs[:, 1:]).mT
 
     def density(self, points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M"]:
         """Density (per scene unit, >= 0) at `points`."""
@@ -168,16 +169,14 @@ class RadianceFields:
         The activation rises everywhere, so the gradient of this has the direction of the
         gradient of the density, also where the density itself is too small to have one.
         """
-        return self._heads(points, 1)[..., 0] + self._blob(points)
+        return self._heads(points, 1)[:, 0] + self._blob(points)
 
-    def _heads(self, points: Tensor, num_outputs: int) -> Tensor:
+    def _heads(self, points: Tensor, num_outputs: int) -> Float[Tensor, "K O M"]:
         values = self._parameters
         # Scaling a feature or the weights that read it is the same; there are fewer weights.
         weight = values["hidden_weight"] * self._feature_shares
-        hidden = torch.relu(torch.baddbmm(values["hidden_bias"], self.encode(points), weight))
-        return torch.baddbmm(
-            values["output_bias"][..., :num_outputs], hidden, values["output_weight"][..., :num_outputs]
-        )
+        output_weight, output_bias = (values[name][..., :num_outputs] for name in ("output_weight", "output_bias"))
+        return heads(self.encode(points), weight, values["hidden_bias"], output_weight, output_bias)
 
     def _blob(self, points: Tensor) -> Tensor:
         scale, radius = self.config.density_blob_scale, self.config.density_blob_radius

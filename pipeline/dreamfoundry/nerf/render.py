@@ -18,7 +18,7 @@ from torch import Tensor
 from dreamfoundry.config import RenderConfig
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.kernels.choice import has_kernels
-from dreamfoundry.nerf.sampling import guided_samples, stratified_samples
+from dreamfoundry.nerf.sampling import guided_samples, sphere_interval, stratified_samples
 
 GRADIENT_FLOOR = 1e-4
 """Slopes of the density logit far below this (per scene unit) have no direction: normal 0."""
@@ -36,8 +36,6 @@ class Rendering:
     albedo: Float[Tensor, "K R 3"]
     opacity: Float[Tensor, "K R"]
     depth: Float[Tensor, "K R"]
-    weights: Float[Tensor, "K R S"]
-    distances: Float[Tensor, "K R S"]
     normals: Float[Tensor, "K R 3"] | None
 
 
@@ -56,8 +54,8 @@ def accumulate(
     albedo: Float[Tensor, "K R S 3"],
     deltas: Float[Tensor, "K R S"],
     distances: Float[Tensor, "K R S"],
-) -> tuple[Float[Tensor, "K R S"], Float[Tensor, "K R"], Float[Tensor, "K R 3"], Float[Tensor, "K R"]]:
-    """Weights of the samples of rays, and with them opacity, premultiplied albedo and expected distance.
+) -> tuple[Float[Tensor, "K R"], Float[Tensor, "K R 3"], Float[Tensor, "K R"]]:
+    """Opacity of rays, premultiplied albedo and expected distance of what they hit.
 
     Gradients reach density and albedo; the distance has none.
     """
@@ -68,7 +66,7 @@ def accumulate(
     weights = ray_weights(density, deltas)
     opacity = weights.sum(dim=-1)
     seen = torch.matmul(weights.unsqueeze(2), albedo).squeeze(2)
-    return weights, opacity, seen, _expected_distance(weights.detach(), distances)
+    return opacity, seen, _expected_distance(weights.detach(), distances)
 
 
 def composite(
@@ -115,19 +113,64 @@ def render(
 
     Fields that keep an occupancy grid get most of a ray's samples where it is not empty.
     """
-    slots, num_rays = origins.shape[:2]
-    num_samples = config.samples_per_ray
-    ray = (origins, directions, uniforms, num_samples, fields.config.bound)
-    samples = stratified_samples(*ray) if fields.occupancy is None else guided_samples(*ray, fields.occupancy)
-    density, albedo = fields.query(samples.points.view(slots, num_rays * num_samples, 3))
-    shape = (slots, num_rays, num_samples)
-    weights, opacity, seen, depth = accumulate(
-        density.view(shape), albedo.view(*shape, 3), samples.deltas, samples.distances
+    if origins.device.type != "cpu":
+        return _render_all(fields, origins, directions, uniforms, config, with_normals)
+    # A host may look at its own numbers and leave out what would show nothing; slot by slot, so that
+    # a slot has the same bits whatever K is, and what is worked on stays in the cache.
+    uniforms = uniforms.expand(*origins.shape[:2], -1)
+    slots = [slice(slot, slot + 1) for slot in range(len(origins))]
+    seen = [
+        _render_hits(fields.part(slot), origins[slot], directions[slot], uniforms[slot], config, with_normals)
+        for slot in slots
+    ]
+    normals = [one.normals for one in seen if one.normals is not None]
+    return Rendering(
+        albedo=torch.cat([one.albedo for one in seen]),
+        opacity=torch.cat([one.opacity for one in seen]),
+        depth=torch.cat([one.depth for one in seen]),
+        normals=torch.cat(normals) if with_normals else None,
     )
+
+
+def _render_hits(
+    fields: RadianceFields,
+    origins: Tensor,
+    directions: Tensor,
+    uniforms: Tensor,
+    config: RenderConfig,
+    with_normals: bool,
+) -> Rendering:
+    """`_render_all` of one slot; rays that miss the bounding sphere cost nothing and have no normal (0)."""
+    near, far = sphere_interval(origins, directions, fields.config.bound)
+    hits = (far > near)[0].nonzero()[:, 0]
+    seen = _render_all(fields, origins[:, hits], directions[:, hits], uniforms[:, hits], config, with_normals)
+    none, black = torch.zeros_like(near), torch.zeros_like(origins)
+    return Rendering(
+        albedo=black.index_copy(1, hits, seen.albedo),
+        opacity=none.index_copy(1, hits, seen.opacity),
+        depth=near.index_copy(1, hits, seen.depth),
+        normals=None if seen.normals is None else black.index_copy(1, hits, seen.normals),
+    )
+
+
+def _render_all(
+    fields: RadianceFields,
+    origins: Tensor,
+    directions: Tensor,
+    uniforms: Tensor,
+    config: RenderConfig,
+    with_normals: bool,
+) -> Rendering:
+    slots, num_rays = origins.shape[:2]
+    shape = (slots, num_rays, config.samples_per_ray)
+    ray = (origins, directions, uniforms, config.samples_per_ray, fields.config.bound)
+    samples = stratified_samples(*ray) if fields.occupancy is None else guided_samples(*ray, fields.occupancy)
+    density, albedo = fields.query(samples.points.flatten(1, 2))
+    opacity, seen, depth = accumulate(density.view(shape), albedo.view(*shape, 3), samples.deltas, samples.distances)
     normals = None
     if with_normals:
         normals = surface_normals(fields, origins + depth.unsqueeze(-1) * directions, config.normal_step)
-    return Rendering(seen, opacity, depth, weights, samples.distances, normals)
+    return Rendering(seen, opacity, depth, normals)
 
 
 def _expected_distance(weights: Tensor, distances: Tensor) -> Tensor:

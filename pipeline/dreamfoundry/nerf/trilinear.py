@@ -23,20 +23,27 @@ def cells(
     """The lowest vertex of the cell that holds each point, and the place within it, on every level.
 
     `side` is vertices per side over the cube [-bound, bound]^3. The place is in [0, 1], less or
-    more where a point outside the cube belongs to the outermost cell.
+    more where a point outside the cube belongs to the outermost cell. In memory the points come
+    last: long runs are faster.
     """
     scale = (side - 1).to(points.dtype) / (2.0 * bound)
-    position = (points + bound).unsqueeze(3) * scale  # K M 3 L: long rows are faster
+    position = ((points.mT.contiguous() + bound).unsqueeze(2) * scale[:, None]).permute(0, 3, 1, 2)
     # A position that is not a number must still name a cell; its weights carry the NaN on.
     low = torch.minimum(position.to(torch.int32).clamp_(min=0), side - 2)
     return low, position - low
 
 
-def corner_weights(place: Float[Tensor, "K M 3 L"]) -> Float[Tensor, "K M L 8"]:
-    """How much each of the CORNERS of a cell counts at a place within it."""
+def corner_weights(
+    place: Float[Tensor, "K M 3 L"], out: Float[Tensor, "K M L 8"] | None = None
+) -> Float[Tensor, "K M L 8"]:
+    """How much each of the CORNERS of a cell counts at a place within it; written into `out` if it is given."""
     x, y, z = place.unbind(dim=2)
     along_x, along_y, along_z = (1.0 - x, x), (1.0 - y, y), (1.0 - z, z)
-    return torch.stack([along_x[i] * along_y[j] * along_z[k] for i, j, k in CORNERS], dim=-1)
+    edges = [[along_x[i] * along_y[j] for j in (0, 1)] for i in (0, 1)]
+    weights = place.new_empty(*x.shape, 8) if out is None else out
+    for (i, j, k), weight in zip(CORNERS, weights.unbind(dim=3), strict=True):
+        torch.mul(edges[i][j], along_z[k], out=weight)
+    return weights
 
 
 def weighted_rows(

@@ -24,36 +24,35 @@ def accumulate(
     albedo: Float[Tensor, "K R S 3"],
     deltas: Float[Tensor, "K R S"],
     distances: Float[Tensor, "K R S"],
-) -> tuple[Float[Tensor, "K R S"], Float[Tensor, "K R"], Float[Tensor, "K R 3"], Float[Tensor, "K R"]]:
-    """Weights, opacity, premultiplied albedo and expected distance of rays, as `render.accumulate`.
+) -> tuple[Float[Tensor, "K R"], Float[Tensor, "K R 3"], Float[Tensor, "K R"]]:
+    """Opacity, premultiplied albedo and expected distance of rays, as `render.accumulate`.
 
     Gradients reach density and albedo; depth has none.
     """
-    weights, opacity, seen, depth = _Accumulate.apply(  # type: ignore[no-untyped-call]
+    opacity, seen, depth = _Accumulate.apply(  # type: ignore[no-untyped-call]
         density, albedo, deltas.detach(), distances.detach()
     )
-    return weights, opacity, seen, depth
+    return opacity, seen, depth
 
 
 class _Accumulate(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, density: Tensor, albedo: Tensor, deltas: Tensor, distances: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         inputs = (density.contiguous(), albedo.contiguous(), deltas.contiguous())
         ctx.save_for_backward(*inputs)
         slots, num_rays = density.shape[:2]
-        weights = torch.empty_like(inputs[0])
         opacity, seen, depth = (density.new_empty(slots, num_rays, *of) for of in ((), (3,), ()))
-        _launch(_forward, *inputs, distances.contiguous(), weights, opacity, seen, depth)
+        _launch(_forward, *inputs, distances.contiguous(), opacity, seen, depth)
         ctx.mark_non_differentiable(depth)
-        return weights, opacity, seen, depth
+        return opacity, seen, depth
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
         density, albedo, deltas = ctx.saved_tensors
         density_gradient, albedo_gradient = torch.empty_like(density), torch.empty_like(albedo)
-        incoming = (gradient.contiguous() for gradient in gradients[:3])
+        incoming = (gradient.contiguous() for gradient in gradients[:2])
         _launch(_backward, density, albedo, deltas, *incoming, density_gradient, albedo_gradient)
         return density_gradient, albedo_gradient, None, None
 
@@ -74,7 +73,6 @@ def _forward(
     albedo,
     deltas,
     distances,
-    weights,
     opacity,
     seen,
     depth,
@@ -88,7 +86,6 @@ def _forward(
     optical_depth = tl.load(density + at, mask=is_sample, other=0.0) * tl.load(deltas + at, mask=is_sample, other=0.0)
     before = tl.cumsum(optical_depth, axis=1) - optical_depth
     weight = tl.exp(-before) * _stopped(optical_depth)
-    tl.store(weights + at, weight, mask=is_sample)
     tl.store(opacity + ray, tl.sum(weight, axis=1), mask=is_ray)
     for channel in tl.static_range(3):
         color = tl.load(albedo + at * 3 + channel, mask=is_sample, other=0.0)
@@ -105,7 +102,6 @@ def _backward(
     density,
     albedo,
     deltas,
-    weights_gradient,
     opacity_gradient,
     seen_gradient,
     density_gradient,
@@ -121,8 +117,7 @@ def _backward(
     optical_depth = tl.load(density + at, mask=is_sample, other=0.0) * delta
     light = tl.exp(-(tl.cumsum(optical_depth, axis=1) - optical_depth))
     weight = light * _stopped(optical_depth)
-    of_weight = tl.load(weights_gradient + at, mask=is_sample, other=0.0)
-    of_weight += tl.load(opacity_gradient + ray, mask=is_ray, other=0.0)[:, None]
+    of_weight = tl.zeros_like(weight) + tl.load(opacity_gradient + ray, mask=is_ray, other=0.0)[:, None]
     for channel in tl.static_range(3):
         of_seen = tl.load(seen_gradient + ray * 3 + channel, mask=is_ray, other=0.0)[:, None]
         of_weight += of_seen * tl.load(albedo + at * 3 + channel, mask=is_sample, other=0.0)
