@@ -2,7 +2,7 @@ r"""How many assets an hour, against a loop in the shape of the research codes, 
 
     python jobs/benchmark.py                                 toybox on the CPU: about ten minutes
     python jobs/benchmark.py --slots 1 4 8 --repeats 1 --json out/benchmark.json --plot out/benchmark.png
-    python jobs/benchmark.py --device cuda --recipe dreamfusion --architecture sd21 --whole 0 --slots 1 8 16
+    python jobs/benchmark.py --device cuda --recipe dreamfusion_hash --architecture sd21 --whole 0 --slots 1 8 16
 
 The baseline optimises one prompt per process: eager, 512 samples on a ray, a field read by torch's
 grid_sample, numbers copied to the host in every step. From it to ours the cases change one thing at

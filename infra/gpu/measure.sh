@@ -16,8 +16,8 @@ fi
 export PYTHONPATH="pipeline:$out/.site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 parts=${PARTS:-tests sd21 if-m if-xl}
 
-# One view of 64 x 64 with 128 samples a ray: what a step of the research codes shows, with fewer samples.
-settings="optimize.views_per_step=1 render.image_px=64 render.samples_per_ray=128 field.encoding=hash"
+# One view of 64 x 64, as a step of the research codes shows.
+settings="optimize.views_per_step=1"
 sizes="--slots 1 4 8 16 32 --steps 20 --baseline-steps 20 --repeats 2 --side-by-side 1 2 4 8"
 tiny=
 if [ "$device" = cpu ]; then
@@ -36,7 +36,7 @@ for part in $parts; do
     tail -n 1 "$out/tests.log"
   else
     # shellcheck disable=SC2086 # sizes are several words
-    "$python" jobs/benchmark.py --device "$device" --recipe dreamfusion --architecture "$tiny$part" $sizes \
+    "$python" jobs/benchmark.py --device "$device" --recipe dreamfusion_hash --architecture "$tiny$part" $sizes \
       --whole 0 --json "$out/$part.json" --plot "$out/$part.png"
   fi
 done

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -24,8 +25,9 @@ T = TypeVar("T")
 
 
 def recipe_from_toml(path: Path) -> Recipe:
-    """Read a preset. Keys it leaves out keep their defaults; unknown keys are refused."""
-    return _build(Recipe, read_toml(path, "recipe"), "")
+    """Read a recipe. Keys it leaves out have the values of its `base`, a preset of the package, or
+    their defaults if it names none; unknown keys are refused."""
+    return _from_tables(read_toml(path, "recipe"))
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -39,11 +41,25 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
 
 
 def bundled_recipe(name: str) -> Recipe:
-    """A preset of the package: "toybox", "dreamfusion"."""
+    """A preset of the package: "toybox", "dreamfusion", "dreamfusion_hash"."""
+    presets = _presets()
+    require(name in presets, "recipe", name, f"must be a TOML file or one of {', '.join(presets)}")
+    return _from_tables(tomllib.loads(presets[name].read_text(encoding="utf-8")))
+
+
+def _presets() -> dict[str, Traversable]:
     folder = resources.files("dreamfoundry").joinpath("presets")
-    names = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-    require(name in names, "recipe", name, f"must be a TOML file or one of {', '.join(names)}")
-    return _build(Recipe, tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")), "")
+    files = {entry.name.removesuffix(".toml"): entry for entry in folder.iterdir() if entry.name.endswith(".toml")}
+    return dict(sorted(files.items()))
+
+
+def _from_tables(tables: Mapping[str, Any]) -> Recipe:
+    changes = dict(tables)
+    base = changes.pop("base", None)
+    if base is None:
+        return _build(Recipe, changes, "")
+    require(base in _presets(), "base", base, f"must be one of {', '.join(_presets())}")
+    return _changed(bundled_recipe(base), changes, "")
 
 
 def resolve_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:

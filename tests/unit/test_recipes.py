@@ -22,6 +22,21 @@ def test_a_file_keeps_the_defaults_of_keys_it_leaves_out(tmp_path):
     assert recipe.cameras == CameraConfig()
 
 
+def test_a_file_may_start_from_a_preset(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "toybox"\n[optimize]\nnum_steps = 7\n[losses.opacity]\nstart = 0.0\nend = 1.0\n')
+
+    expected = with_overrides(
+        bundled_recipe("toybox"), {"optimize.num_steps": 7, "losses.opacity.start": 0.0, "losses.opacity.end": 1.0}
+    )
+    assert recipe_from_toml(path) == expected
+
+
+def test_the_preset_for_gpus_is_dreamfusions_with_other_samples_and_another_encoding():
+    changes = {"field.encoding": "hash", "field.occupancy_resolution": 32, "render.samples_per_ray": 128}
+    assert bundled_recipe("dreamfusion_hash") == with_overrides(bundled_recipe("dreamfusion"), changes)
+
+
 def test_an_override_changes_one_key_and_nothing_else():
     recipe = with_overrides(Recipe(), {"guidance.guidance_scale": 8})
 
@@ -65,7 +80,13 @@ def test_nonsense_is_refused_with_key_value_and_rule(overrides, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[optimize\n", "not valid TOML"), ("speed = 3\n", "speed: unknown recipe key; known keys here: prior, wording")],
+    [
+        ("[optimize\n", "not valid TOML"),
+        ("speed = 3\n", "speed: unknown recipe key; known keys here: prior, wording"),
+        ('base = "toybox"\nspeed = 3\n', "speed: unknown recipe key; known keys here: prior, wording"),
+        ('base = "toys"\n', "base = 'toys': must be one of dreamfusion, dreamfusion_hash, toybox"),
+        ("base = 3\n", "base = 3: must be one of dreamfusion"),
+    ],
 )
 def test_a_file_that_cannot_be_used_says_why(tmp_path, text, message):
     path = tmp_path / "bad.toml"
@@ -78,7 +99,7 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, text, message):
 def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
         recipe_from_toml(tmp_path / "none.toml")
-    with pytest.raises(ConfigError, match="dreamfusion, toybox"):
+    with pytest.raises(ConfigError, match="dreamfusion, dreamfusion_hash, toybox"):
         bundled_recipe("stable")
 
 
