@@ -58,7 +58,7 @@ def _from_tables(tables: Mapping[str, Any]) -> Recipe:
     base = changes.pop("base", None)
     if base is None:
         return _build(Recipe, changes, "")
-    require(base in _presets(), "base", base, f"must be one of {', '.join(_presets())}")
+    require(isinstance(base, str) and base in _presets(), "base", base, f"must be one of {', '.join(_presets())}")
     return _changed(bundled_recipe(base), changes, "")
 
 

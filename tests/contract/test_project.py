@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dreamfoundry.recipes import recipe_from_toml
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipeline" / "dreamfoundry"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -70,6 +72,18 @@ def test_every_program_that_a_document_names_exists() -> None:
     }
 
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+def test_every_recipe_that_a_document_shows_can_be_read(tmp_path: Path) -> None:
+    shown = [
+        block
+        for document in DOCUMENTS
+        for block in re.findall(r"^```toml\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    ]
+    assert len(shown) >= 2
+    for block in shown:
+        (tmp_path / "shown.toml").write_text(block)
+        recipe_from_toml(tmp_path / "shown.toml")
 
 
 def test_every_link_of_a_document_leads_somewhere() -> None:
