@@ -11,8 +11,10 @@ that peak memory is its own; rounds take turns, and figures are medians over the
 ratios of one run, not times of two machines, and keep the machine free of other work.
 
 With --side-by-side N, N processes of one case run at once: on a CPU ours with one thread each, on a
-GPU the baseline, packed as a studio would do it. With --whole STEPS one asset is made from start to
-end and exported; without it (--whole 0) the packages of the export are not needed.
+GPU the baseline, packed as a studio would do it. With --beside-exports N, N processes export while
+ours optimises: what it loses is the time that a GPU would stand idle. With --whole STEPS one asset
+is made from start to end and exported. Without these two (--whole 0) the packages of the export are
+not needed.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ import argparse
 import json
 import os
 import platform
+import select
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -97,6 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
             name: step_flop / found["prior_s"] / result["matmul_flop_per_s"] for name, found in figures.items()
         },
         "side_by_side": packed,
+        "beside_exports": [beside_exports(arguments, fastest, count) for count in arguments.beside_exports],
+        "operators": child(arguments, "operators", case=fastest) if arguments.operators else {},
     }
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +121,13 @@ def summarize(result: Figures) -> None:
             f"{found['count']} processes side by side: {found['steps_per_s']:.2f} steps/s, "
             f"{found['share_of_linear']:.2f} of linear"
         )
+    for found in result["beside_exports"]:
+        say(
+            f"{found['case']} beside {found['count']} exporting processes: {found['share_kept']:.1%} of the steps "
+            f"that it makes alone; they made {found['exports_per_hour']:.0f} exports per hour"
+        )
+    for stage, operators in result["operators"].items():
+        say(f"{stage}: " + ", ".join(f"{one['name']} {one['share']:.0%}" for one in operators[:8]))
     say(
         f"{result['fastest']}: {result['cases'][result['fastest']]['assets_per_hour']:.1f} assets per hour, "
         f"{result['assets_per_hour_ratio']:.1f} times the baseline"
@@ -186,8 +199,7 @@ def rate_child(arguments: argparse.Namespace) -> Figures:
     loop = Loop(case, prior, recipe, arguments.device)
     loop.go_to(0.5)
     steps_per_s(loop, 2.0)
-    print("ready", flush=True)
-    sys.stdin.readline()
+    wait_for_go()
     return {"steps_per_s": steps_per_s(loop, arguments.window)}
 
 
@@ -224,7 +236,60 @@ def whole_child(arguments: argparse.Namespace) -> Figures:
     }
 
 
-CHILDREN = {"about": about_child, "measure": measure_child, "rate": rate_child, "whole": whole_child}
+def operators_child(arguments: argparse.Namespace) -> Figures:
+    from dreamfoundry.benchmark.measure import Loop
+    from dreamfoundry.benchmark.operators import costliest_operators
+
+    case = case_named(arguments.case)
+    prior, recipe = opened(arguments, engine_of(case))
+    loop = Loop(case, prior, recipe, arguments.device)
+    found = {}
+    for start, end in recipe.render.spans:
+        loop.go_to((start + end) / 2)
+        stage = recipe.render.at((start + end) / 2)
+        found[f"{stage.image_px} px x {stage.samples_per_ray}"] = costliest_operators(loop)
+    return found
+
+
+def export_child(arguments: argparse.Namespace) -> Figures:
+    """Exports a ball again and again on the CPU, from when it is told to until its input ends."""
+    import torch
+
+    from dreamfoundry.export import asset_metadata, export_asset
+    from dreamfoundry.export_profiles import export_profile
+    from dreamfoundry.nerf.field import RadianceFields
+    from dreamfoundry.nerf.snapshot import take_snapshot
+    from dreamfoundry.records import PriorIdentity, Prompt
+
+    # The blob that a field starts with, made solid.
+    recipe = resolve_recipe("toybox", ["field.density_blob_scale=20.0"])
+    fields = RadianceFields(recipe.field, 1)
+    fields.init_slot(0, torch.Generator().manual_seed(0))
+    snapshot = take_snapshot(fields, 0, recipe.render, recipe.snapshot, recipe.cameras)
+    profile, prompt = export_profile(arguments.profile), Prompt("bench", "a ball")
+    metadata = asset_metadata(prompt, PriorIdentity("none", "none", "none", "CC0-1.0"), "0", "0", "0", profile)
+    export_asset(snapshot, prompt, profile=profile, metadata=metadata)
+    wait_for_go()
+    num_exports, start = 0, time.perf_counter()
+    while not select.select([sys.stdin], [], [], 0.0)[0]:
+        export_asset(snapshot, prompt, profile=profile, metadata=metadata)
+        num_exports += 1
+    return {"exports_per_hour": 3600.0 * num_exports / (time.perf_counter() - start)}
+
+
+def wait_for_go() -> None:
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+CHILDREN = {
+    "about": about_child,
+    "measure": measure_child,
+    "rate": rate_child,
+    "whole": whole_child,
+    "operators": operators_child,
+    "export": export_child,
+}
 
 
 def opened(arguments: argparse.Namespace, engine: Any) -> tuple[Any, Recipe]:
@@ -268,28 +333,56 @@ def started(arguments: argparse.Namespace, what: str, **more: object) -> subproc
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
+def made_ready(arguments: argparse.Namespace, what: str, **more: object) -> subprocess.Popen[str]:
+    """A child that has done all but what is to be measured."""
+    process = started(arguments, what, **more)
+    assert process.stdout is not None
+    if process.stdout.readline() != "ready\n":
+        raise SystemExit("error: a process of the benchmark ended before it was ready")
+    return process
+
+
+def let_go(processes: Sequence[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+
+def answers(processes: Sequence[subprocess.Popen[str]]) -> list[Figures]:
+    """What the children say at their end; those that go on until their input ends hear of it here."""
+    return [json.loads(process.communicate()[0].splitlines()[-1]) for process in processes]
+
+
+def rates(arguments: argparse.Namespace, name: str, count: int, threads: int) -> list[float]:
+    """Steps per second of each of `count` processes at once."""
+    crew = [made_ready(arguments, "rate", case=name, threads=threads) for _ in range(count)]
+    let_go(crew)
+    return [answer["steps_per_s"] for answer in answers(crew)]
+
+
 def side_by_side(arguments: argparse.Namespace, name: str, count: int) -> Figures:
     """Steps per second of `count` processes at once, and as a share of `count` times one alone."""
     threads = 0 if arguments.device == "cuda" else 1
-
-    def rates(number: int) -> list[float]:
-        crew = [started(arguments, "rate", case=name, threads=threads) for _ in range(number)]
-        for process in crew:
-            assert process.stdout is not None and process.stdin is not None
-            if process.stdout.readline() != "ready\n":
-                raise SystemExit("error: a process of the benchmark ended before it was ready")
-        for process in crew:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        return [json.loads(process.communicate()[0].splitlines()[-1])["steps_per_s"] for process in crew]
-
     alone, together = [], []
     for _ in range(arguments.repeats):
-        alone.append(sum(rates(1)))
-        together.append(sum(rates(count)))
+        alone.append(sum(rates(arguments, name, 1, threads)))
+        together.append(sum(rates(arguments, name, count, threads)))
     share = median(pair / (count * one) for one, pair in zip(alone, together, strict=True))
     return {"case": name, "count": count, "threads": threads, "steps_per_s": median(together), "share_of_linear": share}
+
+
+def beside_exports(arguments: argparse.Namespace, name: str, count: int) -> Figures:
+    """What is left of the steps of one process while `count` others export; the rest it waits for the CPU."""
+    kept, exports_per_hour = [], []
+    for _ in range(arguments.repeats):
+        (alone,) = rates(arguments, name, 1, 0)
+        exporters = [made_ready(arguments, "export", threads=1) for _ in range(count)]
+        let_go(exporters)
+        (beside,) = rates(arguments, name, 1, 0)
+        kept.append(beside / alone)
+        exports_per_hour.append(sum(answer["exports_per_hour"] for answer in answers(exporters)))
+    return {"case": name, "count": count, "share_kept": median(kept), "exports_per_hour": median(exports_per_hour)}
 
 
 def plot(figures: dict[str, Figures], path: Path) -> None:
@@ -337,6 +430,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20, help="measured per render stage (default: %(default)s)")
     parser.add_argument("--baseline-steps", type=int, default=6, help="those of the baseline (default: %(default)s)")
     parser.add_argument("--side-by-side", type=int, nargs="*", default=[2], metavar="N", help="processes at once")
+    parser.add_argument("--beside-exports", type=int, nargs="*", default=[], metavar="N", help="exporting processes")
+    parser.add_argument("--operators", action="store_true", help="also say which operators take the time")
     parser.add_argument("--window", type=float, default=20.0, metavar="S", help="how long those are counted for")
     parser.add_argument("--whole", type=int, default=300, metavar="STEPS", help="of one whole asset; 0 makes none")
     parser.add_argument("--json", type=Path, help="where to write the figures")

@@ -24,6 +24,7 @@ SETTINGS = [f"--set={key}={value}" for key, value in SMALL.items()]
 @pytest.mark.timeout(600)
 def test_figures_ratios_and_a_plot_come_out_of_one_run(tmp_path: Path) -> None:
     short = "--slots 2 --repeats 1 --steps 2 --baseline-steps 1 --whole 4 --window 0.1".split()
+    short += ["--operators", "--beside-exports", "1"]
     outputs = ["--json", str(tmp_path / "figures.json"), "--plot", str(tmp_path / "plot.png")]
     answer = run_job("benchmark.py", *short, *outputs, *SETTINGS, OMP_NUM_THREADS="1")
 
@@ -41,6 +42,11 @@ def test_figures_ratios_and_a_plot_come_out_of_one_run(tmp_path: Path) -> None:
     assert figures["whole_asset"]["num_steps"] == 4 and "asset.json" in figures["whole_asset"]["files"]
     (pair,) = figures["side_by_side"]
     assert (pair["count"], pair["threads"]) == (2, 1) and pair["steps_per_s"] > 0
+    (beside,) = figures["beside_exports"]
+    assert (beside["case"], beside["count"]) == ("K = 2", 1) and 0.0 < beside["share_kept"]
+    ((stage, operators),) = figures["operators"].items()
+    assert stage == "8 px x 4" and operators[0]["share"] >= operators[1]["share"] > 0.0
+    assert sum(one["share"] for one in operators) <= 1.0
     assert all(0.0 < efficiency < 1.0 for efficiency in figures["prior_efficiency"].values())
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.width > 400

@@ -86,6 +86,7 @@ class Loop:
     ) -> None:
         self.recipe = recipe if case.own_samples else baseline_recipe(recipe)
         self.num_assets = max(1, case.num_slots)
+        self.is_cuda = torch.device(device).type == "cuda"
         self._watch = Stopwatch(device)
         watched = cast(ScorePrior, WatchedPrior(prior, self._watch))
         names = [f"bench-{index}" for index in range(self.num_assets)]
@@ -160,10 +161,9 @@ def measure(
 
     `decode` is for cases that decode; its time counts as the prior's.
     """
-    is_cuda = torch.device(device).type == "cuda"
-    if is_cuda:
-        torch.cuda.reset_peak_memory_stats()
     loop = Loop(case, prior, recipe, device, decode)
+    if loop.is_cuda:
+        torch.cuda.reset_peak_memory_stats()
     stages = stage_times(loop, warm_up, num_steps)
     start = time.perf_counter()
     loop.snapshot()
@@ -174,7 +174,7 @@ def measure(
 
     whole_s, prior_s, optimizer_s = mean_s("whole"), mean_s("prior"), mean_s("optimizer")
     peak_bytes = (
-        torch.cuda.max_memory_allocated() if is_cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        torch.cuda.max_memory_allocated() if loop.is_cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     )
     return {
         "case": dataclasses.asdict(case),
