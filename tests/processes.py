@@ -17,13 +17,15 @@ MARK = "DREAMFOUNDRY_TEST_MARK"
 """A variable by which a test finds everything that it has started, however far down."""
 
 
-def run_job(name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_job(
+    name: str, *arguments: str, timeout_s: float = 280.0, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """A program of jobs/ as from a shell, to its end; `variables` are added to its environment."""
     return subprocess.run(
         [sys.executable, str(JOBS / name), *arguments],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=timeout_s,
         env={**os.environ, "PYTHONPATH": str(JOBS.with_name("pipeline")), **variables},
     )
 
