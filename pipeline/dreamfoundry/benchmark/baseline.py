@@ -4,8 +4,8 @@ threestudio and stable-dreamfusion optimise one prompt per process: eager, one o
 field, a number copied to the host in every step for the log, and 512 samples on every ray. This
 loop does the same with our draws, prior and losses, so that speed is all that differs: with the
 field of the product and the samples of the recipe it is the obvious twin of a `SlotBatch` with one
-slot. Left out in its favour: it shades once per ray as we do, where the research codes take a
-normal of every sample.
+slot. In its favour: it shades once per ray as we do, where the research codes take a normal of every
+sample, and on a CPU it leaves out rays that miss the bounding sphere, as we do.
 
 Dimension key:  K slots (one) · M points · C features
 """
@@ -29,6 +29,7 @@ from dreamfoundry.diffusion.prompts import encode
 from dreamfoundry.draws import SlotChance, draw_step
 from dreamfoundry.identity import seed_for
 from dreamfoundry.nerf.field import RadianceFields
+from dreamfoundry.nerf.heads import layers
 from dreamfoundry.optimize import Assignment, noise_shape_of, progress_at, rate_share
 
 Decode = Callable[[Float[Tensor, "B C h w"]], object]
@@ -39,7 +40,10 @@ SAMPLES_PER_RAY = 512
 
 
 class GridSampleFields(RadianceFields):
-    """The dense levels read by torch's `grid_sample`, as code does that has no kernel of its own."""
+    """The dense levels read by torch's `grid_sample`, and heads layer by layer, as code does that has nothing
+    of its own for either."""
+
+    compute_heads = staticmethod(layers)
 
     def encode(self, points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M C"]:
         """The same features as the parent's inside of the cube; outside, those of its border."""

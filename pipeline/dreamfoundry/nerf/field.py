@@ -176,7 +176,10 @@ class RadianceFields:
         # Scaling a feature or the weights that read it is the same; there are fewer weights.
         weight = values["hidden_weight"] * self._feature_shares
         output_weight, output_bias = (values[name][..., :num_outputs] for name in ("output_weight", "output_bias"))
-        return heads(self.encode(points), weight, values["hidden_bias"], output_weight, output_bias)
+        return self.compute_heads(self.encode(points), weight, values["hidden_bias"], output_weight, output_bias)
+
+    compute_heads = staticmethod(heads)
+    """From features to outputs, as `nerf.heads.heads` has it."""
 
     def _blob(self, points: Tensor) -> Tensor:
         scale, radius = self.config.density_blob_scale, self.config.density_blob_radius
