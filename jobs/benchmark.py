@@ -22,11 +22,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import select
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,9 +31,8 @@ from statistics import median
 from typing import Any
 
 from dreamfoundry.allocation import LARGE_ALLOCATIONS
-from dreamfoundry.config import Recipe
+from dreamfoundry.benchmark.measure import BASELINE, DECODING_BASELINE, FACTORS, slots_case
 from dreamfoundry.library.command_line import CommandLine, exit_code_of
-from dreamfoundry.recipes import resolve_recipe, with_overrides
 
 Figures = dict[str, Any]
 
@@ -45,6 +41,8 @@ MEDIANS = (
     *("snapshot_s", "optimize_s", "peak_memory_mib"),
 )
 """Figures of a case that are medians over its rounds."""
+
+CHILD = Path(__file__).with_name("benchmark_child.py")
 
 SHARED = ("recipe", "architecture", "device", "profile", "whole", "window")
 """Arguments that a measurement in a process of its own is given too."""
@@ -55,11 +53,6 @@ def main() -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.child:
-        print(json.dumps(CHILDREN[arguments.child](arguments)))
-        return 0
-    from dreamfoundry.benchmark.measure import BASELINE, DECODING_BASELINE, FACTORS, slots_case
-
     result = child(arguments, "about")
     whole = child(arguments, "whole") if arguments.whole else {}
     if whole:
@@ -142,181 +135,8 @@ def line(figures: Figures) -> str:
     )
 
 
-def about_child(arguments: argparse.Namespace) -> Figures:
-    """The machine, its ceilings, and what is measured on it; what this holds of a device goes with its process."""
-    import torch
-
-    from dreamfoundry.benchmark import ceilings
-    from dreamfoundry.diffusion.prior import usual_dtype
-
-    prior, recipe = opened(arguments, "eager")
-    dtype, is_cuda = usual_dtype(arguments.device), arguments.device == "cuda"
-    views = recipe.optimize.views_per_step
-    return {
-        "device": torch.cuda.get_device_name() if is_cuda else platform.processor() or platform.machine(),
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "dtype": str(dtype).removeprefix("torch."),
-        "recipe": arguments.recipe,
-        "overrides": arguments.set,
-        "prior": prior.identity.prior_id,
-        "steps_per_asset": recipe.optimize.num_steps,
-        "views_per_step": views,
-        "matmul_flop_per_s": ceilings.matmul_flop_per_s(arguments.device, dtype, 8192 if is_cuda else 2048),
-        "copy_bytes_per_s": ceilings.copy_bytes_per_s(arguments.device, 2**32 if is_cuda else 2**28),
-        "prior_flop_per_view": ceilings.prior_flop(prior, views, 2, recipe.render.image_px) / views,
-    }
-
-
-def measure_child(arguments: argparse.Namespace) -> Figures:
-    from dreamfoundry.benchmark.measure import measure
-
-    case = case_named(arguments.case)
-    prior, recipe = opened(arguments, engine_of(case))
-    decode = random_decoder(arguments) if case.decodes else None
-    return measure(case, prior, recipe, device=arguments.device, decode=decode, num_steps=arguments.steps)
-
-
-def random_decoder(arguments: argparse.Namespace) -> Any:
-    from dreamfoundry.diffusion.random_weights import SD_VAE_WIDTHS, TINY_VAE_WIDTHS, random_sd_decoder
-
-    is_tiny = arguments.architecture.startswith("tiny")
-    return random_sd_decoder(arguments.device, widths=TINY_VAE_WIDTHS if is_tiny else SD_VAE_WIDTHS)
-
-
-def engine_of(case: Any) -> str:
-    """The research codes run a prior kernel by kernel; on a CPU so do we."""
-    return "graphs" if case.num_slots else "eager"
-
-
-def rate_child(arguments: argparse.Namespace) -> Figures:
-    """Steps per second while others do the same; begins when it is told to."""
-    from dreamfoundry.benchmark.measure import Loop, steps_per_s
-
-    case = case_named(arguments.case)
-    prior, recipe = opened(arguments, engine_of(case))
-    loop = Loop(case, prior, recipe, arguments.device)
-    loop.go_to(0.5)
-    steps_per_s(loop, 2.0)
-    wait_for_go()
-    return {"steps_per_s": steps_per_s(loop, arguments.window)}
-
-
-def whole_child(arguments: argparse.Namespace) -> Figures:
-    """One asset as a laptop makes it: all steps and looks, the snapshot, and the files of the profile."""
-    from dreamfoundry.benchmark.measure import PROMPT
-    from dreamfoundry.diffusion.weights import prior_identity
-    from dreamfoundry.export import asset_metadata, export_asset
-    from dreamfoundry.export_profiles import export_profile
-    from dreamfoundry.identity import field_key, recipe_digest
-    from dreamfoundry.optimize import Assignment, optimize_all
-    from dreamfoundry.records import Prompt
-
-    start = time.perf_counter()
-    prior, recipe = opened(arguments, "graphs")
-    loaded = time.perf_counter()
-    recipe = with_overrides(recipe, {"optimize.num_steps": arguments.whole})
-    profile, identity, prompt = export_profile(arguments.profile), prior_identity(recipe.prior), Prompt("bench", PROMPT)
-    key = field_key(prompt, recipe, identity)
-    (made,) = optimize_all(prior, recipe, [Assignment(prompt, key)], 1, arguments.device)
-    if made.snapshot is None:
-        raise SystemExit(f"error: {PROMPT!r} gave no field: {made.failure}")
-    optimized = time.perf_counter()
-    metadata = asset_metadata(prompt, identity, key, key, recipe_digest(recipe), profile)
-    bundle = export_asset(made.snapshot, prompt, profile=profile, metadata=metadata)
-    exported = time.perf_counter()
-    return {
-        "num_steps": made.history.steps_spent,
-        "load_s": loaded - start,
-        "optimize_s": optimized - loaded,
-        "export_s": exported - optimized,
-        "total_s": exported - loaded,
-        "files": sorted(bundle.files),
-    }
-
-
-def operators_child(arguments: argparse.Namespace) -> Figures:
-    from dreamfoundry.benchmark.measure import Loop
-    from dreamfoundry.benchmark.operators import costliest_operators
-
-    case = case_named(arguments.case)
-    prior, recipe = opened(arguments, engine_of(case))
-    loop = Loop(case, prior, recipe, arguments.device)
-    found = {}
-    for start, end in recipe.render.spans:
-        loop.go_to((start + end) / 2)
-        stage = recipe.render.at((start + end) / 2)
-        found[f"{stage.image_px} px x {stage.samples_per_ray}"] = costliest_operators(loop)
-    return found
-
-
-def export_child(arguments: argparse.Namespace) -> Figures:
-    """Exports a ball again and again on the CPU, from when it is told to until its input ends."""
-    import torch
-
-    from dreamfoundry.export import asset_metadata, export_asset
-    from dreamfoundry.export_profiles import export_profile
-    from dreamfoundry.nerf.field import RadianceFields
-    from dreamfoundry.nerf.snapshot import take_snapshot
-    from dreamfoundry.records import PriorIdentity, Prompt
-
-    # The blob that a field starts with, made solid.
-    recipe = resolve_recipe("toybox", ["field.density_blob_scale=20.0"])
-    fields = RadianceFields(recipe.field, 1)
-    fields.init_slot(0, torch.Generator().manual_seed(0))
-    snapshot = take_snapshot(fields, 0, recipe.render, recipe.snapshot, recipe.cameras)
-    profile, prompt = export_profile(arguments.profile), Prompt("bench", "a ball")
-    metadata = asset_metadata(prompt, PriorIdentity("none", "none", "none", "CC0-1.0"), "0", "0", "0", profile)
-    export_asset(snapshot, prompt, profile=profile, metadata=metadata)
-    wait_for_go()
-    num_exports, start = 0, time.perf_counter()
-    while not select.select([sys.stdin], [], [], 0.0)[0]:
-        export_asset(snapshot, prompt, profile=profile, metadata=metadata)
-        num_exports += 1
-    return {"exports_per_hour": 3600.0 * num_exports / (time.perf_counter() - start)}
-
-
-def wait_for_go() -> None:
-    print("ready", flush=True)
-    sys.stdin.readline()
-
-
-CHILDREN = {
-    "about": about_child,
-    "measure": measure_child,
-    "rate": rate_child,
-    "whole": whole_child,
-    "operators": operators_child,
-    "export": export_child,
-}
-
-
-def opened(arguments: argparse.Namespace, engine: Any) -> tuple[Any, Recipe]:
-    """The prior on its device, and the recipe, in a process with the threads that it was given."""
-    import torch
-
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    recipe = resolve_recipe(arguments.recipe, arguments.set)
-    if arguments.architecture:
-        from dreamfoundry.diffusion.random_weights import ARCHITECTURES
-
-        return ARCHITECTURES[arguments.architecture](arguments.device, engine=engine), recipe
-    from dreamfoundry.diffusion.prior import load_prior
-
-    return load_prior(recipe.prior, device=arguments.device, engine=engine), recipe
-
-
-def case_named(name: str) -> Any:
-    from dreamfoundry.benchmark.measure import DECODING_BASELINE, FACTORS, slots_case
-
-    named = {case.name: case for case in (DECODING_BASELINE, *FACTORS)}
-    return named.get(name) or slots_case(int(name.removeprefix("K = ")))
-
-
 def child(arguments: argparse.Namespace, what: str, **more: object) -> Figures:
-    """What this program says when it is started for one measurement."""
+    """What jobs/benchmark_child.py says of one measurement."""
     with started(arguments, what, **more) as process:
         output = process.communicate()[0]
     if process.returncode:
@@ -326,8 +146,8 @@ def child(arguments: argparse.Namespace, what: str, **more: object) -> Figures:
 
 
 def started(arguments: argparse.Namespace, what: str, **more: object) -> subprocess.Popen[str]:
-    told = {"child": what, **{key: value for key in SHARED if (value := getattr(arguments, key)) is not None}, **more}
-    command = [sys.executable, __file__, *(f"--{key}={value}" for key, value in told.items())]
+    told = {**{key: value for key in SHARED if (value := getattr(arguments, key)) is not None}, **more}
+    command = [sys.executable, str(CHILD), what, *(f"--{key}={value}" for key, value in told.items())]
     command += [f"--set={change}" for change in arguments.set]
     environment = {**os.environ, **LARGE_ALLOCATIONS}  # as the optimizer actors have it
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -436,9 +256,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--whole", type=int, default=300, metavar="STEPS", help="of one whole asset; 0 makes none")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--plot", type=Path, help="where to draw them")
-    parser.add_argument("--child", choices=sorted(CHILDREN), help=argparse.SUPPRESS)
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    parser.add_argument("--threads", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
