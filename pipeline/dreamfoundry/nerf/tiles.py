@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-POINTS_PER_TILE = 8192
-"""One MiB for each 32 numbers that a point needs."""
+POINTS_PER_TILE = 16384
+"""Two MiB for each 32 numbers that a point needs."""
 
 
 def tiles(num_points: int, device: torch.device) -> list[slice]:
