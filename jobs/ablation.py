@@ -31,7 +31,7 @@ from typing import Any
 
 from dreamfoundry.ablation.results import Ask, Group, asks_of, current_rows, groups_to_do
 from dreamfoundry.ablation.suites import Suite, quick_suite, read_suite
-from dreamfoundry.allocation import LARGE_ALLOCATIONS, restart_with
+from dreamfoundry.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.config import PriorConfig
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import InputError, PromptFailure
@@ -247,5 +247,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    restart_with({**LARGE_ALLOCATIONS, "OMP_NUM_THREADS": "1"})
+    restart_with({**CPU_ENVIRONMENT, "OMP_NUM_THREADS": "1"})
     sys.exit(main())

@@ -30,7 +30,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dreamfoundry.allocation import LARGE_ALLOCATIONS
+from dreamfoundry.cpu_environment import CPU_ENVIRONMENT
 from dreamfoundry.benchmark.measure import BASELINE, DECODING_BASELINE, FACTORS, slots_case
 from dreamfoundry.library.command_line import CommandLine, exit_code_of
 
@@ -149,7 +149,7 @@ def started(arguments: argparse.Namespace, what: str, **more: object) -> subproc
     told = {**{key: value for key in SHARED if (value := getattr(arguments, key)) is not None}, **more}
     command = [sys.executable, str(CHILD), what, *(f"--{key}={value}" for key, value in told.items())]
     command += [f"--set={change}" for change in arguments.set]
-    environment = {**os.environ, **LARGE_ALLOCATIONS}  # as the optimizer actors have it
+    environment = {**os.environ, **CPU_ENVIRONMENT}  # as the optimizer actors have it
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from dreamfoundry.ablation.judging import judge, no_surface
-from dreamfoundry.allocation import LARGE_ALLOCATIONS, restart_with
+from dreamfoundry.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.benchmark.baseline import OnePrompt, baseline_recipe
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.prior import ScorePrior, load_prior
@@ -131,7 +131,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, help="of this process (default: all cores)")
     parser.add_argument("--output", type=Path, default=Path("out/benchmark"), help="default: %(default)s")
     arguments = parser.parse_args()
-    restart_with(LARGE_ALLOCATIONS)
+    restart_with(CPU_ENVIRONMENT)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     return exit_code_of(lambda: run(arguments))

@@ -129,7 +129,12 @@ def parse_arguments() -> argparse.Namespace:
         default="graphs",
         help="how a GPU computes the prior; compiling takes minutes per actor (default: %(default)s)",
     )
-    parser.add_argument("--actors", type=positive, default=1, help="optimizer processes (default: %(default)s)")
+    parser.add_argument(
+        "--actors",
+        type=positive,
+        default=0,
+        help="optimizer processes (default: for the toybox on this machine's CPU one per core, else 1)",
+    )
     parser.add_argument(
         "--slots",
         type=positive,

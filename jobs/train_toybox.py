@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from dreamfoundry.allocation import LARGE_ALLOCATIONS, restart_with
+from dreamfoundry.cpu_environment import CPU_ENVIRONMENT, restart_with
 
 
 def main() -> int:
@@ -80,5 +80,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    restart_with(LARGE_ALLOCATIONS)
+    restart_with(CPU_ENVIRONMENT)
     sys.exit(main())

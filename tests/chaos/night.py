@@ -19,7 +19,7 @@ from dreamfoundry.library import report
 from dreamfoundry.library.report import RunReport
 from dreamfoundry.store import ObjectStore
 
-IMPATIENT = ("--limit", "lease_s=3", "--limit", "slice_s=0.3", "--limit", "checkpoint_s=0.3")
+IMPATIENT = ("--actors", "1", "--limit", "lease_s=3", "--limit", "slice_s=0.3", "--limit", "checkpoint_s=0.3")
 """Limits of a run in which everything happens within seconds."""
 
 Start = Callable[..., subprocess.Popen[str]]

@@ -20,13 +20,14 @@ from pathlib import Path
 
 from dreamfoundry.cluster.books import Status
 from dreamfoundry.cluster.claims import RunClaims
+from dreamfoundry.cluster.crew_size import default_num_optimizers
 from dreamfoundry.cluster.driver import Workers, drive
 from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.cluster.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
 from dreamfoundry.cluster.outcome import BAD_ROW, bad_row_outcome, decision_of, now_text, publish, quarantined_outcome
 from dreamfoundry.cluster.plan import Plan, Tally, prompt_check, vocabulary_hint
 from dreamfoundry.cluster.progress import Progress, TextStream
-from dreamfoundry.cluster.ray_session import ray_session
+from dreamfoundry.cluster.ray_session import joins_a_ray, ray_session
 from dreamfoundry.cluster.scheduler import MAX_FAULTS, Scheduler
 from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import PriorEngine, pinned
@@ -54,7 +55,8 @@ MAX_NAMED = 20
 @dataclass(frozen=True)
 class RunRequest:
     """What is asked of a run. `num_slots` 0 chooses: on a GPU what is fastest there, tried out first,
-    on a CPU up to MAX_DEFAULT_SLOTS, and never more than there are prompts.
+    on a CPU up to MAX_DEFAULT_SLOTS, and never more than there are prompts. `num_optimizers` 0 is
+    what `default_num_optimizers` says.
 
     `retry_class` is the class of quarantined outcomes to try again, "all" for every one.
     Without `use_ray` everything runs in this process, one call at a time. `price_per_hour` is that
@@ -66,7 +68,7 @@ class RunRequest:
     recipe: Recipe
     profile: ExportProfile
     metadata_policy: MetadataPolicy = MetadataPolicy()
-    num_optimizers: int = 1
+    num_optimizers: int = 0
     num_exporters: int = 1
     num_slots: int = 0
     device: str = "cpu"
@@ -106,6 +108,7 @@ def build_library(
     (its report says "failed"). After `should_stop` the run ends as "drained". `open_workers` is for
     other workers than the real ones.
     """
+    request = dataclasses.replace(request, num_optimizers=request.num_optimizers or _num_optimizers_for(request))
     with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder:
         manifest = _local_manifest(request.manifest, Path(folder))
         run = _Run.begin(request, manifest, stream, open_workers or _open_workers_for(request))
@@ -115,6 +118,11 @@ def build_library(
         except InfrastructureError as error:
             run.report_failure(str(error))
             raise
+
+
+def _num_optimizers_for(request: RunRequest) -> int:
+    has_own_ray = request.use_ray and not joins_a_ray()
+    return default_num_optimizers(request.device, request.recipe.prior.path, has_own_ray=has_own_ray)
 
 
 def _open_workers_for(request: RunRequest) -> OpenWorkers:

@@ -18,7 +18,7 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayError
 
-from dreamfoundry.allocation import LARGE_ALLOCATIONS
+from dreamfoundry.cpu_environment import CPU_ENVIRONMENT
 from dreamfoundry.cluster import nodes
 from dreamfoundry.cluster.messages import (
     Answer,
@@ -142,7 +142,7 @@ class RayWorkers:
     def start(self, worker: str, kind: WorkerKind) -> None:
         self._incarnations[worker] += 1
         num_gpus = 1 if kind == "optimizer" and self._settings.device.startswith("cuda") else 0
-        env_vars = {"PYTHONWARNINGS": "ignore", **(LARGE_ALLOCATIONS if kind == "optimizer" else {})}
+        env_vars = {"PYTHONWARNINGS": "ignore", **(CPU_ENVIRONMENT if kind == "optimizer" else {})}
         remote: Any = ray.remote  # its annotations lack concurrency_groups
         actor = remote(
             num_cpus=1, num_gpus=num_gpus, max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1}

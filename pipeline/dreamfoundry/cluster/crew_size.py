@@ -1,0 +1,29 @@
+"""How many optimizers a run has where nobody has said it.
+
+On a CPU, processes of one thread each make more of the cores than one process with all of them, and do
+not wait for each other when other work takes a core: a step's threads meet in hundreds of small loops,
+and each time all wait for the one that was interrupted (docs/LOG.md, 2026-11-28, has the figures).
+"""
+
+from __future__ import annotations
+
+import os
+
+from dreamfoundry.diffusion.weights import TOYBOX
+
+CPU_OPTIMIZER_BYTES = 1.5 * 2**30
+"""One with the toybox, four slots and Ray around it takes about 1.1 GiB."""
+
+
+def default_num_optimizers(
+    device: str, prior_path: str, *, has_own_ray: bool, num_cores: int | None = None, memory_bytes: float | None = None
+) -> int:
+    """One per core in half of the memory, but only for the toybox on a CPU in a Ray of its own; else one.
+
+    Another prior may be many times larger, and GPUs and clusters are shared: there somebody has to say.
+    """
+    if device != "cpu" or prior_path != TOYBOX or not has_own_ray:
+        return 1
+    cores = num_cores or len(os.sched_getaffinity(0))
+    memory = memory_bytes or float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return max(1, min(cores, int(memory / 2 // CPU_OPTIMIZER_BYTES)))
