@@ -31,8 +31,8 @@ from typing import Any
 
 from dreamfoundry.ablation.results import Ask, Group, asks_of, current_rows, groups_to_do
 from dreamfoundry.ablation.suites import Suite, quick_suite, read_suite
-from dreamfoundry.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.config import PriorConfig
+from dreamfoundry.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import InputError, PromptFailure
 from dreamfoundry.identity import recipe_digest

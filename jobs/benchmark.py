@@ -30,8 +30,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dreamfoundry.cpu_environment import CPU_ENVIRONMENT
 from dreamfoundry.benchmark.measure import BASELINE, DECODING_BASELINE, FACTORS, slots_case
+from dreamfoundry.cpu_environment import CPU_ENVIRONMENT
 from dreamfoundry.library.command_line import CommandLine, exit_code_of
 
 Figures = dict[str, Any]

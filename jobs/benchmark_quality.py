@@ -24,9 +24,9 @@ from typing import Any
 import torch
 
 from dreamfoundry.ablation.judging import judge, no_surface
-from dreamfoundry.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.benchmark.baseline import OnePrompt, baseline_recipe
 from dreamfoundry.config import Recipe
+from dreamfoundry.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.diffusion.prior import ScorePrior, load_prior
 from dreamfoundry.errors import PromptFailure
 from dreamfoundry.identity import recipe_digest

@@ -17,9 +17,7 @@ MARK = "DREAMFOUNDRY_TEST_MARK"
 """A variable by which a test finds everything that it has started, however far down."""
 
 
-def run_job(
-    name: str, *arguments: str, timeout_s: float = 280.0, **variables: str
-) -> subprocess.CompletedProcess[str]:
+def run_job(name: str, *arguments: str, timeout_s: float = 280.0, **variables: str) -> subprocess.CompletedProcess[str]:
     """A program of jobs/ as from a shell, to its end; `variables` are added to its environment."""
     return subprocess.run(
         [sys.executable, str(JOBS / name), *arguments],

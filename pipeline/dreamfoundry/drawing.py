@@ -99,9 +99,7 @@ def draw(drawable: Drawable, azimuth_deg: float, elevation_deg: float) -> UInt8[
     return (np.concatenate((straight, opacity), axis=-1) * 255.0).round().astype(np.uint8)
 
 
-def _radiance(
-    drawable: Drawable, fragments: Fragments, pose: Float64[np.ndarray, "4 4"]
-) -> Float32[np.ndarray, "P 3"]:
+def _radiance(drawable: Drawable, fragments: Fragments, pose: Float64[np.ndarray, "4 4"]) -> Float32[np.ndarray, "P 3"]:
     """Linear light from each point to the camera."""
     mesh = drawable.mesh
     uvs = _interpolated(fragments, mesh, mesh.uvs)
@@ -118,9 +116,7 @@ def _radiance(
     return _shade(color, normals, occlusion, roughness, metallic, to_key, to_eye)
 
 
-def _color(
-    drawable: Drawable, fragments: Fragments, uvs: Float32[np.ndarray, "P U"]
-) -> Float32[np.ndarray, "P 3"]:
+def _color(drawable: Drawable, fragments: Fragments, uvs: Float32[np.ndarray, "P U"]) -> Float32[np.ndarray, "P 3"]:
     """Linear base colour: factor, texture and colours of the vertices, multiplied."""
     if drawable.look == "textureless":
         return np.full((len(fragments.pixel), 3), _LINEAR[CLAY])

@@ -68,9 +68,7 @@ def glb(
     return _finished(document, buffer, name, attributes, indices, material=0)
 
 
-def collision_glb(
-    hulls: Sequence[Surface], *, slug: str, metadata: Mapping[str, object], copyright_text: str
-) -> bytes:
+def collision_glb(hulls: Sequence[Surface], *, slug: str, metadata: Mapping[str, object], copyright_text: str) -> bytes:
     """The collision hulls in metres: nodes and meshes `UCX_<slug>_LOD0_00` and so on, no material."""
     document = _document(metadata, copyright_text)
     buffer = _Buffer(document)

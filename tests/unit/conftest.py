@@ -107,4 +107,3 @@ def colored_beacon(textured_beacon: TexturedMesh) -> ColoredMesh:
     mesh = textured_beacon
     colors = np.random.default_rng(0).random((len(mesh.vertices), 3), dtype=np.float32)
     return ColoredMesh(mesh.vertices, mesh.normals, mesh.faces, colors)
-

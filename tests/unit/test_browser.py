@@ -28,7 +28,6 @@ except module.BrowserUnavailable as reason:
 needs_browser = pytest.mark.skipif(bool(ABSENT), reason=ABSENT)
 
 
-
 def written(mesh: TexturedMesh) -> bytes:
     return glb(mesh, slug="beacon", level=0, metadata={}, copyright_text="nobody")
 

@@ -67,9 +67,7 @@ def test_several_hulls_leave_the_hole_of_a_ring_open(torus_surface: Surface, rin
     assert ratio < 1.1 and volume_ratio(ring_hulls, torus_surface) == pytest.approx(ratio, rel=1e-6)
 
 
-def test_several_hulls_hold_the_surface_and_its_bounding_box(
-    torus_surface: Surface, ring_hulls: list[Surface]
-) -> None:
+def test_several_hulls_hold_the_surface_and_its_bounding_box(torus_surface: Surface, ring_hulls: list[Surface]) -> None:
     for hull in ring_hulls:
         mesh = as_trimesh(hull)
         assert len(hull.vertices) <= 32

@@ -131,9 +131,7 @@ def test_base_color_is_exact_in_the_bare_picture_and_the_ground_is_empty(wall: D
 
 def test_colors_of_vertices_are_linear_light_and_stand_where_there_is_no_texture(wall: DeliveredMesh) -> None:
     linear = np.tile(np.array((0.5, 0.2, 0.1), np.float32), (4, 1))
-    colored = replace(
-        wall, colors=linear, uvs=None, tangents=None, base_color_png=b"", normal_map_png=b"", orm_png=b""
-    )
+    colored = replace(wall, colors=linear, uvs=None, tangents=None, base_color_png=b"", normal_map_png=b"", orm_png=b"")
 
     expected = srgb_from_linear(linear[0]) * 255.0
     assert front(colored, "albedo")[32, 32, :3] == pytest.approx(expected, abs=1.0)

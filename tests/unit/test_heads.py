@@ -16,9 +16,7 @@ def draws(num_slots: int, num_points: int, dtype: torch.dtype = torch.float64) -
     """Features, then weight and bias of both layers: 6 features, 5 hidden, 4 outputs."""
     generator = torch.Generator().manual_seed(0)
     shapes = ((num_points, 6), (6, 5), (1, 5), (5, 4), (1, 4))
-    return [
-        torch.randn(num_slots, *shape, generator=generator, dtype=dtype).requires_grad_() for shape in shapes
-    ]
+    return [torch.randn(num_slots, *shape, generator=generator, dtype=dtype).requires_grad_() for shape in shapes]
 
 
 @pytest.mark.parametrize("num_points", [0, 1, 50, POINTS_PER_TILE + 3])

@@ -12,7 +12,7 @@ import os
 from dreamfoundry.diffusion.weights import TOYBOX
 
 CPU_OPTIMIZER_BYTES = 1.5 * 2**30
-"""One with the toybox, four slots and Ray around it takes about 1.1 GiB."""
+"""The toybox with four slots peaks at 0.9 GiB (docs/benchmarks); the rest is room."""
 
 
 def default_num_optimizers(

@@ -18,7 +18,6 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayError
 
-from dreamfoundry.cpu_environment import CPU_ENVIRONMENT
 from dreamfoundry.cluster import nodes
 from dreamfoundry.cluster.messages import (
     Answer,
@@ -34,6 +33,7 @@ from dreamfoundry.cluster.messages import (
     WorkerSettings,
 )
 from dreamfoundry.config import Recipe
+from dreamfoundry.cpu_environment import CPU_ENVIRONMENT
 from dreamfoundry.errors import DreamfoundryError, PriorUnavailable
 
 NAMESPACE = "dreamfoundry"

@@ -142,9 +142,7 @@ ARCHITECTURES: Mapping[str, Callable[..., DiffusersPrior]] = MappingProxyType(
         "if-m": partial(random_if, 192),
         "if-l": partial(random_if, 320),
         "if-xl": partial(random_if, 704),
-        "tiny-sd21": partial(
-            random_sd21, unet_widths=(32, 64, 64, 64), vae_widths=TINY_VAE_WIDTHS, num_text_layers=1
-        ),
+        "tiny-sd21": partial(random_sd21, unet_widths=(32, 64, 64, 64), vae_widths=TINY_VAE_WIDTHS, num_text_layers=1),
         "tiny-if": partial(random_if, 64),
     }
 )

@@ -55,9 +55,7 @@ class SlotAdam:
                 if has_kernels(tensor.device):
                     from dreamfoundry.nerf.kernels.slot_adam import slot_adam
 
-                    slot_adam(
-                        tensor, mean, square, gradient, share, rate, correction, live, self._betas, self._eps
-                    )
+                    slot_adam(tensor, mean, square, gradient, share, rate, correction, live, self._betas, self._eps)
                     continue
                 column = (-1, *[1] * (tensor.dim() - 1))
                 moves, rate, correction = live.view(column), rate.view(column), correction.view(column)

@@ -28,9 +28,7 @@ class AtlasUse:
     overlap: float
 
 
-def atlas_use(
-    uvs: Float32[np.ndarray, "N 2"], faces: Integer[np.ndarray, "F 3"], texture_px: int
-) -> AtlasUse:
+def atlas_use(uvs: Float32[np.ndarray, "N 2"], faces: Integer[np.ndarray, "F 3"], texture_px: int) -> AtlasUse:
     """How triangles with these texture coordinates, all in [0, 1], use a texture of this side."""
     times = num_covering(uvs.astype(np.float64) * texture_px, faces, texture_px)
     covered = int((times > 0).sum())

@@ -34,9 +34,7 @@ class LevelLimits:
     height_m: float
 
 
-def check_levels(
-    glbs: Mapping[str, bytes], limits: Sequence[LevelLimits]
-) -> tuple[list[Finding], dict[str, float]]:
+def check_levels(glbs: Mapping[str, bytes], limits: Sequence[LevelLimits]) -> tuple[list[Finding], dict[str, float]]:
     """All gates on the levels of detail, finest first, and how level n uses its texture.
 
     `glbs` and `limits` run in parallel. The scores are `uv_coverage_LODn` and `uv_overlap_LODn` (see

@@ -125,9 +125,7 @@ def _backward(
     # More matter in a sample stops more light there, and leaves less for all behind it.
     share = of_weight * weight
     behind = tl.cumsum(share, axis=1, reverse=True) - share
-    tl.store(
-        density_gradient + at, (of_weight * light * tl.exp(-optical_depth) - behind) * delta, mask=is_sample
-    )
+    tl.store(density_gradient + at, (of_weight * light * tl.exp(-optical_depth) - behind) * delta, mask=is_sample)
 
 
 @triton.jit
