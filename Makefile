@@ -79,13 +79,15 @@ check: lint types test ## lint, types and tests: the definition of done
 
 lint: $(READY) ## style, and the layers of the architecture
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
 
 types: $(READY) ## mypy --strict
 	$(RUN) -m mypy
 
-format: $(READY) ## sort imports and mend what ruff can mend
+format: $(READY) ## sort imports, mend what ruff can mend, lay out the rest
 	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
 
 bench: setup ## assets per hour against a loop like those of the research codes; DOCS=1 for docs/benchmarks
 	@mkdir -p $(BENCH)
