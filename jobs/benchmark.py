@@ -47,6 +47,9 @@ CHILD = Path(__file__).with_name("benchmark_child.py")
 SHARED = ("recipe", "architecture", "device", "profile", "whole", "window")
 """Arguments that a measurement in a process of its own is given too."""
 
+QUIET = {"DIFFUSERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+"""Their bars and notes about weights, from dozens of processes, would bury the figures."""
+
 
 def main() -> int:
     return exit_code_of(lambda: run(parse_arguments()))
@@ -149,7 +152,7 @@ def started(arguments: argparse.Namespace, what: str, **more: object) -> subproc
     told = {**{key: value for key in SHARED if (value := getattr(arguments, key)) is not None}, **more}
     command = [sys.executable, str(CHILD), what, *(f"--{key}={value}" for key, value in told.items())]
     command += [f"--set={change}" for change in arguments.set]
-    environment = {**os.environ, **CPU_ENVIRONMENT}  # as the optimizer actors have it
+    environment = {**os.environ, **CPU_ENVIRONMENT, **QUIET}  # the first as the optimizer actors have it
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
