@@ -21,4 +21,6 @@ def test_a_gpu_another_prior_or_a_shared_ray_get_one_until_somebody_says_more() 
         ("cpu", "s3://weights/stable-diffusion", True),
         ("cpu", "toybox", False),
     ):
-        assert default_num_optimizers(device, prior_path, has_own_ray=has_own_ray, num_cores=8, memory_bytes=1e12) == 1
+        assert 1 == default_num_optimizers(
+            device, prior_path, has_own_ray=has_own_ray, num_cores=8, memory_bytes=64 * GIB
+        )

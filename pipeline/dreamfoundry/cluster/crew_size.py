@@ -11,12 +11,12 @@ import os
 
 from dreamfoundry.diffusion.weights import TOYBOX
 
-CPU_OPTIMIZER_BYTES = 1.5 * 2**30
+CPU_OPTIMIZER_BYTES = 3 * 2**29
 """The toybox with four slots peaks at 0.9 GiB (docs/benchmarks); the rest is room."""
 
 
 def default_num_optimizers(
-    device: str, prior_path: str, *, has_own_ray: bool, num_cores: int | None = None, memory_bytes: float | None = None
+    device: str, prior_path: str, *, has_own_ray: bool, num_cores: int | None = None, memory_bytes: int | None = None
 ) -> int:
     """One per core in half of the memory, but only for the toybox on a CPU in a Ray of its own; else one.
 
@@ -25,5 +25,5 @@ def default_num_optimizers(
     if device != "cpu" or prior_path != TOYBOX or not has_own_ray:
         return 1
     cores = num_cores or len(os.sched_getaffinity(0))
-    memory = memory_bytes or float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return max(1, min(cores, int(memory / 2 // CPU_OPTIMIZER_BYTES)))
+    memory = memory_bytes or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(cores, memory // 2 // CPU_OPTIMIZER_BYTES))
