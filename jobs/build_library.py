@@ -141,7 +141,12 @@ def parse_arguments() -> argparse.Namespace:
         default=0,
         help="prompts that share one prior in an actor (default: on a GPU what is fastest, tried out; else up to 4)",
     )
-    parser.add_argument("--export-workers", type=positive, default=1, help="export processes (default: %(default)s)")
+    parser.add_argument(
+        "--export-workers",
+        type=positive,
+        default=0,
+        help="export processes (default: one for every two actors, on a shared cluster 1)",
+    )
     parser.add_argument(
         "--retry-quarantined",
         default="",

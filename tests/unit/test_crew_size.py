@@ -1,6 +1,6 @@
-"""How many optimizers a run has where nobody has said it."""
+"""How many optimizers and export workers a run has where nobody has said it."""
 
-from dreamfoundry.cluster.crew_size import CPU_OPTIMIZER_BYTES, default_num_optimizers
+from dreamfoundry.cluster.crew_size import CPU_OPTIMIZER_BYTES, default_num_exporters, default_num_optimizers
 
 GIB = 2**30
 
@@ -24,3 +24,8 @@ def test_a_gpu_another_prior_or_a_shared_ray_get_one_until_somebody_says_more() 
         assert 1 == default_num_optimizers(
             device, prior_path, has_own_ray=has_own_ray, num_cores=8, memory_bytes=64 * GIB
         )
+
+
+def test_every_two_optimizers_have_an_export_worker_but_a_shared_ray_gives_one() -> None:
+    assert [default_num_exporters(optimizers, has_own_ray=True) for optimizers in (1, 2, 5, 8)] == [1, 1, 2, 4]
+    assert default_num_exporters(8, has_own_ray=False) == 1

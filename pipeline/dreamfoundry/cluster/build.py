@@ -20,7 +20,7 @@ from pathlib import Path
 
 from dreamfoundry.cluster.books import Status
 from dreamfoundry.cluster.claims import RunClaims
-from dreamfoundry.cluster.crew_size import default_num_optimizers
+from dreamfoundry.cluster.crew_size import default_num_exporters, default_num_optimizers
 from dreamfoundry.cluster.driver import Workers, drive
 from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.cluster.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
@@ -55,8 +55,8 @@ MAX_NAMED = 20
 @dataclass(frozen=True)
 class RunRequest:
     """What is asked of a run. `num_slots` 0 chooses: on a GPU what is fastest there, tried out first,
-    on a CPU up to MAX_DEFAULT_SLOTS, and never more than there are prompts. `num_optimizers` 0 is
-    what `default_num_optimizers` says.
+    on a CPU up to MAX_DEFAULT_SLOTS, and never more than there are prompts. `num_optimizers` 0
+    and `num_exporters` 0 are what `crew_size` says.
 
     `retry_class` is the class of quarantined outcomes to try again, "all" for every one.
     Without `use_ray` everything runs in this process, one call at a time. `price_per_hour` is that
@@ -69,7 +69,7 @@ class RunRequest:
     profile: ExportProfile
     metadata_policy: MetadataPolicy = MetadataPolicy()
     num_optimizers: int = 0
-    num_exporters: int = 1
+    num_exporters: int = 0
     num_slots: int = 0
     device: str = "cpu"
     prior_engine: PriorEngine = "graphs"
@@ -108,7 +108,7 @@ def build_library(
     (its report says "failed"). After `should_stop` the run ends as "drained". `open_workers` is for
     other workers than the real ones.
     """
-    request = dataclasses.replace(request, num_optimizers=request.num_optimizers or _num_optimizers_for(request))
+    request = _with_crew(request)
     with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder:
         manifest = _local_manifest(request.manifest, Path(folder))
         run = _Run.begin(request, manifest, stream, open_workers or _open_workers_for(request))
@@ -120,9 +120,13 @@ def build_library(
             raise
 
 
-def _num_optimizers_for(request: RunRequest) -> int:
+def _with_crew(request: RunRequest) -> RunRequest:
     has_own_ray = request.use_ray and not joins_a_ray()
-    return default_num_optimizers(request.device, request.recipe.prior.path, has_own_ray=has_own_ray)
+    num_optimizers = request.num_optimizers or default_num_optimizers(
+        request.device, request.recipe.prior.path, has_own_ray=has_own_ray
+    )
+    num_exporters = request.num_exporters or default_num_exporters(num_optimizers, has_own_ray=has_own_ray)
+    return dataclasses.replace(request, num_optimizers=num_optimizers, num_exporters=num_exporters)
 
 
 def _open_workers_for(request: RunRequest) -> OpenWorkers:
@@ -299,7 +303,7 @@ class _Run:
                 num_builds=num_builds,
                 on_decision=take_note,
                 num_optimizers=num_optimizers,
-                num_exporters=request.num_exporters,
+                num_exporters=min(request.num_exporters, num_builds),
                 num_slots=num_slots,
                 claims=claims,
                 clock=time.monotonic,

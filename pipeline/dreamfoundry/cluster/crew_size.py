@@ -1,4 +1,4 @@
-"""How many optimizers a run has where nobody has said it.
+"""How many optimizers and export workers a run has where nobody has said it.
 
 On a CPU, processes of one thread each make more of the cores than one process with all of them, and do
 not wait for each other when other work takes a core: a step's threads meet in hundreds of small loops,
@@ -27,3 +27,12 @@ def default_num_optimizers(
     cores = num_cores or len(os.sched_getaffinity(0))
     memory = memory_bytes or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(cores, memory // 2 // CPU_OPTIMIZER_BYTES))
+
+
+def default_num_exporters(num_optimizers: int, *, has_own_ray: bool) -> int:
+    """One for every two optimizers, but one in a Ray that others use too.
+
+    An export of a toy takes a quarter of the CPU seconds of its optimisation, with the game profiles one to one and a half
+    times as many.
+    """
+    return max(1, num_optimizers // 2) if has_own_ray else 1
