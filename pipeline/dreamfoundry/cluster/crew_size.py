@@ -32,7 +32,7 @@ def default_num_optimizers(
 def default_num_exporters(num_optimizers: int, *, has_own_ray: bool) -> int:
     """One for every two optimizers, but one in a Ray that others use too.
 
-    An export of a toy takes a quarter of the CPU seconds of its optimisation, with the game profiles one to one and a half
-    times as many.
+    An export of a toy takes a quarter of the CPU seconds of its optimisation, with the game profiles
+    one to one and a half times as many.
     """
     return max(1, num_optimizers // 2) if has_own_ray else 1
