@@ -20,7 +20,7 @@ from dreamfoundry.library.report import RunReport
 from dreamfoundry.store import ObjectStore
 
 IMPATIENT = ("--actors", "1", "--limit", "lease_s=3", "--limit", "slice_s=0.3", "--limit", "checkpoint_s=0.3")
-"""Limits of a run in which everything happens within seconds."""
+"""One optimizer, and limits with which everything happens within seconds."""
 
 Start = Callable[..., subprocess.Popen[str]]
 """The fixture `start` of conftest.py: `start(manifest, library, num_steps, *more)`."""

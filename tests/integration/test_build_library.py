@@ -147,6 +147,15 @@ def test_a_prompt_that_fails_is_quarantined_with_its_class_and_can_be_retried(
     assert (outcome.provenance["steps_spent"], outcome.provenance["step_budget"]) == (2, 10)
 
 
+def test_an_outcome_says_how_many_optimizers_there_were_not_how_many_were_asked_for(
+    request_of: Callable[..., RunRequest],
+) -> None:
+    request = request_of(["one"], num_optimizers=3)
+    nothing = replace(request.recipe.gates, min_mean_opacity=0.99)
+    (outcome,) = build(replace(request, recipe=replace(request.recipe, gates=nothing))).quarantined.values()
+    assert outcome.provenance["num_optimizers"] == 1
+
+
 def test_bad_rows_are_refused_together_or_quarantined_on_request(request_of: Callable[..., RunRequest]) -> None:
     request = request_of(["one", "two", "three"], ["a ball", None, "  "])
     with pytest.raises(ManifestError, match=r"(?s)2 of 3 rows.*row 1 .*row 2 .*--quarantine-bad-rows"):

@@ -8,7 +8,6 @@ Nothing is started before the whole manifest has been checked. torch is never im
 from __future__ import annotations
 
 import dataclasses
-import os
 import secrets
 import tempfile
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from dreamfoundry.cluster.books import Status
 from dreamfoundry.cluster.claims import RunClaims
-from dreamfoundry.cluster.crew_size import default_num_exporters, default_num_optimizers
+from dreamfoundry.cluster.crew_size import cores_here, default_num_exporters, default_num_optimizers
 from dreamfoundry.cluster.driver import Workers, drive
 from dreamfoundry.cluster.limits import Limits
 from dreamfoundry.cluster.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
@@ -253,7 +252,7 @@ class _Run:
             prior_engine=request.prior_engine,
             checkpoint_s=request.limits.checkpoint_s,
             store_s=request.limits.store_s / MAX_FAULTS,  # so many waits in a row retire a worker
-            num_threads=max(1, len(os.sched_getaffinity(0)) // num_optimizers),
+            num_threads=max(1, cores_here() // num_optimizers),
             metadata_policy=request.metadata_policy,
         )
         with self._workers_session():
@@ -261,7 +260,7 @@ class _Run:
             settings = dataclasses.replace(
                 settings,
                 text_encoder_on_host=slots.text_encoder_on_host,
-                provenance=self._provenance(slots.num_slots),
+                provenance=self._provenance(num_optimizers, slots.num_slots),
             )
             return self._drive_workers(plan, num_builds, num_optimizers, slots.num_slots, settings, should_stop)
 
@@ -416,7 +415,7 @@ class _Run:
     def _write(self, store: ObjectStore, record: RunRecord) -> None:
         store.put(report.key(type(record), self.run_id), report.to_json(record), report.MEDIA_TYPE)
 
-    def _provenance(self, num_slots: int = 0) -> dict[str, object]:
+    def _provenance(self, num_optimizers: int = 0, num_slots: int = 0) -> dict[str, object]:
         """What every outcome of this run records beside its timings."""
         request = self.request
         return {
@@ -425,7 +424,7 @@ class _Run:
             "manifest_digest": self.found.digest,
             "device": request.device,
             "num_slots": num_slots,
-            "num_optimizers": request.num_optimizers,
+            "num_optimizers": num_optimizers,
             "prior": dataclasses.asdict(self.prior),
         }
 

@@ -15,6 +15,11 @@ CPU_OPTIMIZER_BYTES = 3 * 2**29
 """The toybox with four slots peaks at 0.9 GiB (docs/benchmarks); the rest is room."""
 
 
+def cores_here() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def default_num_optimizers(
     device: str, prior_path: str, *, has_own_ray: bool, num_cores: int | None = None, memory_bytes: int | None = None
 ) -> int:
@@ -24,7 +29,7 @@ def default_num_optimizers(
     """
     if device != "cpu" or prior_path != TOYBOX or not has_own_ray:
         return 1
-    cores = num_cores or len(os.sched_getaffinity(0))
+    cores = num_cores or cores_here()
     memory = memory_bytes or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(cores, memory // 2 // CPU_OPTIMIZER_BYTES))
 
@@ -32,7 +37,7 @@ def default_num_optimizers(
 def default_num_exporters(num_optimizers: int, *, has_own_ray: bool) -> int:
     """One for every two optimizers, but one in a Ray that others use too.
 
-    An export of a toy takes a quarter of the CPU seconds of its optimisation, with the game profiles
-    one to one and a half times as many.
+    An export of a toy as `preview` takes a quarter of the seconds of its optimisation, with the game profiles
+    far more (docs/benchmarks, docs/assets).
     """
     return max(1, num_optimizers // 2) if has_own_ray else 1

@@ -40,7 +40,7 @@ def ray_session(num_cpus: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    folder = None if os.environ.get("RAY_ADDRESS") else _short_folder()
+    folder = None if joins_a_ray() else _short_folder()
     try:
         with _own_signal_handlers():
             _connect(folder, num_cpus)
