@@ -93,7 +93,7 @@ bench: setup ## assets per hour against a loop like those of the research codes;
 	@mkdir -p $(BENCH)
 	$(RUN) jobs/benchmark.py --json $(BENCH)/cpu.json --plot $(BENCH)/cpu.png
 
-bench-quality: setup ## are the results of the fast loop as good? eight toys both ways, half an hour to an hour
+bench-quality: setup ## are the results of the fast loop as good? eight toys both ways, 20 minutes to an hour
 	$(RUN) jobs/benchmark_quality.py --output $(OUT)/benchmark
 
 evaluate: setup ## build toys (PAIRS=all-held-out, or PROMPTS=file of lines) and measure them against the true ones

@@ -1,6 +1,6 @@
 r"""Is what the fast loop makes as good as what the baseline of the benchmark makes?
 
-    python jobs/benchmark_quality.py                       8 toys with one seed: half an hour to an hour
+    python jobs/benchmark_quality.py                       8 toys with one seed: 20 minutes to an hour
     python jobs/benchmark_quality.py --prompts 2 --set optimize.num_steps=100
 
 Each toy is optimised twice with the same recipe, prior, seed and steps: by the main loop, and by
