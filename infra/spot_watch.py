@@ -31,8 +31,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dreamfoundry.cluster import nodes
 from dreamfoundry.errors import InfrastructureError
+from dreamfoundry.run.ray import nodes
 
 METADATA_URL = "http://169.254.169.254"
 INTERVAL_S = 5.0

@@ -29,15 +29,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dreamfoundry.ablation.results import Ask, Group, asks_of, current_rows, groups_to_do
-from dreamfoundry.ablation.suites import Suite, quick_suite, read_suite
-from dreamfoundry.config import PriorConfig
-from dreamfoundry.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import InputError, PromptFailure
+from dreamfoundry.evaluation.ablation.results import Ask, Group, asks_of, current_rows, groups_to_do
+from dreamfoundry.evaluation.ablation.suites import Suite, quick_suite, read_suite
+from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.identity import recipe_digest
-from dreamfoundry.recipes import bundled_recipe
 from dreamfoundry.records import FieldSnapshot, PriorIdentity
+from dreamfoundry.settings.loading import bundled_recipe
+from dreamfoundry.settings.prior import PriorConfig
 
 BUNDLED = Path(__file__).parent / "configs" / "ablation"
 DOCS = Path("docs/ablation")
@@ -47,7 +47,7 @@ NUM_VIEWS = 4
 
 def work(group: Group, prior_path: str, output: Path) -> list[dict[str, Any]]:
     """Optimise the prompts of a group side by side and judge each surface against the true toy."""
-    from dreamfoundry.optimize import Assignment, OptimizedField, SlotBatch
+    from dreamfoundry.distill.loop import Assignment, OptimizedField, SlotBatch
 
     batch = SlotBatch(prior_of(prior_path, group.variant.prior, output), group.variant.recipe, len(group.asks))
     for ask in group.asks:
@@ -67,7 +67,7 @@ def work(group: Group, prior_path: str, output: Path) -> list[dict[str, Any]]:
 
 def judged(ask: Ask, field: Any, pictures: Path) -> dict[str, Any]:
     """What is known of one field; its views go into a picture."""
-    from dreamfoundry.ablation.judging import judge, no_surface
+    from dreamfoundry.evaluation.ablation.judging import judge, no_surface
 
     row: dict[str, Any] = {"num_steps": field.history.steps_spent, "failure": None, "picture": None}
     row["attempts"] = [dataclasses.asdict(attempt) for attempt in field.history.attempts]
@@ -87,7 +87,7 @@ def save_views(snapshot: FieldSnapshot, path: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from dreamfoundry.quality import views_on_white
+    from dreamfoundry.asset.gates.scores import views_on_white
 
     every = max(1, len(snapshot.view_rgb) // NUM_VIEWS)
     strip = views_on_white(snapshot)[::every][:NUM_VIEWS]
@@ -102,7 +102,7 @@ def prior_of(path: str, kind: str, output: Path) -> Any:
 
     prior = load_prior(prior_config(path))
     if kind == "classifier":
-        from dreamfoundry.toybox.classifier import ClassifierGuidedPrior, cached_classifier
+        from dreamfoundry.evaluation.classifier import ClassifierGuidedPrior, cached_classifier
 
         return ClassifierGuidedPrior(prior, cached_classifier(output / "classifier", bundled_recipe("toybox")))
     return prior
@@ -165,7 +165,7 @@ def seed_diversity(rows: Sequence[dict[str, Any]], pictures: Path) -> dict[tuple
     import numpy as np
     from PIL import Image
 
-    from dreamfoundry.quality import diversity
+    from dreamfoundry.asset.gates.scores import diversity
 
     shown = defaultdict(list)
     for row in rows:
@@ -180,8 +180,8 @@ def write_report(
     suite: Suite, rows: Sequence[dict[str, Any]], prior: PriorIdentity, arguments: argparse.Namespace
 ) -> None:
     """Page, plot, pictures and figures of a suite; the kind of each variant on the screen."""
-    from dreamfoundry.ablation.figures import figures_of
-    from dreamfoundry.ablation.report import markdown, picture_sheet, plot, shown
+    from dreamfoundry.evaluation.ablation.figures import figures_of
+    from dreamfoundry.evaluation.ablation.report import markdown, picture_sheet, plot, shown
 
     pictures = arguments.output / "pictures"
     figures = figures_of(rows, [variant.name for variant in suite.variants], seed_diversity(rows, pictures))

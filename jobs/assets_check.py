@@ -37,14 +37,15 @@ from typing import Any
 from assets_report import contact_sheet, markdown, summary
 from importers import READERS, ReaderAbsent, all_disagreements, levels_of
 
-from dreamfoundry import khronos, usd
+from dreamfoundry.asset.files import usdz
+from dreamfoundry.asset.gates import khronos
+from dreamfoundry.cli.command_line import CommandLine, exit_code_of
 from dreamfoundry.errors import InputError
-from dreamfoundry.library import report
-from dreamfoundry.library.command_line import CommandLine, exit_code_of
-from dreamfoundry.library.report import EXIT_CODES, RunReport
+from dreamfoundry.library.library import OUTCOMES, VIEW_FILE, Library, decided_order, view_key
+from dreamfoundry.object_store.open import open_store
 from dreamfoundry.records import Outcome
-from dreamfoundry.store import Library, open_store
-from dreamfoundry.store.outcomes import OUTCOMES, VIEW_FILE, decided_order, view_key
+from dreamfoundry.run import report
+from dreamfoundry.run.report import EXIT_CODES, RunReport
 from dreamfoundry.toybox.captions import kind_of
 
 SIDECAR = "asset.json"
@@ -169,8 +170,8 @@ def looked_at(library: Path, outcome: Outcome) -> Asset:
     stages = [folder / name for name in whole if name.endswith(".usdz")]
     usd_errors = None
     if stages and importlib.util.find_spec("pxr"):
-        usd_errors = [f"{stage.name}: {error}" for stage in stages for error in usd.validation_errors(stage)]
-        faults += [f"{usd.TOOL}: {error}" for error in usd_errors]
+        usd_errors = [f"{stage.name}: {error}" for stage in stages for error in usdz.validation_errors(stage)]
+        faults += [f"{usdz.TOOL}: {error}" for error in usd_errors]
     return Asset(outcome, folder, faults, sidecar, reports, usd_errors)
 
 
@@ -260,7 +261,7 @@ def environment(assets: Sequence[Asset], readers: Mapping[str, Any]) -> dict[str
     software = sorted({", ".join(f"{name} {one}" for name, one in side["software"].items()) for side in sidecars})
     priors = sorted({f"{one['prior']['id']}, weights `{one['prior']['digest']}`" for one in told})
     checkers = [f"{khronos.TOOL} {version}" for version in validators]
-    checkers += [f"{usd.TOOL} {metadata.version(usd.TOOL)}"] if importlib.util.find_spec("pxr") else []
+    checkers += [f"{usdz.TOOL} {metadata.version(usdz.TOOL)}"] if importlib.util.find_spec("pxr") else []
     checkers += [reader["version"] for reader in readers.values() if "version" in reader]
     return {
         "made by": "; ".join(sorted({f"{one['generator']}, export version {one['export_version']}" for one in told})),

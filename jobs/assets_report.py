@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
-from dreamfoundry.khronos import UNKNOWN_EXTENSIONS
-from dreamfoundry.validate.verdict import GATES
+from dreamfoundry.asset.gates.findings import GATES
+from dreamfoundry.asset.gates.khronos import UNKNOWN_EXTENSIONS
 
 Row = Mapping[str, Any]
 NOTHING = "–"

@@ -30,9 +30,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dreamfoundry.benchmark.measure import BASELINE, DECODING_BASELINE, FACTORS, slots_case
-from dreamfoundry.cpu_environment import CPU_ENVIRONMENT
-from dreamfoundry.library.command_line import CommandLine, exit_code_of
+from dreamfoundry.cli.command_line import CommandLine, exit_code_of
+from dreamfoundry.evaluation.benchmark.measure import BASELINE, DECODING_BASELINE, FACTORS, slots_case
+from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT
 
 Figures = dict[str, Any]
 

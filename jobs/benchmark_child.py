@@ -18,9 +18,14 @@ from typing import Any
 
 import torch
 
-from dreamfoundry.benchmark import ceilings
-from dreamfoundry.benchmark.baseline import Decode
-from dreamfoundry.benchmark.measure import (
+from dreamfoundry.cli.command_line import CommandLine, exit_code_of
+from dreamfoundry.diffusion.prior import DiffusersPrior, load_prior, usual_dtype
+from dreamfoundry.diffusion.random_weights import ARCHITECTURES, SD_VAE_WIDTHS, TINY_VAE_WIDTHS, random_sd_decoder
+from dreamfoundry.diffusion.weights import PriorEngine, prior_identity
+from dreamfoundry.distill.loop import Assignment, optimize_all
+from dreamfoundry.evaluation.benchmark import ceilings
+from dreamfoundry.evaluation.benchmark.baseline import Decode
+from dreamfoundry.evaluation.benchmark.measure import (
     DECODING_BASELINE,
     FACTORS,
     PROMPT,
@@ -30,24 +35,14 @@ from dreamfoundry.benchmark.measure import (
     slots_case,
     steps_per_s,
 )
-from dreamfoundry.benchmark.operators import costliest_operators
-from dreamfoundry.config import Recipe
-from dreamfoundry.diffusion.prior import DiffusersPrior, load_prior, usual_dtype
-from dreamfoundry.diffusion.random_weights import (
-    ARCHITECTURES,
-    SD_VAE_WIDTHS,
-    TINY_VAE_WIDTHS,
-    random_sd_decoder,
-)
-from dreamfoundry.diffusion.weights import PriorEngine, prior_identity
-from dreamfoundry.export_profiles import export_profile
+from dreamfoundry.evaluation.benchmark.operators import costliest_operators
 from dreamfoundry.identity import field_key, recipe_digest
-from dreamfoundry.library.command_line import CommandLine, exit_code_of
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import take_snapshot
-from dreamfoundry.optimize import Assignment, optimize_all
-from dreamfoundry.recipes import resolve_recipe, with_overrides
 from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.settings.export_profiles import export_profile
+from dreamfoundry.settings.loading import resolve_recipe, with_overrides
+from dreamfoundry.settings.recipe import Recipe
 
 Figures = dict[str, Any]
 
@@ -104,7 +99,7 @@ def rate(arguments: argparse.Namespace) -> Figures:
 
 def whole(arguments: argparse.Namespace) -> Figures:
     """One asset as a laptop makes it: all steps and looks, the snapshot, and the files of the profile."""
-    from dreamfoundry.export import asset_metadata, export_asset
+    from dreamfoundry.asset.export import asset_metadata, export_asset
 
     start = time.perf_counter()
     prior, recipe = opened(arguments, "graphs")
@@ -143,7 +138,7 @@ def operators(arguments: argparse.Namespace) -> Figures:
 
 def export(arguments: argparse.Namespace) -> Figures:
     """Exports a ball again and again on the CPU, from when it is told to until its input ends."""
-    from dreamfoundry.export import asset_metadata, export_asset
+    from dreamfoundry.asset.export import asset_metadata, export_asset
 
     # The blob that a field starts with, made solid.
     recipe = resolve_recipe("toybox", ["field.density_blob_scale=20.0"])

@@ -26,13 +26,13 @@ import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
-from dreamfoundry import thumbnail
-from dreamfoundry.browser import Browser, BrowserUnavailable
-from dreamfoundry.glb_reader import DeliveredMesh, read_glb
-from dreamfoundry.library.command_line import CommandLine
-from dreamfoundry.library.report import EXIT_CODES
-from dreamfoundry.raster import project, rasterize
-from dreamfoundry.viewpoints import FOVY_DEG, framing_pose
+from dreamfoundry.asset.files.glb_reader import DeliveredMesh, read_glb
+from dreamfoundry.asset.gates.browser import Browser, BrowserUnavailable
+from dreamfoundry.asset.maps.rasterize import project, rasterize
+from dreamfoundry.asset.pictures import thumbnail
+from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
+from dreamfoundry.cli.command_line import CommandLine
+from dreamfoundry.run.report import EXIT_CODES
 
 NUM_FRAMES = 24
 SIDE_PX = 1024

@@ -6,7 +6,7 @@ r"""Is what the fast loop makes as good as what the baseline of the benchmark ma
 Each toy is optimised twice with the same recipe, prior, seed and steps: by the main loop, and by
 the loop of the baseline with its 512 samples on a ray. Both surfaces are compared with the true
 toy. Our field stands in for the one that the baseline reads by grid_sample: they are the same up to
-rounding (tests/unit/test_baseline.py), and here no time is measured. Every finished field is a line
+rounding (tests/unit/evaluation/benchmark/test_baseline.py), and here no time is measured. Every finished field is a line
 of OUTPUT/quality.jsonl and is not made again, so a run can be stopped and continued.
 """
 
@@ -23,21 +23,21 @@ from typing import Any
 
 import torch
 
-from dreamfoundry.ablation.judging import judge, no_surface
-from dreamfoundry.benchmark.baseline import OnePrompt, baseline_recipe
-from dreamfoundry.config import Recipe
-from dreamfoundry.cpu_environment import CPU_ENVIRONMENT, restart_with
+from dreamfoundry.cli.command_line import CommandLine, exit_code_of
 from dreamfoundry.diffusion.prior import ScorePrior, load_prior
+from dreamfoundry.distill.loop import Assignment, optimize_all
 from dreamfoundry.errors import PromptFailure
+from dreamfoundry.evaluation.ablation.judging import judge, no_surface
+from dreamfoundry.evaluation.benchmark.baseline import OnePrompt, baseline_recipe
+from dreamfoundry.evaluation.statistics import mean_of
+from dreamfoundry.evaluation.toys import few_prompts
+from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.identity import recipe_digest
-from dreamfoundry.library.command_line import CommandLine, exit_code_of
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import take_snapshot
-from dreamfoundry.optimize import Assignment, optimize_all
-from dreamfoundry.recipes import resolve_recipe, with_overrides
 from dreamfoundry.records import FieldSnapshot, Prompt
-from dreamfoundry.toybox.evaluation import few_prompts
-from dreamfoundry.toybox.evidence import mean_of
+from dreamfoundry.settings.loading import resolve_recipe, with_overrides
+from dreamfoundry.settings.recipe import Recipe
 
 Make = Callable[[ScorePrior, Recipe, Assignment], FieldSnapshot]
 

@@ -47,15 +47,15 @@ import threading
 import time
 from typing import get_args
 
-from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
-from dreamfoundry.cluster.limits import Limits
+from dreamfoundry.cli.command_line import CommandLine
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
-from dreamfoundry.export_profiles import EXPORT_PROFILES, export_profile
-from dreamfoundry.library.command_line import CommandLine
-from dreamfoundry.library.report import EXIT_CODES
-from dreamfoundry.metadata_policy import NO_ASSERTION, MetadataPolicy
-from dreamfoundry.recipes import resolve_recipe
+from dreamfoundry.run.build import RunRequest, RunResult, build_library
+from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.scheduling.timeouts import Limits
+from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, export_profile
+from dreamfoundry.settings.loading import resolve_recipe
+from dreamfoundry.settings.metadata_policy import NO_ASSERTION, MetadataPolicy
 
 
 def main() -> int:

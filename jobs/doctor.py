@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import sys
 
-from dreamfoundry.library.command_line import CommandLine, exit_code_of
-from dreamfoundry.library.report import EXIT_CODES
-from dreamfoundry.store import open_store
-from dreamfoundry.store.probe import examine
+from dreamfoundry.cli.command_line import CommandLine, exit_code_of
+from dreamfoundry.library.store_check import examine
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.run.report import EXIT_CODES
 
 
 def main() -> int:

@@ -29,22 +29,16 @@ import numpy as np
 import torch
 import trimesh
 
-from dreamfoundry.clip_score import ClipScorer, load_clip, own_text_first
+from dreamfoundry.asset.gates.scores import diversity, views_on_white
+from dreamfoundry.asset.pictures.thumbnail import judged_views
 from dreamfoundry.errors import InputError
-from dreamfoundry.quality import diversity, views_on_white
+from dreamfoundry.evaluation.clip_score import ClipScorer, load_clip, own_text_first
+from dreamfoundry.evaluation.metrics import NUM_POINTS, TOLERANCES
+from dreamfoundry.evaluation.report import contact_sheet, kind_plot, markdown
+from dreamfoundry.evaluation.toys import DeliveredSurface, Row, all_held_out_prompts, few_prompts, judged, summary
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
 from dreamfoundry.records import FieldSnapshot, Outcome
-from dreamfoundry.store import Library, open_store
-from dreamfoundry.thumbnail import judged_views
-from dreamfoundry.toybox.evaluation import (
-    DeliveredSurface,
-    Row,
-    all_held_out_prompts,
-    few_prompts,
-    judged,
-    summary,
-)
-from dreamfoundry.toybox.results import contact_sheet, kind_plot, markdown
-from dreamfoundry.toybox.scoring import NUM_POINTS, TOLERANCES
 
 JOBS = Path(__file__).parent
 PAIRS = {"few": few_prompts, "all-held-out": all_held_out_prompts}

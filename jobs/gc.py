@@ -23,9 +23,10 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from dreamfoundry.library.command_line import CommandLine, exit_code_of
-from dreamfoundry.store import Library, open_store
-from dreamfoundry.store.garbage import MIN_AGE_S, Garbage, find_garbage, remove_garbage
+from dreamfoundry.cli.command_line import CommandLine, exit_code_of
+from dreamfoundry.library.garbage import MIN_AGE_S, Garbage, find_garbage, remove_garbage
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
 
 DAY_S = 86_400.0
 MIN_DAYS = MIN_AGE_S / DAY_S

@@ -28,8 +28,8 @@ import pyarrow.parquet as pq
 
 from dreamfoundry.errors import DreamfoundryError, ManifestError
 from dreamfoundry.identity import slug
-from dreamfoundry.manifest import scan
-from dreamfoundry.manifest_row import COLUMNS, NAMES
+from dreamfoundry.manifest.reader import scan
+from dreamfoundry.manifest.row import COLUMNS, NAMES
 
 ROWS_PER_GROUP = 2_000
 EXIT_REFUSED = 4

@@ -19,9 +19,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from dreamfoundry.library.command_line import CommandLine, exit_code_of
-from dreamfoundry.store import open_store
-from dreamfoundry.store.mirror import put_prior
+from dreamfoundry.cli.command_line import CommandLine, exit_code_of
+from dreamfoundry.diffusion.weights_cache import put_prior
+from dreamfoundry.object_store.open import open_store
 
 
 def main() -> int:

@@ -23,10 +23,10 @@ import sys
 import time
 from typing import get_args
 
-from dreamfoundry.config import Recipe
+from dreamfoundry.cli.command_line import CommandLine, exit_code_of
 from dreamfoundry.diffusion.weights import PriorEngine
-from dreamfoundry.library.command_line import CommandLine, exit_code_of
-from dreamfoundry.recipes import resolve_recipe
+from dreamfoundry.settings.loading import resolve_recipe
+from dreamfoundry.settings.recipe import Recipe
 
 MIB = 2**20
 MOST_ON_CPU, MOST_ON_GPU = 4, 32
@@ -60,8 +60,8 @@ def main() -> int:
 
 def preflight(recipe: Recipe, device: str, most_slots: int, engine: PriorEngine) -> int:
     """Print what there is to know; an error of ours says why the prior cannot be used."""
-    from dreamfoundry.cluster.optimizer import load_resident_prior
-    from dreamfoundry.preflight import examine, known_memory
+    from dreamfoundry.distill.preflight import examine, known_memory
+    from dreamfoundry.run.workers.distiller import load_resident_prior
 
     started_s = time.monotonic()
     prior = load_resident_prior(recipe.prior, device, engine)

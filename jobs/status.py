@@ -10,11 +10,12 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 
-from dreamfoundry.cluster.progress import duration
-from dreamfoundry.library import report
-from dreamfoundry.library.command_line import CommandLine, exit_code_of
-from dreamfoundry.library.report import RunProgress, RunReport
-from dreamfoundry.store import Library, open_store
+from dreamfoundry.cli.command_line import CommandLine, exit_code_of
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.run import report
+from dreamfoundry.run.progress import duration
+from dreamfoundry.run.report import RunProgress, RunReport
 
 
 def main() -> int:

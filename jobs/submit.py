@@ -18,9 +18,9 @@ import signal
 import sys
 import threading
 
-from dreamfoundry.cluster.job import follow, submit
 from dreamfoundry.errors import InfrastructureError
-from dreamfoundry.library.report import EXIT_CODES
+from dreamfoundry.run.ray.job import follow, submit
+from dreamfoundry.run.report import EXIT_CODES
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 

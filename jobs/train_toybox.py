@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from dreamfoundry.cpu_environment import CPU_ENVIRONMENT, restart_with
+from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 
 
 def main() -> int:
@@ -33,11 +33,11 @@ def main() -> int:
     parser.add_argument("--export-only", action="store_true", help="write the weights of the last checkpoint")
     arguments = parser.parse_args()
 
-    from dreamfoundry.config import PriorConfig
     from dreamfoundry.diffusion.prior import load_prior
-    from dreamfoundry.recipes import bundled_recipe
-    from dreamfoundry.toybox import pictures
-    from dreamfoundry.toybox.listening import caption_errors
+    from dreamfoundry.settings.loading import bundled_recipe
+    from dreamfoundry.settings.prior import PriorConfig
+    from dreamfoundry.toybox import training_plots
+    from dreamfoundry.toybox.caption_sensitivity import caption_errors
     from dreamfoundry.toybox.training import Trainer, TrainingConfig, trace_library
 
     config = TrainingConfig(
@@ -65,9 +65,9 @@ def main() -> int:
         trainer.run(report)
     weights = arguments.weights or arguments.output / "weights"
     trainer.export(weights)
-    pictures.loss_plot(trainer.losses).save(arguments.output / "loss.png")
+    training_plots.loss_plot(trainer.losses).save(arguments.output / "loss.png")
     prior = load_prior(PriorConfig(path=str(weights), licence="Apache-2.0"))
-    pictures.sample_grid(prior).save(arguments.output / "samples.png")
+    training_plots.sample_grid(prior).save(arguments.output / "samples.png")
     print("error of the clean picture by share of the schedule, for captions that are …")
     for share, errors in caption_errors(prior, library, config, recipe.shading).items():
         print(f"  {share:.2f}: " + ", ".join(f"{name} {error:.4f}" for name, error in errors.items()))

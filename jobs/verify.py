@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import sys
 
-from dreamfoundry.audit import Audit
+from dreamfoundry.cli.command_line import CommandLine, exit_code_of
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
-from dreamfoundry.library.command_line import CommandLine, exit_code_of
-from dreamfoundry.library.report import EXIT_CODES
-from dreamfoundry.machine import machine_faults
-from dreamfoundry.projections import rebuild
-from dreamfoundry.store import Library, open_store
+from dreamfoundry.host.faults import machine_faults
+from dreamfoundry.library.audit import Audit
+from dreamfoundry.library.library import Library
+from dreamfoundry.library.projections import rebuild
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.run.report import EXIT_CODES
 
 
 def main() -> int:

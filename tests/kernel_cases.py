@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamfoundry.config import FieldConfig, HashGridConfig
-from dreamfoundry.nerf.adam import SlotAdam
+from dreamfoundry.distill.slot_adam import SlotAdam
 from dreamfoundry.nerf.hash_grid import HashGrid
 from dreamfoundry.nerf.render import accumulate
+from dreamfoundry.settings.field import FieldConfig, HashGridConfig
 
 Pairs = list[tuple[Tensor, Tensor]]
 

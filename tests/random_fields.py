@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from dreamfoundry.config import FieldConfig
 from dreamfoundry.nerf.field import RadianceFields
+from dreamfoundry.settings.field import FieldConfig
 
 BOUND = 1.5
 """Half side of the cube that `points_of` fills."""

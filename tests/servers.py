@@ -18,8 +18,8 @@ from ports import free_ports, wait_for_port
 from private_ray import private_ray
 
 if TYPE_CHECKING:
-    from dreamfoundry.config import Recipe
-    from dreamfoundry.export_profiles import ExportProfile
+    from dreamfoundry.settings.export_profiles import ExportProfile
+    from dreamfoundry.settings.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 BUCKET = "shelf"
@@ -81,8 +81,8 @@ def ray_cluster(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def ball_recipe(tiny_deepfloyd_folder: Path) -> Recipe:
     """A few tiny steps with a random prior: the density keeps its first shape, a ball."""
-    from dreamfoundry.config import Recipe
-    from dreamfoundry.recipes import with_overrides
+    from dreamfoundry.settings.loading import with_overrides
+    from dreamfoundry.settings.recipe import Recipe
 
     return with_overrides(
         Recipe(),
@@ -134,7 +134,7 @@ def ball_recipe_file(ball_recipe: Recipe, tmp_path: Path) -> Callable[[int], str
 
 @pytest.fixture(scope="session")
 def tiny_profile() -> ExportProfile:
-    from dreamfoundry.export_profiles import ExportProfile
+    from dreamfoundry.settings.export_profiles import ExportProfile
 
     return ExportProfile("tiny", (400,), (64,), collision_hull_vertices=16, thumbnail_px=64)
 

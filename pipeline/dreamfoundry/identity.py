@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from dreamfoundry.config import Recipe
-from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.recipe import Recipe
 
 OPTIMIZATION_VERSION = "3"
 """Declared version of what the optimisation computes; raised when its results change."""

@@ -23,8 +23,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dreamfoundry.cluster.driver import drive
-from dreamfoundry.cluster.messages import (
+from dreamfoundry.identity import recipe_digest
+from dreamfoundry.library.library import Library, outcome_key, outcome_to_json
+from dreamfoundry.library.projections import publish_projections
+from dreamfoundry.manifest.reader import read_prompts, scan
+from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.records import BlobRef, Outcome, PriorIdentity
+from dreamfoundry.run.driver import drive
+from dreamfoundry.run.messages import (
     Answer,
     Build,
     Decision,
@@ -37,17 +43,11 @@ from dreamfoundry.cluster.messages import (
     SliceReport,
     WorkerKind,
 )
-from dreamfoundry.cluster.plan import Plan
-from dreamfoundry.cluster.scheduler import Scheduler
-from dreamfoundry.cluster.work import Claim
-from dreamfoundry.config import Recipe
-from dreamfoundry.export_profiles import export_profile
-from dreamfoundry.identity import recipe_digest
-from dreamfoundry.manifest import read_prompts, scan
-from dreamfoundry.projections import publish_projections
-from dreamfoundry.records import BlobRef, Outcome, PriorIdentity
-from dreamfoundry.store import DirectoryStore, Library
-from dreamfoundry.store.outcomes import outcome_key, outcome_to_json
+from dreamfoundry.run.plan import Plan
+from dreamfoundry.run.scheduling.field_job import Claim
+from dreamfoundry.run.scheduling.scheduler import Scheduler
+from dreamfoundry.settings.export_profiles import export_profile
+from dreamfoundry.settings.recipe import Recipe
 
 BLOB = BlobRef("0" * 64, 1, "application/octet-stream")
 PRIOR = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dreamfoundry.cluster.ray_session import ray_session
+from dreamfoundry.run.ray.session import ray_session
 
 LINE = "a library that has much to say about every step that it makes " * 2
 

@@ -15,13 +15,16 @@ from typing import Any, cast
 
 from stubs import InstantStages, snapshot
 
-from dreamfoundry.cluster.export_child import ExportChild
-from dreamfoundry.cluster.exporter import Exporter
-from dreamfoundry.cluster.messages import Build, ExportTask, WorkerSettings
-from dreamfoundry.config import PriorConfig, Recipe
-from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import PriorIdentity, Prompt
-from dreamfoundry.store import Library, ObjectStore, open_store
+from dreamfoundry.run.messages import Build, ExportTask, WorkerSettings
+from dreamfoundry.run.workers.export_process import ExportChild
+from dreamfoundry.run.workers.exporter import Exporter
+from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.prior import PriorConfig
+from dreamfoundry.settings.recipe import Recipe
 
 WRITES = ("create", "put", "replace", "copy", "delete")
 PRIOR = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from processes import JOBS
 
-from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
-from dreamfoundry.library import report
-from dreamfoundry.library.report import RunReport
-from dreamfoundry.store import ObjectStore
+from dreamfoundry.object_store.protocol import ObjectStore
+from dreamfoundry.run import report
+from dreamfoundry.run.build import RunRequest, RunResult, build_library
+from dreamfoundry.run.report import RunReport
 
 IMPATIENT = ("--actors", "1", "--limit", "lease_s=3", "--limit", "slice_s=0.3", "--limit", "checkpoint_s=0.3")
 """One optimizer, and limits with which everything happens within seconds."""

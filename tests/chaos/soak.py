@@ -34,11 +34,12 @@ from night import IMPATIENT
 from private_ray import private_nodes
 from processes import JOBS, MARK, marked_processes, wait_until_gone
 
-from dreamfoundry import catalog
-from dreamfoundry.audit import Audit
-from dreamfoundry.library import report
-from dreamfoundry.library.report import EXIT_CODES
-from dreamfoundry.store import Library, open_store
+from dreamfoundry.library import catalog
+from dreamfoundry.library.audit import Audit
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.run import report
+from dreamfoundry.run.report import EXIT_CODES
 from dreamfoundry.toybox.captions import COLORS, KINDS
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))
@@ -161,7 +162,7 @@ class Chaos:
         return self._end("ray::ExportActor", "exporter")
 
     def _child(self) -> str:
-        return self._end("dreamfoundry.cluster.export_child", "child of an exporter")
+        return self._end("dreamfoundry.run.workers.export_process", "child of an exporter")
 
     def _driver(self) -> str:
         number = self.random.choice([signal.SIGKILL, signal.SIGTERM])

@@ -13,19 +13,12 @@ import ray
 from stub_build import POISON
 from stubs import InstantStages, snapshot
 
-from dreamfoundry.cluster.export_child import ExportChild
-from dreamfoundry.cluster.exporter import Exporter
-from dreamfoundry.cluster.messages import (
-    Export,
-    ExportReport,
-    FinishedField,
-    Ready,
-    RunSlice,
-    SliceReport,
-    WorkerSettings,
-)
-from dreamfoundry.cluster.ray_workers import RayWorkers
-from dreamfoundry.store import Library, open_store
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.run.messages import Export, ExportReport, FinishedField, Ready, RunSlice, SliceReport, WorkerSettings
+from dreamfoundry.run.ray.workers import RayWorkers
+from dreamfoundry.run.workers.export_process import ExportChild
+from dreamfoundry.run.workers.exporter import Exporter
 
 
 class StubOptimizerActor:

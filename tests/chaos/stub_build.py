@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sys
 
-from dreamfoundry.cluster.build import RunRequest, build_library
-from dreamfoundry.cluster.driver import Workers
-from dreamfoundry.cluster.messages import WorkerSettings
-from dreamfoundry.export_profiles import export_profile
-from dreamfoundry.recipes import bundled_recipe
+from dreamfoundry.run.build import RunRequest, build_library
+from dreamfoundry.run.driver import Workers
+from dreamfoundry.run.messages import WorkerSettings
+from dreamfoundry.settings.export_profiles import export_profile
+from dreamfoundry.settings.loading import bundled_recipe
 
 NUM_OPTIMIZERS, NUM_SLOTS = 2, 16
 

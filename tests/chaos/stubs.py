@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dreamfoundry.cluster.export_child import Exported
-from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.records import AssetBundle, FieldSnapshot, Prompt
+from dreamfoundry.run.workers.export_process import Exported
+from dreamfoundry.settings.export_profiles import ExportProfile
 
 FILES = {"a_ball.glb": b"glTF", "asset.json": b"{}", "thumbnail.png": b"PNG"}
 

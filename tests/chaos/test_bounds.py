@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 from processes import run_job
 
-from dreamfoundry.cluster.messages import Failure
-from dreamfoundry.cluster.outcome import quarantined_outcome
-from dreamfoundry.cluster.plan import Plan
-from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import prior_identity
-from dreamfoundry.export_profiles import export_profile
-from dreamfoundry.recipes import recipe_from_toml
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Prompt
-from dreamfoundry.store import DirectoryStore, Library
+from dreamfoundry.run.messages import Failure
+from dreamfoundry.run.outcomes import quarantined_outcome
+from dreamfoundry.run.plan import Plan
+from dreamfoundry.settings.export_profiles import export_profile
+from dreamfoundry.settings.loading import recipe_from_toml
+from dreamfoundry.settings.recipe import Recipe
 
 PROGRAM = Path(__file__).with_name("endless_night.py")
 FLOOD = Path(__file__).with_name("flood.py")

@@ -14,11 +14,12 @@ import pytest
 from night import Start, reports, running_build, steps_saved
 from processes import actor_pid, is_running, wait_until
 
-from dreamfoundry.cluster.build import RunRequest
-from dreamfoundry.cluster.limits import Limits
-from dreamfoundry.config import Recipe
-from dreamfoundry.export_profiles import ExportProfile
-from dreamfoundry.store import Library, open_store
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.run.build import RunRequest
+from dreamfoundry.run.scheduling.timeouts import Limits
+from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.recipe import Recipe
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -14,7 +14,9 @@ import pytest
 from night import Start, checkpoints, reports
 from processes import actor_pid, is_running, wait_until
 
-from dreamfoundry.store import Library, ObjectStore, open_store
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.object_store.protocol import ObjectStore
 
 NUM_STEPS = 300
 NAMES = ["one", "two", "three", "four", "five", "six"]

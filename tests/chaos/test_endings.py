@@ -13,8 +13,8 @@ import pytest
 from night import Start, reports, running_driver, steps_saved
 from processes import MARK, run_job, wait_until, wait_until_gone
 
-from dreamfoundry.library.report import EXIT_CODES
-from dreamfoundry.store import open_store
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.run.report import EXIT_CODES
 
 NUM_STEPS = 300
 

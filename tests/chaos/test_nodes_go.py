@@ -15,8 +15,10 @@ from night import Start, checkpoints, reports, running_driver, steps_saved
 from private_ray import private_nodes
 from processes import children, wait_until
 
-from dreamfoundry.cluster import nodes
-from dreamfoundry.store import Library, ObjectStore, open_store
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.object_store.protocol import ObjectStore
+from dreamfoundry.run.ray import nodes
 
 NUM_STEPS = 400
 NOTICE_S = 10.0

@@ -13,14 +13,15 @@ import pytest
 from night import checkpoints, running_build
 from processes import actor_pid, wait_until
 
-from dreamfoundry.cluster.build import RunRequest
-from dreamfoundry.cluster.limits import Limits
-from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.weights import prior_identity
-from dreamfoundry.export_profiles import ExportProfile
 from dreamfoundry.identity import field_key
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
 from dreamfoundry.records import Prompt
-from dreamfoundry.store import Library, open_store
+from dreamfoundry.run.build import RunRequest
+from dreamfoundry.run.scheduling.timeouts import Limits
+from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.recipe import Recipe
 
 NUM_STEPS = 300
 

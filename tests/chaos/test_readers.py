@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from stubs import FILES
 
-from dreamfoundry.audit import Audit
-from dreamfoundry.projections import publish_projections
-from dreamfoundry.store import Library, ObjectStore, open_store
+from dreamfoundry.library.audit import Audit
+from dreamfoundry.library.library import Library
+from dreamfoundry.library.projections import publish_projections
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.object_store.protocol import ObjectStore
 
 PROGRAM = Path(__file__).with_name("mortal_exporter.py")
 MOST_WRITES = 40

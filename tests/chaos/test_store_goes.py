@@ -13,10 +13,12 @@ from fault_proxy import FaultProxy
 from night import reports, running_driver
 from processes import wait_until
 
-from dreamfoundry.audit import Audit
-from dreamfoundry.cluster.limits import Limits
-from dreamfoundry.library.report import EXIT_CODES
-from dreamfoundry.store import Library, ObjectStore, open_store
+from dreamfoundry.library.audit import Audit
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.object_store.protocol import ObjectStore
+from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.scheduling.timeouts import Limits
 
 NUM_STEPS = 300
 NAMES = ["one", "two", "three", "four"]

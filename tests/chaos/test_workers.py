@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import stub_build
 
-from dreamfoundry.store import Library, open_store
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 

@@ -26,7 +26,9 @@ from fault_proxy import FaultProxy
 from radosgw import missing_programs
 from servers import BUCKET
 
-from dreamfoundry.store import DirectoryStore, ObjectStore, S3Store
+from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.object_store.protocol import ObjectStore
+from dreamfoundry.object_store.s3 import S3Store
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,13 +10,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from dreamfoundry.config import Recipe
-from dreamfoundry.export import asset_metadata, export_asset
-from dreamfoundry.export_profiles import ExportProfile
-from dreamfoundry.metadata_policy import MetadataPolicy
+from dreamfoundry.asset.export import asset_metadata, export_asset
+from dreamfoundry.asset.files.sidecar import with_provenance
+from dreamfoundry.asset.gates.findings import GATES
 from dreamfoundry.records import PriorIdentity, Prompt
-from dreamfoundry.sidecar import with_provenance
-from dreamfoundry.validate.verdict import GATES
+from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "schemas" / "asset.v1.schema.json").read_text(encoding="utf-8"))

@@ -12,15 +12,12 @@ from typing import Any
 import pytest
 from processes import JOBS, run_job
 
-from dreamfoundry import catalog
-from dreamfoundry.audit import Audit, Defect
-from dreamfoundry.library import page
-from dreamfoundry.projections import publish_projections, rebuild
-from dreamfoundry.records import Outcome
-from dreamfoundry.store import DirectoryStore, Library, ObjectStore
-from dreamfoundry.store.garbage import remove_garbage
-from dreamfoundry.store.outcomes import (
+from dreamfoundry.library import catalog, contact_sheet
+from dreamfoundry.library.audit import Audit, Defect
+from dreamfoundry.library.garbage import remove_garbage
+from dreamfoundry.library.library import (
     ALIASES,
+    Library,
     blob_key,
     field_record_key,
     latest_key,
@@ -28,6 +25,10 @@ from dreamfoundry.store.outcomes import (
     trash_key,
     view_key,
 )
+from dreamfoundry.library.projections import publish_projections, rebuild
+from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.object_store.protocol import ObjectStore
+from dreamfoundry.records import Outcome
 
 TEXT = "text/plain"
 OLD, NEW, LOST, FOG = ("0a" * 32, "0b" * 32, "0c" * 32, "0d" * 32)
@@ -78,7 +79,7 @@ def library(store: ObjectStore) -> Library:
 
 
 def projections(library: Library) -> dict[str, bytes]:
-    keys = [*library.store.list("assets/"), catalog.KEY, page.KEY]
+    keys = [*library.store.list("assets/"), catalog.KEY, contact_sheet.KEY]
     return {key: library.store.get(key) for key in keys}
 
 
@@ -115,7 +116,7 @@ def test_36_projections_that_are_gone_come_back_byte_for_byte(library: Library) 
     for key in before:
         library.store.delete(key)
 
-    assert {defect.key for defect in defects(library)} >= {catalog.KEY, page.KEY, latest_key("chair")}
+    assert {defect.key for defect in defects(library)} >= {catalog.KEY, contact_sheet.KEY, latest_key("chair")}
     rebuild(library)
 
     assert projections(library) == before

@@ -12,8 +12,8 @@ import yaml
 from ray import autoscaler
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from dreamfoundry.cluster.job import STOP_WAIT_S
-from dreamfoundry.cluster.ray_session import LOG_BYTES
+from dreamfoundry.run.ray.job import STOP_WAIT_S
+from dreamfoundry.run.ray.session import LOG_BYTES
 
 FILE = Path(__file__).parents[2] / "ray_cluster.yaml"
 SCHEMA = Path(autoscaler.__file__).parent / "ray-schema.json"

@@ -20,10 +20,12 @@ from hypothesis import strategies as st
 from processes import run_job
 
 from dreamfoundry.errors import ObjectMissing
+from dreamfoundry.library.garbage import MIN_AGE_S, find_garbage, remove_garbage
+from dreamfoundry.library.leases import Leases
+from dreamfoundry.library.library import RENEWED_AFTER_S, Library, blob_key, outcome_key, trash_key
+from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.object_store.s3 import S3Store
 from dreamfoundry.records import BlobRef, Outcome
-from dreamfoundry.store import DirectoryStore, Leases, Library, S3Store
-from dreamfoundry.store.garbage import MIN_AGE_S, find_garbage, remove_garbage
-from dreamfoundry.store.outcomes import RENEWED_AFTER_S, blob_key, outcome_key, trash_key
 
 TEXT = "text/plain"
 DAY_S = 86_400.0

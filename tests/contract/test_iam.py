@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from dreamfoundry.errors import StoreUnavailable
+from dreamfoundry.library.leases import Leases
+from dreamfoundry.library.library import Library, blob_key
+from dreamfoundry.library.store_check import examine
+from dreamfoundry.object_store.s3 import S3Store
 from dreamfoundry.records import Outcome
-from dreamfoundry.store import Leases, Library, S3Store
-from dreamfoundry.store.outcomes import blob_key
-from dreamfoundry.store.probe import examine
 
 ROOT = Path(__file__).parents[2]
 BUILD = json.loads((ROOT / "infra" / "iam_policy.json").read_text(encoding="utf-8"))
@@ -51,7 +52,7 @@ def places(policy: dict[str, Any], action: str) -> set[str]:
 
 
 def test_the_policies_allow_what_the_code_calls_and_nothing_more() -> None:
-    source = (ROOT / "pipeline" / "dreamfoundry" / "store" / "s3.py").read_text(encoding="utf-8")
+    source = (ROOT / "pipeline" / "dreamfoundry" / "object_store" / "s3.py").read_text(encoding="utf-8")
     called = set(re.findall(r"self\._client\.([a-z_0-9]+)\(", source))
 
     assert called <= set(RIGHTS), "say in RIGHTS what a new call needs"

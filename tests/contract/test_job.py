@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import ray
 
-from dreamfoundry.cluster.job import submit
 from dreamfoundry.errors import InfrastructureError
+from dreamfoundry.run.ray.job import submit
 
 
 class Head(BaseHTTPRequestHandler):

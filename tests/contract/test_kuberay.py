@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dreamfoundry.cluster.job import STOP_WAIT_S
-from dreamfoundry.cluster.ray_session import LOG_BYTES
+from dreamfoundry.run.ray.job import STOP_WAIT_S
+from dreamfoundry.run.ray.session import LOG_BYTES
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "infra" / "kuberay"

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from dreamfoundry.errors import LeaseLost, ObjectCorrupt, ObjectMissing
+from dreamfoundry.library.leases import Leases
+from dreamfoundry.library.library import ALIASES, Library, outcome_from_json, outcome_key, outcome_to_json
+from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import BlobRef, Outcome
-from dreamfoundry.store import DirectoryStore, Leases, Library, ObjectStore
-from dreamfoundry.store.outcomes import ALIASES, outcome_from_json, outcome_key, outcome_to_json
 
 
 def outcome(**changes: Any) -> Outcome:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import dreamfoundry
-from dreamfoundry.manifest import read_prompts, scan
+from dreamfoundry.manifest.reader import read_prompts, scan
 from dreamfoundry.records import Prompt
 
 ROOT = Path(__file__).parents[2]

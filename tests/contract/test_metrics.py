@@ -16,8 +16,8 @@ import yaml
 from ports import free_ports
 from private_ray import private_ray
 
-from dreamfoundry.cluster.books import Status
-from dreamfoundry.cluster.metrics import METRICS, FleetMetrics
+from dreamfoundry.run.ray.metrics import METRICS, FleetMetrics
+from dreamfoundry.run.scheduling.run_stats import Status
 
 INFRA = Path(__file__).parents[2] / "infra"
 NAME = re.compile(r"\bray_dreamfoundry_\w+")

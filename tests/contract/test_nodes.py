@@ -17,8 +17,8 @@ import pytest
 from private_ray import private_nodes
 from processes import wait_until
 
-from dreamfoundry.cluster import nodes
 from dreamfoundry.errors import InfrastructureError
+from dreamfoundry.run.ray import nodes
 
 SPOT_WATCH = Path(__file__).parents[2] / "infra" / "spot_watch.py"
 

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from dreamfoundry.errors import RowError, StoreUnavailable
 from dreamfoundry.identity import slug
-from dreamfoundry.manifest_row import prompt_from_row
+from dreamfoundry.library.library import Library
+from dreamfoundry.manifest.row import prompt_from_row
+from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.object_store.protocol import require_key
+from dreamfoundry.object_store.s3 import S3Store
 from dreamfoundry.records import Outcome
-from dreamfoundry.store import DirectoryStore, Library, S3Store
-from dreamfoundry.store.objects import require_key
 
 TEXT = "text/plain"
 HOSTILE = [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamfoundry.recipes import recipe_from_toml
+from dreamfoundry.settings.loading import recipe_from_toml
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipeline" / "dreamfoundry"
@@ -21,16 +21,17 @@ SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "jobs").glob("*.py")])
 DRIVER_MODULES = (
     "dreamfoundry.errors",
     "dreamfoundry.records",
-    "dreamfoundry.config",
+    "dreamfoundry.settings.recipe",
     "dreamfoundry.identity",
-    "dreamfoundry.manifest",
-    "dreamfoundry.record_json",
-    "dreamfoundry.store",
-    "dreamfoundry.catalog",
-    "dreamfoundry.library",
+    "dreamfoundry.manifest.reader",
+    "dreamfoundry.library.record_json",
+    "dreamfoundry.object_store.open",
+    "dreamfoundry.library.catalog",
+    "dreamfoundry.library.library",
+    "dreamfoundry.library.projections",
     "dreamfoundry.diffusion.weights",
-    "dreamfoundry.cluster.scheduler",
-    "dreamfoundry.cluster.build",
+    "dreamfoundry.run.scheduling.scheduler",
+    "dreamfoundry.run.build",
 )
 
 

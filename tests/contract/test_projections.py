@@ -15,13 +15,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from dreamfoundry import catalog
-from dreamfoundry.entries import Entries
-from dreamfoundry.library import page
-from dreamfoundry.projections import publish_projections, summaries
+from dreamfoundry.library import catalog, contact_sheet
+from dreamfoundry.library.entries import Entries
+from dreamfoundry.library.library import Library, outcome_key, outcome_to_json, view_key
+from dreamfoundry.library.projections import publish_projections, summaries
+from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import BlobRef, Outcome
-from dreamfoundry.store import DirectoryStore, Library
-from dreamfoundry.store.outcomes import outcome_key, outcome_to_json, view_key
 
 NUM_FEW, NUM_MANY = catalog.ROWS_PER_GROUP, 2 * catalog.ROWS_PER_GROUP
 
@@ -97,10 +96,10 @@ def whole(file: io.BufferedIOBase) -> bytes:
 
 
 def test_a_page_shows_no_more_cards_than_it_may() -> None:
-    with Entries(map(outcome, range(page.MAX_CARDS + 1)), []) as entries:
-        (html,) = [whole(file) for key, file, _ in summaries(entries) if key == page.KEY]
+    with Entries(map(outcome, range(contact_sheet.MAX_CARDS + 1)), []) as entries:
+        (html,) = [whole(file) for key, file, _ in summaries(entries) if key == contact_sheet.KEY]
 
-    assert html.count(b"<article") == page.MAX_CARDS
+    assert html.count(b"<article") == contact_sheet.MAX_CARDS
     assert b"2501 published, 2500 quarantined; here are the 5000 latest" in html
 
 

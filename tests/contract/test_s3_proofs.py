@@ -20,9 +20,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from dreamfoundry.errors import ObjectMissing, StoreUnavailable
+from dreamfoundry.library.library import Library, blob_key
+from dreamfoundry.object_store.s3 import S3Store
 from dreamfoundry.records import BlobRef, Outcome
-from dreamfoundry.store import Library, S3Store
-from dreamfoundry.store.outcomes import blob_key
 
 TEXT = "text/plain"
 MIB = 2**20

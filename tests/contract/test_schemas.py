@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dreamfoundry import catalog
-from dreamfoundry.library import report
-from dreamfoundry.manifest_row import COLUMNS
-from dreamfoundry.record_json import json_schema
+from dreamfoundry.library import catalog
+from dreamfoundry.library.library import outcome_to_json
+from dreamfoundry.library.record_json import json_schema
+from dreamfoundry.manifest.row import COLUMNS
 from dreamfoundry.records import BlobRef, Outcome
-from dreamfoundry.store.outcomes import outcome_to_json
+from dreamfoundry.run import report
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 

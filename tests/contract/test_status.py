@@ -7,9 +7,9 @@ from typing import Any
 
 from processes import run_job
 
-from dreamfoundry.library import report
-from dreamfoundry.library.report import RunProgress, RunReport
-from dreamfoundry.store import DirectoryStore
+from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.run import report
+from dreamfoundry.run.report import RunProgress, RunReport
 
 SPENT = {"useful": 3600.0, "wasted": 1800.0, "idle": 0.0}
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dreamfoundry.config import GuidanceConfig
 from dreamfoundry.diffusion.cuda_graph import RECORDED_AFTER_CALLS
 from dreamfoundry.diffusion.guidance import Question, distillation_gradient
 from dreamfoundry.diffusion.prior import VAE_ROWS, DiffusersPrior
 from dreamfoundry.diffusion.prompts import ViewEmbeds
 from dreamfoundry.diffusion.random_weights import random_sd21
-from dreamfoundry.preflight import examine
-from dreamfoundry.recipes import bundled_recipe, with_overrides
+from dreamfoundry.distill.preflight import examine
+from dreamfoundry.settings.distillation import GuidanceConfig
+from dreamfoundry.settings.loading import bundled_recipe, with_overrides
 
 pytestmark = [
     pytest.mark.gpu,

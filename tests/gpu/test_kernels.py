@@ -4,12 +4,12 @@ import pytest
 import torch
 from kernel_cases import adam_sides, compositing_pairs, hash_encoding_pairs, hash_inputs, ray_inputs
 
-from dreamfoundry.config import Recipe
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.nerf.kernels.choice import has_kernels
-from dreamfoundry.optimize import Assignment, SlotBatch
-from dreamfoundry.recipes import with_overrides
+from dreamfoundry.distill.loop import Assignment, SlotBatch
+from dreamfoundry.nerf.kernels.availability import has_kernels
 from dreamfoundry.records import Prompt
+from dreamfoundry.settings.loading import with_overrides
+from dreamfoundry.settings.recipe import Recipe
 
 pytestmark = [
     pytest.mark.gpu,

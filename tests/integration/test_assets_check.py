@@ -15,13 +15,14 @@ import pytest
 from PIL import Image
 from processes import run_job
 
-from dreamfoundry import glb_container
-from dreamfoundry.export import asset_metadata, export_asset
-from dreamfoundry.export_profiles import ExportProfile
-from dreamfoundry.khronos import MODULE_VARIABLE
+from dreamfoundry.asset.export import asset_metadata, export_asset
+from dreamfoundry.asset.files.glb import join_glb, split_glb
+from dreamfoundry.asset.files.sidecar import MEDIA_TYPES, json_file
+from dreamfoundry.asset.gates.khronos import MODULE_VARIABLE
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Outcome, PriorIdentity, Prompt
-from dreamfoundry.sidecar import MEDIA_TYPES, json_file
-from dreamfoundry.store import DirectoryStore, Library
+from dreamfoundry.settings.export_profiles import ExportProfile
 
 SNAPSHOTS = runpy.run_path(str(Path(__file__).parents[1] / "unit" / "snapshots.py"))
 PROFILE = ExportProfile("tiny", (1000, 300), (64, 64), thumbnail_px=32)
@@ -83,10 +84,10 @@ def flipped(data: bytes) -> bytes:
 
 def with_wrong_bounds(files: dict[str, bytes], name: str) -> dict[str, bytes]:
     """The same asset by an exporter that lies about how far one of its meshes reaches, and signs that."""
-    document, binary = glb_container.split(files[name])
+    document, binary = split_glb(files[name])
     bounded = next(accessor for accessor in document["accessors"] if accessor["type"] == "VEC3" and "max" in accessor)
     bounded["max"][1] *= 2.0
-    lying = glb_container.join(json.dumps(document).encode(), binary)
+    lying = join_glb(json.dumps(document).encode(), binary)
     sidecar = json.loads(files["asset.json"])
     sidecar["files"][name] |= {"sha256": hashlib.sha256(lying).hexdigest(), "bytes": len(lying)}
     return {**files, name: lying, "asset.json": json_file(sidecar)}

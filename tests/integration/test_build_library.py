@@ -16,14 +16,15 @@ import pytest
 from night import running_build
 from processes import actor_pid, actors, children, is_running, run_job, wait_until
 
-from dreamfoundry.cluster.build import RunRequest, RunResult, build_library
-from dreamfoundry.cluster.limits import Limits
-from dreamfoundry.config import Recipe
 from dreamfoundry.errors import ManifestError, PriorUnavailable
-from dreamfoundry.export_profiles import ExportProfile
-from dreamfoundry.library import report
-from dreamfoundry.library.report import RunReport
-from dreamfoundry.store import Library, open_store
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.run import report
+from dreamfoundry.run.build import RunRequest, RunResult, build_library
+from dreamfoundry.run.report import RunReport
+from dreamfoundry.run.scheduling.timeouts import Limits
+from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.recipe import Recipe
 
 NAMES = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from processes import run_job
 
-from dreamfoundry.export import asset_metadata, export_asset
-from dreamfoundry.export_profiles import ExportProfile
+from dreamfoundry.asset.export import asset_metadata, export_asset
 from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.settings.export_profiles import ExportProfile
 
 SNAPSHOTS = runpy.run_path(str(Path(__file__).parents[1] / "unit" / "snapshots.py"))
 PROFILE = ExportProfile("tiny", (1000, 300), (64, 64), thumbnail_px=32)

@@ -16,9 +16,10 @@ from ports import free_ports, wait_for_port
 from private_ray import short_folder
 from processes import JOBS, run_job, wait_until
 
-from dreamfoundry.library import report
-from dreamfoundry.library.report import RunReport
-from dreamfoundry.store import Library, open_store
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.run import report
+from dreamfoundry.run.report import RunReport
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

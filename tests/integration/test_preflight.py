@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from dreamfoundry.cluster.messages import SlotsFit, WorkerSettings
-from dreamfoundry.cluster.ray_workers import slots_that_fit
-from dreamfoundry.config import Recipe
 from dreamfoundry.errors import PriorUnavailable
 from dreamfoundry.records import PriorIdentity
+from dreamfoundry.run.messages import SlotsFit, WorkerSettings
+from dreamfoundry.run.ray.workers import slots_that_fit
+from dreamfoundry.settings.recipe import Recipe
 
 
 def test_a_node_says_how_many_slots_fit_or_why_none(ray_cluster: Any, ball_recipe: Recipe) -> None:

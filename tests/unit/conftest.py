@@ -47,7 +47,7 @@ def beacon_snapshot(snapshots: SimpleNamespace) -> FieldSnapshot:
 
 @pytest.fixture(scope="session")
 def torus_surface(torus_snapshot: FieldSnapshot) -> Surface:
-    from dreamfoundry.mesh import choose_isovalue, extract_surface
+    from dreamfoundry.asset.surface.isosurface import choose_isovalue, extract_surface
 
     return extract_surface(torus_snapshot, choose_isovalue(torus_snapshot).density)[0]
 
@@ -55,8 +55,8 @@ def torus_surface(torus_snapshot: FieldSnapshot) -> Surface:
 @pytest.fixture(scope="session")
 def beacon_surface(beacon_snapshot: FieldSnapshot) -> Surface:
     """The beacon with at most 1000 triangles, in scene units."""
-    from dreamfoundry.lod import decimate
-    from dreamfoundry.mesh import choose_isovalue, extract_surface
+    from dreamfoundry.asset.surface.decimate import decimate
+    from dreamfoundry.asset.surface.isosurface import choose_isovalue, extract_surface
 
     return decimate(extract_surface(beacon_snapshot, choose_isovalue(beacon_snapshot).density)[0], 1000)
 
@@ -66,9 +66,9 @@ def textured_beacon(beacon_snapshot: FieldSnapshot, beacon_surface: Surface) -> 
     """The beacon with its colours in a texture of 128 px, one metre high, standing on the origin."""
     from dataclasses import replace
 
-    from dreamfoundry.mesh import choose_isovalue
-    from dreamfoundry.texture import surface_colors, textured
-    from dreamfoundry.unwrap import unwrap
+    from dreamfoundry.asset.maps.texture import surface_colors, textured
+    from dreamfoundry.asset.maps.unwrap import unwrap
+    from dreamfoundry.asset.surface.isosurface import choose_isovalue
 
     colors = surface_colors(beacon_snapshot, choose_isovalue(beacon_snapshot).density)
     mesh = textured(beacon_surface, unwrap(beacon_surface, 128, 60.0), colors, beacon_snapshot.bound, 128)
@@ -85,8 +85,8 @@ def detailed_beacon(textured_beacon: TexturedMesh) -> TexturedMesh:
 
     import numpy as np
 
+    from dreamfoundry.asset.maps.tangents import vertex_tangents
     from dreamfoundry.records import DetailMaps
-    from dreamfoundry.tangents import vertex_tangents
 
     mesh, generator = textured_beacon, np.random.default_rng(0)
     maps = DetailMaps(

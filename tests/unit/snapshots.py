@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from dreamfoundry.asset.pictures.framing import orbit_pose
 from dreamfoundry.records import FieldSnapshot
-from dreamfoundry.viewpoints import orbit_pose
 
 Shape = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 

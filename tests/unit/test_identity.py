@@ -4,11 +4,12 @@ import dataclasses
 
 import pytest
 
-from dreamfoundry.config import PriorConfig, Recipe
-from dreamfoundry.export_profiles import export_profile
 from dreamfoundry.identity import asset_key, canonical_json, digest, field_key, seed_for, slug
-from dreamfoundry.recipes import with_overrides
 from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.settings.export_profiles import export_profile
+from dreamfoundry.settings.loading import with_overrides
+from dreamfoundry.settings.prior import PriorConfig
+from dreamfoundry.settings.recipe import Recipe
 
 PRIOR = PriorIdentity("toy", "1", "abc", "Apache-2.0")
 PROMPT = Prompt("p1", "a red chair", seed=3)

@@ -28,12 +28,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamfoundry.config import GuidanceConfig, Weighting
 from dreamfoundry.diffusion.inversion import found_noise, invert
 from dreamfoundry.diffusion.noising import add_noise, clean_part, noise_part
 from dreamfoundry.diffusion.perp_neg import away_from_negatives
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import ViewEmbeds
+from dreamfoundry.settings.distillation import GuidanceConfig, Weighting
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamfoundry.config import WordingConfig
 from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, elevation_band, from_front_deg, view_index
+from dreamfoundry.settings.prior import WordingConfig
 
 F_FS = F_SF = (4.0, 0.5, -2.426)
 F_SB = (1.0, 0.5, -0.606)
@@ -45,7 +45,7 @@ def told_smoothly(
     """What the prior is told of B cameras; `background` as in `prompts.told_nearest`.
 
     The sides are the words a quarter and three quarters around, which may differ: the number of
-    `wording.azimuth_words` must be a multiple of 4 (`config.Recipe` sees to it).
+    `wording.azimuth_words` must be a multiple of 4 (`settings.recipe.Recipe` sees to it).
     """
     quarter = len(wording.azimuth_words) // 4
     away_deg = from_front_deg(azimuth_deg)

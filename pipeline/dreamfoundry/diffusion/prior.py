@@ -22,7 +22,6 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from dreamfoundry.config import PriorConfig
 from dreamfoundry.diffusion.cuda_graph import GraphRecorder, ReplayByShape, with_replayed_gradient
 from dreamfoundry.diffusion.lora import merge_lora
 from dreamfoundry.diffusion.weights import (
@@ -36,6 +35,7 @@ from dreamfoundry.diffusion.weights import (
 )
 from dreamfoundry.errors import PriorUnavailable, PromptFailure
 from dreamfoundry.records import PriorIdentity
+from dreamfoundry.settings.prior import PriorConfig
 
 MAX_TOKENS = 77
 """No text encoder here was trained on longer texts (CLIP cannot, DeepFloyd's T5 was not)."""

@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamfoundry.config import WordingConfig
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.records import Prompt, View
+from dreamfoundry.settings.prior import WordingConfig
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 

@@ -15,9 +15,10 @@ from importlib import resources
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from dreamfoundry.config import LoraConfig, PriorConfig, require
 from dreamfoundry.errors import ConfigError, PriorUnavailable
 from dreamfoundry.records import LoraIdentity, PriorIdentity
+from dreamfoundry.settings.prior import LoraConfig, PriorConfig
+from dreamfoundry.settings.values import require
 
 PriorEngine = Literal["eager", "graphs", "compiled"]
 """How a prior computes on a GPU: kernel by kernel; recorded once per shape and replayed (`cuda_graph`);

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dreamfoundry.config import CameraConfig
+from dreamfoundry.settings.distillation import CameraConfig
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamfoundry.config import FieldConfig
 from dreamfoundry.nerf.tiles import tiles
 from dreamfoundry.nerf.trilinear import CORNERS, cells, corner_weights, weighted_rows
+from dreamfoundry.settings.field import FieldConfig
 
 
 class DenseGrid:

@@ -17,10 +17,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from dreamfoundry.config import FieldConfig
 from dreamfoundry.nerf.dense_grid import DenseGrid
 from dreamfoundry.nerf.hash_grid import HashGrid
 from dreamfoundry.nerf.heads import heads
+from dreamfoundry.settings.field import FieldConfig
 
 MAX_LOG_DENSITY = 15.0
 """The exponential activation is flat above this, or one large logit would be infinite."""

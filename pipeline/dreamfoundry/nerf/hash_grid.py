@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamfoundry.config import FieldConfig
-from dreamfoundry.nerf.kernels.choice import has_kernels
+from dreamfoundry.nerf.kernels.availability import has_kernels
 from dreamfoundry.nerf.trilinear import CORNERS, cells, corner_weights, weighted_rows
+from dreamfoundry.settings.field import FieldConfig
 
 HASH_PRIMES = (1, 2_654_435_761, 805_459_861)
 """The factors of x, y and z (instant-ngp, equation 4)."""

@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamfoundry.config import RenderConfig
 from dreamfoundry.nerf.field import RadianceFields
-from dreamfoundry.nerf.kernels.choice import has_kernels
+from dreamfoundry.nerf.kernels.availability import has_kernels
 from dreamfoundry.nerf.sampling import guided_samples, sphere_interval, stratified_samples
+from dreamfoundry.settings.field import RenderConfig
 
 GRADIENT_FLOOR = 1e-4
 """Slopes of the density logit far below this (per scene unit) have no direction: normal 0."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dreamfoundry.config import ShadingConfig
+from dreamfoundry.settings.distillation import ShadingConfig
 
 ALBEDO, LIT, TEXTURELESS = 0, 1, 2
 """The three ways to show a surface; indices so that slots may differ within one tensor."""

@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float16, UInt8
 from torch import Tensor
 
-from dreamfoundry.config import CameraConfig, RenderConfig, SnapshotConfig
 from dreamfoundry.nerf.cameras import Cameras, orbit, rays
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.render import render
 from dreamfoundry.records import FieldSnapshot
+from dreamfoundry.settings.distillation import CameraConfig
+from dreamfoundry.settings.field import RenderConfig, SnapshotConfig
 
 POINTS_PER_QUERY = 1 << 16
 """Bounds the memory of one query; larger ones are no faster."""

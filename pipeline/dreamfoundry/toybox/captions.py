@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from dreamfoundry.config import BACKGROUND_LEVELS
+from dreamfoundry.settings.prior import BACKGROUND_LEVELS
 
 COLORS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
     {

@@ -26,18 +26,13 @@ from torch import Tensor
 from torch.nn.functional import mse_loss, normalize
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from dreamfoundry.config import BACKGROUND_LEVELS, CameraConfig, ShadingConfig, WordingConfig
 from dreamfoundry.diffusion.noising import add_noise
 from dreamfoundry.diffusion.prompts import view_index, view_words
 from dreamfoundry.nerf.cameras import Cameras, sample_cameras
 from dreamfoundry.nerf.shading import sample_lights
-from dreamfoundry.toybox.captions import (
-    COLORS,
-    KINDS,
-    VOCABULARY,
-    held_out_pairs,
-    training_caption,
-)
+from dreamfoundry.settings.distillation import CameraConfig, ShadingConfig
+from dreamfoundry.settings.prior import BACKGROUND_LEVELS, WordingConfig
+from dreamfoundry.toybox.captions import COLORS, KINDS, VOCABULARY, held_out_pairs, training_caption
 from dreamfoundry.toybox.toys import ROLES, role_palette, toy
 from dreamfoundry.toybox.views import ViewBuffers, shade, trace
 

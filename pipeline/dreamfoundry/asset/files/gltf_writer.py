@@ -1,0 +1,199 @@
+"""Stage 6, the GLB: bytes of one level, written by hand with pygltflib (glTF 2.0, metres, +Y up).
+
+The bytes hold nothing that the asset key does not determine: no time, no run, no path.
+
+Dimension key:  T texels per side
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pygltflib
+from jaxtyping import UInt8
+from PIL import Image
+
+from dreamfoundry.asset.files.glb import join_glb
+from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, canonical_json
+from dreamfoundry.records import ColoredMesh, Surface, TexturedMesh
+
+EXTRAS_KEY = "dreamfoundry"
+METALLIC = 0.0
+ROUGHNESS = 0.9
+
+
+def write_glb(
+    mesh: TexturedMesh | ColoredMesh,
+    *,
+    slug: str,
+    level: int | None,
+    metadata: Mapping[str, object],
+    copyright_text: str,
+) -> bytes:
+    """One level of detail in metres, with its maps as PNG (or colours at its vertices), and a dull material.
+
+    Node and mesh are called `<slug>_LOD<level>`, or `<slug>_dense` without a level; the material
+    `M_<slug>`, the textures `T_<slug>_BC` (base colour), `_N` (normals) and `_ORM` (occlusion,
+    roughness, metallic). `metadata` stands in the extras of asset and scene under "dreamfoundry".
+    """
+    document = _document(metadata, copyright_text)
+    buffer = _Buffer(document)
+    attributes = pygltflib.Attributes(
+        POSITION=buffer.vertices(mesh.vertices, pygltflib.VEC3, with_bounds=True),
+        NORMAL=buffer.vertices(mesh.normals, pygltflib.VEC3),
+    )
+    material = pygltflib.Material(
+        name=f"M_{slug}",
+        pbrMetallicRoughness=pygltflib.PbrMetallicRoughness(
+            baseColorFactor=[1.0, 1.0, 1.0, 1.0], metallicFactor=METALLIC, roughnessFactor=ROUGHNESS
+        ),
+        alphaMode="OPAQUE",
+        doubleSided=False,
+    )
+    document.materials = [material]
+    if isinstance(mesh, ColoredMesh):
+        attributes.COLOR_0 = buffer.vertices(mesh.colors, pygltflib.VEC3)
+        indices = buffer.indices(mesh.faces)
+    else:
+        attributes.TEXCOORD_0 = buffer.vertices(mesh.uvs, pygltflib.VEC2)
+        if mesh.detail is not None:
+            attributes.TANGENT = buffer.vertices(mesh.detail.tangents, pygltflib.VEC4)
+        indices = buffer.indices(mesh.faces)
+        _add_textures(buffer, material, mesh, slug)
+    name = f"{slug}_dense" if level is None else f"{slug}_LOD{level}"
+    return _finished(document, buffer, name, attributes, indices, material=0)
+
+
+def write_collision_glb(
+    hulls: Sequence[Surface], *, slug: str, metadata: Mapping[str, object], copyright_text: str
+) -> bytes:
+    """The collision hulls in metres: nodes and meshes `UCX_<slug>_LOD0_00` and so on, no material."""
+    document = _document(metadata, copyright_text)
+    buffer = _Buffer(document)
+    for number, hull in enumerate(hulls):
+        attributes = pygltflib.Attributes(POSITION=buffer.vertices(hull.vertices, pygltflib.VEC3, with_bounds=True))
+        _add_node(document, f"UCX_{slug}_LOD0_{number:02d}", attributes, buffer.indices(hull.faces), material=None)
+    return _written(document, buffer, f"{slug}_collision")
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture (uint8, [H, W, 3] or [H, W, 4]) as PNG without any metadata."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def orm(occlusion: UInt8[np.ndarray, "T T 1"]) -> UInt8[np.ndarray, "T T 3"]:
+    """Occlusion, roughness and metallic of the material as red, green and blue."""
+    others = np.array([round(255 * ROUGHNESS), round(255 * METALLIC)], dtype=np.uint8)
+    return np.concatenate((occlusion, np.broadcast_to(others, (*occlusion.shape[:2], 2))), axis=2)
+
+
+def _add_textures(buffer: _Buffer, material: pygltflib.Material, mesh: TexturedMesh, slug: str) -> None:
+    """The maps of `mesh` as images, each used once or, ORM, for both of its slots."""
+    document = buffer.document
+    document.samplers = [
+        pygltflib.Sampler(
+            magFilter=pygltflib.LINEAR,
+            minFilter=pygltflib.LINEAR_MIPMAP_LINEAR,
+            wrapS=pygltflib.CLAMP_TO_EDGE,
+            wrapT=pygltflib.CLAMP_TO_EDGE,
+        )
+    ]
+
+    def texture(name: str, picture: np.ndarray) -> int:
+        image = pygltflib.Image(name=name, mimeType="image/png", bufferView=buffer.view(png(picture)))
+        document.images.append(image)
+        document.textures.append(pygltflib.Texture(name=name, sampler=0, source=len(document.images) - 1))
+        return len(document.textures) - 1
+
+    factors = material.pbrMetallicRoughness
+    factors.baseColorTexture = pygltflib.TextureInfo(index=texture(f"T_{slug}_BC", mesh.base_color))
+    if mesh.detail is not None:
+        normals = texture(f"T_{slug}_N", mesh.detail.normal_map)
+        material.normalTexture = pygltflib.NormalMaterialTexture(index=normals, scale=1.0)
+        packed = texture(f"T_{slug}_ORM", orm(mesh.detail.occlusion))
+        material.occlusionTexture = pygltflib.OcclusionTextureInfo(index=packed, strength=1.0)
+        factors.metallicRoughnessTexture = pygltflib.TextureInfo(index=packed)
+        factors.roughnessFactor = 1.0  # a multiplier: the texture says the rest
+
+
+class _Buffer:
+    """The binary chunk as it grows; every view starts at a multiple of 4 bytes."""
+
+    def __init__(self, document: pygltflib.GLTF2) -> None:
+        self.document = document
+        self.data = bytearray()
+
+    def view(self, payload: bytes, target: int | None = None) -> int:
+        self.document.bufferViews.append(
+            pygltflib.BufferView(buffer=0, byteOffset=len(self.data), byteLength=len(payload), target=target)
+        )
+        self.data += payload + b"\0" * (-len(payload) % 4)
+        return len(self.document.bufferViews) - 1
+
+    def vertices(self, values: np.ndarray, kind: str, *, with_bounds: bool = False) -> int:
+        values = np.ascontiguousarray(values, dtype="<f4")
+        bounds = {"min": values.min(axis=0).tolist(), "max": values.max(axis=0).tolist()} if with_bounds else {}
+        return self._accessor(
+            self.view(values.tobytes(), pygltflib.ARRAY_BUFFER), pygltflib.FLOAT, len(values), kind, bounds
+        )
+
+    def indices(self, faces: np.ndarray) -> int:
+        # 65535 is the primitive restart value of 16-bit indices and may not name a vertex.
+        short = int(faces.max()) < 65_535
+        values = np.ascontiguousarray(faces.reshape(-1), dtype="<u2" if short else "<u4")
+        component = pygltflib.UNSIGNED_SHORT if short else pygltflib.UNSIGNED_INT
+        view = self.view(values.tobytes(), pygltflib.ELEMENT_ARRAY_BUFFER)
+        return self._accessor(view, component, len(values), pygltflib.SCALAR, {})
+
+    def _accessor(self, view: int, component: int, count: int, kind: str, bounds: dict[str, list[float]]) -> int:
+        self.document.accessors.append(
+            pygltflib.Accessor(bufferView=view, byteOffset=0, componentType=component, count=count, type=kind, **bounds)
+        )
+        return len(self.document.accessors) - 1
+
+
+def _document(metadata: Mapping[str, object], copyright_text: str) -> pygltflib.GLTF2:
+    extras = {EXTRAS_KEY: dict(metadata)}
+    return pygltflib.GLTF2(
+        asset=pygltflib.Asset(
+            version="2.0", generator=f"{GENERATOR} export {EXPORT_VERSION}", copyright=copyright_text, extras=extras
+        ),
+        scene=0,
+        scenes=[pygltflib.Scene(nodes=[], extras=extras)],
+    )
+
+
+def _finished(
+    document: pygltflib.GLTF2,
+    buffer: _Buffer,
+    name: str,
+    attributes: pygltflib.Attributes,
+    indices: int,
+    material: int | None,
+) -> bytes:
+    _add_node(document, name, attributes, indices, material)
+    return _written(document, buffer, name)
+
+
+def _add_node(
+    document: pygltflib.GLTF2, name: str, attributes: pygltflib.Attributes, indices: int, material: int | None
+) -> None:
+    primitive = pygltflib.Primitive(attributes=attributes, indices=indices, material=material, mode=pygltflib.TRIANGLES)
+    document.scenes[0].nodes.append(len(document.nodes))
+    document.nodes.append(pygltflib.Node(name=name, mesh=len(document.meshes)))
+    document.meshes.append(pygltflib.Mesh(name=name, primitives=[primitive]))
+
+
+def _written(document: pygltflib.GLTF2, buffer: _Buffer, scene_name: str) -> bytes:
+    document.scenes[0].name = scene_name
+    document.buffers = [pygltflib.Buffer(byteLength=len(buffer.data))]
+    content: dict[str, Any] = json.loads(document.to_json())
+    # pygltflib leaves out what is empty, in metadata too; an empty negative prompt is a statement.
+    content["asset"]["extras"] = content["scenes"][0]["extras"] = document.asset.extras
+    return join_glb(canonical_json(content), bytes(buffer.data))

@@ -1,0 +1,178 @@
+"""Stage 6, USDZ: the delivered levels once more, as CG studios and Apple's viewers take them.
+
+One component with a variant set "LOD" (Unreal makes it one mesh with levels), a UsdPreviewSurface with
+the textures of the GLB, metres, +Y up. Needs usd-core (`pip install dreamfoundry[usd]`); where it is
+absent the gate "usd" says "not_run" and there is no such file. The bytes hold no time.
+
+Dimension key:  N vertices
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dreamfoundry.asset.files.glb import split_glb
+from dreamfoundry.asset.files.glb_reader import DeliveredMesh, read_glb
+from dreamfoundry.identity import canonical_json
+from dreamfoundry.records import Finding
+
+GATE = "usd"
+TOOL = "usd-core"
+VARIANT_SET = "LOD"
+"""The name by which Unreal knows a variant set of levels."""
+
+ZIP_DATE = (1980, 1, 1, 12, 0, 0, 0, 1, -1)
+"""The first day that a zip file can tell, in local time: the package tells the dates of its files by the clock on the
+wall of this machine, so they get the moment at which that clock says this."""
+
+
+def usdz(
+    levels: Mapping[str, bytes], *, slug: str, metadata: Mapping[str, Any]
+) -> tuple[dict[str, bytes], list[Finding]]:
+    """`<slug>.usdz` of the GLBs of the levels, finest first, and what the validators of USD say of it.
+
+    No file, and the reason, where usd-core is absent; every error of a validator blocks.
+    """
+    if importlib.util.find_spec("pxr") is None:
+        return {}, [Finding("not_run", GATE, TOOL, "usd-core is not installed (pip install 'dreamfoundry[usd]')")]
+    from pxr import UsdUtils  # about a second
+
+    with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
+        layer, package = Path(folder, f"{slug}.usdc"), Path(folder, f"{slug}.usdz")
+        _write_stage(layer, list(levels.values()), slug, metadata)
+        for file in Path(folder).iterdir():
+            os.utime(file, (time.mktime(ZIP_DATE),) * 2)
+        if not UsdUtils.CreateNewUsdzPackage(str(layer), str(package)):
+            return {}, [Finding("block", GATE, TOOL, f"{slug}.usdz: the package could not be written")]
+        findings = [Finding("block", GATE, TOOL, f"{slug}.usdz: {error}") for error in validation_errors(package)]
+        return {package.name: package.read_bytes()}, findings
+
+
+def validation_errors(path: Path) -> list[str]:
+    """What the validators that come with USD have against a stage or package."""
+    from pxr import Usd, UsdValidation
+
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    errors = UsdValidation.ValidationContext(validators).Validate(Usd.Stage.Open(str(path)))
+    return [f"{error.GetName()}: {error.GetMessage()}" for error in errors]
+
+
+def _write_stage(layer: Path, levels: list[bytes], slug: str, metadata: Mapping[str, Any]) -> None:
+    from pxr import Kind, Sdf, Usd, UsdGeom
+
+    stage = Usd.Stage.CreateNew(str(layer))
+    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    root = UsdGeom.Xform.Define(stage, f"/{slug}").GetPrim()
+    stage.SetDefaultPrim(root)
+    stage.GetRootLayer().customLayerData = {"dreamfoundry": canonical_json(metadata).decode()}
+    model = Usd.ModelAPI(root)
+    model.SetKind(Kind.Tokens.component)
+    model.SetAssetIdentifier(Sdf.AssetPath(f"{slug}.usdz"))
+    model.SetAssetName(slug)
+    model.SetAssetVersion(str(metadata.get("asset_key", "")))
+    variants = root.GetVariantSets().AddVariantSet(VARIANT_SET)
+    for number, glb in enumerate(levels):
+        variants.AddVariant(f"LOD{number}")
+        variants.SetVariantSelection(f"LOD{number}")
+        with variants.GetVariantEditContext():
+            _write_level(stage, layer.parent, glb, slug, number)
+    variants.SetVariantSelection("LOD0")
+    stage.GetRootLayer().Save()
+
+
+def _write_level(stage: Any, folder: Path, glb: bytes, slug: str, number: int) -> None:
+    from pxr import Sdf, UsdGeom, UsdShade, Vt
+
+    delivered = read_glb(glb)
+    mesh = UsdGeom.Mesh.Define(stage, f"/{slug}/{slug}_LOD{number}")
+    mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(delivered.vertices))
+    mesh.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(delivered.faces), 3, np.int32)))
+    mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(delivered.faces.reshape(-1).astype(np.int32)))
+    mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
+    bounds = np.stack((delivered.vertices.min(axis=0), delivered.vertices.max(axis=0)))
+    mesh.CreateExtentAttr(Vt.Vec3fArray.FromNumpy(bounds))
+    if delivered.normals is not None:
+        mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(delivered.normals))
+        mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
+    if delivered.uvs is not None:
+        coordinates = UsdGeom.PrimvarsAPI(mesh).CreatePrimvar(
+            "st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.vertex
+        )
+        upwards = np.stack((delivered.uvs[:, 0], 1.0 - delivered.uvs[:, 1]), axis=1)  # USD has v = 0 at the bottom
+        coordinates.Set(Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(upwards, dtype=np.float32)))
+    if delivered.colors is not None:
+        mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex).Set(Vt.Vec3fArray.FromNumpy(delivered.colors))
+    material = _write_material(stage, folder, delivered, glb, f"/{slug}/M_{slug}_LOD{number}")
+    UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
+
+
+def _write_material(stage: Any, folder: Path, delivered: DeliveredMesh, glb: bytes, path: str) -> Any:
+    """A UsdPreviewSurface that reads the textures which the material of the GLB names."""
+    from pxr import Gf, Sdf, UsdShade
+
+    types = Sdf.ValueTypeNames
+    material = UsdShade.Material.Define(stage, path)
+    surface = UsdShade.Shader.Define(stage, f"{path}/Surface")
+    surface.CreateIdAttr("UsdPreviewSurface")
+    material.CreateSurfaceOutput().ConnectToSource(surface.ConnectableAPI(), "surface")
+    reader = UsdShade.Shader.Define(stage, f"{path}/Coordinates")
+    reader.CreateIdAttr("UsdPrimvarReader_float2")
+    reader.CreateInput("varname", types.String).Set("st")
+
+    def texture(name: str, reference: Mapping[str, int], color_space: str) -> Any:
+        picture = _picture(glb, reference["index"])
+        file = folder / f"{path.rsplit('/', 1)[-1]}_{name}.png"
+        file.write_bytes(picture)
+        shader = UsdShade.Shader.Define(stage, f"{path}/{name}")
+        shader.CreateIdAttr("UsdUVTexture")
+        shader.CreateInput("file", types.Asset).Set(Sdf.AssetPath(f"./{file.name}"))
+        shader.CreateInput("sourceColorSpace", types.Token).Set(color_space)
+        shader.CreateInput("wrapS", types.Token).Set("clamp")
+        shader.CreateInput("wrapT", types.Token).Set("clamp")
+        shader.CreateInput("st", types.Float2).ConnectToSource(reader.ConnectableAPI(), "result")
+        return shader
+
+    def connect(name: str, kind: Any, shader: Any, channel: str) -> None:
+        surface.CreateInput(name, kind).ConnectToSource(shader.ConnectableAPI(), channel)
+        shader.CreateOutput(channel, types.Float if channel in "rgb" and len(channel) == 1 else types.Float3)
+
+    (primitive,) = delivered.document["meshes"][0]["primitives"]
+    described = delivered.document["materials"][primitive["material"]]
+    pbr = described["pbrMetallicRoughness"]
+    if "baseColorTexture" in pbr:
+        connect("diffuseColor", types.Color3f, texture("BC", pbr["baseColorTexture"], "sRGB"), "rgb")
+    else:
+        colors = UsdShade.Shader.Define(stage, f"{path}/Colors")
+        colors.CreateIdAttr("UsdPrimvarReader_float3")
+        colors.CreateInput("varname", types.String).Set("displayColor")
+        connect("diffuseColor", types.Color3f, colors, "result")
+    if "metallicRoughnessTexture" in pbr:
+        packed = texture("ORM", pbr["metallicRoughnessTexture"], "raw")
+        for name, channel in (("occlusion", "r"), ("roughness", "g"), ("metallic", "b")):
+            connect(name, types.Float, packed, channel)
+    else:
+        surface.CreateInput("roughness", types.Float).Set(float(pbr.get("roughnessFactor", 1.0)))
+        surface.CreateInput("metallic", types.Float).Set(float(pbr.get("metallicFactor", 1.0)))
+    if "normalTexture" in described:
+        bumps = texture("N", described["normalTexture"], "raw")
+        bumps.CreateInput("scale", types.Float4).Set(Gf.Vec4f(2.0, 2.0, 2.0, 1.0))
+        bumps.CreateInput("bias", types.Float4).Set(Gf.Vec4f(-1.0, -1.0, -1.0, 0.0))
+        connect("normal", types.Normal3f, bumps, "rgb")
+    return material
+
+
+def _picture(glb: bytes, texture: int) -> bytes:
+    """The encoded image that a texture of the GLB shows."""
+    document, binary = split_glb(glb)
+    view = document["bufferViews"][document["images"][document["textures"][texture]["source"]]["bufferView"]]
+    start = view.get("byteOffset", 0)
+    return binary[start : start + view["byteLength"]]

@@ -1,0 +1,68 @@
+"""The Khronos glTF validator as a gate: one Node process for all files of an asset.
+
+Node and the npm package `gltf-validator` are optional. Where one is absent the gate says
+"not_run", which is never to be read as passed. The package is looked for in the folder that the
+environment variable DREAMFOUNDRY_GLTF_VALIDATOR names, or where `host.nodejs` looks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dreamfoundry.host.nodejs import NodeUnavailableError, package_folder, run_node
+from dreamfoundry.records import Finding
+
+GATE = "khronos"
+TOOL = "gltf-validator"
+MODULE_VARIABLE = "DREAMFOUNDRY_GLTF_VALIDATOR"
+LIMIT_S = 120.0
+
+VALIDATOR = Path(__file__).with_name("khronos_validator.mjs")
+
+UNKNOWN_EXTENSIONS = {"KHR_xmp_json_ld": ".glb", "EXT_meshopt_compression": "_web.glb"}
+"""Ratified extensions that the validator does not know, and the end of the names of the files that use them: the one
+note that says nothing about a file."""
+
+SEVERITY_WORDS = ("error", "warning", "information", "hint")
+
+
+def check_khronos(glbs: Mapping[str, bytes]) -> tuple[list[Finding], Mapping[str, Any]]:
+    """Findings and the raw report per file. Errors and warnings block, lesser notes warn, one is expected."""
+    try:
+        module = package_folder(TOOL, os.environ.get(MODULE_VARIABLE, ""))
+        with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
+            for name, data in glbs.items():
+                Path(folder, name).write_bytes(data)
+            answer = run_node(VALIDATOR, [str(module), *glbs], Path(folder), LIMIT_S)
+    except NodeUnavailableError as error:
+        return [Finding("not_run", GATE, TOOL, f"{error} (or set {MODULE_VARIABLE})")], {}
+    reports: Mapping[str, Any] = json.loads(answer)
+    return [finding for name in glbs for finding in _findings(name, reports[name])], reports
+
+
+def is_expected(name: str, message: Mapping[str, Any]) -> bool:
+    """Whether a message of the report on the file `name` says only that the validator is older than an extension."""
+    return message["code"] == "UNSUPPORTED_EXTENSION" and any(
+        f"'{extension}'" in message["message"] and name.endswith(end) for extension, end in UNKNOWN_EXTENSIONS.items()
+    )
+
+
+def _findings(name: str, report: Mapping[str, Any]) -> list[Finding]:
+    if "failed" in report:
+        return [Finding("block", GATE, TOOL, f"{name}: {report['failed']}")]
+    return [
+        Finding(
+            "block" if message["severity"] <= 1 else "warn",
+            GATE,
+            TOOL,
+            f"{name}: {SEVERITY_WORDS[message['severity']]} {message['code']} "
+            f"at {message.get('pointer', 'the file')}: {message['message']}",
+        )
+        for message in report["issues"]["messages"]
+        if not is_expected(name, message)
+    ]

@@ -1,0 +1,76 @@
+"""The gate on what files say about themselves: each GLB says all of it, and the same as the others."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dreamfoundry.asset.files.glb import split_glb
+from dreamfoundry.asset.gates.findings import block
+from dreamfoundry.records import Finding
+from dreamfoundry.settings.metadata_policy import canonical_licence
+
+EXTRAS_KEY = "dreamfoundry"
+XMP = "KHR_xmp_json_ld"
+
+REQUIRED = (
+    "schema",
+    "ai_generated",
+    "digital_source_type",
+    "generator",
+    "asset_key",
+    "field_key",
+    "prompt_sha256",
+    "seed",
+    "prior",
+    "asset_license",
+    "research_only",
+    "export_profile",
+    "units",
+)
+"""What extras say in any case; the prompt itself may be left out (see `MetadataPolicy`)."""
+
+
+def check_metadata(glbs: Mapping[str, bytes]) -> list[Finding]:
+    """What is missing or wrong in the extras, copyright line and XMP of the GLBs of one asset."""
+    said: dict[str, Any] = {}
+    findings = []
+    for name, data in glbs.items():
+        try:
+            document = split_glb(data)[0]
+            problems = list(_problems(document))
+            said[name] = document["asset"].get("extras")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            problems = [f"cannot be read: {type(error).__name__}: {error}"]
+        findings += [block("metadata", f"{name}: {problem}") for problem in problems]
+    first = next(iter(said.values()), None)
+    findings += [
+        block("metadata", f"{name}: its extras are not those of {next(iter(said))}")
+        for name, extras in said.items()
+        if extras != first
+    ]
+    return findings
+
+
+def _problems(document: Mapping[str, Any]) -> Iterator[str]:
+    asset = document["asset"]
+    extras = asset.get("extras", {}).get(EXTRAS_KEY, {})
+    missing = [key for key in REQUIRED if extras.get(key) in (None, "")]
+    if missing:
+        yield f"extras without {', '.join(missing)}"
+        return
+    if document["scenes"][0].get("extras") != asset["extras"]:
+        yield "the extras of its scene, which Blender shows, are not those of its asset"
+    licence = extras["asset_license"]
+    if canonical_licence(licence) != licence:
+        yield f"asset_license = {licence!r}: must be SPDX in its usual spelling, or NOASSERTION"
+    digest = hashlib.sha256(unicodedata.normalize("NFC", extras.get("prompt", "")).encode()).hexdigest()
+    if "prompt" in extras and extras["prompt_sha256"] != digest:
+        yield f"prompt_sha256 = {extras['prompt_sha256']!r}: that of the prompt is {digest}"
+    if not asset.get("copyright") or not asset.get("generator"):
+        yield "asset.copyright or asset.generator is empty"
+    packets = document.get("extensions", {}).get(XMP, {}).get("packets", [{}])
+    if packets[0].get("dc:identifier") != extras["asset_key"]:
+        yield f"its XMP packet is about {packets[0].get('dc:identifier')!r}, its extras about {extras['asset_key']!r}"

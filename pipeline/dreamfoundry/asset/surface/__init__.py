@@ -1,0 +1,1 @@
+"""Stage 4: closed surfaces. Isosurface, decimation, collision hulls, distance between surfaces."""

@@ -1,0 +1,187 @@
+"""Stage 5, collision: a few convex hulls around a surface, in place of its triangles.
+
+Engines test collisions against convex bodies. One hull fills the space under a table and the hole of
+a ring; several follow the shape. They are found as in approximate convex decomposition (Lien and
+Amato, 2004; Mamou and Ghorbel, ICIP 2009): cut in two where that saves most volume, then join
+neighbours again where that costs least. Everything is cut and measured on a coarse level (manifold3d),
+which takes about half a second; the vertices of the finest level decide how far each hull reaches.
+
+Dimension key:  N points · E faces of a hull
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import manifold3d
+import numpy as np
+from jaxtyping import Float64
+from scipy.spatial import ConvexHull, QhullError
+
+from dreamfoundry.asset.surface.triangles import signed_volume
+from dreamfoundry.errors import SurfaceFailed
+from dreamfoundry.records import Surface
+
+PIECES_PER_HULL = 3
+"""The shape is cut into at most so many times more pieces than there may be hulls."""
+
+CUTS_PER_AXIS = 11
+"""Planes that are tried across each axis of a piece, evenly spread over its bounding box."""
+
+TIGHT_SHARE = 0.01
+"""Share of the volume of the solid: a hull with less room to spare is not cut, a join that adds less is made."""
+
+SLIVER_SHARE = 1e-4
+"""Share of the volume of the solid below which a piece is left to the hulls around it."""
+
+
+def collision_hulls(surface: Surface, coarse: Surface, *, max_hulls: int, max_vertices: int) -> list[Surface]:
+    """At most `max_hulls` convex hulls that together hold `surface`, the largest first.
+
+    `coarse` is a level of the same surface with about a thousand triangles: it decides where to cut.
+    Each hull has at most `max_vertices` of its corners, those that stand out farthest; the bounding
+    box of all hulls is that of `surface`. Where nothing can be cut it is one hull. Raises SurfaceFailed
+    when the surface is flat.
+    """
+    # Copies, because manifold3d refuses arrays that may not be written to, its own among them.
+    solid = manifold3d.Manifold(manifold3d.Mesh(coarse.vertices.copy(), coarse.faces.copy()))
+    if max_hulls == 1 or solid.status() != manifold3d.Error.NoError:
+        return [collision_hull(surface, max_vertices)]
+    bodies = _joined(_pieces(solid, PIECES_PER_HULL * max_hulls), max_hulls, TIGHT_SHARE * solid.volume())
+    try:
+        return _around(surface, bodies, max_vertices)
+    except (QhullError, SurfaceFailed):  # a piece is as flat as a coin
+        return [collision_hull(surface, max_vertices)]
+
+
+def collision_hull(surface: Surface, max_vertices: int) -> Surface:
+    """One convex hull of at most `max_vertices` of the vertices, within the bounds of `surface`."""
+    return _hull(surface.vertices.astype(np.float64), max_vertices)
+
+
+def volume_ratio(hulls: Sequence[Surface], surface: Surface) -> float:
+    """Volume of all hulls by that of `surface`: 1 follows it exactly, a chair in one hull has about 3."""
+    return sum(map(_volume, hulls)) / _volume(surface)
+
+
+def _volume(surface: Surface) -> float:
+    return signed_volume(surface.vertices.astype(np.float64)[surface.faces])
+
+
+def _pieces(solid: manifold3d.Manifold, max_pieces: int) -> list[manifold3d.Manifold]:
+    """`solid` in pieces that are nearly convex, or as many as there may be."""
+    tight, sliver = TIGHT_SHARE * solid.volume(), SLIVER_SHARE * solid.volume()
+    open_pieces, finished = [solid], list[manifold3d.Manifold]()
+    while open_pieces and len(open_pieces) + len(finished) < max_pieces:
+        to_spare = [piece.hull().volume() - piece.volume() for piece in open_pieces]
+        piece = open_pieces.pop(int(np.argmax(to_spare)))
+        parts = _best_cut(piece, sliver) if max(to_spare) > tight else []
+        open_pieces += parts
+        if not parts:
+            finished.append(piece)
+    return open_pieces + finished
+
+
+def _best_cut(piece: manifold3d.Manifold, sliver: float) -> list[manifold3d.Manifold]:
+    """The parts into which one plane cuts `piece`, with the least volume of their hulls; none if no plane does."""
+    box = np.asarray(piece.bounding_box()).reshape(2, 3)
+    best: list[manifold3d.Manifold] = []
+    least = np.inf
+    for axis in range(3):
+        for share in (np.arange(CUTS_PER_AXIS) + 1.0) / (CUTS_PER_AXIS + 1.0):
+            offset = float(box[0, axis] + share * (box[1, axis] - box[0, axis]))
+            sides = piece.split_by_plane(np.eye(3)[axis].tolist(), offset)
+            parts = [part for side in sides for part in side.decompose() if part.volume() > sliver]
+            volume = sum(part.hull().volume() for part in parts)
+            if len(parts) > 1 and volume < least:
+                best, least = parts, volume
+    return best
+
+
+def _joined(pieces: Sequence[manifold3d.Manifold], max_hulls: int, cheap: float) -> list[manifold3d.Manifold]:
+    """Hulls of `pieces`, two at a time made one where that adds least volume, the largest first."""
+    hulls = dict(enumerate(piece.hull() for piece in pieces))
+
+    def added(first: int, second: int) -> float:
+        both = manifold3d.Manifold.batch_hull([hulls[first], hulls[second]])
+        return float(both.volume() - hulls[first].volume() - hulls[second].volume())
+
+    costs = {pair: added(*pair) for pair in combinations(hulls, 2)}
+    while costs:
+        pair = min(costs, key=lambda pair: (costs[pair], pair))
+        if len(hulls) <= max_hulls and costs[pair] > cheap:
+            break
+        new = max(hulls) + 1
+        hulls[new] = manifold3d.Manifold.batch_hull([hulls.pop(one) for one in pair])
+        costs = {other: cost for other, cost in costs.items() if not {*pair} & {*other}}
+        costs |= {(one, new): added(one, new) for one in hulls if one != new}
+    return sorted(hulls.values(), key=lambda hull: -hull.volume())
+
+
+def _around(surface: Surface, bodies: Sequence[manifold3d.Manifold], max_vertices: int) -> list[Surface]:
+    """The hull of each body and of the vertices of `surface` that are nearest to it."""
+    points = surface.vertices.astype(np.float64)
+    corners = [np.asarray(body.to_mesh().vert_properties, dtype=np.float64)[:, :3] for body in bodies]
+    nearest = np.argmin([_outside(points, own) for own in corners], axis=0)
+    hulls = [_hull(np.concatenate((own, points[nearest == k])), max_vertices) for k, own in enumerate(corners)]
+    return [_within(hull, surface) for hull in hulls]
+
+
+def _outside(points: Float64[np.ndarray, "N 3"], corners: Float64[np.ndarray, "E 3"]) -> Float64[np.ndarray, " N"]:
+    """How far each point stands outside the faces of the hull of `corners`; negative inside."""
+    planes = ConvexHull(corners).equations
+    distance: np.ndarray = (points @ planes[:, :3].T + planes[:, 3]).max(axis=1)
+    return distance
+
+
+def _within(hull: Surface, surface: Surface) -> Surface:
+    """`hull` held back to the bounds of `surface`, which the coarse level passes here and there."""
+    low, high = surface.vertices.min(axis=0), surface.vertices.max(axis=0)
+    clipped = np.clip(hull.vertices, low, high)
+    if np.array_equal(clipped, hull.vertices):
+        return hull
+    return _hull(clipped.astype(np.float64), len(clipped))
+
+
+def _hull(points: Float64[np.ndarray, "N 3"], max_vertices: int) -> Surface:
+    """The convex hull of at most `max_vertices` of the points.
+
+    Starts with the extreme points of the three axes, so that the hull keeps the bounding box and the
+    footing, and adds the point that stands out farthest until the number is reached.
+    """
+    try:
+        points = points[ConvexHull(points).vertices]
+        chosen = sorted({int(f(points[:, axis])) for axis in range(3) for f in (np.argmin, np.argmax)})
+        chosen = _spread(points, chosen)
+        hull = ConvexHull(points[chosen])
+        while len(chosen) < min(max_vertices, len(points)):
+            outside = (points @ hull.equations[:, :3].T + hull.equations[:, 3]).max(axis=1)
+            if outside.max() <= 1e-7:
+                break
+            chosen.append(int(outside.argmax()))
+            hull = ConvexHull(points[chosen])
+    except QhullError as error:
+        raise SurfaceFailed(f"collision hull: the surface is flat ({str(error).splitlines()[0]})") from None
+    used = np.unique(hull.simplices)
+    corners = np.searchsorted(used, hull.simplices)
+    vertices = hull.points[used]
+    first, second, third = (vertices[corners[:, k]] for k in range(3))
+    normals = np.cross(second - first, third - first)
+    inward = (normals * hull.equations[:, :3]).sum(axis=1) < 0.0
+    corners[inward] = corners[inward][:, ::-1]
+    return Surface(vertices=vertices.astype(np.float32), faces=corners.astype(np.uint32))
+
+
+def _spread(points: np.ndarray, chosen: list[int]) -> list[int]:
+    """`chosen` with vertices added, farthest first, until four of them enclose a volume."""
+    while True:
+        centered = points[chosen] - points[chosen[0]]
+        _, sizes, axes = np.linalg.svd(centered, full_matrices=True)
+        rank = int((sizes > 1e-6 * max(float(sizes[0]), 1e-12)).sum())
+        if rank == 3:
+            return chosen
+        away = np.linalg.norm((points - points[chosen[0]]) @ axes[rank:].T, axis=1)
+        if int(away.argmax()) in chosen:
+            return chosen
+        chosen = [*chosen, int(away.argmax())]

@@ -1,0 +1,325 @@
+"""The main loop: K slots share one prior, each slot distils one prompt into one field.
+
+    batch = SlotBatch(prior, recipe, num_slots=4)
+    batch.admit(Assignment(prompt, field_key))
+    while batch.num_live:
+        batch.step()                      # one render, ONE prior call, one update for all slots
+        for result in batch.harvest():    # looks at those that are due; finished and given up
+            ...                           # assignments leave, and their places are free again
+
+A slot holds one assignment, and of it one candidate at a time (`distill.successive_halving` says which is next).
+
+Lifetimes: the prior outlives the batch; fields, moments, embeddings and generators live as long as
+an assignment; cameras, rays and noise as long as a step.
+
+Dimension key:  K slots · V views per slot · B = K V views, slot-major · H pixels per side · R = V H H rays
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamfoundry.diffusion.guidance import distill, distillation_gradient
+from dreamfoundry.diffusion.prior import ScorePrior
+from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
+from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
+from dreamfoundry.distill.probes import judge, take_look
+from dreamfoundry.distill.slot_adam import SlotAdam, clip_shares, slot_gradient_norms
+from dreamfoundry.distill.step_inputs import SlotChance, StepDraws, draw_step
+from dreamfoundry.distill.step_render import pictures, regularization, render_seen
+from dreamfoundry.distill.successive_halving import Finish, GiveUp, Race
+from dreamfoundry.errors import OptimizationDiverged, PromptFailure
+from dreamfoundry.identity import seed_for
+from dreamfoundry.nerf.field import RadianceFields
+from dreamfoundry.nerf.snapshot import take_snapshot
+from dreamfoundry.records import NO_HISTORY, FieldHistory, FieldSnapshot, Prompt
+from dreamfoundry.settings.distillation import OptimizeConfig
+from dreamfoundry.settings.recipe import Recipe
+
+HEALTH_CHECK_STEPS = 10
+"""Steps between two looks at the health flags; each look copies K numbers to the host."""
+
+OCCUPANCY_STEPS = 16
+"""Steps of a slot between two updates of its occupancy grid, as in instant-ngp."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One prompt to distil; the key and a candidate's number decide every draw."""
+
+    prompt: Prompt
+    field_key: str
+
+
+@dataclass(frozen=True)
+class OptimizedField:
+    """What came of an assignment: a snapshot, or the failure that ends it, and all that was tried."""
+
+    assignment: Assignment
+    snapshot: FieldSnapshot | None
+    failure: PromptFailure | None
+    history: FieldHistory
+    optimize_s: float
+
+
+@dataclass
+class Slot:
+    """One asset while it is being made; `step` and `generator` are those of the running candidate."""
+
+    assignment: Assignment
+    embeds: PromptEmbeds
+    race: Race
+    candidate: int
+    generator: torch.Generator
+    step: int = 0
+    parked: dict[int, CandidateState] = field(default_factory=dict)
+    earlier_s: float = 0.0
+    started_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def steps_left(self) -> int:
+        """Steps to the end of the assignment if nothing fails."""
+        return self.race.steps_ahead(self.candidate, self.step)
+
+    @property
+    def optimize_s(self) -> float:
+        """Seconds that the assignment has spent in slots, here and before it was interrupted."""
+        return self.earlier_s + time.monotonic() - self.started_at
+
+
+class SlotBatch:
+    """K slots under one recipe and one prior; K = 1 is the ordinary case.
+
+    A step always computes K slots; free ones are rendered along with the others and masked out of
+    the update, so shapes never change and a slot's numbers do not depend on its neighbours.
+    """
+
+    def __init__(self, prior: ScorePrior, recipe: Recipe, num_slots: int, device: str = "cpu") -> None:
+        self.prior, self.recipe, self.device = prior, recipe, device
+        self.slots: list[Slot | None] = [None] * num_slots
+        self.fields = RadianceFields(recipe.field, num_slots, device=device)
+        self.adam = SlotAdam(self.fields.parameters(), recipe.optimize.betas, recipe.optimize.eps)
+        self.healthy = torch.ones(num_slots, dtype=torch.bool, device=device)
+        self.noise_shape = noise_shape_of(prior, recipe, device)
+
+    @property
+    def num_live(self) -> int:
+        return sum(slot is not None for slot in self.slots)
+
+    @property
+    def num_free(self) -> int:
+        return len(self.slots) - self.num_live
+
+    def admit(self, assignment: Assignment, checkpoint: Checkpoint | None = None) -> None:
+        """Start an assignment in a free slot, or go on with it from `checkpoint`.
+
+        Raises PromptFailure if its text cannot be encoded.
+        """
+        index = self.slots.index(None)
+        embeds = encode(self.prior, assignment.prompt, self.recipe.wording)
+        looks, num_steps = self.recipe.looks, self.recipe.optimize.num_steps
+        if checkpoint is None:
+            race = Race(looks, num_steps)
+            slot = Slot(assignment, embeds, race, race.start(), torch.Generator())
+        else:
+            race = Race(looks, num_steps, checkpoint.runners)
+            slot = Slot(assignment, embeds, race, checkpoint.candidate, torch.Generator())
+            slot.parked, slot.earlier_s = dict(checkpoint.states), checkpoint.optimize_s
+        self.slots[index] = slot
+        self._begin(index, slot)
+
+    def checkpoint(self, index: int) -> Checkpoint | None:
+        """A copy of what is in a slot, on the host; None if it is free or has just diverged."""
+        slot = self.slots[index]
+        if slot is None or not self.healthy[index]:
+            return None
+        states = {**slot.parked, slot.candidate: self._state(index, slot)}
+        key = slot.assignment.field_key
+        return Checkpoint(key, slot.candidate, slot.race.runners, states, slot.optimize_s)
+
+    def evict(self, index: int) -> None:
+        """Free a slot without a result."""
+        self.slots[index] = None
+
+    def step(self) -> None:
+        """One optimisation step of every live slot: render, ask the prior, update."""
+        if not self.num_live:
+            raise RuntimeError("SlotBatch.step() needs at least one live slot: admit an assignment first")
+        draws = self._draw()
+        progress = [self._slot_progress(slot) if slot else 0.0 for slot in self.slots]
+        self.fields.set_progress(progress)
+        views = [(seen, render_seen(self.fields.part(seen.slots), seen, self.recipe)) for seen in draws.seen]
+        noise_space = torch.cat([self.prior.to_noise_space(pictures(*view, self.recipe)) for view in views])
+        gradient = distillation_gradient(self.prior, noise_space.detach(), draws.question, self.recipe.guidance)
+        elements_per_slot = gradient.numel() / len(self.slots)
+        loss = distill(noise_space, gradient) / elements_per_slot
+        for seen, rendering in views:
+            loss = loss + regularization(seen, rendering, self.recipe.losses, progress[seen.slots]).sum()
+        self._update(loss)
+        for slot in self.slots:
+            if slot is not None:
+                slot.step += 1
+        due = [slot is not None and slot.step % OCCUPANCY_STEPS == 0 for slot in self.slots]
+        if self.fields.occupancy is not None and any(due):
+            self.fields.update_occupancy(torch.tensor(due, device=self.device))
+
+    def harvest(self) -> list[OptimizedField]:
+        """Look at the candidates that are due, put the next ones in, take out what is done."""
+        results = []
+        healthy = None
+        for index, slot in enumerate(self.slots):
+            if slot is None:
+                continue
+            is_look = slot.step >= slot.race.next_look(slot.candidate)
+            if not is_look and slot.step % HEALTH_CHECK_STEPS:
+                continue
+            healthy = self.healthy.tolist() if healthy is None else healthy
+            if is_look or not healthy[index]:
+                result = self._look(index, slot, is_healthy=healthy[index])
+                results += [] if result is None else [result]
+        return results
+
+    def _look(self, index: int, slot: Slot, is_healthy: bool) -> OptimizedField | None:
+        """Judge the candidate in a slot and do what its race decides; a result frees the slot."""
+        scores: Mapping[str, float] = {}
+        failure: PromptFailure | None
+        if is_healthy:
+            seed = seed_for(slot.assignment.field_key, 0, "look")
+            scores = take_look(self.prior, self.fields, index, slot.embeds, self.recipe, seed)
+            failure = judge(scores, self.recipe.gates, slot.step / self.recipe.optimize.num_steps)
+        else:
+            failure = OptimizationDiverged(f"a gradient was not finite before step {slot.step}")
+        measured = {name: score for name, score in scores.items() if math.isfinite(score)}
+        move = slot.race.looked(slot.candidate, slot.step, measured, failure)
+        if isinstance(move, GiveUp):
+            return self._release(index, slot, None, move.failure)
+        if move.candidate != slot.candidate:
+            if failure is None:
+                self._park(index, slot)
+            slot.candidate = move.candidate
+            self._begin(index, slot)
+        if not isinstance(move, Finish):
+            return None
+        recipe = self.recipe
+        snapshot = take_snapshot(self.fields, index, recipe.render.at(1.0), recipe.snapshot, recipe.cameras)
+        return self._release(index, slot, snapshot, None)
+
+    def _begin(self, index: int, slot: Slot) -> None:
+        """Put the slot's candidate in place: from where it was parked, or from its first draws."""
+        parked = slot.parked.pop(slot.candidate, None)
+        self.healthy[index] = True
+        if parked is not None:
+            slot.step = parked.step
+            slot.generator.set_state(parked.generator)
+            self.fields.load_slot(index, parked.field)
+            self.adam.load_slot(index, parked.adam)
+            return
+        slot.step = 0
+        slot.generator = self._generator(slot, "steps")
+        self.fields.init_slot(index, self._generator(slot, "field"))
+        self.adam.init_slot(index)
+
+    def _park(self, index: int, slot: Slot) -> None:
+        slot.parked[slot.candidate] = self._state(index, slot)
+
+    def _state(self, index: int, slot: Slot) -> CandidateState:
+        return CandidateState(
+            slot.step, slot.generator.get_state(), self.fields.slot_state(index), self.adam.slot_state(index)
+        )
+
+    def _release(
+        self, index: int, slot: Slot, snapshot: FieldSnapshot | None, failure: PromptFailure | None
+    ) -> OptimizedField:
+        self.slots[index] = None
+        history = slot.race.history(None if snapshot is None else slot.candidate)
+        if snapshot is not None:
+            snapshot = replace(snapshot, history=history)
+        return OptimizedField(slot.assignment, snapshot, failure, history, slot.optimize_s)
+
+    def _generator(self, slot: Slot, purpose: str) -> torch.Generator:
+        seed = seed_for(slot.assignment.field_key, slot.candidate, purpose)
+        return torch.Generator().manual_seed(seed)
+
+    def _slot_progress(self, slot: Slot) -> float:
+        return progress_at(self.recipe.optimize, slot.step)
+
+    def _draw(self) -> StepDraws:
+        """The draws of this step; a free slot looks at what a live one is told, with draws of its own."""
+        padding = next(slot for slot in self.slots if slot is not None)
+        idle = SlotChance(padding.embeds, torch.Generator().manual_seed(0), 0.0)
+        chances = [
+            SlotChance(slot.embeds, slot.generator, self._slot_progress(slot)) if slot is not None else idle
+            for slot in self.slots
+        ]
+        num_timesteps = len(self.prior.alphas_cumprod)
+        return draw_step(self.recipe, chances, num_timesteps, self.noise_shape, self.device)
+
+    def _update(self, loss: Float[Tensor, ""]) -> None:
+        """Clip each slot's gradient and step it; a slot with a gradient that is not finite stops here."""
+        parameters = self.fields.parameters()
+        gradients = dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
+        norms = slot_gradient_norms(gradients)
+        occupied = torch.tensor([slot is not None for slot in self.slots], device=self.device)
+        self.healthy &= torch.isfinite(norms) | ~occupied
+        optimize = self.recipe.optimize
+        shares = [rate_share(optimize, slot.step) if slot else 0.0 for slot in self.slots]
+        rates = torch.tensor(shares, device=self.device)
+        self.adam.step(
+            gradients,
+            clip_shares(norms, optimize.max_grad_norm),
+            {name: rates * (optimize.table_rate if name == "table" else optimize.head_rate) for name in parameters},
+            occupied & self.healthy,
+        )
+
+
+@torch.no_grad()
+def noise_shape_of(prior: ScorePrior, recipe: Recipe, device: str) -> tuple[int, int, int]:
+    """(C, h, w) of one picture in the noise space; the same for pictures of every stage."""
+    probe = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
+    _, channels, height, width = prior.to_noise_space(probe).shape
+    return channels, height, width
+
+
+def progress_at(optimize: OptimizeConfig, step: int) -> float:
+    """Share of the steps that is done, in [0, 1]."""
+    return step / max(1, optimize.num_steps - 1)
+
+
+def rate_share(optimize: OptimizeConfig, step: int) -> float:
+    """Of the configured rates: a linear warm-up from 0, then a cosine down to `final_rate_share`."""
+    progress = progress_at(optimize, step)
+    if progress < optimize.warmup_fraction:
+        return (step + 1) / max(1.0, optimize.warmup_fraction * optimize.num_steps + 1)
+    share = (progress - optimize.warmup_fraction) / max(1e-9, 1.0 - optimize.warmup_fraction)
+    cosine = 0.5 * (1.0 + float(torch.cos(torch.tensor(math.pi * share))))  # in single precision, as rates are
+    return optimize.final_rate_share + (1.0 - optimize.final_rate_share) * cosine
+
+
+def optimize_all(
+    prior: ScorePrior, recipe: Recipe, assignments: Iterable[Assignment], num_slots: int, device: str = "cpu"
+) -> Iterator[OptimizedField]:
+    """Distil every assignment on this process, K at a time, each slot refilled as soon as it is free."""
+    batch = SlotBatch(prior, recipe, num_slots, device)
+    waiting = iter(assignments)
+    exhausted = False
+    while True:
+        while batch.num_free and not exhausted:
+            assignment = next(waiting, None)
+            if assignment is None:
+                exhausted = True
+                break
+            try:
+                batch.admit(assignment)
+            except PromptFailure as failure:
+                yield OptimizedField(assignment, None, failure, NO_HISTORY, 0.0)
+        if not batch.num_live:
+            return
+        batch.step()
+        yield from batch.harvest()

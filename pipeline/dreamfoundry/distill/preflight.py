@@ -1,0 +1,265 @@
+"""Before a run: does the prior work on this device, how many slots fit beside it, and how long will it take?
+
+    prior = load_prior(recipe.prior, device=device)
+    fit = examine(prior, recipe, device, most_slots=32)
+    fit.best.num_slots
+
+Memory is a line, bytes(K) = fixed + K per slot. What is known before any step is its lower bound:
+the weights of the prior, and of each slot its parameters, gradients and moments. What activations
+add is measured: every number of slots is tried only if the line through the two before it says that
+it fits, and what it then takes is compared with that.
+
+Measured is the peak over steps of every render stage, a look and a snapshot: on CUDA that of
+torch's allocator, on a CPU that of the tensors alive (`LiveBytes`), since no allocator counts there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+
+from dreamfoundry.diffusion.prior import DiffusersPrior
+from dreamfoundry.distill.loop import Assignment, SlotBatch
+from dreamfoundry.distill.probes import take_look
+from dreamfoundry.distill.successive_halving import planned_steps
+from dreamfoundry.errors import PriorUnavailable
+from dreamfoundry.nerf.field import RadianceFields
+from dreamfoundry.nerf.snapshot import take_snapshot
+from dreamfoundry.records import Prompt
+from dreamfoundry.settings.recipe import Recipe
+
+SLOT_SIZES = (1, 2, 4, 8, 16, 32)
+"""The numbers of slots that are tried: few, so that shapes are few."""
+
+MEMORY_SHARE = 0.9
+"""Of the memory that is there. The rest is for what no peak of tensors shows: fragments, workspaces, the context."""
+
+PROMPT = "a red chair"
+"""Words that every prior knows, the toybox too."""
+
+TIMED_STEPS = 3
+WARM_UP_STEPS = {"cuda": 4, "cpu": 1}
+"""Steps of each stage before the timed ones: kernels are chosen and graphs recorded in the first few."""
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """bytes(K) = fixed + K per slot."""
+
+    fixed_bytes: int
+    per_slot_bytes: int
+
+    def at(self, num_slots: int) -> int:
+        return self.fixed_bytes + num_slots * self.per_slot_bytes
+
+    @classmethod
+    def through(cls, first: Trial, second: Trial) -> MemoryModel:
+        """The line through two measured peaks."""
+        per_slot = (second.peak_bytes - first.peak_bytes) / (second.num_slots - first.num_slots)
+        return cls(round(first.peak_bytes - first.num_slots * per_slot), round(per_slot))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What K slots took: the peak that was predicted and measured, seconds of a mean step and of one snapshot."""
+
+    num_slots: int
+    predicted_bytes: int
+    peak_bytes: int
+    step_s: float
+    snapshot_s: float
+
+    def asset_s(self, recipe: Recipe) -> float:
+        """Seconds of an optimizer per asset if no candidate fails; exports run beside it."""
+        steps = planned_steps(recipe.looks, recipe.optimize.num_steps)
+        return steps * self.step_s / self.num_slots + self.snapshot_s
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `examine` has found. `usable_bytes` is what a run may take of the device.
+
+    `too_many` is the number of slots that did not fit any more, 0 if there was none.
+    """
+
+    trials: tuple[Trial, ...]
+    model: MemoryModel
+    usable_bytes: int
+    text_encoder_on_host: bool
+    too_many: int
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the shortest step per asset; of equals the one with fewer slots."""
+        return min(self.trials, key=lambda trial: (trial.step_s / trial.num_slots, trial.num_slots))
+
+
+def known_memory(prior: DiffusersPrior, recipe: Recipe) -> MemoryModel:
+    """The part of the memory that needs no measurement: a lower bound for any number of slots."""
+    one = RadianceFields(recipe.field, 1, device="meta")
+    parameters = sum(tensor.nbytes for tensor in one.parameters().values())
+    return MemoryModel(prior.num_bytes, 4 * parameters)  # gradient and two moments are as large as they
+
+
+def examine(
+    prior: DiffusersPrior, recipe: Recipe, device: str, *, most_slots: int, usable_bytes: int | None = None
+) -> Fit:
+    """Try 1, 2, 4 … up to `most_slots` slots (or the next larger size) as long as they fit.
+
+    `usable_bytes` is measured where it is not given. The text encoder goes to the host where that
+    lets more slots fit; it stays there. PriorUnavailable, with what would work, if not even one does.
+    """
+    usable = usable_memory_bytes(device) if usable_bytes is None else usable_bytes
+    model, too_many = known_memory(prior, recipe), 0
+    trials: list[Trial] = []
+    before: Trial | None = None
+    for num_slots in SLOT_SIZES:
+        if trials and trials[-1].num_slots >= most_slots:
+            break
+        parkable = prior.parkable_bytes
+        if model.at(num_slots) > usable and model.at(num_slots) - parkable <= usable:
+            model = MemoryModel(model.fixed_bytes - parkable, model.per_slot_bytes)
+            before = replace(before, peak_bytes=before.peak_bytes - parkable) if before else None
+            prior.park_text_encoder()
+        if model.at(num_slots) > usable:
+            too_many = num_slots
+            break
+        try:
+            trial = _try(prior, recipe, device, num_slots, model.at(num_slots))
+        except torch.OutOfMemoryError:
+            too_many = num_slots
+            break
+        finally:
+            prior.forget_shapes()
+            if torch.device(device).type == "cuda":
+                torch.cuda.empty_cache()
+        if before:
+            model = MemoryModel.through(before, trial)
+        else:
+            model = MemoryModel(trial.peak_bytes - model.per_slot_bytes, model.per_slot_bytes)
+        before = trial
+        trials.append(trial)
+    if not trials:
+        raise PriorUnavailable(
+            f"not even one slot fits beside {prior.identity.prior_id}: {usable / GIB:.1f} GiB of {device} may be used, "
+            f"and weights and one field alone take {model.at(1) / GIB:.1f} GiB; a smaller render.image_px, "
+            "field or prior would fit, or a larger device"
+        )
+    return Fit(tuple(trials), model, usable, prior.is_text_encoder_parked, too_many)
+
+
+def usable_memory_bytes(device: str) -> int:
+    """MEMORY_SHARE of what this process may still take of a device, what it holds already included."""
+    if torch.device(device).type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(MEMORY_SHARE * (free + torch.cuda.memory_reserved(device)))
+    meminfo = Path("/proc/meminfo")
+    found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text()) if meminfo.is_file() else None
+    available = int(found[1]) * 1024 if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(MEMORY_SHARE * available)
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of all tensors that are made while it is on, for as long as each lives.
+
+    A view costs nothing, and what autograd keeps for the way back lives until then.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.peak = 0
+        self._alive: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        tree_map_only(Tensor, self._count, result)
+        return result
+
+    def _count(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._alive:
+            return
+        self._alive.add(key)
+        self.now += storage.nbytes()
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._forget, key, storage.nbytes())
+
+    def _forget(self, key: int, num_bytes: int) -> None:
+        self._alive.discard(key)
+        self.now -= num_bytes
+
+
+@dataclass
+class _Peak:
+    num_bytes: int = field(default=0)
+
+
+@contextmanager
+def _peak(device: str, resident_bytes: int) -> Iterator[_Peak]:
+    """The most bytes that lived at once within it; on a CPU `resident_bytes` stand for what lived before."""
+    peak = _Peak()
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        yield peak
+        peak.num_bytes = torch.cuda.max_memory_allocated(device)
+        return
+    with LiveBytes() as live:
+        yield peak
+    peak.num_bytes = resident_bytes + live.peak
+
+
+def _try(prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, predicted_bytes: int) -> Trial:
+    kind = torch.device(device).type
+    with _peak(device, prior.num_bytes) as peak:
+        batch = SlotBatch(prior, recipe, num_slots, device)
+        for index in range(num_slots):
+            batch.admit(Assignment(Prompt(f"preflight-{index}", PROMPT), f"preflight-{index}"))
+        for _, step in _stages(recipe):
+            _steps_s(batch, step, WARM_UP_STEPS[kind], device)
+        slot = batch.slots[0]
+        assert slot is not None
+        take_look(prior, batch.fields, 0, slot.embeds, recipe, seed=0)
+        started_s = time.perf_counter()
+        take_snapshot(batch.fields, 0, recipe.render.at(1.0), recipe.snapshot, recipe.cameras)
+        snapshot_s = time.perf_counter() - started_s
+    step_s = sum(share * median(_steps_s(batch, step, TIMED_STEPS, device)) for share, step in _stages(recipe))
+    return Trial(num_slots, predicted_bytes, peak.num_bytes, step_s, snapshot_s)
+
+
+def _stages(recipe: Recipe) -> list[tuple[float, int]]:
+    """(share of all steps, a step in its middle) of each render stage."""
+    total = recipe.optimize.num_steps
+    return [(end - start, int((start + end) / 2 * total)) for start, end in recipe.render.spans]
+
+
+def _steps_s(batch: SlotBatch, step: int, num_steps: int, device: str) -> list[float]:
+    """Seconds of each of some steps, every slot being at `step` of its run."""
+    times_s = []
+    for _ in range(num_steps):
+        for slot in batch.slots:
+            assert slot is not None
+            slot.step = step
+        started_s = time.perf_counter()
+        batch.step()
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
+        times_s.append(time.perf_counter() - started_s)
+    return times_s

@@ -1,0 +1,151 @@
+"""Every random decision of one step: cameras, light, shading, backgrounds, timesteps, noise.
+
+Each slot draws from its own generator and in the same order, so that its sequence depends neither
+on its neighbours nor on what it decided before.
+
+Dimension key:  K slots · V views per slot · B = K V views, slot-major · H pixels per side · R = V H H rays
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dreamfoundry.diffusion.guidance import Question, draw_question
+from dreamfoundry.diffusion.perp_neg import told_smoothly
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, told_nearest
+from dreamfoundry.nerf.cameras import Cameras, rays, sample_cameras
+from dreamfoundry.nerf.shading import ALBEDO, TEXTURELESS, draw_shading, sample_lights
+from dreamfoundry.settings.field import RenderConfig
+from dreamfoundry.settings.prior import BACKGROUND_LEVELS
+from dreamfoundry.settings.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class SlotChance:
+    """What a slot brings to a draw: its embeddings, its generator, its progress in [0, 1]."""
+
+    embeds: PromptEmbeds
+    generator: torch.Generator
+    progress: float
+
+
+@dataclass(frozen=True)
+class SeenTogether:
+    """What some neighbouring slots look at: all in pictures of one size. `K` counts these slots."""
+
+    slots: slice
+    render: RenderConfig
+    origins: Float[Tensor, "K R 3"]
+    directions: Float[Tensor, "K R 3"]
+    jitter: Float[Tensor, "K R 1"]
+    lights: Float[Tensor, "B 3"]
+    backgrounds: Float[Tensor, "B 3"]
+    is_lit: Bool[Tensor, " K"]
+    is_textureless: Bool[Tensor, " K"]
+    any_lit: bool
+
+
+@dataclass(frozen=True)
+class StepDraws:
+    """What one step looks at and asks the prior, for all slots in their order.
+
+    `seen` has one part in the ordinary case, and one for each slot under a recipe with later
+    render stages: a slot's numbers must not depend on which stage its neighbours have reached.
+    """
+
+    seen: tuple[SeenTogether, ...]
+    question: Question
+
+
+def draw_step(
+    recipe: Recipe,
+    slots: Sequence[SlotChance],
+    num_timesteps: int,
+    noise_shape: tuple[int, int, int],
+    device: str,
+) -> StepDraws:
+    """Draw for every slot on the host, then move the whole step to `device` at once."""
+    draws = [_draw_slot(recipe, slot) for slot in slots]
+    question = draw_question(
+        ViewEmbeds.joined([draw.embeds for draw in draws], device),
+        [slot.generator for slot in slots],
+        [slot.progress for slot in slots],
+        recipe.guidance,
+        num_timesteps,
+        noise_shape,
+        device,
+    )
+    together = 1 if recipe.render.later else len(draws)
+    starts = range(0, len(draws), together)
+    return StepDraws(tuple(_joined(draws, slice(start, start + together), device) for start in starts), question)
+
+
+def _joined(all_draws: Sequence[_SlotDraw], slots: slice, device: str) -> SeenTogether:
+    draws = all_draws[slots]
+    shadings = torch.tensor([draw.shading for draw in draws])
+    origins, directions = (torch.stack(grids) for grids in zip(*(draw.rays for draw in draws), strict=True))
+    return SeenTogether(
+        slots=slots,
+        render=draws[0].render,
+        origins=origins.to(device),
+        directions=directions.to(device),
+        jitter=torch.stack([draw.jitter for draw in draws]).to(device),
+        lights=torch.cat([draw.lights for draw in draws]).to(device),
+        backgrounds=torch.cat([draw.backgrounds for draw in draws]).to(device),
+        is_lit=(shadings != ALBEDO).to(device),
+        is_textureless=(shadings == TEXTURELESS).to(device),
+        any_lit=any(draw.shading != ALBEDO for draw in draws),
+    )
+
+
+@dataclass(frozen=True)
+class _SlotDraw:
+    render: RenderConfig
+    rays: tuple[Float[Tensor, "R 3"], Float[Tensor, "R 3"]]
+    jitter: Float[Tensor, "R 1"]
+    lights: Float[Tensor, "V 3"]
+    backgrounds: Float[Tensor, "V 3"]
+    shading: int
+    embeds: ViewEmbeds
+
+
+def _draw_slot(recipe: Recipe, slot: SlotChance) -> _SlotDraw:
+    generator, views, render = slot.generator, recipe.optimize.views_per_step, recipe.render.at(slot.progress)
+    cameras: Cameras = sample_cameras(recipe.cameras, views, generator)
+    shading = draw_shading(recipe.shading, slot.progress, generator)
+    which, backgrounds = _draw_backgrounds(recipe, views, generator)
+    told = told_smoothly if recipe.guidance.perp_neg else told_nearest
+    origins, directions = rays(cameras, render.image_px)
+    return _SlotDraw(
+        render=render,
+        rays=(origins.reshape(-1, 3), directions.reshape(-1, 3)),
+        jitter=torch.rand(views * render.image_px**2, 1, generator=generator),
+        lights=sample_lights(cameras.positions, recipe.shading, generator),
+        backgrounds=backgrounds,
+        shading=shading,
+        embeds=told(
+            slot.embeds,
+            cameras.azimuth_deg,
+            cameras.elevation_deg,
+            shading == TEXTURELESS,
+            which,
+            recipe.wording,
+        ),
+    )
+
+
+def _draw_backgrounds(
+    recipe: Recipe, views: int, generator: torch.Generator
+) -> tuple[Int[Tensor, " V"], Float[Tensor, "V 3"]]:
+    """Index into the named backgrounds (0 if none is named) and the color, per view."""
+    names = recipe.wording.backgrounds
+    if not names:
+        return torch.zeros(views, dtype=torch.long), torch.rand(views, 3, generator=generator)
+    which = torch.randint(len(names), (views,), generator=generator)
+    levels = torch.tensor([BACKGROUND_LEVELS[name] for name in names])
+    return which, levels[which][:, None].expand(views, 3)

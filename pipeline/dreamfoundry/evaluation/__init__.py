@@ -1,0 +1,11 @@
+"""How good the results are and how fast they come. May see the true surfaces of the toys; no build may import it.
+
+toys         toybox prompts built and measured against the true toys
+metrics      F-score, kind and colour of a surface
+statistics   intervals and paired differences
+report       tables and plots of an evaluation
+clip_score   R-Precision by a local CLIP
+classifier   an upper bound: the prior, guided by a classifier of toys
+ablation/    recipes compared on the toys
+benchmark/   our loop against one in the shape of the research codes
+"""

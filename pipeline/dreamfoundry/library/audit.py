@@ -1,0 +1,224 @@
+"""Whether a library is what it says: every outcome, every blob that one names, every projection.
+
+Reads everything once: blobs and named views are compared with their digests, projections with what
+`library.projections` would write now. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import TypeVar
+
+from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
+from dreamfoundry.library.entries import Entries, Entry
+from dreamfoundry.library.library import (
+    ALIASES,
+    FIELD_SCHEMA,
+    FIELDS,
+    OUTCOMES,
+    VIEW_FILE,
+    FieldRecord,
+    Library,
+    blob_key,
+    decided_order,
+    field_record_key,
+    latest_json,
+    latest_key,
+    outcome_from_json,
+    outcome_key,
+    trash_key,
+    view_json,
+    view_key,
+)
+from dreamfoundry.library.projections import summaries
+from dreamfoundry.library.record_json import from_json
+from dreamfoundry.object_store.protocol import at_once
+from dreamfoundry.records import BlobRef, Outcome
+
+T = TypeVar("T")
+
+VALIDATION_FILE = "validation.json"
+
+_REBUILD = "run jobs/verify.py --rebuild"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """Something in the library that is wrong: which object, what about it, and what to do."""
+
+    key: str
+    problem: str
+    remedy: str
+
+
+class Audit:
+    """One look at a library. Counts are complete once `defects` has been read to its end.
+
+    `num_unvalidated` published assets were made where the Khronos validator was absent: no defect,
+    but not to be read as passed.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._outcomes: list[Outcome] = []
+        self.num_outcomes = 0
+        self.num_blobs = 0
+        self.num_blob_bytes = 0
+        self.num_views = 0
+        self.num_unvalidated = 0
+
+    def defects(self) -> Iterator[Defect]:
+        """Everything that is wrong, as it is found."""
+        namers: dict[BlobRef, str] = {}
+        yield from self._read_outcomes()
+        for outcome in self._outcomes:
+            for ref in (*outcome.files.values(), *([outcome.snapshot] if outcome.snapshot else [])):
+                namers.setdefault(ref, outcome_key(outcome.asset_key))
+        yield from self._read_fields(namers)
+        self.num_blobs, self.num_blob_bytes = len(namers), sum(ref.num_bytes for ref in namers)
+        yield from _found(self._check_blob, namers.items())
+        yield from self._check_validations()
+        yield from self._check_projections()
+
+    def _read_outcomes(self) -> Iterator[Defect]:
+        for key, read in at_once(self._read(outcome_from_json), self._library.store.list(OUTCOMES)):
+            self.num_outcomes += 1
+            if isinstance(read, Outcome) and outcome_key(read.asset_key) == key:
+                self._outcomes.append(read)
+            else:
+                problem = f"is about {read.asset_key}" if isinstance(read, Outcome) else str(read)
+                yield Defect(key, problem, "delete it and run its manifest again, or read it with the version it names")
+
+    def _read_fields(self, namers: dict[BlobRef, str]) -> Iterator[Defect]:
+        def parse(data: bytes) -> FieldRecord:
+            return from_json(FieldRecord, FIELD_SCHEMA, data)
+
+        for key, read in at_once(self._read(parse), self._library.store.list(FIELDS)):
+            if isinstance(read, FieldRecord) and field_record_key(read.field_key) == key:
+                namers.setdefault(read.snapshot, key)
+            else:
+                problem = f"is about {read.field_key}" if isinstance(read, FieldRecord) else str(read)
+                yield Defect(key, problem, "delete it: the field is optimised again when an export needs it")
+
+    def _read(self, parse: Callable[[bytes], object]) -> Callable[[str], tuple[str, object]]:
+        """Reads a key; what cannot be parsed comes back as its error."""
+
+        def read(key: str) -> tuple[str, object]:
+            try:
+                return key, parse(self._library.store.get(key))
+            except (ObjectCorrupt, ObjectMissing) as error:
+                return key, error
+
+        return read
+
+    def _check_blob(self, named: tuple[BlobRef, str]) -> Defect | None:
+        ref, namer = named
+        key = blob_key(ref.sha256)
+        problem = self._difference(key, ref)
+        if not problem:
+            return None
+        if self._library.store.exists(trash_key(ref.sha256)):
+            return Defect(key, f"{problem}; {namer} names it", "run jobs/gc.py --delete, which brings it back")
+        remedy = f"put a good copy there (assets/ may have one), or delete {namer} and run its manifest again"
+        return Defect(key, f"{problem}; {namer} names it", remedy)
+
+    def _difference(self, key: str, ref: BlobRef) -> str:
+        """How the bytes of `key` differ from what `ref` says, "" where they do not."""
+        try:
+            data = self._library.store.get(key)
+        except ObjectMissing:
+            return "is missing"
+        if len(data) != ref.num_bytes:
+            return f"has {len(data)} bytes, must have {ref.num_bytes}"
+        found = hashlib.sha256(data).hexdigest()
+        return "" if found == ref.sha256 else f"has SHA-256 {found}, must have {ref.sha256}"
+
+    def _check_validations(self) -> Iterator[Defect]:
+        """Every published asset must say that all gates let it pass, in its files and in its outcome."""
+        published = [outcome for outcome in self._outcomes if outcome.state == "published"]
+        for outcome, gates in zip(published, at_once(self._gates, published), strict=True):
+            refusals = [gate for gate, word in gates.items() if word == "block"]
+            findings = outcome.provenance.get("findings")
+            texts = findings if isinstance(findings, list) else []
+            refusals += [text for text in map(str, texts) if text.startswith("block ")]
+            self.num_unvalidated += gates.get("khronos") == "not_run"
+            if refusals or not gates:
+                how = f"although refused: {'; '.join(refusals)}" if refusals else f"without a usable {VALIDATION_FILE}"
+                yield Defect(
+                    outcome_key(outcome.asset_key),
+                    f"is published {how}",
+                    "look at the asset; to make it again, delete the outcome and run its manifest again",
+                )
+
+    def _gates(self, outcome: Outcome) -> dict[str, str]:
+        """The word of every gate, none where the validation of the asset cannot be read."""
+        try:
+            gates = json.loads(self._library.get_blob(outcome.files[VALIDATION_FILE]))["gates"]
+            return {str(gate): str(word) for gate, word in gates.items()}
+        except (ObjectCorrupt, ObjectMissing, ValueError, TypeError, AttributeError, KeyError):
+            return {}
+
+    def _check_projections(self) -> Iterator[Defect]:
+        try:
+            entries = Entries(self._outcomes, self._library.aliases())
+        except ObjectCorrupt as error:
+            yield Defect(ALIASES, str(error), "delete the record and run the manifests again")
+            return
+        with entries:
+            yield from _found(self._check_view, self._counted(entries.published()))
+            yield from self._check_strangers(entries)
+            yield from _found(self._check_latest, _latest(entries))
+            for key, file, _ in summaries(entries):
+                if not self._library.store.holds_file(key, file):
+                    is_there = self._library.store.exists(key)
+                    yield Defect(key, "is not what the outcomes say" if is_there else "is missing", _REBUILD)
+
+    def _counted(self, views: Iterable[Entry]) -> Iterator[Entry]:
+        for view in views:
+            self.num_views += 1
+            yield view
+
+    def _check_view(self, view: Entry) -> Defect | None:
+        prompt_id, outcome = view
+        for name, ref in sorted(outcome.files.items()):
+            key = view_key(prompt_id, outcome.asset_key, name)
+            problem = self._difference(key, ref)
+            if problem:
+                return Defect(key, problem, _REBUILD)
+        expected = view_json(outcome, prompt_id)
+        return next(self._compare(view_key(prompt_id, outcome.asset_key, VIEW_FILE), expected), None)
+
+    def _check_strangers(self, entries: Entries) -> Iterator[Defect]:
+        for prompt_id, asset_key in self._library.views():
+            if not entries.has_published(prompt_id, asset_key):
+                yield Defect(
+                    view_key(prompt_id, asset_key, VIEW_FILE),
+                    "shows what no outcome says was published under this prompt id",
+                    "run its manifest again, which records the prompt id, or delete the view",
+                )
+
+    def _check_latest(self, latest: Entry) -> Defect | None:
+        prompt_id, outcome = latest
+        return next(self._compare(latest_key(prompt_id), latest_json(outcome, prompt_id)), None)
+
+    def _compare(self, key: str, expected: bytes) -> Iterator[Defect]:
+        try:
+            if self._library.store.get(key) != expected:
+                yield Defect(key, "is not what the outcomes say", _REBUILD)
+        except ObjectMissing:
+            yield Defect(key, "is missing", _REBUILD)
+
+
+def _latest(entries: Entries) -> Iterator[Entry]:
+    """Every prompt id that has named views, with what was decided last of them."""
+    for _, same in groupby(entries.published(), key=itemgetter(0)):
+        yield max(same, key=lambda entry: decided_order(entry[1]))
+
+
+def _found(check: Callable[[T], Defect | None], items: Iterable[T]) -> Iterator[Defect]:
+    return (defect for defect in at_once(check, items) if defect is not None)

@@ -1,0 +1,298 @@
+"""What a library holds: blobs, one outcome per asset key, snapshots by field key, named views.
+
+The outcome is the only thing that makes an asset exist or a prompt be given up, and it appears
+in ONE conditional create, after every blob that it names. Further prompt ids with the same content
+are aliases of it. All the rest can be rebuilt from outcomes and aliases.
+
+Blobs that nothing names any more are taken away by `library.garbage`, whose docstring says why it
+never takes one that an outcome names. Three habits here are its other half: `put_blob` renews what
+is old, naming a blob looks at it before, and again afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
+from dreamfoundry.identity import canonical_json
+from dreamfoundry.library.record_json import from_json, to_json
+from dreamfoundry.object_store.protocol import JSON, ObjectStore, at_once
+from dreamfoundry.records import BlobRef, Outcome
+
+OUTCOME_SCHEMA = "outcome.v1"
+FIELD_SCHEMA = "field.v1"
+ALIASES_SCHEMA = "aliases.v1"
+
+RENEWED_AFTER_S = 12 * 3600.0
+"""`put_blob` writes a blob again that is older than this, so that whoever is about to name it has
+that much less than the age of garbage to worry about (see `library.garbage`)."""
+
+BLOBS, TRASH = "blobs/sha256/", "trash/sha256/"
+OUTCOMES, FIELDS, ALIASES = "outcomes/", "fields/", "aliases/"
+"""Where the parts of a library begin."""
+
+_PAIRS_PER_RECORD = 10_000
+
+VIEW_FILE = "view.json"
+"""Written last into a named view: its presence says that the view is complete."""
+
+
+@dataclass(frozen=True)
+class FieldRecord:
+    """Where the snapshot of an optimised field lies, so that an export needs no optimisation."""
+
+    field_key: str
+    snapshot: BlobRef
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """Prompt ids of one run beside that of the outcome, by asset key: rows with the same content.
+
+    A run with many of them writes several records.
+    """
+
+    prompt_ids: Mapping[str, tuple[str, ...]]
+
+
+def outcome_to_json(outcome: Outcome) -> bytes:
+    """Canonical JSON (schema outcome.v1): equal outcomes have equal bytes."""
+    return to_json(outcome, OUTCOME_SCHEMA)
+
+
+def outcome_from_json(data: bytes) -> Outcome:
+    """The outcome that `outcome_to_json` wrote; ObjectCorrupt for anything else."""
+    return from_json(Outcome, OUTCOME_SCHEMA, data)
+
+
+class Library:
+    """A library of assets in an object store."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+
+    def put_blob(self, data: bytes, media_type: str) -> BlobRef:
+        """Keep `data` under its SHA-256; nothing is sent when it is there already, whole and not old."""
+        ref = BlobRef(hashlib.sha256(data).hexdigest(), len(data), media_type)
+        key = blob_key(ref.sha256)
+        found = self.store.stat(key)
+        is_fresh = found is not None and self.store.now_s() - found.modified_s < RENEWED_AFTER_S
+        if not is_fresh or not self.store.holds(key, data):
+            self.store.put(key, data, media_type)
+        return ref
+
+    def get_blob(self, ref: BlobRef) -> bytes:
+        """The bytes of `ref`, checked against its digest; ObjectMissing, ObjectCorrupt."""
+        data = self.store.get(blob_key(ref.sha256))
+        found = hashlib.sha256(data).hexdigest()
+        if found != ref.sha256:
+            raise ObjectCorrupt(f"{blob_key(ref.sha256)}: holds {len(data)} bytes with SHA-256 {found}; delete it")
+        return data
+
+    def get_outcome(self, asset_key: str) -> Outcome | None:
+        """What became of `asset_key`, None while it is undecided."""
+        try:
+            return outcome_from_json(self.store.get(outcome_key(asset_key)))
+        except ObjectMissing:
+            return None
+
+    def publish(self, outcome: Outcome, instead_of: Outcome | None = None) -> bool:
+        """Decide `outcome.asset_key`, once; False when somebody else's outcome stands.
+
+        Every blob that it names must lie in the library: ObjectMissing. `instead_of` is the
+        quarantined outcome whose retry led to `outcome`: it is replaced, if it still stands. A
+        published outcome is never replaced.
+        """
+        key, data = outcome_key(outcome.asset_key), outcome_to_json(outcome)
+        blobs = [*outcome.files.values(), *([outcome.snapshot] if outcome.snapshot else [])]
+        self._require_blobs(blobs)
+        if self._write_outcome(key, data, instead_of):
+            self._keep_blobs(blobs)
+            return True
+        return False
+
+    def _write_outcome(self, key: str, data: bytes, instead_of: Outcome | None) -> bool:
+        if instead_of is None:
+            return self.store.create(key, data, JSON)
+        try:
+            standing, etag = self.store.read(key)
+        except ObjectMissing:
+            return self.store.create(key, data, JSON)
+        if instead_of.state != "quarantined" or standing != outcome_to_json(instead_of):
+            return False
+        return self.store.replace(key, data, JSON, etag)
+
+    def _require_blobs(self, blobs: Iterable[BlobRef]) -> None:
+        for ref in blobs:
+            found = self.store.stat(blob_key(ref.sha256))
+            if found is None or found.num_bytes != ref.num_bytes:
+                state = "is missing" if found is None else f"has {found.num_bytes} bytes, must have {ref.num_bytes}"
+                raise ObjectMissing(f"{blob_key(ref.sha256)} {state}: store it again before naming it")
+
+    def _keep_blobs(self, blobs: Iterable[BlobRef]) -> None:
+        """Bring back what was taken away as garbage while it was being named."""
+        for ref in blobs:
+            if not self.store.exists(blob_key(ref.sha256)):
+                self.store.copy(trash_key(ref.sha256), blob_key(ref.sha256))
+
+    def decided(self) -> Iterator[str]:
+        """The asset keys that have an outcome: one listing, no object is read."""
+        for key in self.store.list(OUTCOMES):
+            yield key.rpartition("/")[2].removesuffix(".json")
+
+    def outcomes_of(self, asset_keys: Iterable[str]) -> Iterator[Outcome]:
+        """Those that exist, in the order of their keys; many are read at a time."""
+        return (outcome for outcome in at_once(self.get_outcome, asset_keys) if outcome is not None)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Every outcome, by ascending asset key; ObjectCorrupt names the first that cannot be read."""
+
+        def read(key: str) -> Outcome:
+            try:
+                return outcome_from_json(self.store.get(key))
+            except ObjectCorrupt as error:
+                raise ObjectCorrupt(f"{key}: {error}") from None
+
+        return at_once(read, self.store.list(OUTCOMES))
+
+    def quarantined(self, failure_class: str = "") -> Iterator[Outcome]:
+        """The quarantined outcomes of one class, or of all: what a retry may replace."""
+        for outcome in self.outcomes():
+            if outcome.state == "quarantined" and failure_class in ("", outcome.failure_class):
+                yield outcome
+
+    def record_field(self, field_key: str, snapshot: BlobRef) -> BlobRef:
+        """Remember the stored snapshot of `field_key`; the first one stands and is returned. ObjectMissing."""
+        data = to_json(FieldRecord(field_key, snapshot), FIELD_SCHEMA)
+        self._require_blobs([snapshot])
+        if self.store.create(field_record_key(field_key), data, JSON):
+            self._keep_blobs([snapshot])
+            return snapshot
+        return self.find_field(field_key) or snapshot
+
+    def find_field(self, field_key: str) -> BlobRef | None:
+        """The snapshot of `field_key`, None where nothing was optimised yet."""
+        try:
+            data = self.store.get(field_record_key(field_key))
+        except ObjectMissing:
+            return None
+        return from_json(FieldRecord, FIELD_SCHEMA, data).snapshot
+
+    def record_aliases(self, run_id: str, pairs: Iterable[tuple[str, str]]) -> None:
+        """Remember (prompt id, asset key) pairs beside the outcomes' own, under the name of a run."""
+        remaining, number = iter(pairs), 0
+        while batch := sorted(islice(remaining, _PAIRS_PER_RECORD)):
+            prompt_ids: dict[str, tuple[str, ...]] = {}
+            for prompt_id, asset_key in batch:
+                prompt_ids[asset_key] = (*prompt_ids.get(asset_key, ()), prompt_id)
+            self.store.put(f"{ALIASES}{run_id}/{number}.json", to_json(Aliases(prompt_ids), ALIASES_SCHEMA), JSON)
+            number += 1
+
+    def aliases(self) -> Iterator[tuple[str, str]]:
+        """Every (prompt id, asset key) that was ever recorded, as often as it was."""
+        for key in self.store.list(ALIASES):
+            record = from_json(Aliases, ALIASES_SCHEMA, self.store.get(key))
+            for asset_key, prompt_ids in record.prompt_ids.items():
+                for prompt_id in prompt_ids:
+                    yield prompt_id, asset_key
+
+    def write_view(self, outcome: Outcome, prompt_id: str = "") -> None:
+        """Show a published outcome under readable names, then point `latest.json` at it.
+
+        `prompt_id` is for further rows of the manifest with the same asset key; by default it is
+        the outcome's own. Can be repeated at any time, in any order: the outcome that was decided
+        last is the latest.
+        """
+        prompt_id = prompt_id or outcome.prompt_id
+        for name, ref in sorted(outcome.files.items()):
+            self.store.copy(blob_key(ref.sha256), view_key(prompt_id, outcome.asset_key, name))
+        self.store.put(view_key(prompt_id, outcome.asset_key, VIEW_FILE), view_json(outcome, prompt_id), JSON)
+        self._point(outcome, prompt_id)
+
+    def has_view(self, prompt_id: str, asset_key: str) -> bool:
+        """Whether the named view is complete."""
+        return self.store.exists(view_key(prompt_id, asset_key, VIEW_FILE))
+
+    def views(self) -> Iterator[tuple[str, str]]:
+        """(prompt_id, asset_key) of every complete named view: one listing."""
+        for key in self.store.list("assets/"):
+            parts = key.split("/")
+            if len(parts) == 4 and parts[3] == VIEW_FILE:
+                yield parts[1], parts[2]
+
+    def _point(self, outcome: Outcome, prompt_id: str) -> None:
+        """Set the pointer, unless it names an outcome that was decided later; never a mixture of two."""
+        key, data = latest_key(prompt_id), latest_json(outcome, prompt_id)
+        while not self.store.create(key, data, JSON):
+            standing, etag = self.store.read(key)
+            if standing == data or self._is_later(standing, outcome, prompt_id):
+                return
+            if self.store.replace(key, data, JSON, etag):
+                return
+
+    def _is_later(self, pointer: bytes, outcome: Outcome, prompt_id: str) -> bool:
+        """Whether `pointer` is the true one of a published outcome that was decided after `outcome`."""
+        found = re.search(rb'"asset_key":"([0-9a-f]{64})"', pointer)
+        other = self.get_outcome(found[1].decode()) if found else None
+        return (
+            other is not None
+            and other.state == "published"
+            and pointer == latest_json(other, prompt_id)
+            and decided_order(other) > decided_order(outcome)
+        )
+
+
+def decided_order(outcome: Outcome) -> tuple[str, str]:
+    """Sorts the outcomes of one prompt id: the last is the latest."""
+    return str(outcome.provenance.get("created_at", "")), outcome.asset_key
+
+
+def view_json(outcome: Outcome, prompt_id: str) -> bytes:
+    """What `VIEW_FILE` of a named view says."""
+    digests = {name: ref.sha256 for name, ref in outcome.files.items()}
+    return canonical_json({"schema": "view.v1", **_shown(outcome, prompt_id), "files": digests})
+
+
+def latest_json(outcome: Outcome, prompt_id: str) -> bytes:
+    """What the pointer of `prompt_id` says while `outcome` is its latest."""
+    return canonical_json({"schema": "latest.v1", **_shown(outcome, prompt_id)})
+
+
+def _shown(outcome: Outcome, prompt_id: str) -> dict[str, str]:
+    return {"prompt_id": prompt_id, "asset_key": outcome.asset_key, "slug": outcome.slug}
+
+
+def blob_key(sha256: str) -> str:
+    return f"{BLOBS}{sha256[:2]}/{sha256[2:]}"
+
+
+def trash_key(sha256: str) -> str:
+    return f"{TRASH}{sha256[:2]}/{sha256[2:]}"
+
+
+def outcome_key(asset_key: str) -> str:
+    return f"{OUTCOMES}{asset_key[:2]}/{asset_key}.json"
+
+
+def field_record_key(field_key: str) -> str:
+    return f"{FIELDS}{field_key[:2]}/{field_key}.json"
+
+
+def view_key(prompt_id: str, asset_key: str, name: str) -> str:
+    return _beside("assets", prompt_id, asset_key, name)
+
+
+def latest_key(prompt_id: str) -> str:
+    return _beside("assets", prompt_id, "latest.json")
+
+
+def _beside(*parts: str) -> str:
+    """A key of exactly these parts: no part can hide another one in it; ValueError."""
+    for part in parts:
+        if "/" in part:
+            raise ValueError(f"{part!r} in a key: must not contain a slash")
+    return "/".join(parts)

@@ -1,0 +1,98 @@
+"""Stage 9 as a whole: named views, latest pointers, catalog and page, all made from outcomes and aliases.
+
+A run and `jobs/verify.py --rebuild` end here both, so what is lost comes back byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from io import BufferedIOBase
+from tempfile import TemporaryFile
+
+from dreamfoundry.errors import ObjectMissing
+from dreamfoundry.library import catalog, contact_sheet
+from dreamfoundry.library.catalog import Shown
+from dreamfoundry.library.entries import Entries, Entry, Pair
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.protocol import at_once
+
+
+def publish_projections(library: Library, run_id: str, rows: Iterable[Pair]) -> None:
+    """Bring all projections up to date with the outcomes.
+
+    `rows` are those of a run. Those that stand under another prompt id in
+    their outcome are recorded as aliases; views that exist are not written again.
+    """
+
+    def show(entry: Entry) -> None:
+        prompt_id, outcome = entry
+        if not library.has_view(prompt_id, outcome.asset_key):
+            library.write_view(outcome, prompt_id)
+
+    with Entries(library.outcomes(), library.aliases()) as entries:
+        library.record_aliases(run_id, entries.add(rows))
+        entries.mark_shown((row.prompt_id, row.asset_key) for row in shown(library) if row.state == "published")
+        for _ in at_once(show, entries.published(unless_shown=True)):
+            pass
+        _write_summaries(library, entries)
+
+
+def shown(library: Library) -> Iterator[Shown]:
+    """What the catalog says, row by row; nothing unless it was followed by its page.
+
+    The two are written last, so whatever they show has its views and its pointer.
+    """
+    try:
+        head = library.store.get(contact_sheet.KEY)[: contact_sheet.HEAD_BYTES]
+        with TemporaryFile() as file:
+            library.store.get_file(catalog.KEY, file)
+            if contact_sheet.names_catalog(head, _digest(file)):
+                yield from catalog.read(file)
+    except ObjectMissing:
+        return
+
+
+def rebuild(library: Library) -> None:
+    """Write every projection again, whatever is there."""
+
+    def show(entry: Entry) -> None:
+        prompt_id, outcome = entry
+        library.write_view(outcome, prompt_id)
+
+    with Entries(library.outcomes(), library.aliases()) as entries:
+        for _ in at_once(show, entries.published()):
+            pass
+        _write_summaries(library, entries)
+
+
+def summaries(entries: Entries) -> Iterator[tuple[str, BufferedIOBase, str]]:
+    """The files that speak of the whole library: key, content and media type, in the order of writing.
+
+    Each is gone from this machine when the next one is asked for.
+    """
+    with TemporaryFile() as file:
+        catalog.write(entries, file)
+        catalog_digest = _digest(file)
+        yield catalog.KEY, file, catalog.MEDIA_TYPE
+    with TemporaryFile() as file:
+        contact_sheet.write(
+            entries.latest(contact_sheet.MAX_CARDS),
+            file,
+            num_published=entries.count("published"),
+            num_quarantined=entries.count("quarantined"),
+            catalog_key=catalog.KEY,
+            catalog_digest=catalog_digest,
+        )
+        yield contact_sheet.KEY, file, contact_sheet.MEDIA_TYPE
+
+
+def _digest(file: BufferedIOBase) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_summaries(library: Library, entries: Entries) -> None:
+    for key, file, media_type in summaries(entries):
+        if not library.store.holds_file(key, file):
+            library.store.put_file(key, file, media_type)

@@ -1,0 +1,7 @@
+"""A place that keeps bytes: a directory or S3 behind one protocol.
+
+protocol    get, conditional create, compare-and-swap, list
+directory   the protocol on a directory
+s3          the protocol on S3: the only module with boto3, imported on first use
+open        from a URL to one of the two
+"""

@@ -1,0 +1,130 @@
+"""The loop of a run: carries out the scheduler's commands and feeds the answers back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from typing import Protocol, runtime_checkable
+
+from dreamfoundry.errors import InfrastructureError
+from dreamfoundry.run.messages import (
+    Answer,
+    Command,
+    Decision,
+    Died,
+    Export,
+    ExportReport,
+    HandBack,
+    KillWorker,
+    Quarantine,
+    Ready,
+    RunSlice,
+    SliceReport,
+    StartWorker,
+    WorkerKind,
+)
+from dreamfoundry.run.scheduling.run_stats import Status
+from dreamfoundry.run.scheduling.scheduler import Scheduler
+
+TURN_S = 0.5
+"""Longest time between two looks at the progress, the limits and a request to stop."""
+
+
+@runtime_checkable
+class Workers(Protocol):
+    """Processes that do the work. Every started call leads to one Answer, unless it is killed."""
+
+    def start(self, worker: str, kind: WorkerKind) -> None:
+        """A fresh process for `worker`; answers Ready or Died."""
+
+    def run_slice(self, command: RunSlice) -> None:
+        """Answers SliceReport or Died."""
+
+    def hand_back(self, worker: str) -> None:
+        """Answers SliceReport or Died."""
+
+    def export(self, command: Export) -> None:
+        """Answers ExportReport or Died."""
+
+    def leaving(self) -> Collection[str]:
+        """Workers on machines that are about to go."""
+        ...
+
+    def kill(self, worker: str) -> None:
+        """End the process; its answers are dropped. A worker that is not there is fine."""
+
+    def wait(self, timeout_s: float) -> list[Answer]:
+        """Answers that have come in, after at most about `timeout_s` when there are none."""
+        ...
+
+    def close(self) -> None:
+        """End every process."""
+
+
+def drive(
+    scheduler: Scheduler,
+    workers: Workers,
+    *,
+    quarantine: Callable[[Quarantine], Decision],
+    on_status: Callable[[Status], None],
+    on_note: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Run until every build has ended, or until everything is in a safe place after `should_stop()`.
+
+    `quarantine` writes a quarantined outcome and says what stands; notes are for the operator.
+    Raises InfrastructureError with the cause when no worker of a kind can be kept alive.
+    """
+    deadline_s = float("inf")
+    try:
+        while not (scheduler.is_finished or scheduler.is_drained or time.monotonic() > deadline_s):
+            if should_stop() and not scheduler.is_stopping:
+                scheduler.stop()
+                deadline_s = time.monotonic() + scheduler.limits.drain_s
+            scheduler.leave(workers.leaving())
+            for command in scheduler.commands():
+                _carry_out(command, scheduler, workers, quarantine)
+            started_s = time.monotonic()
+            answers = workers.wait(TURN_S)
+            for answer in answers:
+                _feed_back(answer, scheduler, workers)
+            on_status(scheduler.status())
+            for note in scheduler.take_notes():
+                on_note(note)
+            if not answers and not scheduler.is_finished:  # nothing may be under way: a lease is waited for
+                time.sleep(max(0.0, TURN_S - (time.monotonic() - started_s)))
+    finally:
+        workers.close()
+    if scheduler.abort_cause is not None:
+        raise InfrastructureError(scheduler.abort_cause)
+
+
+def _carry_out(
+    command: Command, scheduler: Scheduler, workers: Workers, quarantine: Callable[[Quarantine], Decision]
+) -> None:
+    match command:
+        case StartWorker(worker, kind):
+            workers.start(worker, kind)
+        case KillWorker(worker):
+            workers.kill(worker)
+        case RunSlice():
+            workers.run_slice(command)
+        case HandBack(worker):
+            workers.hand_back(worker)
+        case Export():
+            workers.export(command)
+        case Quarantine(build):
+            scheduler.decided(build.asset_key, quarantine(command))
+
+
+def _feed_back(answer: Answer, scheduler: Scheduler, workers: Workers) -> None:
+    match answer.value:
+        case Ready():
+            scheduler.worker_ready(answer.worker)
+        case SliceReport() as report:
+            scheduler.slice_ended(answer.worker, report)
+        case ExportReport() as report:
+            scheduler.export_ended(answer.worker, report)
+        case Died(cause, blame):
+            workers.kill(answer.worker)
+            scheduler.worker_died(answer.worker, cause, blame)

@@ -1,0 +1,243 @@
+"""Plain values that travel between scheduler, driver and workers: keys and numbers, no bytes.
+
+Workers answer with these and never raise: an exception of a library may not be readable in
+another process, so it crosses as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dreamfoundry.diffusion.weights import PriorEngine
+from dreamfoundry.errors import PromptFailure
+from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, OutcomeState, PriorIdentity, Prompt
+from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.prior import PriorConfig
+from dreamfoundry.settings.recipe import Recipe
+
+WorkerKind = Literal["optimizer", "exporter"]
+Blame = Literal["itself", "node", "memory"]
+
+
+@dataclass(frozen=True)
+class Build:
+    """One asset to make, for one or more rows.
+
+    `recipe` is the resolved one. `prompt_ids` are the rows that ask for this asset, the one of
+    `prompt` first. `snapshot` is set when the field exists already: then only the export is left.
+    `instead_of` is the quarantined outcome that this build tries to replace.
+    """
+
+    asset_key: str
+    field_key: str
+    prompt: Prompt
+    prompt_ids: tuple[str, ...]
+    recipe: Recipe
+    profile: ExportProfile
+    snapshot: BlobRef | None = None
+    instead_of: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What every worker of a run is told when it starts.
+
+    `provenance` is recorded in each outcome; it holds the run's id and machine settings. Between two
+    checkpoints of a field lie `checkpoint_s` seconds. A call waits `store_s` for a store that is away.
+    With `text_encoder_on_host` the text encoder of the prior leaves its place on the GPU to slots.
+    """
+
+    library_url: str
+    prior: PriorConfig
+    prior_identity: PriorIdentity
+    device: str
+    num_threads: int
+    checkpoint_s: float = 180.0
+    store_s: float = 120.0
+    prior_engine: PriorEngine = "graphs"
+    text_encoder_on_host: bool = False
+    metadata_policy: MetadataPolicy = MetadataPolicy()
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SlotsFit:
+    """What a worker's device has room for, tried out: so many slots, with or without the text encoder."""
+
+    num_slots: int
+    text_encoder_on_host: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a prompt cannot become an asset: the class and message of a PromptFailure."""
+
+    failure_class: str
+    message: str
+
+    @staticmethod
+    def of(error: PromptFailure) -> Failure:
+        return Failure(error.failure_class, str(error))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a build ended. `is_ours` is False if another run decided it meanwhile."""
+
+    state: OutcomeState
+    failure: Failure | None = None
+    is_ours: bool = True
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What went wrong and is not known to be the prompt's fault.
+
+    `crashed`: nobody expected it, so the worker's state cannot be trusted and it is treated as
+    if its process had died. `out_of_memory`: the GPU cannot hold so many slots.
+    """
+
+    message: str
+    crashed: bool = False
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True)
+class FieldTask:
+    """One field to optimise, from its newest checkpoint if it has one. `epoch` is that of its lease."""
+
+    prompt: Prompt
+    field_key: str
+    epoch: int = 1
+
+
+@dataclass(frozen=True)
+class FinishedField:
+    """A field that has left its slot: stored under `snapshot`, or ended by `failure`.
+
+    `resumed_from_step` counts the steps of the checkpoint that it went on from, 0 without one.
+    """
+
+    field_key: str
+    optimize_s: float
+    snapshot: BlobRef | None = None
+    failure: Failure | None = None
+    history: FieldHistory = NO_HISTORY
+    resumed_from_step: int = 0
+
+
+@dataclass(frozen=True)
+class SliceReport:
+    """What an optimizer did in one slice.
+
+    `steps_left` has the steps to the end of each field still in a slot, if nothing fails, and
+    `returned` those of fields that have left their slot unfinished, with a checkpoint where one
+    could be written. `saved` are the fields of which a checkpoint has been written. `num_steps`
+    counts the steps of all slots within this slice; `notes` are for the operator.
+    """
+
+    steps_left: Mapping[str, int]
+    finished: tuple[FinishedField, ...]
+    num_steps: int
+    fault: Fault | None = None
+    returned: Mapping[str, int] = field(default_factory=dict)
+    saved: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExportTask:
+    """One stored field to deliver. `attempts` is what the outcome will say."""
+
+    build: Build
+    snapshot: BlobRef
+    attempts: int
+    optimize_s: float
+    resumed_from_step: int = 0
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What the outcome that now stands for an asset key says, or the fault that prevented one."""
+
+    asset_key: str
+    decision: Decision | None
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker has loaded what it needs. `node` names its machine, where there are several."""
+
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker is gone, or never came up: by itself, with its node, or for want of host memory."""
+
+    cause: str
+    blame: Blame = "itself"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one worker has to say."""
+
+    worker: str
+    value: Ready | Died | SliceReport | ExportReport
+
+
+@dataclass(frozen=True)
+class StartWorker:
+    worker: str
+    kind: WorkerKind
+
+
+@dataclass(frozen=True)
+class KillWorker:
+    """End a worker's process; no answer is expected any more."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunSlice:
+    """Put `add` into free slots and optimise for about `max_s` seconds."""
+
+    worker: str
+    recipe: Recipe
+    num_slots: int
+    add: tuple[FieldTask, ...]
+    max_s: float
+
+
+@dataclass(frozen=True)
+class HandBack:
+    """Write a checkpoint of every field in the slots of `worker`, and empty them."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
+class Export:
+    worker: str
+    task: ExportTask
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Write the quarantined outcome of a build and answer with `decided`."""
+
+    build: Build
+    failure: Failure
+    attempts: int
+    snapshot: BlobRef | None
+    history: FieldHistory
+
+
+Command = StartWorker | KillWorker | RunSlice | HandBack | Export | Quarantine

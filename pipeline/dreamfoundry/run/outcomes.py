@@ -1,0 +1,89 @@
+"""Outcomes of builds: how a quarantine is written down, and how one decision stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from dreamfoundry.errors import RowError
+from dreamfoundry.identity import digest
+from dreamfoundry.library.library import Library
+from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome
+from dreamfoundry.run.messages import Build, Decision, Failure
+
+BAD_ROW = "bad_row"
+"""The failure class of a row of the manifest that is no prompt."""
+
+
+def now_text() -> str:
+    """The present as RFC 3339 in UTC, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def publish(library: Library, outcome: Outcome, instead_of: Outcome | None) -> Outcome:
+    """Decide the key of `outcome`, and return what stands now: it, or an earlier one."""
+    if library.publish(outcome, instead_of):
+        return outcome
+    return library.get_outcome(outcome.asset_key) or outcome
+
+
+def decision_of(outcome: Outcome, run_id: str) -> Decision:
+    """What an outcome that stands says about its build to the run `run_id`.
+
+    It is ours by its provenance: whoever wrote it may have died before it could say so.
+    """
+    failure = Failure(outcome.failure_class, outcome.message) if outcome.state == "quarantined" else None
+    return Decision(outcome.state, failure, is_ours=outcome.provenance.get("run_id") == run_id)
+
+
+def effort(history: FieldHistory) -> dict[str, object]:
+    """What a field cost, for the provenance of its outcome: every candidate, and steps against the budget."""
+    return {
+        "candidates": [asdict(attempt) for attempt in history.attempts],
+        "steps_spent": history.steps_spent,
+        "step_budget": history.step_budget,
+    }
+
+
+def quarantined_outcome(
+    build: Build,
+    failure: Failure,
+    attempts: int,
+    provenance: Mapping[str, object],
+    snapshot: BlobRef | None = None,
+    history: FieldHistory = NO_HISTORY,
+) -> Outcome:
+    """A build that was given up; `snapshot` is the field, if there is one to look at."""
+    return Outcome(
+        asset_key=build.asset_key,
+        field_key=build.field_key,
+        prompt_id=build.prompt.prompt_id,
+        prompt=build.prompt.text,
+        state="quarantined",
+        failure_class=failure.failure_class,
+        message=failure.message,
+        attempts=attempts,
+        candidate=max((attempt.candidate for attempt in history.attempts), default=0),
+        snapshot=snapshot,
+        provenance={
+            **provenance,
+            **effort(history),
+            "created_at": now_text(),
+            "budget_profile": build.profile.name,
+        },
+    )
+
+
+def bad_row_outcome(error: RowError, manifest_digest: str, provenance: Mapping[str, object]) -> Outcome:
+    """A row that is no prompt; its key is its place in the manifest."""
+    return Outcome(
+        asset_key=digest({"schema": "bad_row.v1", "manifest": manifest_digest, "row": error.row}),
+        field_key="",
+        prompt_id=error.prompt_id or f"row-{error.row}",
+        prompt="",
+        state="quarantined",
+        failure_class=BAD_ROW,
+        message=str(error),
+        provenance={**provenance, "created_at": now_text()},
+    )

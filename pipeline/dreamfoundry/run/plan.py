@@ -1,0 +1,236 @@
+"""From rows to builds: resolved recipes, keys, what exists already. Writes nothing to the library, no torch."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+
+from dreamfoundry.diffusion.weights import TOYBOX
+from dreamfoundry.identity import asset_key, canonical_json, field_key
+from dreamfoundry.library.library import Library, decided_order
+from dreamfoundry.library.projections import shown
+from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
+from dreamfoundry.run.messages import Build
+from dreamfoundry.settings.export_profiles import ExportProfile, export_profile
+from dreamfoundry.settings.loading import with_overrides
+from dreamfoundry.settings.metadata_policy import DEFAULT_POLICY, MetadataPolicy
+from dreamfoundry.settings.recipe import Recipe
+from dreamfoundry.toybox.captions import COLORS, KINDS, VOCABULARY, unknown_words
+
+EVERY_CLASS = "all"
+"""The failure class that stands for all of them in a retry."""
+
+
+def prompt_check(recipe: Recipe) -> Callable[[Prompt], str | None] | None:
+    """What the prior of `recipe` refuses about a prompt before anything is loaded."""
+    return _unknown_to_toybox if recipe.prior.path == TOYBOX else None
+
+
+def vocabulary_hint(recipe: Recipe) -> str:
+    """What a prompt may say, for the end of a list of refused rows; empty if there is no limit."""
+    if recipe.prior.path != TOYBOX:
+        return ""
+    kinds = ", ".join(" = ".join((kind, *synonyms)) for kind, synonyms in KINDS.items())
+    return (
+        f"toybox knows the kinds {kinds}; the colours {', '.join(COLORS)}; "
+        "and a, an, one, the, small, toy. Any other prior takes any words: --set prior.path=FOLDER"
+    )
+
+
+def _unknown_to_toybox(prompt: Prompt) -> str | None:
+    texts = (prompt.text, prompt.negative_text, *prompt.view_texts.values())
+    words = dict.fromkeys(word for text in texts for word in unknown_words(text))
+    if not words:
+        return None
+    return "toybox was never trained on " + ", ".join(map(_with_suggestion, words))
+
+
+def _with_suggestion(word: str) -> str:
+    close = get_close_matches(word, VOCABULARY, n=1, cutoff=0.7)
+    return f"{word!r} (did you mean {close[0]!r}?)" if close else repr(word)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How the rows of a manifest stand. `skipped` were decided elsewhere: before, or by another run.
+
+    `failure_classes` counts all rows that are quarantined, whoever decided it.
+    """
+
+    published: int
+    quarantined: int
+    skipped: int
+    pending: int
+    failure_classes: Mapping[str, int]
+
+
+_STANDING = "SELECT asset_key FROM decided WHERE asset_key IN (SELECT asset_key FROM rows)"
+_SHOWN_AS_PUBLISHED = f"{_STANDING} AND asset_key IN (SELECT asset_key FROM shown WHERE state = 'published')"
+
+
+class Plan:
+    """What a run has to do, and what has become of it: for every row its asset key, for every key its end.
+
+    It lies in a temporary file, so that memory does not grow with the manifest. `prompts` opens the
+    manifest, each time with the same prompts in the same order; `profile` serves rows that name none.
+    Outcomes that exist are left alone, except quarantined ones of `retry_class` (EVERY_CLASS for all).
+    Rows that ask for the same asset share one build. Not for several threads.
+    """
+
+    def __init__(
+        self,
+        prompts: Callable[[], Iterable[Prompt]],
+        library: Library,
+        *,
+        recipe: Recipe,
+        profile: ExportProfile,
+        prior: PriorIdentity,
+        metadata_policy: MetadataPolicy = DEFAULT_POLICY,
+        retry_class: str = "",
+    ) -> None:
+        self._prompts, self._library = prompts, library
+        self._recipe, self._profile, self._prior = recipe, profile, prior
+        self._metadata_policy = asdict(metadata_policy)
+        self._recipes: dict[bytes, Recipe] = {}
+        self._has_changed = False  # an outcome, since it was shown
+        self._table = sqlite3.connect("")  # a file without a name, gone with the connection
+        self._table.executescript(
+            """
+            CREATE TABLE rows (asset_key TEXT NOT NULL, prompt_id TEXT NOT NULL);
+            CREATE TABLE ends (asset_key TEXT PRIMARY KEY, state TEXT, failure_class TEXT, is_ours INT) WITHOUT ROWID;
+            CREATE TABLE decided (asset_key TEXT PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE shown
+                (asset_key TEXT, prompt_id TEXT, state TEXT, created_at TEXT, PRIMARY KEY (asset_key, prompt_id))
+                WITHOUT ROWID;
+            """
+        )
+        pairs = ((self._resolve(prompt).asset_key, prompt.prompt_id) for prompt in prompts())
+        self._table.executemany("INSERT INTO rows VALUES (?, ?)", pairs)
+        self._table.execute("CREATE INDEX rows_by_key ON rows (asset_key)")
+        self._table.executemany(
+            "INSERT INTO shown (prompt_id, asset_key, state, created_at) VALUES (?, ?, ?, ?)", shown(library)
+        )
+        self._table.executemany("INSERT INTO decided VALUES (?)", ((key,) for key in library.decided()))
+        self._retried = self._note_standing(retry_class)
+
+    @property
+    def num_builds(self) -> int:
+        """Assets that have not ended yet."""
+        return int(
+            self._one("SELECT count(DISTINCT asset_key) FROM rows WHERE asset_key NOT IN (SELECT asset_key FROM ends)")
+        )
+
+    def builds(self) -> Iterator[Build]:
+        """The assets to make, in the order of their first rows."""
+        for row, prompt in enumerate(self._prompts(), start=1):
+            (asset_key,) = self._table.execute("SELECT asset_key FROM rows WHERE rowid = ?", (row,)).fetchone()
+            same = self._table.execute(
+                "SELECT rowid, prompt_id FROM rows WHERE asset_key = ? ORDER BY rowid", (asset_key,)
+            ).fetchall()
+            if same[0][0] != row or self._has_ended(asset_key):
+                continue
+            resolved = self._resolve(prompt)
+            yield Build(
+                asset_key=asset_key,
+                field_key=resolved.field_key,
+                prompt=prompt,
+                prompt_ids=tuple(prompt_id for _, prompt_id in same),
+                recipe=resolved.recipe,
+                profile=resolved.profile,
+                snapshot=self._library.find_field(resolved.field_key),
+                instead_of=self._library.get_outcome(asset_key) if asset_key in self._retried else None,
+            )
+
+    def decide(self, asset_key: str, state: OutcomeState, failure_class: str, *, is_ours: bool) -> None:
+        """Take note of the end of an asset."""
+        self._table.execute(
+            "INSERT OR REPLACE INTO ends VALUES (?, ?, ?, ?)", (asset_key, state, failure_class, is_ours)
+        )
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """(prompt id, asset key) of every row."""
+        yield from self._table.execute("SELECT prompt_id, asset_key FROM rows ORDER BY rowid")
+
+    def quarantined_rows(self, limit: int) -> list[tuple[str, str]]:
+        """(prompt id, asset key) of the first rows that are quarantined."""
+        return self._table.execute(
+            "SELECT prompt_id, asset_key FROM rows JOIN ends USING (asset_key) "
+            "WHERE state = 'quarantined' ORDER BY rows.rowid LIMIT ?",
+            (limit,),
+        ).fetchall()
+
+    def is_shown(self) -> bool:
+        """Whether the catalog and all that goes with it say already how every row and every outcome stands."""
+        if self._has_changed or not self._one("SELECT EXISTS (SELECT 1 FROM shown)"):
+            return False
+        news = (
+            "SELECT 1 FROM ends WHERE is_ours",
+            "SELECT asset_key FROM decided EXCEPT SELECT asset_key FROM shown",
+            "SELECT asset_key FROM shown EXCEPT SELECT asset_key FROM decided",
+            "SELECT asset_key, prompt_id FROM rows JOIN ends USING (asset_key) EXCEPT "
+            "SELECT asset_key, prompt_id FROM shown",
+        )
+        return not any(self._one(f"SELECT EXISTS ({query})") for query in news)
+
+    def tally(self) -> Tally:
+        """Count the rows."""
+        counted = self._table.execute(
+            "SELECT CASE WHEN is_ours THEN state WHEN state IS NULL THEN 'pending' ELSE 'skipped' END, count(*) "
+            "FROM rows LEFT JOIN ends USING (asset_key) GROUP BY 1"
+        )
+        counts = Counter(dict(counted))
+        classes = self._table.execute(
+            "SELECT failure_class, count(*) FROM rows JOIN ends USING (asset_key) "
+            "WHERE state = 'quarantined' GROUP BY 1 ORDER BY 1"
+        )
+        return Tally(counts["published"], counts["quarantined"], counts["skipped"], counts["pending"], dict(classes))
+
+    def _note_standing(self, retry_class: str) -> frozenset[str]:
+        """Note the ends of assets that have an outcome; those that are tried again are returned.
+
+        What is shown as published stays so. All others are read: somebody may have tried again.
+        """
+        self._table.execute(f"INSERT INTO ends SELECT asset_key, 'published', '', 0 FROM ({_SHOWN_AS_PUBLISHED})")
+        unread = self._table.execute(f"{_STANDING} EXCEPT {_SHOWN_AS_PUBLISHED}")
+        retried = set()
+        for outcome in self._library.outcomes_of(key for (key,) in unread):
+            self._has_changed |= not self._is_shown(outcome)
+            if outcome.state == "quarantined" and retry_class in (EVERY_CLASS, outcome.failure_class):
+                retried.add(outcome.asset_key)
+            else:
+                self.decide(outcome.asset_key, outcome.state, outcome.failure_class, is_ours=False)
+        return frozenset(retried)
+
+    def _is_shown(self, outcome: Outcome) -> bool:
+        created_at, asset_key = decided_order(outcome)
+        query = "SELECT EXISTS (SELECT 1 FROM shown WHERE asset_key = ? AND state = ? AND created_at = ?)"
+        return self._one(query, asset_key, outcome.state, created_at) == 1
+
+    def _has_ended(self, asset_key: str) -> bool:
+        return self._one("SELECT EXISTS (SELECT 1 FROM ends WHERE asset_key = ?)", asset_key) == 1
+
+    def _one(self, query: str, *values: str) -> int:
+        (value,) = self._table.execute(query, values).fetchone()
+        return int(value)
+
+    def _resolve(self, prompt: Prompt) -> _Resolved:
+        """What a row stands for: its recipe and its keys."""
+        changes = canonical_json(prompt.overrides)
+        if changes not in self._recipes:
+            self._recipes[changes] = with_overrides(self._recipe, prompt.overrides)
+        recipe = self._recipes[changes]
+        profile = export_profile(prompt.budget_profile) if prompt.budget_profile else self._profile
+        field = field_key(prompt, recipe, self._prior)
+        key = asset_key(field, profile, prompt.target_height_m, self._metadata_policy)
+        return _Resolved(recipe, profile, field, key)
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    recipe: Recipe
+    profile: ExportProfile
+    field_key: str
+    asset_key: str

@@ -1,0 +1,206 @@
+"""Optimizers and exporters as Ray actors.
+
+Actors never restart and calls are never retried by Ray: with `max_restarts=0` a death is seen as
+a definite error within milliseconds, and each incarnation gets a fresh handle. What happens then
+is the scheduler's decision. Only keys and numbers pass through Ray.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayError
+
+from dreamfoundry.errors import DreamfoundryError, PriorUnavailable
+from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT
+from dreamfoundry.run.messages import (
+    Answer,
+    Blame,
+    Died,
+    Export,
+    ExportReport,
+    Ready,
+    RunSlice,
+    SliceReport,
+    SlotsFit,
+    WorkerKind,
+    WorkerSettings,
+)
+from dreamfoundry.run.ray import nodes
+from dreamfoundry.settings.recipe import Recipe
+
+NAMESPACE = "dreamfoundry"
+
+DRAIN_POLL_S = 2.0
+"""Time between two looks at which nodes are about to go."""
+
+ANSWER_TIMEOUT_S = 60.0
+"""A small answer that Ray calls ready is fetched within this, or its worker counts as dead. A head that does not
+answer within it ends the run: on a machine with too much to do it may well need 10 s."""
+
+
+PREFLIGHT_TIMEOUT_S = 1800.0
+"""Within this a node is found, the prior fetched and loaded, and a few dozen steps are made."""
+
+
+class OptimizerActor:
+    """One prior and its slots in a process of their own. torch is imported here, not in the driver."""
+
+    def setup(self, settings: WorkerSettings) -> Ready | Died:
+        try:
+            from dreamfoundry.run.workers.distiller import open_optimizer
+
+            self._optimizer = open_optimizer(settings)
+        except DreamfoundryError as error:
+            return Died(f"{type(error).__name__}: {error}")
+        return _ready()
+
+    def run_slice(self, command: RunSlice) -> SliceReport:
+        return self._optimizer.run_slice(command)
+
+    def hand_back(self) -> SliceReport:
+        return self._optimizer.hand_back()
+
+    @ray.method(concurrency_group="control")
+    def pid(self) -> int:
+        """Process id; answers while a slice runs."""
+        return os.getpid()
+
+
+class ExportActor:
+    """One export at a time; the child in which it runs dies with this process and sees no GPU."""
+
+    def setup(self, settings: WorkerSettings) -> Ready | Died:
+        try:
+            from dreamfoundry.run.workers.exporter import open_exporter
+
+            self._exporter = open_exporter(settings)
+        except DreamfoundryError as error:
+            return Died(f"{type(error).__name__}: {error}")
+        return _ready()
+
+    def export(self, command: Export) -> ExportReport:
+        return self._exporter.export(command.task)
+
+    @ray.method(concurrency_group="control")
+    def pid(self) -> int:
+        """Process id; answers while an export runs."""
+        return os.getpid()
+
+
+def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
+    """Try it out where an optimizer would run, before there are any. PriorUnavailable says why none fits."""
+    num_gpus = 1 if settings.device.startswith("cuda") else 0
+    remote: Any = ray.remote  # its process, and what that holds of the GPU, goes with the call
+    call = remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(_slots_that_fit_here)
+    found = _fetch(call.remote(settings, recipe, most_slots), PREFLIGHT_TIMEOUT_S)
+    if isinstance(found, Died):
+        raise PriorUnavailable(found.cause)
+    assert isinstance(found, SlotsFit)
+    return found
+
+
+def _slots_that_fit_here(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit | Died:
+    from dreamfoundry.run.workers import distiller  # brings torch, which the driver does without
+
+    try:
+        return distiller.slots_that_fit(settings, recipe, most_slots)
+    except DreamfoundryError as error:
+        return Died(str(error))
+
+
+ACTORS: Mapping[WorkerKind, type] = {"optimizer": OptimizerActor, "exporter": ExportActor}
+
+
+def _ready() -> Ready:
+    return Ready(node=ray.get_runtime_context().get_node_id())
+
+
+class RayWorkers:
+    """Implements the driver's `Workers`.
+
+    The actors of a run are named "{run_id}/{worker}/{incarnation}" in NAMESPACE, so that somebody
+    beside the driver can ask for their `pid`. `classes` are other classes with the same methods.
+    """
+
+    def __init__(self, settings: WorkerSettings, run_id: str, classes: Mapping[WorkerKind, type] = ACTORS) -> None:
+        self._settings, self._run_id, self._classes = settings, run_id, classes
+        self._actors: dict[str, Any] = {}
+        self._calls: dict[Any, str] = {}  # ObjectRef -> worker
+        self._nodes: dict[str, str] = {}  # worker -> node id
+        self._draining: Collection[str] = ()  # node ids
+        self._asked_s = float("-inf")
+        self._incarnations: Counter[str] = Counter()
+
+    def start(self, worker: str, kind: WorkerKind) -> None:
+        self._incarnations[worker] += 1
+        num_gpus = 1 if kind == "optimizer" and self._settings.device.startswith("cuda") else 0
+        env_vars = {"PYTHONWARNINGS": "ignore", **(CPU_ENVIRONMENT if kind == "optimizer" else {})}
+        remote: Any = ray.remote  # its annotations lack concurrency_groups
+        actor = remote(
+            num_cpus=1, num_gpus=num_gpus, max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1}
+        )(self._classes[kind])
+        self._actors[worker] = actor.options(
+            name=f"{self._run_id}/{worker}/{self._incarnations[worker]}",
+            namespace=NAMESPACE,
+            runtime_env={"env_vars": env_vars},
+        ).remote()
+        self._calls[self._actors[worker].setup.remote(self._settings)] = worker
+
+    def run_slice(self, command: RunSlice) -> None:
+        self._calls[self._actors[command.worker].run_slice.remote(command)] = command.worker
+
+    def hand_back(self, worker: str) -> None:
+        self._calls[self._actors[worker].hand_back.remote()] = worker
+
+    def leaving(self) -> Collection[str]:
+        if time.monotonic() - self._asked_s > DRAIN_POLL_S:
+            self._asked_s = time.monotonic()
+            self._draining = nodes.draining(timeout_s=ANSWER_TIMEOUT_S)
+        return [worker for worker, node in self._nodes.items() if node in self._draining]
+
+    def export(self, command: Export) -> None:
+        self._calls[self._actors[command.worker].export.remote(command)] = command.worker
+
+    def kill(self, worker: str) -> None:
+        self._calls = {call: name for call, name in self._calls.items() if name != worker}
+        self._nodes.pop(worker, None)
+        actor = self._actors.pop(worker, None)
+        if actor is not None:
+            ray.kill(actor, no_restart=True)
+
+    def wait(self, timeout_s: float) -> list[Answer]:
+        if not self._calls:
+            time.sleep(timeout_s)
+            return []
+        done, _ = ray.wait(list(self._calls), num_returns=1, timeout=timeout_s)
+        return [self._answer(self._calls.pop(call), _fetch(call)) for call in done]
+
+    def _answer(self, worker: str, value: Any) -> Answer:
+        if isinstance(value, Ready):
+            self._nodes[worker] = value.node
+        elif isinstance(value, Died) and worker in self._nodes:
+            if self._nodes[worker] not in nodes.alive_nodes(timeout_s=ANSWER_TIMEOUT_S):
+                value = replace(value, blame="node")
+        return Answer(worker, value)
+
+    def close(self) -> None:
+        for worker in list(self._actors):
+            self.kill(worker)
+
+
+def _fetch(call: Any, timeout_s: float = ANSWER_TIMEOUT_S) -> Any:
+    """The answer of a call, or Died with what Ray says about it."""
+    try:
+        return ray.get(call, timeout=timeout_s)
+    except RayError as error:
+        blame: Blame = "memory" if isinstance(error, OutOfMemoryError) else "itself"
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+        return Died(f"{type(error).__name__}: {' '.join(plain.split())[:500]}", blame)

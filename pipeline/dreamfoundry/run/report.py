@@ -1,0 +1,125 @@
+"""What a run leaves about itself: how far it is, and in the end how it ended, with every row accounted for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from dreamfoundry.errors import ObjectMissing
+from dreamfoundry.library import record_json
+
+MEDIA_TYPE = "application/json"
+
+ExitWord = Literal["complete", "failed", "partial", "refused", "drained", "delegated"]
+
+EXIT_CODES: Mapping[ExitWord, int] = {
+    "complete": 0,
+    "failed": 1,
+    "partial": 3,
+    "refused": 4,
+    "drained": 75,
+    "delegated": 75,
+}
+"""complete: every row is published. failed: infrastructure or a bug. partial: some rows are
+quarantined or lost. refused: manifest or configuration, nothing was started. drained: stopped on
+request, run again. delegated: what is left is in the hands of another run; run again to see."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The end of one run; the row counts add up to `num_rows` unless the run was refused.
+
+    `published` and `quarantined` are rows decided by this run, `skipped` rows that were decided
+    before, `lost_rows` rows in damaged bytes, `pending` rows that nobody decided. Times are RFC
+    3339 in UTC. `failure_classes` counts quarantined rows by class, `timings_s` is by stage.
+    `num_steps` were made in all slots. `optimizer_s` has the seconds for which optimizers were held:
+    "useful", "wasted" and "idle". `cost` is what they come to at `price_per_hour`, in its currency.
+    """
+
+    run_id: str
+    manifest: str
+    manifest_digest: str
+    library: str
+    word: ExitWord
+    exit_code: int = field(init=False)
+    started_at: str
+    finished_at: str
+    num_rows: int
+    published: int
+    skipped: int
+    quarantined: int
+    lost_rows: int
+    pending: int
+    failure_classes: Mapping[str, int]
+    timings_s: Mapping[str, float]
+    num_steps: int = 0
+    optimizer_s: Mapping[str, float] = field(default_factory=dict)
+    price_per_hour: float = 0.0
+    cost: float = field(init=False)
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "exit_code", EXIT_CODES[self.word])
+        object.__setattr__(self, "cost", cost(self.optimizer_s, self.price_per_hour))
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """Where a run stood at `at`: before its first worker starts, and now and then while workers are up.
+
+    Without a report beside it, the run goes on or was killed. Assets are counted, not rows.
+    """
+
+    run_id: str
+    manifest: str
+    started_at: str
+    at: str
+    num_builds: int
+    published: int
+    quarantined: int
+    num_steps: int
+    optimizer_s: Mapping[str, float]
+    price_per_hour: float
+    eta_s: float | None = None
+
+
+def cost(optimizer_s: Mapping[str, float], price_per_hour: float) -> float:
+    """What optimizers come to that were held for so long."""
+    return math.fsum(optimizer_s.values()) / 3600.0 * price_per_hour
+
+
+RunRecord = RunProgress | RunReport
+
+_NAMES: Mapping[type[RunRecord], str] = {RunProgress: "progress", RunReport: "report"}
+
+T = TypeVar("T", RunProgress, RunReport)
+
+
+def key(kind: type[RunRecord], run_id: str) -> str:
+    """Where a run leaves its record of this kind in the library."""
+    return f"runs/{run_id}/{_NAMES[kind]}.json"
+
+
+def schema(kind: type[RunRecord]) -> str:
+    """Name and version of what is written."""
+    return f"run_{_NAMES[kind]}.v1"
+
+
+def to_json(record: RunRecord) -> bytes:
+    """Canonical JSON."""
+    return record_json.to_json(record, schema(type(record)))
+
+
+def from_json(kind: type[T], data: bytes) -> T:
+    """The record that `to_json` wrote; ObjectCorrupt for anything else."""
+    return record_json.from_json(kind, schema(kind), data)
+
+
+def latest(get: Callable[[str], bytes], run_id: str) -> RunProgress | RunReport:
+    """How a run has ended, or how far it was when it said so last. `get` reads a key of the library."""
+    try:
+        return from_json(RunReport, get(key(RunReport, run_id)))
+    except ObjectMissing:
+        return from_json(RunProgress, get(key(RunProgress, run_id)))

@@ -1,0 +1,197 @@
+"""What a run has still to do: builds that have not ended, in the queues where they wait.
+
+A field waits for a slot, or until the lease of another run is over; a build whose field is stored
+waits for its export.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+
+from dreamfoundry.run.messages import Build
+from dreamfoundry.run.scheduling.field_job import FieldWork
+from dreamfoundry.settings.recipe import Recipe
+
+
+class Backlog:
+    """Takes builds from `feed` as they are needed, at most `look_ahead` at a time.
+
+    So memory does not grow with `num_builds`, which is how many there are. Among those at hand the
+    most urgent come first. `fields` and `builds` are those at hand, by their keys, and `queue` has the
+    fields that wait for a slot. `lease_s` after it was postponed a field waits again as before.
+    """
+
+    def __init__(
+        self,
+        feed: Iterable[Build],
+        *,
+        num_builds: int,
+        look_ahead: int,
+        shape_class: Callable[[Recipe], str],
+        clock: Callable[[], float],
+        lease_s: float,
+    ) -> None:
+        self.num_builds = num_builds
+        self.fields: dict[str, FieldWork] = {}
+        self.builds: dict[str, Build] = {}
+        self.queue = FieldQueue()
+        self._feed, self._is_feed_empty, self._look_ahead = iter(feed), False, look_ahead
+        self._num_taken = 0
+        self._shape_class, self._clock, self._lease_s = shape_class, clock, lease_s
+        self._closed: set[str] = set()
+        self._postponed: dict[FieldWork, float] = {}  # until when
+        self._ready: OrderedDict[str, Build] = OrderedDict()  # optimised in this run: bounded
+        self._stored: OrderedDict[str, Build] = OrderedDict()  # their field existed before: not bounded
+
+    @property
+    def is_empty(self) -> bool:
+        return self._is_feed_empty and not self.fields
+
+    @property
+    def num_unexported(self) -> int:
+        """Builds of fields of this run that wait for their export."""
+        return len(self._ready)
+
+    @property
+    def num_exports(self) -> int:
+        """All builds that wait for their export."""
+        return len(self._ready) + len(self._stored)
+
+    @property
+    def steps_left(self) -> int:
+        """Steps to the end of all builds, if those to come are like those at hand."""
+        at_hand = sum(work.steps_left for work in self.fields.values())
+        return at_hand + (self.num_builds - self._num_taken) * at_hand // max(1, len(self.builds))
+
+    def take_more(self) -> None:
+        """Take builds until enough are at hand."""
+        fresh: dict[str, FieldWork] = {}
+        while not self._is_feed_empty and len(self.builds) < self._look_ahead:
+            build = next(self._feed, None)
+            if build is None:
+                self._is_feed_empty = True
+            elif self._take(build):
+                fresh[build.field_key] = self.fields[build.field_key]
+        for work in fresh.values():
+            self._await_next(work)
+
+    def _take(self, build: Build) -> bool:
+        """Take one build. True if its field is new here."""
+        self._num_taken += 1
+        self.builds[build.asset_key] = build
+        work = self.fields.get(build.field_key)
+        rank = (-build.prompt.priority, self._num_taken)
+        if work is None:
+            shape = self._shape_class(build.recipe)
+            self.fields[build.field_key] = FieldWork(
+                build.field_key, build.recipe, shape, rank, [build], build.snapshot
+            )
+            return True
+        work.builds.append(build)
+        work.rank = min(work.rank, rank)
+        if work.snapshot is not None:
+            self.await_export([build])
+        return False
+
+    def _await_next(self, work: FieldWork) -> None:
+        if work.snapshot is None:
+            self.queue.push(work)
+        else:
+            self.await_export(work.builds)
+
+    def await_slot(self, work: FieldWork) -> None:
+        """Let a field wait that left its slot unfinished; the lease of another run may have to end first."""
+        if work.is_claimed:
+            self.queue.push(work)
+        else:
+            self.postpone(work)
+
+    def suspect(self, work: FieldWork) -> None:
+        """Let a field wait to be run alone."""
+        work.is_suspect = True
+        self.queue.push(work)
+
+    def await_export(self, builds: Iterable[Build]) -> None:
+        """Let those that are open wait for an export."""
+        for build in filter(self.is_open, builds):
+            queue = self._ready if build.snapshot is None else self._stored
+            queue[build.asset_key] = build  # once, although its field may have brought it already
+
+    def next_export(self) -> Build | None:
+        """The build that has waited longest; those of this run's fields come first."""
+        queue = self._ready or self._stored
+        return queue.popitem(last=False)[1] if queue else None
+
+    def postpone(self, work: FieldWork) -> None:
+        """Let a field wait until the lease of another run is over."""
+        work.has_waited = True
+        self._postponed[work] = self._clock() + self._lease_s
+
+    def is_postponed(self, work: FieldWork) -> bool:
+        return work in self._postponed
+
+    def recall(self) -> None:
+        """Let those that have been postponed long enough wait as before."""
+        now_s = self._clock()
+        for work in [work for work, until_s in self._postponed.items() if until_s <= now_s]:
+            del self._postponed[work]
+            self._await_next(work)
+
+    def is_open(self, build: Build) -> bool:
+        """Neither ended nor about to be quarantined."""
+        return build.asset_key in self.builds and build.asset_key not in self._closed
+
+    def open_builds(self, work: FieldWork) -> list[Build]:
+        return list(filter(self.is_open, work.builds))
+
+    def close(self, build: Build) -> None:
+        """A build is about to be quarantined: nothing else may end it."""
+        self._closed.add(build.asset_key)
+
+    def end(self, build: Build) -> FieldWork:
+        """Drop a build that has ended, with its field if that was the last of it. Returns the field."""
+        del self.builds[build.asset_key]
+        self._closed.discard(build.asset_key)
+        work = self.fields[build.field_key]
+        work.builds.remove(build)
+        if not work.builds:
+            del self.fields[work.key]
+        return work
+
+    def drop(self, work: FieldWork) -> None:
+        """Drop a field with its builds."""
+        del self.fields[work.key]
+        for build in work.builds:
+            del self.builds[build.asset_key]
+
+
+class FieldQueue:
+    """Fields that wait for a slot: by shape class and rank, suspects apart."""
+
+    def __init__(self) -> None:
+        self._heaps: dict[str, list[tuple[tuple[int, int], FieldWork]]] = {}
+        self._suspects: deque[FieldWork] = deque()
+
+    def __len__(self) -> int:
+        return len(self._suspects) + sum(map(len, self._heaps.values()))
+
+    def push(self, work: FieldWork) -> None:
+        """Let a field wait."""
+        if work.is_suspect:
+            self._suspects.append(work)
+        else:
+            heapq.heappush(self._heaps.setdefault(work.shape_class, []), (work.rank, work))
+
+    def best_shape(self, current: str) -> str | None:
+        """The class whose next field is the most urgent; `current` wins a tie of priority."""
+        heads = {shape: heap[0][0] for shape, heap in self._heaps.items() if heap}
+        return min(heads, key=lambda shape: (heads[shape][0], shape != current, heads[shape][1]), default=None)
+
+    def pop(self, shape_class: str) -> FieldWork | None:
+        heap = self._heaps.get(shape_class)
+        return heapq.heappop(heap)[1] if heap else None
+
+    def pop_suspect(self) -> FieldWork | None:
+        return self._suspects.popleft() if self._suspects else None

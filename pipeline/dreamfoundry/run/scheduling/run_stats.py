@@ -1,0 +1,110 @@
+"""What a run has done so far, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from dreamfoundry.records import OutcomeState
+from dreamfoundry.run.messages import Decision
+from dreamfoundry.run.scheduling.backlog import Backlog
+from dreamfoundry.run.scheduling.field_job import FieldWork
+from dreamfoundry.run.scheduling.worker_pool import Crew
+
+
+@dataclass(frozen=True)
+class Status:
+    """Counts of builds by state, and steps of all slots, for the progress display and the metrics.
+
+    `failure_classes` counts the quarantined ones by class, `workers` those that are up by kind.
+    The rest are seconds of optimizers: `useful_s` for fields that were stored, `wasted_s` for those
+    that failed or were lost with a worker, `open_s` for those that have not ended; `held_s` is the
+    time for which a process was there, whatever it did.
+    """
+
+    num_builds: int
+    published: int = 0
+    quarantined: int = 0
+    waiting: int = 0
+    optimizing: int = 0
+    exporting: int = 0
+    delegated: int = 0
+    steps_done: int = 0
+    steps_left: int = 0
+    failure_classes: Mapping[str, int] = field(default_factory=dict)
+    workers: Mapping[str, int] = field(default_factory=dict)
+    useful_s: float = 0.0
+    wasted_s: float = 0.0
+    open_s: float = 0.0
+    held_s: float = 0.0
+
+    @property
+    def optimizer_s(self) -> Mapping[str, float]:
+        """`held_s` in three parts; what is open counts as useful until it is lost."""
+        used_s = self.useful_s + self.open_s + self.wasted_s
+        return {
+            "useful": self.useful_s + self.open_s,
+            "wasted": self.wasted_s,
+            "idle": max(0.0, self.held_s - used_s),
+        }
+
+
+class Books:
+    """Builds by their ends, steps, and seconds of optimizers: useful or wasted."""
+
+    def __init__(self, now_s: float) -> None:
+        self.steps_done = 0
+        self.num_delegated = 0
+        self._num_decided: Counter[OutcomeState] = Counter()
+        self._failure_classes: Counter[str] = Counter()
+        self._useful_s = self._wasted_s = self._held_s = 0.0
+        self._now_s = now_s
+
+    def pass_time(self, now_s: float, num_held: int) -> None:
+        """So many optimizers were there since this was told last."""
+        self._held_s += num_held * (now_s - self._now_s)
+        self._now_s = now_s
+
+    def decide(self, decision: Decision) -> None:
+        """Count the end of a build."""
+        self._num_decided[decision.state] += 1
+        if decision.failure is not None:
+            self._failure_classes[decision.failure.failure_class] += 1
+
+    def end(self, work: FieldWork) -> None:
+        """A field has left its slot: what was spent on it was useful if it is stored."""
+        if work.snapshot is not None:
+            self._useful_s += work.spent_s
+        else:
+            self._wasted_s += work.spent_s
+        work.spent_s = work.saved_s = 0.0
+
+    def lose(self, fields: Iterable[FieldWork]) -> None:
+        """What was done for these fields since their checkpoints is lost."""
+        for work in fields:
+            self._wasted_s += work.spent_s - work.saved_s
+            work.spent_s = work.saved_s
+
+    def status(self, backlog: Backlog, crew: Crew) -> Status:
+        """Where the builds stand now."""
+        optimizing = sum(len(work.builds) for worker in crew for work in worker.fields.values())
+        exporting = backlog.num_unexported + sum(worker.build is not None for worker in crew)
+        ended = self._num_decided.total() + self.num_delegated
+        return Status(
+            num_builds=backlog.num_builds,
+            published=self._num_decided["published"],
+            quarantined=self._num_decided["quarantined"],
+            waiting=max(0, backlog.num_builds - ended - optimizing - exporting),
+            optimizing=optimizing,
+            exporting=exporting,
+            delegated=self.num_delegated,
+            steps_done=self.steps_done,
+            steps_left=backlog.steps_left,
+            failure_classes=self._failure_classes,
+            workers=Counter(worker.kind for worker in crew if worker.state in ("idle", "busy")),
+            useful_s=self._useful_s,
+            wasted_s=self._wasted_s,
+            open_s=sum((work.spent_s for work in backlog.fields.values()), 0.0),
+            held_s=self._held_s,
+        )

@@ -1,0 +1,106 @@
+"""The workers of a run: places for processes, what is in each of them, and how many it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dreamfoundry.run.messages import Build, WorkerKind
+from dreamfoundry.run.scheduling.field_job import FieldWork
+from dreamfoundry.run.scheduling.timeouts import Limits
+
+
+@dataclass(eq=False)
+class Worker:
+    """One place where a process runs; processes come and go, the place stays until it is retired.
+
+    An optimizer has `fields` in its slots, an exporter a `build`. `since_s` is when it was last told
+    to do something. `num_faults` counts those in a row. `is_leaving` while the machine of its process
+    is about to go.
+    """
+
+    name: str
+    kind: WorkerKind
+    state: Literal["absent", "starting", "idle", "busy", "retired"] = "absent"
+    since_s: float = 0.0
+    num_faults: int = 0
+    shape_class: str = ""
+    num_slots: int = 0
+    is_leaving: bool = False
+    fields: dict[str, FieldWork] = field(default_factory=dict)
+    build: Build | None = None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether an optimizer could take a field; an empty one may change its number of slots."""
+        return not self.fields or len(self.fields) < self.num_slots
+
+    def spend(self, now_s: float) -> None:
+        """Divide the time since an optimizer was sent to work among its fields."""
+        for work in self.fields.values():
+            work.spent_s += (now_s - self.since_s) / len(self.fields)
+
+    def limit_s(self, limits: Limits) -> float:
+        """How long its answer may take."""
+        if self.state == "starting":
+            return limits.setup_limit_s
+        if self.state == "busy":
+            return limits.slice_limit_s if self.kind == "optimizer" else limits.export_limit_s
+        return float("inf")
+
+
+class Crew:
+    """All workers. An optimizer has `num_slots` slots, or fewer where memory was short."""
+
+    def __init__(self, *, num_optimizers: int, num_exporters: int, num_slots: int) -> None:
+        workers = [Worker(f"optimizer-{n}", "optimizer") for n in range(num_optimizers)]
+        workers += [Worker(f"exporter-{n}", "exporter") for n in range(num_exporters)]
+        self._workers = {worker.name: worker for worker in workers}
+        self._num_slots = num_slots
+        self._most_slots: dict[str, int] = {}  # by shape class, where memory was short
+
+    def __getitem__(self, name: str) -> Worker:
+        return self._workers[name]
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self._workers.values())
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Nothing is under way."""
+        return all(worker.state != "busy" and not worker.fields for worker in self)
+
+    def of(self, kind: WorkerKind) -> list[Worker]:
+        return [worker for worker in self if worker.kind == kind]
+
+    def is_retired(self, kind: WorkerKind) -> bool:
+        """No place of this kind is left."""
+        return all(worker.state == "retired" for worker in self.of(kind))
+
+    def num_up(self, kind: WorkerKind) -> int:
+        """Workers that have a process, ready or not."""
+        return sum(worker.state not in ("absent", "retired") for worker in self.of(kind))
+
+    def num_free(self, kind: WorkerKind) -> int:
+        """Workers that have nothing to do, or will soon be there for it."""
+        return sum(worker.state in ("starting", "idle") and not worker.fields for worker in self.of(kind))
+
+    def num_slots_for(self, shape_class: str) -> int:
+        return self._most_slots.get(shape_class, self._num_slots)
+
+    def even_share(self, num_waiting: int) -> int:
+        """Fields for each optimizer with room, if the waiting ones and theirs were divided evenly."""
+        up = [worker for worker in self.of("optimizer") if worker.state in ("starting", "idle", "busy")]
+        sharing = [worker for worker in up if worker.has_room]
+        return -(-(num_waiting + sum(len(worker.fields) for worker in sharing)) // len(sharing))
+
+    def ask_for_less(self, worker: Worker) -> bool:
+        """After a want of memory: half the slots, or one exporter less. False if there is no less."""
+        if worker.kind == "optimizer":
+            self._most_slots[worker.shape_class] = max(1, worker.num_slots // 2)
+            return worker.num_slots > 1
+        if all(other.state == "retired" for other in self.of("exporter") if other is not worker):
+            return False
+        worker.state = "retired"
+        return True

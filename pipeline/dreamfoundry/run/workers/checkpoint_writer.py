@@ -1,0 +1,79 @@
+"""Checkpoints of the fields in an optimizer: due when, written beside the step thread, found again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from dreamfoundry.distill.checkpoint import Checkpoint
+from dreamfoundry.errors import InfrastructureError, ObjectCorrupt, ObjectMissing
+from dreamfoundry.library.checkpoints import Checkpoints
+from dreamfoundry.run.messages import FieldTask
+
+MAX_OVERHEAD = 0.02
+"""Share of the time that may go into taking checkpoints; the interval grows where they are slow."""
+
+
+class Checkpointing:
+    """Keeps the checkpoints of fields up to date; at most one write of a field is under way.
+
+    A checkpoint that cannot be written costs work after the next death, not now: it is noted, and
+    tried again when the next one is due.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, interval_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._checkpoints, self._interval_s, self._clock = checkpoints, interval_s, clock
+        self._saved_s: dict[str, float] = {}
+        self._writing: dict[str, Future[None]] = {}
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-writer")
+        self._saved: list[str] = []
+        self._notes: list[str] = []
+
+    def newest(self, task: FieldTask) -> Checkpoint | None:
+        """The newest checkpoint of a field that can be read; those that cannot are noted."""
+        self._saved_s[task.field_key] = self._clock()
+        for name in self._checkpoints.names(task.field_key):
+            try:
+                return Checkpoint.from_bytes(self._checkpoints.read(name), task.field_key)
+            except ObjectMissing:
+                continue  # its owner has written two newer ones meanwhile
+            except ObjectCorrupt as error:
+                self._notes.append(str(error))
+        return None
+
+    def is_due(self, field_key: str) -> bool:
+        """Whether the last checkpoint of a field is old enough and nothing is being written."""
+        writing = self._writing.get(field_key)
+        return self._clock() - self._saved_s[field_key] >= self._interval_s and (writing is None or writing.done())
+
+    def save(self, task: FieldTask, take: Callable[[], Checkpoint | None]) -> None:
+        """Take a checkpoint now, write it on the other thread."""
+        began_s = self._clock()
+        checkpoint = take()
+        self._saved_s[task.field_key] = self._clock()
+        self._interval_s = max(self._interval_s, (self._clock() - began_s) / MAX_OVERHEAD)
+        if checkpoint is not None:
+            self._writing[task.field_key] = self._writer.submit(self._write, task, checkpoint)
+
+    def finish(self, field_key: str) -> None:
+        """Wait until nothing of a field is being written any more."""
+        writing = self._writing.pop(field_key, None)
+        if writing is not None:
+            writing.result()
+        self._saved_s.pop(field_key, None)
+
+    def take_news(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Fields that were saved, and notes for the operator, since this was asked last."""
+        saved, self._saved = tuple(self._saved), []
+        notes, self._notes = tuple(self._notes), []
+        return saved, notes
+
+    def _write(self, task: FieldTask, checkpoint: Checkpoint) -> None:
+        try:
+            self._checkpoints.save(task.field_key, task.epoch, checkpoint.num_steps, checkpoint.to_bytes())
+            self._saved.append(task.field_key)
+        except InfrastructureError as error:
+            self._notes.append(f"checkpoint of {task.field_key} after {checkpoint.num_steps} steps: {error}")

@@ -1,0 +1,222 @@
+"""Stages 2 and 3 in one process: the prior is loaded once, K slots are kept busy in short slices.
+
+The one file of the cluster that imports torch; the driver never does.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+
+import torch
+
+from dreamfoundry.diffusion.prior import DiffusersPrior, ScorePrior, load_prior
+from dreamfoundry.diffusion.weights import PriorEngine
+from dreamfoundry.diffusion.weights_cache import fetched, weights_cache
+from dreamfoundry.distill.loop import Assignment, OptimizedField, Slot, SlotBatch
+from dreamfoundry.distill.preflight import examine
+from dreamfoundry.distill.successive_halving import planned_steps
+from dreamfoundry.errors import GpuOutOfMemory, InfrastructureError, PriorUnavailable, PromptFailure
+from dreamfoundry.library.checkpoints import Checkpoints
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.run.messages import (
+    Failure,
+    Fault,
+    FieldTask,
+    FinishedField,
+    RunSlice,
+    SliceReport,
+    SlotsFit,
+    WorkerSettings,
+)
+from dreamfoundry.run.workers.checkpoint_writer import Checkpointing
+from dreamfoundry.settings.prior import PriorConfig
+from dreamfoundry.settings.recipe import Recipe
+
+SNAPSHOT_MEDIA_TYPE = "application/x-npz"
+
+
+def open_optimizer(settings: WorkerSettings) -> Optimizer:
+    """Load the prior, from S3 where it lies there, and open the library; InputError or InfrastructureError."""
+    torch.set_num_threads(settings.num_threads)
+    library = Library(open_store(settings.library_url, patience_s=settings.store_s, check_s=settings.store_s))
+    prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
+    if settings.text_encoder_on_host:
+        prior.park_text_encoder()
+    return Optimizer(prior, library, settings.device, checkpoint_s=settings.checkpoint_s)
+
+
+def load_resident_prior(config: PriorConfig, device: str, engine: PriorEngine) -> DiffusersPrior:
+    """The prior on `device`, fetched where it lies on S3. PriorUnavailable says why it cannot be used there."""
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise PriorUnavailable(f"device {device!r} is not there: torch {torch.__version__} finds no CUDA device")
+    return load_prior(fetched(config, weights_cache()), device=device, engine=engine)
+
+
+def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
+    """How many slots a worker with these settings should have, tried out on its device."""
+    torch.set_num_threads(settings.num_threads)
+    prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
+    fit = examine(prior, recipe, settings.device, most_slots=most_slots)
+    return SlotsFit(fit.best.num_slots, fit.text_encoder_on_host)
+
+
+class Optimizer:
+    """Turns field tasks into snapshots in the library, a slice at a time.
+
+    Every task that was added is, at the end of each slice, either in `steps_left`, `finished` or
+    `returned` of the report. A snapshot that could not be stored is kept and stored in a later slice.
+    """
+
+    def __init__(
+        self, prior: ScorePrior, library: Library, device: str = "cpu", *, checkpoint_s: float = float("inf")
+    ) -> None:
+        self._prior, self._library, self._device = prior, library, device
+        self._batch: SlotBatch | None = None
+        self._tasks: dict[str, FieldTask] = {}  # of this optimizer, by field key
+        self._waiting: deque[FieldTask] = deque()
+        self._resumed_from: dict[str, int] = {}  # steps of the checkpoint, by field key
+        self._unsaved: list[OptimizedField] = []
+        self._checkpoints = Checkpointing(Checkpoints(library.store), checkpoint_s)
+        self._finished: list[FinishedField] = []
+        self._returned: dict[str, int] = {}
+        self._num_steps = 0
+        self._planned_steps = 0
+
+    def run_slice(self, command: RunSlice) -> SliceReport:
+        """Optimise for about `max_s` seconds, less if a slot becomes free before. Never raises."""
+        self._tasks |= {task.field_key: task for task in command.add}
+        self._planned_steps = planned_steps(command.recipe.looks, command.recipe.optimize.num_steps)
+        self._waiting.extend(command.add)
+        return self._answer(lambda: self._run(command))
+
+    def hand_back(self) -> SliceReport:
+        """Write a checkpoint of every field, and empty the slots. Never raises."""
+        return self._answer(self._empty)
+
+    def _answer(self, work: Callable[[], None]) -> SliceReport:
+        self._finished, self._num_steps, self._returned = [], 0, {}
+        fault: Fault | None = None
+        try:
+            self._save_finished()
+            work()
+        except torch.OutOfMemoryError as error:
+            fault = self._make_room(error)
+        except InfrastructureError as error:
+            fault = Fault(f"{type(error).__name__}: {error}")
+        except Exception:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
+            fault = Fault(traceback.format_exc(limit=-4), crashed=True)
+        for key in (*self._returned, *(field.field_key for field in self._finished)):
+            del self._tasks[key]
+            self._resumed_from.pop(key, None)
+        return SliceReport(
+            self._steps_left(),
+            tuple(self._finished),
+            self._num_steps,
+            fault,
+            self._returned,
+            *self._checkpoints.take_news(),
+        )
+
+    def _run(self, command: RunSlice) -> None:
+        batch = self._batch_for(command.recipe, command.num_slots)
+        self._admit(batch)
+        self._optimize(batch, command.max_s)
+        for index, slot in enumerate(batch.slots):
+            if slot is not None and self._checkpoints.is_due(slot.assignment.field_key):
+                self._checkpoint(batch, index, slot)
+
+    def _empty(self, *, save: bool = True) -> None:
+        left = self._steps_left()
+        batch = self._batch
+        for index, slot in enumerate(batch.slots if batch is not None else []):
+            if batch is None or slot is None:
+                continue
+            key = slot.assignment.field_key
+            self._checkpoints.finish(key)
+            if save:
+                self._checkpoint(batch, index, slot)
+            batch.evict(index)
+            self._returned[key] = left[key]
+        self._returned |= {task.field_key: left[task.field_key] for task in self._waiting}
+        self._waiting.clear()
+        for key in self._returned:
+            self._checkpoints.finish(key)
+
+    def _make_room(self, error: torch.OutOfMemoryError) -> Fault | None:
+        """Empty the slots; a field that was alone on the GPU does not fit at all.
+
+        The step that failed may have moved a part of the parameters: nothing is saved of it.
+        """
+        is_alone = self._batch is not None and len(self._batch.slots) == 1
+        self._empty(save=False)
+        self._batch = None
+        torch.cuda.empty_cache()
+        message = f"the memory of the GPU is too small: {error}"
+        if not is_alone:
+            return Fault(message, out_of_memory=True)
+        failure = Failure.of(GpuOutOfMemory(f"{message}; a smaller render.image_px or field would fit"))
+        self._finished += [FinishedField(key, 0.0, failure=failure) for key in self._returned]
+        self._returned = {}
+        return None
+
+    def _checkpoint(self, batch: SlotBatch, index: int, slot: Slot) -> None:
+        self._checkpoints.save(self._tasks[slot.assignment.field_key], lambda: batch.checkpoint(index))
+
+    def _batch_for(self, recipe: Recipe, num_slots: int) -> SlotBatch:
+        """The batch as it runs, or a new one when recipe or number of slots have changed."""
+        batch = self._batch
+        if batch is None or (batch.recipe, len(batch.slots)) != (recipe, num_slots):
+            if batch is not None and batch.num_live:
+                raise RuntimeError("the recipe of an optimizer changes only when its slots are empty")
+            self._batch = None  # lets the memory of the old one go first
+            self._batch = batch = SlotBatch(self._prior, recipe, num_slots, self._device)
+        return batch
+
+    def _admit(self, batch: SlotBatch) -> None:
+        while self._waiting and batch.num_free:
+            task = self._waiting[0]
+            try:
+                checkpoint = self._checkpoints.newest(task)
+                self._resumed_from[task.field_key] = checkpoint.num_steps if checkpoint is not None else 0
+                batch.admit(Assignment(task.prompt, task.field_key), checkpoint)
+            except PromptFailure as failure:
+                self._finished.append(FinishedField(task.field_key, 0.0, failure=Failure.of(failure)))
+            self._waiting.popleft()
+        if self._waiting:
+            raise RuntimeError(f"{len(self._waiting)} fields more than the {len(batch.slots)} slots can take")
+
+    def _optimize(self, batch: SlotBatch, max_s: float) -> None:
+        end_s = time.monotonic() + max_s
+        while batch.num_live and not self._finished:
+            self._num_steps += batch.num_live
+            batch.step()
+            self._unsaved += batch.harvest()
+            self._save_finished()
+            if time.monotonic() >= end_s:
+                return
+
+    def _save_finished(self) -> None:
+        while self._unsaved:
+            done = self._unsaved[0]
+            self._checkpoints.finish(done.assignment.field_key)
+            ref = None
+            if done.snapshot is not None:
+                ref = self._library.put_blob(done.snapshot.to_bytes(), SNAPSHOT_MEDIA_TYPE)
+                ref = self._library.record_field(done.assignment.field_key, ref)
+            failure = None if done.failure is None else Failure.of(done.failure)
+            key = done.assignment.field_key
+            resumed_from = self._resumed_from.pop(key)
+            self._finished.append(FinishedField(key, done.optimize_s, ref, failure, done.history, resumed_from))
+            del self._unsaved[0]
+
+    def _steps_left(self) -> dict[str, int]:
+        """Steps left of each field that is not finished, from the task that waits to the unsaved one."""
+        slots = self._batch.slots if self._batch is not None else []
+        left = dict.fromkeys((task.field_key for task in self._waiting), self._planned_steps)
+        left |= {slot.assignment.field_key: slot.steps_left for slot in slots if slot is not None}
+        left |= {done.assignment.field_key: 0 for done in self._unsaved}
+        return left

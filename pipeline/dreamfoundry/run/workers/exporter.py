@@ -1,0 +1,127 @@
+"""Stages 4 to 8 for one asset at a time: snapshot -> files -> blobs -> one outcome -> named view.
+
+Runs on CPU only and needs nothing but the library, so it can be repeated anywhere. The files are
+made in a child process (`export_child`), which may hang or crash.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import asdict
+
+from dreamfoundry.asset.export import asset_metadata, export_asset
+from dreamfoundry.asset.files.sidecar import MEDIA_TYPES, with_provenance
+from dreamfoundry.errors import InfrastructureError
+from dreamfoundry.identity import recipe_digest
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
+from dreamfoundry.records import FieldHistory, FieldSnapshot, Outcome
+from dreamfoundry.run.messages import Decision, ExportReport, ExportTask, Failure, Fault, WorkerSettings
+from dreamfoundry.run.outcomes import decision_of, effort, now_text, publish, quarantined_outcome
+from dreamfoundry.run.workers.export_process import ExportChild, Exported
+
+
+def open_exporter(settings: WorkerSettings) -> Exporter:
+    """Open the library and warm the child process; InfrastructureError if either fails."""
+    library = Library(open_store(settings.library_url, patience_s=settings.store_s, check_s=settings.store_s))
+    exporter = Exporter(library, settings, ExportChild(export_asset))
+    exporter.start()
+    return exporter
+
+
+class Exporter:
+    """Publishes stored fields, or quarantines them with the reason."""
+
+    def __init__(self, library: Library, settings: WorkerSettings, child: ExportChild) -> None:
+        self._library, self._settings, self._child = library, settings, child
+
+    def start(self) -> None:
+        """Have the child process ready; InfrastructureError if it does not come up."""
+        self._child.start()
+
+    def close(self) -> None:
+        """End the child process."""
+        self._child.close()
+
+    def export(self, task: ExportTask) -> ExportReport:
+        """Decide one asset key. Never raises."""
+        key = task.build.asset_key
+        try:
+            return ExportReport(key, self._decide(task))
+        except InfrastructureError as error:
+            return ExportReport(key, None, fault=Fault(f"{type(error).__name__}: {error}"))
+        except Exception:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
+            return ExportReport(key, None, fault=Fault(traceback.format_exc(limit=-4), crashed=True))
+
+    def _decide(self, task: ExportTask) -> Decision:
+        """What stands afterwards, with its named views: our outcome or an earlier one."""
+        build, started_at = task.build, time.monotonic()
+        snapshot = FieldSnapshot.from_bytes(self._library.get_blob(task.snapshot))
+        metadata = asset_metadata(
+            build.prompt,
+            self._settings.prior_identity,
+            build.field_key,
+            build.asset_key,
+            recipe_digest(build.recipe),
+            build.profile,
+            self._settings.metadata_policy,
+        )
+        exported = self._child.export(snapshot, build.prompt, build.profile, metadata)
+        outcome = self._outcome(task, exported, snapshot.history, started_at)
+        standing = publish(self._library, outcome, build.instead_of)
+        if standing.state == "published":
+            for prompt_id in build.prompt_ids:
+                self._library.write_view(standing, prompt_id)
+        return decision_of(standing, str(self._settings.provenance.get("run_id", "")))
+
+    def _outcome(self, task: ExportTask, exported: Exported, history: FieldHistory, started_at: float) -> Outcome:
+        result = exported.result
+        cost = {
+            "optimize_s": task.optimize_s,
+            "export_s": time.monotonic() - started_at,
+            "export_cpu_s": exported.cpu_s,
+            "export_attempts": exported.attempts,
+            "resumed_from_step": task.resumed_from_step,
+        }
+        if isinstance(result, Failure):
+            provenance = {**self._settings.provenance, **cost}
+            return quarantined_outcome(task.build, result, task.attempts, provenance, task.snapshot, history)
+        told = with_provenance(result.files["asset.json"], self._provenance(task))
+        files = {
+            name: self._library.put_blob(data, MEDIA_TYPES[name.rsplit(".", 1)[-1]])
+            for name, data in {**result.files, "asset.json": told}.items()
+        }
+        return Outcome(
+            asset_key=task.build.asset_key,
+            field_key=task.build.field_key,
+            prompt_id=task.build.prompt.prompt_id,
+            prompt=task.build.prompt.text,
+            state="published",
+            slug=result.slug,
+            attempts=task.attempts,
+            candidate=history.chosen.candidate if history.chosen else 0,
+            files=files,
+            snapshot=task.snapshot,
+            scores=dict(result.scores),
+            provenance={
+                **self._settings.provenance,
+                **cost,
+                **effort(history),
+                "created_at": now_text(),
+                "findings": [f"{f.severity} {f.gate}: {f.message}" for f in result.findings],
+                "export_timings_s": dict(result.timings_s),
+                "budget_profile": task.build.profile.name,
+            },
+        )
+
+    def _provenance(self, task: ExportTask) -> dict[str, object]:
+        """What the sidecar tells of the run: no key has it, no other file does."""
+        rows = {"prompt_ids": list(task.build.prompt_ids)} if self._settings.metadata_policy.embed_prompt else {}
+        return {
+            **self._settings.provenance,
+            **rows,
+            "created_at": now_text(),
+            "optimize_s": task.optimize_s,
+            "recipe": {name: value for name, value in asdict(task.build.recipe).items() if name != "prior"},
+        }

@@ -1,0 +1,126 @@
+"""The USDZ holds the levels of the GLBs in metres, as one component that the validators of USD accept."""
+
+import tempfile
+import time
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dreamfoundry.asset.files.glb import split_glb
+from dreamfoundry.asset.files.gltf_writer import write_glb
+from dreamfoundry.asset.files.usdz import usdz, validation_errors
+from dreamfoundry.records import ColoredMesh, TexturedMesh
+
+pxr = pytest.importorskip("pxr", reason="usd-core is not installed (pip install 'dreamfoundry[usd]')")
+
+METADATA = {"asset_key": "a" * 64, "prompt": "a beacon \u2014 gray"}
+
+
+@pytest.fixture(scope="module")
+def levels(detailed_beacon: TexturedMesh) -> dict[str, bytes]:
+    return {
+        f"beacon{level}.glb": write_glb(
+            detailed_beacon, slug="beacon", level=level, metadata=METADATA, copyright_text="nobody"
+        )
+        for level in (0, 1)
+    }
+
+
+@pytest.fixture(scope="module")
+def package(levels: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files, findings = usdz(levels, slug="beacon", metadata=METADATA)
+    assert findings == [] and set(files) == {"beacon.usdz"}
+    path = tmp_path_factory.mktemp("usd") / "beacon.usdz"
+    path.write_bytes(files["beacon.usdz"])
+    return path
+
+
+def test_the_stage_is_a_component_in_metres_with_its_levels_as_variants(
+    package: Path, textured_beacon: TexturedMesh
+) -> None:
+    from pxr import Usd, UsdGeom
+
+    stage = Usd.Stage.Open(str(package))
+    root = stage.GetDefaultPrim()
+
+    assert root.GetName() == "beacon" and Usd.ModelAPI(root).GetKind() == "component"
+    assert (UsdGeom.GetStageMetersPerUnit(stage), UsdGeom.GetStageUpAxis(stage)) == (1.0, "Y")
+    assert Usd.ModelAPI(root).GetAssetVersion() == "a" * 64
+    levels = root.GetVariantSets().GetVariantSet("LOD")
+    assert levels.GetVariantNames() == ["LOD0", "LOD1"] and levels.GetVariantSelection() == "LOD0"
+    (mesh,) = (UsdGeom.Mesh(prim) for prim in stage.Traverse() if prim.IsA(UsdGeom.Mesh))
+    np.testing.assert_array_equal(np.array(mesh.GetPointsAttr().Get()), textured_beacon.vertices)
+    st = np.array(UsdGeom.PrimvarsAPI(mesh).GetPrimvar("st").Get())
+    np.testing.assert_allclose(st, textured_beacon.uvs * (1, -1) + (0, 1), atol=1e-6)
+    assert mesh.GetSubdivisionSchemeAttr().Get() == "none"
+    np.testing.assert_array_equal(np.array(mesh.GetExtentAttr().Get())[1], textured_beacon.vertices.max(axis=0))
+
+
+def test_colours_are_srgb_and_maps_are_not(package: Path) -> None:
+    from pxr import Usd, UsdShade
+
+    stage = Usd.Stage.Open(str(package))
+    spaces = {
+        prim.GetName(): UsdShade.Shader(prim).GetInput("sourceColorSpace").Get()
+        for prim in stage.Traverse()
+        if prim.IsA(UsdShade.Shader) and UsdShade.Shader(prim).GetIdAttr().Get() == "UsdUVTexture"
+    }
+
+    assert spaces == {"BC": "sRGB", "ORM": "raw", "N": "raw"}
+
+
+def test_the_package_carries_the_textures_of_the_glb(package: Path, levels: dict[str, bytes]) -> None:
+    document, binary = split_glb(next(iter(levels.values())))
+    view = document["bufferViews"][document["images"][0]["bufferView"]]
+    with zipfile.ZipFile(package) as archive:
+        names = archive.namelist()
+        picture = archive.read(next(name for name in names if name.endswith("LOD0_BC.png")))
+
+    assert names[0] == "beacon.usdc" and len(names) == 7
+    assert picture == binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]
+
+
+def test_a_second_package_has_the_same_bytes_later_and_elsewhere(
+    package: Path, levels: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.sleep(2.1)  # a zip file counts in steps of two seconds
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    try:
+        files, _ = usdz(levels, slug="beacon", metadata=METADATA)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert files["beacon.usdz"] == package.read_bytes()
+    with zipfile.ZipFile(BytesIO(files["beacon.usdz"])) as archive:
+        assert archive.testzip() is None
+
+
+def test_the_validators_see_what_is_missing_from_a_stage(tmp_path: Path) -> None:
+    from pxr import Usd, UsdGeom
+
+    bare = tmp_path / "bare.usda"
+    stage = Usd.Stage.CreateNew(str(bare))
+    UsdGeom.Mesh.Define(stage, "/thing")
+    stage.GetRootLayer().Save()
+
+    errors = " ".join(validation_errors(bare))
+    assert "MissingDefaultPrim" in errors and "MissingUpAxisMetadata" in errors
+
+
+def test_a_level_without_a_texture_shows_the_colors_of_its_vertices(colored_beacon: ColoredMesh) -> None:
+    from pxr import Usd, UsdGeom
+
+    level = write_glb(colored_beacon, slug="beacon", level=0, metadata=METADATA, copyright_text="nobody")
+    files, findings = usdz({"beacon.glb": level}, slug="beacon", metadata=METADATA)
+    assert findings == []
+    with tempfile.NamedTemporaryFile(suffix=".usdz") as file:
+        file.write(files["beacon.usdz"])
+        file.flush()
+        stage = Usd.Stage.Open(file.name)
+        (mesh,) = [UsdGeom.Mesh(prim) for prim in stage.Traverse() if prim.IsA(UsdGeom.Mesh)]
+        assert np.allclose(mesh.GetDisplayColorAttr().Get(), colored_beacon.colors)

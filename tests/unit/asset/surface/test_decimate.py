@@ -1,0 +1,51 @@
+"""Levels of detail stay closed and within their budgets."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from dreamfoundry.asset.surface.decimate import decimate, levels
+from dreamfoundry.errors import SurfaceFailed
+from dreamfoundry.records import Surface
+
+
+def as_trimesh(surface: Surface) -> trimesh.Trimesh:
+    return trimesh.Trimesh(surface.vertices, surface.faces, process=False)
+
+
+def test_levels_are_closed_within_budget_and_strictly_smaller(torus_surface: Surface) -> None:
+    made = levels(torus_surface, (2000, 800, 200))
+
+    assert [len(level.faces) for level in made] == pytest.approx([2000, 800, 200], rel=0.05)
+    for level, budget in zip(made, (2000, 800, 200), strict=True):
+        assert len(level.faces) <= budget
+        assert as_trimesh(level).is_watertight
+        assert as_trimesh(level).volume == pytest.approx(as_trimesh(torus_surface).volume, rel=0.1)
+
+
+def test_budgets_above_the_surface_still_give_strictly_decreasing_levels(torus_surface: Surface) -> None:
+    counts = [len(level.faces) for level in levels(torus_surface, (30_000, 20_000, 10_000))]
+
+    assert counts[0] == len(torus_surface.faces)
+    assert counts == sorted(set(counts), reverse=True)
+
+
+def test_a_pinched_surface_is_pulled_apart() -> None:
+    """A sponge: collapses pinch it in many points."""
+    generator = np.random.default_rng(3)
+    field = generator.random((14, 14, 14)) > 0.45
+    mesh = trimesh.voxel.ops.matrix_to_marching_cubes(np.pad(field, 1))
+    mesh = max(mesh.split(only_watertight=True), key=lambda part: part.area)
+    surface = Surface(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+
+    level = decimate(surface, len(surface.faces) // 5)
+
+    welded = trimesh.Trimesh(level.vertices, level.faces, process=True)
+    assert len(np.unique(level.vertices, axis=0)) == len(level.vertices)
+    assert welded.is_watertight
+    assert (np.unique(welded.edges_sorted, axis=0, return_counts=True)[1] == 2).all()
+
+
+def test_a_budget_without_room_for_a_solid_is_refused(torus_surface: Surface) -> None:
+    with pytest.raises(SurfaceFailed, match="max_triangles = 3"):
+        decimate(torus_surface, 3)

@@ -1,0 +1,308 @@
+"""A snapshot becomes a whole asset, the same one every time, or a failure with its class."""
+
+import hashlib
+import importlib.util
+import io
+import json
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from dreamfoundry.asset.export import asset_metadata, export_asset
+from dreamfoundry.asset.files.c2pa import CERTIFICATE_VARIABLE, KEY_VARIABLE
+from dreamfoundry.asset.files.glb_reader import read_glb
+from dreamfoundry.asset.pictures.renderer import RENDERER
+from dreamfoundry.errors import AssetInvalid, ConfigError, EmptyField, PromptFailure
+from dreamfoundry.host.child_process import package_environment
+from dreamfoundry.identity import canonical_json
+from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt
+from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, ExportProfile
+
+PROMPT = Prompt("row-7", "A Beacon, gray!", seed=5, target_height_m=0.4, view_texts={"back": "its back"})
+PROFILE = ExportProfile(
+    "tiny", (1000, 300), (128, 64), thumbnail_px=64, turntable_frames=3, turntable_px=32, collision_hull_vertices=16
+)
+PRIOR = PriorIdentity("toybox", "r1", "d" * 64, "Apache-2.0", research_only=True)
+METADATA = asset_metadata(PROMPT, PRIOR, "f" * 64, "a" * 64, "e" * 64, PROFILE)
+REPEATABLE = (
+    "a_beacon_gray.glb",
+    "a_beacon_gray_LOD1.glb",
+    "a_beacon_gray_collision.glb",
+    "thumb_64.webp",
+    "thumbnail.png",
+    "turntable.webp",
+    "validation.json",
+)
+
+
+def exported(snapshot: FieldSnapshot) -> AssetBundle:
+    return export_asset(snapshot, PROMPT, profile=PROFILE, metadata=METADATA)
+
+
+@pytest.fixture(scope="module")
+def bundle(beacon_snapshot: FieldSnapshot) -> AssetBundle:
+    return exported(beacon_snapshot)
+
+
+def test_every_promised_file_is_there(bundle: AssetBundle) -> None:
+    assert set(bundle.files) == {*REPEATABLE, "asset.json"}
+    assert bundle.slug == "a_beacon_gray"
+
+
+EXPORTING = """
+import pickle, sys
+from pathlib import Path
+from dreamfoundry.export import export_asset
+
+snapshot, prompt, profile, metadata = pickle.loads(Path(sys.argv[1]).read_bytes())
+bundle = export_asset(snapshot, prompt, profile=profile, metadata=metadata)
+Path("files").mkdir()
+for name, data in bundle.files.items():
+    Path("files", name).write_bytes(data)
+"""
+
+EVERYTHING = replace(
+    EXPORT_PROFILES["game_hero"],
+    triangles=(1000, 600, 300, 100),
+    texture_px=(128, 128, 64, 64),
+    dense=True,
+    web=True,
+    thumbnail_px=64,
+    turntable_frames=3,
+    turntable_px=32,
+    browser=False,
+)
+"""Every kind of file; a browser makes none."""
+
+
+def exported_elsewhere(request: bytes, folder: Path, **variables: str) -> dict[str, bytes]:
+    """The files that a process of its own makes in `folder`, with its temporary files there too."""
+    folder.mkdir()
+    (folder / "request").write_bytes(request)
+    subprocess.run(
+        [sys.executable, "-c", EXPORTING, "request"],
+        cwd=folder,
+        env={**package_environment(), "TMPDIR": str(folder), **variables},
+        check=True,
+    )
+    return {path.name: path.read_bytes() for path in (folder / "files").iterdir()}
+
+
+def test_a_second_export_elsewhere_has_the_same_bytes_of_every_file(
+    beacon_snapshot: FieldSnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other hashes, number of threads, folders and clock; the sidecar alone tells how long it took."""
+    for variable in (KEY_VARIABLE, CERTIFICATE_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)  # a credential holds a time
+    request = pickle.dumps((beacon_snapshot, PROMPT, EVERYTHING, METADATA))
+
+    first = exported_elsewhere(request, tmp_path / "one", PYTHONHASHSEED="1", OMP_NUM_THREADS="1", TZ="UTC")
+    second = exported_elsewhere(
+        request, tmp_path / "another", PYTHONHASHSEED="2", OMP_NUM_THREADS="2", TZ="Pacific/Auckland", LC_ALL="C"
+    )
+
+    sidecars = [json.loads(files.pop("asset.json")) for files in (first, second)]
+    assert {name for name in first if first[name] != second.get(name)} == set() and first.keys() == second.keys()
+    assert {**sidecars[0], "timings_s": {}} == {**sidecars[1], "timings_s": {}}
+    made = {name.removeprefix("a_beacon_gray") for name in first}
+    levels, bundles = {".glb", "_LOD1.glb", "_LOD2.glb", "_LOD3.glb"}, {"_godot.glb", "_unreal.glb"}
+    pictures = {"thumb_64.webp", "thumbnail.png", "turntable.webp"}
+    always = levels | bundles | pictures | {"_collision.glb", "_dense.glb", "validation.json"}
+    optional = {".usdz": "usd", "_web.glb": "web", "turntable.mp4": "video"}
+    assert made == always | {end for end, gate in optional.items() if sidecars[0]["gates"][gate] == "passed"}
+
+
+def test_the_asset_stands_on_the_ground_in_metres_with_its_front_on_plus_z(bundle: AssetBundle) -> None:
+    mesh = trimesh.load(io.BytesIO(bundle.files["a_beacon_gray.glb"]), file_type="glb", force="mesh", process=False)
+
+    low, high = mesh.bounds
+    assert high[1] == pytest.approx(0.4, abs=1e-4)
+    assert low[1] == pytest.approx(0.0, abs=1e-5)
+    assert (low + high)[[0, 2]] == pytest.approx([0.0, 0.0], abs=1e-5)
+    delivered = read_glb(bundle.files["a_beacon_gray.glb"])
+    texel = np.minimum((delivered.uvs * 128).astype(int), 127)
+    color = delivered.base_color()[texel[:, 1], texel[:, 0]].astype(int)
+    red = color[:, 0] > 2 * color[:, 1]
+    assert delivered.vertices[red][:, 2].mean() > 0.5 * high[2]
+
+
+def test_the_collision_hull_stands_around_the_asset(bundle: AssetBundle) -> None:
+    asset, hull = (read_glb(bundle.files[f"a_beacon_gray{end}.glb"]).vertices for end in ("", "_collision"))
+
+    assert hull.min(axis=0) == pytest.approx(asset.min(axis=0), abs=1e-5)
+    assert hull.max(axis=0) == pytest.approx(asset.max(axis=0), abs=1e-5)
+
+
+def test_the_sidecar_describes_the_files_as_they_are(bundle: AssetBundle) -> None:
+    sidecar = json.loads(bundle.files["asset.json"])
+
+    assert set(sidecar["files"]) == set(REPEATABLE)
+    for name, entry in sidecar["files"].items():
+        data = bundle.files[name]
+        assert (entry["bytes"], entry["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+    mesh = read_glb(bundle.files["a_beacon_gray.glb"])
+    entry = sidecar["files"]["a_beacon_gray.glb"]
+    assert (entry["triangles"], entry["vertices"]) == (len(mesh.faces), len(mesh.vertices))
+    assert entry["textures_px"] == {f"T_a_beacon_gray_{name}": [128, 128] for name in ("BC", "N", "ORM")}
+    assert sidecar["dimensions_m"] == pytest.approx(np.ptp(mesh.vertices, axis=0).tolist(), abs=1e-4)
+    assert sidecar["scores"] == dict(bundle.scores)
+    assert sidecar["renderer"] == RENDERER
+    assert set(sidecar["timings_s"]) == {
+        *("mesh", "lod", "collision", "unwrap", "bake", "gltf", "web", "validate", "usd", "sign"),
+        *("thumbnail", "quality"),
+    }
+
+
+def test_the_same_metadata_stands_in_every_glb_and_in_the_sidecar(bundle: AssetBundle) -> None:
+    expected = json.loads(canonical_json(METADATA))
+
+    assert json.loads(bundle.files["asset.json"])["metadata"] == expected
+    for name, data in bundle.files.items():
+        if name.endswith(".glb"):
+            assert read_glb(data).document["asset"]["extras"]["dreamfoundry"] == expected
+    assert expected["ai_generated"] is True and expected["research_only"] is True
+    assert expected["prior"]["license"] == "Apache-2.0" and expected["asset_license"] == "NOASSERTION"
+    assert "row-7" not in json.dumps(expected)  # two rows of a manifest can share one asset key
+
+
+def test_no_gate_blocks_and_the_scores_are_good(bundle: AssetBundle) -> None:
+    gates = json.loads(bundle.files["validation.json"])["gates"]
+
+    not_passed = {gate: word for gate, word in gates.items() if word != "passed"}
+    assert not_passed | {"khronos": "not_run"} == dict.fromkeys(
+        ("khronos", "browser", "video", "usd", "web", "content_credential"), "not_run"
+    )
+    assert bundle.scores["silhouette_iou"] > 0.95
+    assert bundle.scores["view_color_error_mean"] < 0.05
+
+
+def test_a_red_ball_has_a_red_thumbnail(ball_snapshot: FieldSnapshot) -> None:
+    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48)
+
+    bundle = export_asset(ball_snapshot, replace(PROMPT, text="ball"), profile=profile, metadata=METADATA)
+
+    assert "turntable.webp" not in bundle.files
+    picture = np.asarray(Image.open(io.BytesIO(bundle.files["thumbnail.png"]))).astype(int)
+    shown = picture[picture[..., 3] == 255]
+    assert len(shown) > 500
+    assert (shown[:, 0] > 3 * np.maximum(shown[:, 1], shown[:, 2])).all()
+    assert [finding.gate for finding in bundle.findings if finding.severity == "warn"] == ["base_color_varies"]
+
+
+def test_a_field_without_anything_ends_as_a_prompt_failure(ball_snapshot: FieldSnapshot) -> None:
+    with pytest.raises(EmptyField):
+        exported(replace(ball_snapshot, density=np.zeros_like(ball_snapshot.density)))
+
+
+def test_noise_ends_as_an_asset_or_a_prompt_failure(ball_snapshot: FieldSnapshot) -> None:
+    generator = np.random.default_rng(0)
+    noise = (ball_snapshot.density * generator.random(ball_snapshot.density.shape)).astype(np.float16)
+
+    try:
+        assert exported(replace(ball_snapshot, density=noise)).files
+    except PromptFailure as failure:
+        assert failure.failure_class in ("surface", "invalid")
+
+
+def test_levels_that_cannot_be_unwrapped_in_time_are_delivered_with_colours_at_their_vertices(
+    beacon_snapshot: FieldSnapshot, bundle: AssetBundle
+) -> None:
+    plain = export_asset(beacon_snapshot, PROMPT, profile=replace(PROFILE, unwrap_limit_s=0.01), metadata=METADATA)
+
+    said = [(finding.severity, finding.gate, finding.message[:24]) for finding in plain.findings]
+    assert [entry for entry in said if entry[0] == "warn"] == [
+        ("warn", "unwrapped", "LOD0 has vertex colours:"),
+        ("warn", "unwrapped", "LOD1 has vertex colours:"),
+    ]
+    assert json.loads(plain.files["validation.json"])["gates"]["unwrapped"] == "warn"
+    mesh = read_glb(plain.files["a_beacon_gray.glb"])
+    assert mesh.colors is not None and mesh.uvs is None and mesh.base_color_png == b""
+    assert plain.scores["view_color_error_mean"] == pytest.approx(bundle.scores["view_color_error_mean"], abs=0.03)
+    thumbnails = [
+        np.asarray(Image.open(io.BytesIO(files["thumbnail.png"]))).astype(int) for files in (plain.files, bundle.files)
+    ]
+    assert np.abs(thumbnails[0] - thumbnails[1]).mean() < 6
+
+
+def test_the_dense_surface_is_delivered_where_the_profile_orders_it(beacon_snapshot: FieldSnapshot) -> None:
+    profile = replace(PROFILE, triangles=(300,), texture_px=(64,), turntable_frames=0, dense=True)
+
+    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    level, dense = (read_glb(bundle.files[f"a_beacon_gray{end}.glb"]) for end in ("", "_dense"))
+    assert len(level.faces) <= 300 < 3000 < len(dense.faces)
+    assert dense.colors is not None and dense.document["nodes"][0]["name"] == "a_beacon_gray_dense"
+    assert np.ptp(dense.vertices, axis=0) == pytest.approx(np.ptp(level.vertices, axis=0), rel=0.02)
+    entry = json.loads(bundle.files["asset.json"])["files"]["a_beacon_gray_dense.glb"]
+    assert entry["triangles"] == len(dense.faces)
+    assert {finding.severity for finding in bundle.findings} == {"not_run"}
+
+
+def test_a_level_has_the_maps_that_its_profile_orders(bundle: AssetBundle, beacon_snapshot: FieldSnapshot) -> None:
+    bare = export_asset(beacon_snapshot, PROMPT, profile=replace(PROFILE, detail_maps=False), metadata=METADATA)
+
+    for name, side_px in (("a_beacon_gray.glb", 128), ("a_beacon_gray_LOD1.glb", 64)):
+        mesh = read_glb(bundle.files[name])
+        assert mesh.tangents is not None
+        assert mesh.base_color().shape == mesh.normal_map().shape == mesh.orm().shape == (side_px, side_px, 3)
+        assert read_glb(bare.files[name]).tangents is None and read_glb(bare.files[name]).orm_png == b""
+
+
+def test_each_level_says_how_far_it_is_from_the_dense_surface(bundle: AssetBundle) -> None:
+    scores = bundle.scores
+
+    assert 0.0 < scores["surface_error_mean_LOD0"] < scores["surface_error_mean_LOD1"] < 0.005
+    assert scores["surface_error_max_LOD1"] < 0.03
+    assert scores["detail_found_share_LOD0"] > 0.99 and scores["detail_found_share_LOD1"] > 0.99
+    assert scores["silhouette_iou_LOD0"] == scores["silhouette_iou"]
+    assert scores["silhouette_iou_LOD1"] > 0.9
+
+
+def test_a_blocking_gate_refuses_the_asset_by_name(beacon_snapshot: FieldSnapshot) -> None:
+    """A height of 1e-50 m is below what the positions of a GLB can hold."""
+    with pytest.raises(AssetInvalid, match="refused by .*volume"):
+        export_asset(beacon_snapshot, replace(PROMPT, target_height_m=1e-50), profile=PROFILE, metadata=METADATA)
+
+
+def test_a_profile_that_orders_usd_gets_it_or_hears_that_it_was_not_made(beacon_snapshot: FieldSnapshot) -> None:
+    profile = replace(PROFILE, usdz=True, turntable_frames=0)
+
+    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    gates = json.loads(bundle.files["asset.json"])["gates"]
+    if importlib.util.find_spec("pxr") is None:
+        assert "a_beacon_gray.usdz" not in bundle.files and gates["usd"] == "not_run"
+    else:
+        assert bundle.files["a_beacon_gray.usdz"].startswith(b"PK") and gates["usd"] == "passed"
+
+
+def test_a_profile_that_orders_bundles_gets_one_per_engine(ball_snapshot: FieldSnapshot) -> None:
+    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48, engine_bundles=True)
+
+    bundle = export_asset(ball_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    files = json.loads(bundle.files["asset.json"])["files"]
+    for engine in ("unreal", "godot"):
+        assert files[f"a_beacon_gray_{engine}.glb"]["meshes"] == 2
+        assert b"KHR_xmp_json_ld" in bundle.files[f"a_beacon_gray_{engine}.glb"]
+
+
+def test_a_bundle_without_hulls_is_refused() -> None:
+    with pytest.raises(ConfigError, match="engine_bundles.*collision_hulls"):
+        ExportProfile("tiny", (300,), (64,), collision_hulls=0, engine_bundles=True)
+
+
+def test_a_profile_without_hulls_has_no_file_of_them(ball_snapshot: FieldSnapshot) -> None:
+    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48, collision_hulls=0)
+
+    bundle = export_asset(ball_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    assert not any("collision" in name for name in bundle.files)
+    assert json.loads(bundle.files["asset.json"])["gates"]["collision_hull"] == "not_run"

@@ -1,0 +1,316 @@
+"""The main loop: one prior call for all slots, neighbours that never touch, clear endings."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from dreamfoundry.diffusion.analytic import AnalyticPrior
+from dreamfoundry.distill.loop import Assignment, SlotBatch, optimize_all, rate_share
+from dreamfoundry.errors import EmptyField, FlatField, FullField, OffPrompt, OptimizationDiverged, SeveralFaces
+from dreamfoundry.records import Prompt
+from dreamfoundry.settings.loading import with_overrides
+from dreamfoundry.settings.recipe import Recipe
+
+SMALL = with_overrides(
+    Recipe(),
+    {
+        "optimize.num_steps": 6,
+        "optimize.views_per_step": 2,
+        "optimize.warmup_fraction": 0.1,
+        "render.image_px": 16,
+        "render.samples_per_ray": 12,
+        "field.level_resolutions": [8],
+        "field.hidden_width": 8,
+        "snapshot.grid_resolution": 16,
+        "snapshot.num_views": 2,
+        "snapshot.view_px": 16,
+        "gates.min_mean_opacity": 0.0,
+        "gates.max_mean_opacity": 1.0,
+    },
+)
+
+
+def assignment(name: str) -> Assignment:
+    return Assignment(Prompt(name, f"a {name} ball"), field_key=f"key of {name}")
+
+
+def state_after(steps: int, names: list[str], watched: int, num_slots: int = 3) -> dict[str, torch.Tensor]:
+    batch = SlotBatch(AnalyticPrior(), SMALL, num_slots)
+    for name in names:
+        batch.admit(assignment(name))
+    for _ in range(steps):
+        batch.step()
+    return batch.fields.slot_state(watched)
+
+
+@pytest.mark.parametrize("num_slots", [1, 2, 4])
+def test_a_step_makes_one_prior_call_however_many_slots_there_are(num_slots):
+    prior = AnalyticPrior()
+    batch = SlotBatch(prior, SMALL, num_slots)
+    for index in range(num_slots):
+        batch.admit(assignment(f"p{index}"))
+    for _ in range(3):
+        batch.step()
+
+    assert prior.num_predictions == 3
+
+
+def test_a_text_is_encoded_once_per_asset():
+    prior = AnalyticPrior()
+    list(optimize_all(prior, SMALL, [assignment("red"), assignment("blue")], num_slots=1))
+
+    assert prior.num_encodings == 2
+
+
+def test_a_slot_does_not_depend_on_its_neighbours_bit_for_bit():
+    alone = state_after(4, ["red"], watched=0)
+    crowded = state_after(4, ["red", "green", "blue"], watched=0)
+
+    assert all(torch.equal(alone[name], crowded[name]) for name in alone)
+
+
+def test_one_seed_makes_the_same_field_alone_and_among_sixteen():
+    names = ["red", *(f"neighbour {index}" for index in range(15))]
+    start = state_after(0, ["red"], watched=0, num_slots=1)
+    alone = state_after(6, ["red"], watched=0, num_slots=1)
+    among = state_after(6, names, watched=0, num_slots=16)
+    for name in alone:
+        moved = (alone[name] - start[name]).norm()
+        assert (alone[name] - among[name]).norm() <= 1e-3 * moved, "another number of rows rounds otherwise"
+
+
+LATER = with_overrides(
+    SMALL, {"render.later": [{"from_fraction": 0.5, "image_px": 32, "samples_per_ray": 20}], "optimize.num_steps": 8}
+)
+
+
+def test_pictures_grow_in_their_stage_and_the_prior_is_still_asked_once():
+    prior, sizes = AnalyticPrior(), []
+    batch = SlotBatch(prior, LATER, 2)
+    batch.admit(assignment("red"))
+    for _ in range(8):
+        sizes.append(batch._draw().seen[0].render.image_px)
+        batch.step()
+
+    assert sizes == [16] * 4 + [32] * 4
+    assert prior.num_predictions == 8
+
+
+def test_neighbours_in_different_stages_do_not_touch_one_another():
+    def field_of_red(late_neighbour):
+        batch = SlotBatch(AnalyticPrior(), LATER, 2)
+        batch.admit(assignment("red"))
+        if late_neighbour:
+            batch.admit(assignment("blue"))
+            batch.slots[1].step = 6
+        for _ in range(2):
+            batch.step()
+        return batch.fields.slot_state(0)
+
+    alone, beside = field_of_red(False), field_of_red(True)
+    assert all(torch.equal(alone[name], beside[name]) for name in alone)
+
+
+def test_slots_rendered_one_by_one_move_as_if_together():
+    one_by_one = with_overrides(
+        SMALL, {"render.later": [{"from_fraction": 0.99, "image_px": 16, "samples_per_ray": 12}]}
+    )
+
+    def table(recipe):
+        batch = SlotBatch(AnalyticPrior(), recipe, 2)
+        batch.admit(assignment("red"))
+        batch.admit(assignment("blue"))
+        for _ in range(3):
+            batch.step()
+        return batch.fields.parameters()["table"].detach()
+
+    torch.testing.assert_close(table(one_by_one), table(SMALL))
+
+
+def test_seeds_begin_with_blobs_of_different_shapes():
+    recipe = with_overrides(SMALL, {"field.density_blob_variety": 0.3})
+    batch = SlotBatch(AnalyticPrior(), recipe, 2)
+    batch.admit(assignment("red"))
+    batch.admit(assignment("blue"))
+    first, second = (batch.fields.slot_state(slot)["blob_stretch"] for slot in range(2))
+
+    assert not torch.equal(first, second)
+    assert (first - 1.0).abs().max() <= 0.3
+
+
+def test_a_slot_that_diverges_stops_before_the_update_and_leaves_its_neighbours_alone():
+    batch = SlotBatch(AnalyticPrior(), with_overrides(SMALL, {"looks.max_restarts": 0}), 3)
+    for name in ("red", "green", "blue"):
+        batch.admit(assignment(name))
+    batch.step()
+    with torch.no_grad():
+        batch.fields.parameters()["table"][1] = float("nan")
+    for _ in range(3):
+        batch.step()
+    undisturbed = state_after(4, ["red", "green", "blue"], watched=0)
+
+    assert all(torch.equal(batch.fields.slot_state(0)[name], undisturbed[name]) for name in undisturbed)
+    results = []
+    while batch.num_live:
+        batch.step()
+        results += batch.harvest()
+    by_name = {result.assignment.prompt.prompt_id: result for result in results}
+    assert isinstance(by_name["green"].failure, OptimizationDiverged)
+    assert by_name["red"].failure is None and by_name["blue"].failure is None
+
+
+def test_draws_follow_from_identity_not_from_order():
+    first = state_after(3, ["red", "green"], watched=1, num_slots=2)
+    second = state_after(3, ["blue", "green"], watched=1, num_slots=2)
+
+    assert torch.equal(first["table"], second["table"])
+    assert not torch.equal(first["table"], state_after(3, ["red", "blue"], watched=1, num_slots=2)["table"])
+
+
+def test_more_assignments_than_slots_all_end_and_places_are_refilled_at_once():
+    names = [f"p{index}" for index in range(5)]
+    prior = AnalyticPrior()
+    results = list(optimize_all(prior, SMALL, map(assignment, names), num_slots=2))
+
+    assert sorted(result.assignment.prompt.prompt_id for result in results) == names
+    assert all(result.history.steps_spent == 6 for result in results)
+    looks = len(names) * 2 * 3 * len(SMALL.looks.timesteps)  # an early one and the last, three wordings each
+    assert prior.num_predictions == 3 * 6 + looks  # two, two, then one: three rounds of six steps
+
+
+def test_an_analytic_prior_turns_the_blob_into_a_ball_of_its_color():
+    recipe = with_overrides(
+        SMALL,
+        {
+            "optimize.num_steps": 100,
+            "optimize.table_rate": 0.05,
+            "optimize.head_rate": 0.01,
+            "guidance.guidance_scale": 2.0,
+            "shading.lit_probability": 0.0,
+        },
+    )
+    red = torch.ones(3, 16, 16)
+    red[1:, 4:12, 4:12] = 0.1
+    views = ("front", "side", "back", "overhead")
+    prior = AnalyticPrior(16, mean_pictures={f"a ball, {view} view": red for view in views})
+    recipe = dataclasses.replace(
+        recipe, wording=dataclasses.replace(recipe.wording, backgrounds=("white",), unconditional="")
+    )
+    (result,) = optimize_all(prior, recipe, [Assignment(Prompt("ball", "a ball"), "ball")], num_slots=1)
+    assert result.snapshot is not None
+    covered = result.snapshot.view_opacity > 200
+    mean = result.snapshot.view_rgb[covered].mean(axis=0) / 255.0
+
+    assert mean[0] > 0.7 > 0.4 > mean[1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "failure"),
+    [
+        ({"gates.min_mean_opacity": 0.99}, EmptyField),
+        ({"gates.max_mean_opacity": 0.001}, FullField),
+        ({"gates.min_flatness_ratio": 1.1}, FlatField),
+        ({"gates.max_several_faces_share": -0.1}, SeveralFaces),
+        ({"gates.min_prompt_gain": 1.1}, OffPrompt),
+    ],
+)
+def test_a_volume_that_a_gate_refuses_is_a_failure_with_its_class(overrides, failure):
+    (result,) = optimize_all(AnalyticPrior(), with_overrides(SMALL, overrides), [assignment("red")], num_slots=1)
+
+    assert isinstance(result.failure, failure)
+    assert result.snapshot is None
+    assert [attempt.verdict for attempt in result.history.attempts] == [failure.failure_class] * 2  # one restart
+
+
+RACE = with_overrides(
+    SMALL, {"optimize.num_steps": 12, "looks.at": [0.25, 0.5], "looks.best_of": 3, "looks.step_budget": 3.0}
+)
+
+
+def test_the_best_of_three_goes_on_and_the_others_stay_behind():
+    (result,) = optimize_all(AnalyticPrior(), RACE, [assignment("red")], num_slots=1)
+    attempts = result.history.attempts
+
+    assert result.failure is None and result.snapshot.history == result.history
+    assert sorted(attempt.num_steps for attempt in attempts) == [3, 6, 12]
+    assert [attempt.verdict for attempt in sorted(attempts, key=lambda a: a.num_steps)] == ["outrun"] * 2 + ["chosen"]
+    assert result.history.steps_spent == 21
+
+
+def test_a_candidate_that_was_parked_goes_on_as_if_it_had_not_been():
+    raced = SlotBatch(AnalyticPrior(), RACE, 1)
+    raced.admit(assignment("red"))
+    while (slot := raced.slots[0]) is not None:
+        raced.step()
+        result = raced.harvest()
+        if slot.step == 11:
+            field, candidate = raced.fields.slot_state(0), slot.candidate
+    assert result[0].history.chosen.candidate == candidate
+
+    alone = SlotBatch(AnalyticPrior(), RACE, 1)
+    alone.admit(assignment("red"))
+    alone.slots[0].candidate = candidate
+    alone._begin(0, alone.slots[0])
+    for _ in range(11):
+        alone.step()
+    undisturbed = alone.fields.slot_state(0)
+    assert all(torch.equal(field[name], undisturbed[name]) for name in field)
+
+
+class NotANumber(AnalyticPrior):
+    """Answers NaN when it is asked about green."""
+
+    def predict_noise(self, noisy, timesteps, embeds):
+        bad = (embeds == self.mean_picture("a green ball").flatten()).all(dim=-1).view(-1, 1, 1, 1)
+        return torch.where(bad, torch.nan, super().predict_noise(noisy, timesteps, embeds))
+
+
+class OnlyGrey(AnalyticPrior):
+    """Knows grey pictures only, whatever it is asked about green."""
+
+    def mean_picture(self, text):
+        return torch.full((3, self.picture_px, self.picture_px), 0.5) if "green" in text else super().mean_picture(text)
+
+
+@pytest.mark.parametrize(
+    ("prior", "min_gain", "failure_class"), [(NotANumber, -1.0, "diverged"), (OnlyGrey, 0.001, "off_prompt")]
+)
+def test_24_a_prompt_made_to_fail_ends_in_its_class_and_its_neighbours_keep_every_bit(prior, min_gain, failure_class):
+    recipe = with_overrides(
+        SMALL,
+        {
+            "optimize.num_steps": 20,
+            "looks.max_restarts": 2,
+            "looks.step_budget": 3.0,
+            "wording.backgrounds": ["white"],
+            "gates.min_prompt_gain": min_gain,
+        },
+    )
+
+    def made(names):
+        results = optimize_all(prior(), recipe, map(assignment, names), num_slots=3)
+        return {result.assignment.prompt.prompt_id: result for result in results}
+
+    together, without = made(["red", "green", "blue"]), made(["red", "blue"])
+    failed = together["green"]
+
+    assert failed.failure.failure_class == failure_class
+    assert [(a.candidate, a.verdict) for a in failed.history.attempts] == [(n, failure_class) for n in range(3)]
+    assert 0 < failed.history.steps_spent < failed.history.step_budget == 60
+    for name in ("red", "blue"):
+        assert together[name].snapshot.to_bytes() == without[name].snapshot.to_bytes()
+
+
+def test_a_step_without_a_live_slot_says_what_is_missing():
+    with pytest.raises(RuntimeError, match="admit an assignment"):
+        SlotBatch(AnalyticPrior(), SMALL, 1).step()
+
+
+def test_a_rate_warms_up_and_then_falls_to_its_final_share():
+    shares = [rate_share(dataclasses.replace(SMALL.optimize, num_steps=100), step) for step in range(100)]
+
+    assert np.argmax(shares) in range(8, 13)
+    assert shares[0] < 0.2 and max(shares) <= 1.0
+    assert shares[-1] == pytest.approx(0.01, abs=1e-3)

@@ -1,0 +1,107 @@
+"""Scores against true toys: exact for the toy itself, low for another, blind to height and yaw only."""
+
+import numpy as np
+import pytest
+
+from dreamfoundry.evaluation.metrics import (
+    aligned,
+    best_yaw,
+    dominant_color,
+    saturation_error,
+    score_back,
+    sphere_f_scores,
+    true_colors,
+    true_surface,
+    turned,
+)
+from dreamfoundry.toybox.captions import COLORS
+from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, ROLE_COLORS, toy
+
+
+def moved(kind: str, yaw_deg: float = 30.0) -> np.ndarray:
+    """Other samples of the true surface, turned, scaled and shifted as an asset might be."""
+    points = toy(kind).surface_points(3000, seed=9).numpy().astype(np.float64)
+    return turned(points, yaw_deg) * 3.0 + np.array([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("kind", ["chair", "car", "mushroom"])
+def test_the_toy_itself_scores_nearly_perfectly_whatever_its_size_place_and_yaw(kind):
+    chamfer, yaw_deg, f_scores = best_yaw(aligned(moved(kind)), kind)
+
+    assert chamfer < 0.01
+    assert f_scores[0] > 0.99 and f_scores[1] > 0.9
+    if kind in KINDS_WITH_FRONT:
+        assert yaw_deg == 330.0  # turned back by 30 degrees
+
+
+def test_another_toy_scores_worse_than_the_prompted_one():
+    own = aligned(moved("mushroom"))
+
+    assert best_yaw(own, "mushroom")[0] < best_yaw(own, "cone")[0]
+
+
+def test_a_lying_toy_is_not_stood_up():
+    lying = moved("cylinder", 0.0)[:, [1, 0, 2]]
+
+    assert best_yaw(aligned(lying), "cylinder")[0] > 0.1
+
+
+def test_a_sphere_scores_well_only_against_the_sphere():
+    assert sphere_f_scores("sphere")[0] > 0.99
+    assert sphere_f_scores("chair")[0] < 0.5
+
+
+def test_alignment_puts_the_base_at_zero_and_the_height_at_one():
+    points = aligned(moved("tree"))
+
+    assert points[:, 1].min() == pytest.approx(0.0) and points[:, 1].max() == pytest.approx(1.0)
+    assert np.ptp(true_surface("tree")[:, 1]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", KINDS_WITH_FRONT)
+def test_a_toy_with_two_fronts_is_told_from_a_true_one(kind):
+    points = aligned(moved(kind, 0.0))
+    front = points[points[:, 2] > 0]
+    two_faced = np.random.default_rng(0).permutation(np.concatenate([front, turned(front, 180.0)]))
+
+    assert not score_back(points, kind, 0.0).is_second_front
+    assert score_back(two_faced, kind, 0.0).is_second_front
+
+
+def test_a_kind_without_a_front_has_no_back_to_judge():
+    assert score_back(aligned(moved("torus")), "torus", 0.0) is None
+
+
+@pytest.mark.parametrize("name", COLORS)
+def test_a_palette_color_is_named_even_among_fixed_parts_and_noise(name):
+    rng = np.random.default_rng(0)
+    colors = np.concatenate(
+        [np.tile(COLORS[name], (60, 1)), np.tile(ROLE_COLORS["white"], (80, 1)), np.tile(ROLE_COLORS["dark"], (80, 1))]
+    )
+
+    assert dominant_color(np.clip(colors + rng.normal(0, 0.02, colors.shape), 0, 1)) == name
+
+
+@pytest.mark.parametrize("kind", ["torus", "car"])
+def test_the_true_colors_have_no_saturation_error(kind):
+    colors = true_colors(kind, "red")
+
+    for in_any_order in (colors, colors[::-1]):
+        assert saturation_error(in_any_order, kind, "red").hsv == pytest.approx(0.0)
+        assert saturation_error(in_any_order, kind, "red").chroma == pytest.approx(0.0, abs=1e-9)
+
+
+def test_stronger_colors_than_the_truth_are_positive_and_grey_ones_negative():
+    pink = np.tile(COLORS["pink"], (50, 1))  # (0.96, 0.52, 0.72): HSV saturation 0.44 / 0.96
+
+    stronger = saturation_error(np.tile((0.96, 0.0, 0.72), (50, 1)), "sphere", "pink")
+    grey = saturation_error(pink.mean(axis=1, keepdims=True).repeat(3, axis=1), "sphere", "pink")
+
+    assert stronger.hsv == pytest.approx(1.0 - 0.44 / 0.96, abs=1e-6)
+    assert grey.hsv == pytest.approx(-0.44 / 0.96, abs=1e-6)
+    assert stronger.chroma > 10.0 > -10.0 > grey.chroma
+
+
+def test_fixed_parts_belong_to_the_truth():
+    """A red car has dark wheels: all red is over-saturated."""
+    assert saturation_error(np.tile(COLORS["red"], (50, 1)), "car", "red").hsv > 0.05

@@ -1,0 +1,272 @@
+"""The manifest: every fault is found before any work, and costs no more than it must."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dreamfoundry.errors import ManifestError
+from dreamfoundry.manifest.reader import LostRows, ManifestReport, read_prompts, scan
+from dreamfoundry.records import Prompt
+from dreamfoundry.settings.field import RenderConfig
+from dreamfoundry.settings.recipe import Recipe
+
+
+def write(path: Path, rows_per_group: int = 100, **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), path, row_group_size=rows_per_group, compression="zstd", write_page_checksum=True)
+    return path
+
+
+def numbered(path: Path, count: int, rows_per_group: int = 100) -> Path:
+    return write(
+        path,
+        rows_per_group,
+        prompt_id=[f"row-{number}" for number in range(count)],
+        prompt=[f"a red chair with {number} legs" for number in range(count)],
+    )
+
+
+def damage(path: Path, row_group: int, column: int = 1, num_bytes: int = 64) -> None:
+    """Flip bytes in the middle of one column of one row group."""
+    chunk = pq.read_metadata(path).row_group(row_group).column(column)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    middle = start + chunk.total_compressed_size // 2 - num_bytes // 2
+    data = bytearray(path.read_bytes())
+    data[middle : middle + num_bytes] = bytes(byte ^ 0xFF for byte in data[middle : middle + num_bytes])
+    path.write_bytes(data)
+
+
+def prompts(path: Path, report: ManifestReport) -> list[Prompt]:
+    return list(read_prompts(path, report.skip_rows))
+
+
+def test_two_columns_are_enough(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.parquet", prompt_id=["one"], prompt=["a  red\nchair "])
+
+    assert prompts(path, scan(path)) == [Prompt("one", "a red chair")]
+
+
+def test_every_column_reaches_the_prompt(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "m.parquet",
+        prompt_id=["one"],
+        prompt=["a red chair"],
+        negative_prompt=["blurry"],
+        seed=pa.array([2**63 - 1], pa.int64()),
+        priority=pa.array([-1], pa.int32()),
+        tags=[["furniture", "red"]],
+        target_height_m=[0.9],
+        budget_profile=["mobile"],
+        recipe_overrides=['{"optimize.num_steps": 200}'],
+        view_prompts=['{"back": "the back of a red chair"}'],
+    )
+
+    assert prompts(path, scan(path)) == [
+        Prompt(
+            "one",
+            "a red chair",
+            negative_text="blurry",
+            seed=2**63 - 1,
+            priority=-1,
+            tags=("furniture", "red"),
+            target_height_m=0.9,
+            budget_profile="mobile",
+            view_texts={"back": "the back of a red chair"},
+            overrides={"optimize.num_steps": 200},
+        )
+    ]
+
+
+def test_other_widths_dictionaries_and_nulls_are_read(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "m.parquet",
+        prompt_id=pa.array(["one", "two"]).dictionary_encode(),
+        prompt=pa.array(["a red chair", "a red chair"], pa.large_string()),
+        seed=pa.array([3, None], pa.uint8()),
+        target_height_m=pa.array([2, None], pa.int32()),
+        negative_prompt=pa.nulls(2),
+    )
+
+    assert prompts(path, scan(path)) == [
+        Prompt("one", "a red chair", seed=3, target_height_m=2.0),
+        Prompt("two", "a red chair"),
+    ]
+
+
+def test_columns_that_nobody_reads_are_reported_once(tmp_path: Path) -> None:
+    for name in ("0.parquet", "1.parquet"):
+        write(tmp_path / name, prompt_id=[name], prompt=["a red chair"], artist=["me"])
+
+    assert scan(tmp_path).ignored_columns == ("artist",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"prompt_id": ["one"], "promt": ["a red chair"]}, "'prompt' is missing; is 'promt' meant"),
+        ({"prompt": ["a red chair"]}, "'prompt_id' is missing"),
+        ({"prompt_id": ["one"], "prompt": ["x"], "seed": ["7"]}, "'seed' has type string: must be int64"),
+        ({"prompt_id": ["one"], "prompt": ["x"], "tags": ["a"]}, "'tags' has type string: must be list"),
+        ({"prompt_id": [1], "prompt": ["x"]}, "'prompt_id' has type int64: must be string"),
+        ({"prompt_id": pa.array([], pa.string()), "prompt": pa.array([], pa.string())}, "no rows"),
+    ],
+)
+def test_26_a_fault_of_the_file_refuses_it(tmp_path: Path, columns: dict[str, Any], reason: str) -> None:
+    path = write(tmp_path / "m.parquet", **columns)
+
+    with pytest.raises(ManifestError, match=reason):
+        scan(path)
+
+
+def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
+    cut = numbered(tmp_path / "cut.parquet", 10)
+    cut.write_bytes(cut.read_bytes()[:-20])
+    text = tmp_path / "prompts.txt"
+    text.write_text("a red chair\n")
+
+    for path in (cut, text):
+        with pytest.raises(ManifestError, match=r"not a Parquet file.*make_manifest"):
+            scan(path)
+    with pytest.raises(ManifestError, match="no such file"):
+        scan(tmp_path / "absent.parquet")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ManifestError, match=r"holds no \*\.parquet"):
+        scan(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("prompt_id", None, "prompt_id = None"),
+        ("prompt_id", "../up", "a unique name"),
+        ("prompt_id", ".hidden", "a unique name"),
+        ("prompt_id", "x" * 129, "a unique name"),
+        ("prompt", None, "must not be empty"),
+        ("prompt", " \n ", "must not be empty"),
+        ("prompt", "x" * 1001, "at most 1000 characters, has 1001"),
+        ("prompt", "a\x00chair", "control characters"),
+        ("seed", -1, "seed = -1: must be from 0"),
+        ("target_height_m", float("nan"), "must be from 0.001 to 1000"),
+        ("target_height_m", 0.0, "must be from 0.001 to 1000"),
+        ("budget_profile", "tiny", "must be one of preview"),
+        ("tags", ["red", None], "tags = None: must not be empty"),
+        ("recipe_overrides", "{", "must be a JSON object"),
+        ("recipe_overrides", "[1]", "must be a JSON object"),
+        ("recipe_overrides", "[" * 100_000, "must be a JSON object"),
+        ("recipe_overrides", '{"optimize.nun_steps": 1}', "did you mean 'num_steps'"),
+        ("recipe_overrides", '{"optimize.num_steps": 0}', "must be at least 1"),
+        ("recipe_overrides", '{"prior.path": "elsewhere"}', "must not change the prior"),
+        ("view_prompts", '{"left": "x"}', "front, side, back, overhead"),
+        ("view_prompts", '{"front": 1}', "front, side, back, overhead"),
+    ],
+)
+def test_26_a_fault_of_a_row_is_named_and_costs_that_row(tmp_path: Path, column: str, value: Any, reason: str) -> None:
+    columns: dict[str, list[Any]] = {"prompt_id": ["one", "two"], "prompt": ["a red chair", "a blue chair"]}
+    columns[column] = [value, columns.get(column, [None, None])[1]]
+    path = write(tmp_path / "m.parquet", **columns)
+
+    report = scan(path)
+
+    (error,) = report.row_errors
+    assert reason in str(error)
+    assert error.row == 0
+    assert error.prompt_id == (None if column == "prompt_id" else "one")
+    assert [prompt.prompt_id for prompt in prompts(path, report)] == ["two"]
+
+
+def test_26_a_row_with_bad_utf8_costs_that_row(tmp_path: Path) -> None:
+    texts = pa.array([b"a red chair", b"a \xff chair", b"caf\xc3\xa9"], pa.binary()).cast(pa.string(), safe=False)
+    path = write(tmp_path / "m.parquet", prompt_id=["one", "two", "three"], prompt=texts)
+
+    report = scan(path)
+
+    assert [(error.row, error.prompt_id) for error in report.row_errors] == [(1, "two")]
+    assert "must be UTF-8 (byte 2 is not)" in str(report.row_errors[0])
+    assert [prompt.text for prompt in prompts(path, report)] == ["a red chair", "café"]
+
+
+def test_all_faults_of_rows_are_listed(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.parquet", prompt_id=[f"row-{n}" for n in range(700)], prompt=[""] * 700)
+
+    report = scan(path)
+
+    assert [error.row for error in report.row_errors] == list(range(700))
+    assert report.num_prompts == 0
+
+
+def test_the_caller_may_refuse_more(tmp_path: Path) -> None:
+    path = numbered(tmp_path / "m.parquet", 3)
+
+    report = scan(path, lambda prompt: "nobody knows this word" if "1 legs" in prompt.text else None)
+
+    assert [str(error) for error in report.row_errors] == ["row 1 (row-1): nobody knows this word"]
+    assert [prompt.prompt_id for prompt in prompts(path, report)] == ["row-0", "row-2"]
+
+
+def test_overrides_are_tried_on_the_recipe_of_the_run(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "m.parquet",
+        prompt_id=["one"],
+        prompt=["a red chair"],
+        recipe_overrides=['{"guidance.timestep_low": 0.5}'],
+    )
+    default = Recipe()
+    low_only = Recipe(guidance=type(default.guidance)(timestep_high=type(default.guidance.timestep_high)(0.3, 0.3)))
+
+    assert scan(path, recipe=Recipe(render=RenderConfig(image_px=32))).row_errors == ()
+    assert len(scan(path, recipe=low_only).row_errors) == 1
+
+
+def test_08_the_same_row_twice_is_one_prompt(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.parquet", prompt_id=["b", "a", "b", "b"], prompt=["chair", "car", "chair", " chair "])
+
+    report = scan(path)
+
+    assert report.repeated_rows == (2, 3)
+    assert report.num_prompts == 2
+    assert [prompt.prompt_id for prompt in prompts(path, report)] == ["b", "a"]
+
+
+def test_08_one_id_with_two_contents_refuses_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.parquet", prompt_id=["a", "b", "c", "b"], prompt=["chair", "car", "mug", "tree"])
+
+    with pytest.raises(ManifestError, match="'b' stands in rows 1 and 3 with different content"):
+        scan(path)
+
+
+def test_25_a_damaged_row_group_costs_only_its_rows(tmp_path: Path) -> None:
+    path = numbered(tmp_path / "m.parquet", 500)
+    damage(path, row_group=2)
+
+    report = scan(path)
+
+    (lost,) = report.lost
+    assert lost == LostRows("m.parquet", 2, 200, 299, lost.reason)
+    assert "CRC" in lost.reason
+    assert report.num_lost_rows == 100
+    assert report.num_prompts == 400
+    assert [prompt.prompt_id for prompt in prompts(path, report)] == [
+        f"row-{number}" for number in range(500) if not 200 <= number < 300
+    ]
+
+
+def test_parts_are_read_by_name_and_rows_counted_through(tmp_path: Path) -> None:
+    write(tmp_path / "b.parquet", prompt_id=["b"], prompt=[""])
+    write(tmp_path / "a.parquet", prompt_id=["a0", "a1"], prompt=["chair", "car"])
+
+    report = scan(tmp_path)
+
+    assert report.num_rows == 3
+    assert [error.row for error in report.row_errors] == [2]
+    assert [prompt.prompt_id for prompt in prompts(tmp_path, report)] == ["a0", "a1"]
+
+
+def test_the_digest_follows_the_bytes(tmp_path: Path) -> None:
+    first, same, other = (tmp_path / name for name in ("first.parquet", "same.parquet", "other.parquet"))
+    numbered(first, 3)
+    same.write_bytes(first.read_bytes())
+    numbered(other, 4)
+
+    assert scan(first).digest == scan(same).digest != scan(other).digest

@@ -1,0 +1,60 @@
+"""What a person sees during a run."""
+
+from __future__ import annotations
+
+import io
+
+from dreamfoundry.run.progress import Progress, describe
+from dreamfoundry.run.scheduling.run_stats import Status
+
+
+def status(steps_done: int = 0, steps_left: int = 0, **counts: int) -> Status:
+    names = ("num_builds", "published", "quarantined", "waiting", "optimizing", "exporting", "delegated")
+    return Status(**{name: counts.get(name, 0) for name in names}, steps_done=steps_done, steps_left=steps_left)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_line_names_what_is_done_what_failed_what_is_under_way_and_the_time_left() -> None:
+    now = status(100, 300, num_builds=9, published=3, quarantined=1, optimizing=2, exporting=1, waiting=2)
+    assert describe(now, steps_per_s=5.0) == (
+        "3/9 done · 1 failed · 2 optimizing · 1 exporting · 2 waiting · 5.0 steps/s · ETA 0:01:00"
+    )
+
+
+def test_an_export_alone_shows_no_speed() -> None:
+    assert describe(status(num_builds=2, exporting=2), steps_per_s=0.0) == "0/2 done · 0 failed · 2 exporting"
+
+
+def test_the_time_before_the_first_report_does_not_count_as_speed() -> None:
+    reports = {0.0: 0, 60.0: 0, 60.5: 40, 65.0: 40, 70.5: 60}
+    times_s = [0.0]
+    progress = Progress(io.StringIO(), clock=lambda: times_s[-1])
+    for now_s, steps in reports.items():
+        times_s.append(now_s)
+        progress.show(status(steps, 1000))
+    assert progress.steps_per_s == 2.0
+
+
+def test_a_file_gets_a_line_every_thirty_seconds() -> None:
+    stream, now_s = io.StringIO(), 0.0
+    progress = Progress(stream, clock=lambda: now_s)
+    for second in range(0, 95, 5):
+        now_s = float(second)
+        progress.show(status(num_builds=1))
+    lines = stream.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["0:00:30", "0:01:00", "0:01:30"]
+
+
+def test_a_terminal_gets_one_line_that_is_rewritten_and_removed_at_the_end() -> None:
+    stream, now_s = Terminal(), 0.0
+    progress = Progress(stream, clock=lambda: now_s)
+    for second in range(3):
+        now_s = float(second)
+        progress.show(status(num_builds=1))
+    progress.close()
+    assert "\n" not in stream.getvalue()
+    assert stream.getvalue().count("\r") == 4

@@ -1,0 +1,129 @@
+"""Recipes: presets load, overrides change one key, nonsense is refused by name."""
+
+import pytest
+
+from dreamfoundry.errors import ConfigError
+from dreamfoundry.settings.distillation import CameraConfig
+from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, ExportProfile, export_profile
+from dreamfoundry.settings.loading import bundled_recipe, recipe_from_toml, with_overrides
+from dreamfoundry.settings.recipe import Recipe
+from dreamfoundry.settings.values import Ramp
+
+
+def test_the_presets_of_the_package_load_and_differ():
+    assert bundled_recipe("toybox") != bundled_recipe("dreamfusion")
+
+
+def test_a_file_keeps_the_defaults_of_keys_it_leaves_out(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("[optimize]\nnum_steps = 7\n[losses]\nopacity = { start = 0.0, end = 1.0 }\n")
+    recipe = recipe_from_toml(path)
+
+    assert recipe.optimize.num_steps == 7
+    assert recipe.losses.opacity == Ramp(0.0, 1.0)
+    assert recipe.cameras == CameraConfig()
+
+
+def test_a_file_may_start_from_a_preset(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "toybox"\n[optimize]\nnum_steps = 7\n[losses.opacity]\nstart = 0.0\nend = 1.0\n')
+
+    expected = with_overrides(
+        bundled_recipe("toybox"), {"optimize.num_steps": 7, "losses.opacity.start": 0.0, "losses.opacity.end": 1.0}
+    )
+    assert recipe_from_toml(path) == expected
+
+
+def test_the_preset_for_gpus_is_dreamfusions_with_other_samples_and_another_encoding():
+    changes = {"field.encoding": "hash", "field.occupancy_resolution": 32, "render.samples_per_ray": 128}
+    assert bundled_recipe("dreamfusion_hash") == with_overrides(bundled_recipe("dreamfusion"), changes)
+
+
+def test_an_override_changes_one_key_and_nothing_else():
+    recipe = with_overrides(Recipe(), {"guidance.guidance_scale": 8})
+
+    assert recipe.guidance.guidance_scale == 8.0
+    assert with_overrides(recipe, {"guidance.guidance_scale": 101.0}) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"optimise.num_steps": 3}, "optimise: unknown recipe key; did you mean 'optimize'"),
+        ({"optimize.num_step": 3}, "did you mean 'num_steps'"),
+        ({"optimize.num_steps": "many"}, "optimize.num_steps = 'many': must be of type int"),
+        ({"optimize.num_steps": True}, "must be of type int"),
+        ({"optimize.num_steps": 0}, "must be at least 1"),
+        ({"guidance.guidance_scale": 0.5}, "guidance.guidance_scale = 0.5: must be at least 1"),
+        ({"guidance.guidance_scale": float("nan")}, "must be a finite number"),
+        ({"guidance.method": "magic"}, "must be one of 'sds'"),
+        ({"guidance.timestep_low": 0.99}, "0 <= low <= high <= 1"),
+        ({"guidance.gradient_clip": {"start": 0.0, "end": 2.0}}, "must be positive from start to end, or 0 (off)"),
+        ({"guidance.inversion_steps": 0}, "guidance.inversion_steps = 0: must be from 1"),
+        ({"guidance.inversion_eta": 1.5}, "guidance.inversion_eta = 1.5: must be from 0"),
+        ({"guidance.inversion_overshoot": -0.1}, "guidance.inversion_overshoot = -0.1: must be from 0"),
+        ({"guidance.perp_neg": True, "wording.azimuth_words": ["a", "b", "c", "d", "e", "f"]}, "multiple of 4 words"),
+        ({"field.all_levels_from_fraction": 2.0}, "must be a fraction of the steps"),
+        ({"shading.light_distance": [1.5, 0.8]}, "rising pair of positive scene units"),
+        ({"cameras.elevation_deg": [10.0]}, "must have 2 items"),
+        ({"cameras.elevation_deg": [40.0, 10.0]}, "rising pair"),
+        ({"cameras.fovy_deg": "wide"}, "must be a list"),
+        ({"field": 3}, "must be a table"),
+        ({"wording.text": "no placeholder"}, "must contain {prompt}"),
+        ({"optimize.num_steps": 3, "optimize.num_steps.more": 4}, "contradicts another override"),
+    ],
+)
+def test_nonsense_is_refused_with_key_value_and_rule(overrides, message):
+    with pytest.raises(ConfigError) as refused:
+        with_overrides(Recipe(), overrides)
+
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[optimize\n", "not valid TOML"),
+        ("speed = 3\n", "speed: unknown recipe key; known keys here: prior, wording"),
+        ('base = "toybox"\nspeed = 3\n', "speed: unknown recipe key; known keys here: prior, wording"),
+        ('base = "toys"\n', "base = 'toys': must be one of dreamfusion, dreamfusion_hash, toybox"),
+        ("base = 3\n", "base = 3: must be one of dreamfusion"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path, text, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=message):
+        recipe_from_toml(path)
+
+
+def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        recipe_from_toml(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="dreamfusion, dreamfusion_hash, toybox"):
+        bundled_recipe("stable")
+
+
+def test_a_ramp_is_flat_outside_its_fractions_and_linear_between():
+    ramp = Ramp(1.0, 3.0, 0.25, 0.75)
+
+    assert [ramp.at(progress) for progress in (0.0, 0.25, 0.5, 0.75, 1.0)] == [1.0, 1.0, 2.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ({"triangles": (8000, 4000)}, "same number of levels"),
+        ({"triangles": (90_000,)}, "unwrapping more takes minutes"),
+        ({"texture_px": (500,)}, "powers of two"),
+    ],
+)
+def test_an_impossible_export_profile_is_refused(profile, message):
+    with pytest.raises(ConfigError, match=message):
+        ExportProfile(**profile)
+
+
+def test_an_unknown_profile_is_answered_with_the_known_ones():
+    with pytest.raises(ConfigError, match=", ".join(EXPORT_PROFILES)):
+        export_profile("tiny")
