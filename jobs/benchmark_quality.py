@@ -6,8 +6,9 @@ r"""Is what the fast loop makes as good as what the baseline of the benchmark ma
 Each toy is optimised twice with the same recipe, prior, seed and steps: by the main loop, and by
 the loop of the baseline with its 512 samples on a ray. Both surfaces are compared with the true
 toy. Our field stands in for the one that the baseline reads by grid_sample: they are the same up to
-rounding (tests/unit/evaluation/benchmark/test_baseline.py), and here no time is measured. Every finished field is a line
-of OUTPUT/quality.jsonl and is not made again, so a run can be stopped and continued.
+rounding (tests/unit/evaluation/benchmark/test_baseline.py), and here no time is measured. Every
+finished field is a line of OUTPUT/quality.jsonl and is not made again, so a run can be stopped and
+continued.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The shape of the repository: folders that stay small, a map that is true, tests that lie where they are looked for."""
+"""The shape of the repository: small folders, a true map, tests beside the rooms they test."""
 
 import re
 import tomllib
