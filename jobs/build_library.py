@@ -74,8 +74,8 @@ def main() -> int:
                 copyright_holder=arguments.copyright_holder,
                 rights_url=arguments.rights_url,
             ),
-            num_optimizers=arguments.actors,
-            num_exporters=arguments.export_workers,
+            num_distill_workers=arguments.actors,
+            num_export_workers=arguments.export_workers,
             num_slots=arguments.slots,
             device=arguments.device,
             prior_engine=arguments.prior_engine,
@@ -122,7 +122,7 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help="no prompt in any delivered file or file name, only its SHA-256; the catalog still has it",
     )
-    parser.add_argument("--device", default="cpu", help='"cpu" or "cuda": one GPU per optimizer actor')
+    parser.add_argument("--device", default="cpu", help='"cpu" or "cuda": one GPU per distill worker')
     parser.add_argument(
         "--prior-engine",
         choices=get_args(PriorEngine),
@@ -133,7 +133,7 @@ def parse_arguments() -> argparse.Namespace:
         "--actors",
         type=positive,
         default=0,
-        help="optimizer processes (default: for the toybox on this machine's CPU one per core, else 1)",
+        help="distill workers (default: for the toybox on this machine's CPU one per core, else 1)",
     )
     parser.add_argument(
         "--slots",
@@ -168,7 +168,7 @@ def parse_arguments() -> argparse.Namespace:
         type=price,
         default=0.0,
         metavar="PER_HOUR",
-        help="what one optimizer with its machine costs an hour: the report then says what the run has cost",
+        help="what one distill worker with its machine costs an hour: the report then says what the run has cost",
     )
     parser.add_argument("--no-ray", action="store_true", help="run everything in this process, for debugging")
     return parser.parse_args()

@@ -20,7 +20,7 @@ from dreamfoundry.run.build import RunRequest, RunResult, build_library
 from dreamfoundry.run.report import RunReport
 
 IMPATIENT = ("--actors", "1", "--limit", "lease_s=3", "--limit", "slice_s=0.3", "--limit", "checkpoint_s=0.3")
-"""One optimizer, and limits with which everything happens within seconds."""
+"""One distiller, and limits with which everything happens within seconds."""
 
 Start = Callable[..., subprocess.Popen[str]]
 """The fixture `start` of conftest.py: `start(manifest, library, num_steps, *more)`."""

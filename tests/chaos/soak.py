@@ -3,7 +3,7 @@
     make soak MINUTES=20 ROWS=200 SEED=0          (pytest tests/chaos/soak.py -s)
 
 Twenty of the rows are toys of 30 steps with the full export; the others have one step of a tiny
-field, and their exports are as real. Every few seconds something dies: an optimizer, an exporter,
+field, and their exports are as real. Every few seconds something dies: a distiller, an exporter,
 the child of an exporter, a driver (killed, or asked to stop) or a whole node; a driver that has
 ended is started again with the same command. Should all rows have ended before the time is over,
 the studio hands in some more. Every write of an outcome is counted from outside, the library is
@@ -156,7 +156,7 @@ class Chaos:
             self.deaths[name] += 1
 
     def _optimizer(self) -> str:
-        return self._end("ray::OptimizerActor", "optimizer")
+        return self._end("ray::DistillActor", "distiller")
 
     def _exporter(self) -> str:
         return self._end("ray::ExportActor", "exporter")
@@ -264,7 +264,7 @@ def writes_of_outcomes(proxy: FaultProxy) -> Counter[str]:
 
 
 def figures(library: Library, proxy: FaultProxy, night: Night, chaos: Chaos) -> dict[str, object]:
-    """Rows by state and class, deaths, requests, and what the optimizers were held for."""
+    """Rows by state and class, deaths, requests, and what the distillers were held for."""
     outcomes = list(library.outcomes())
     runs = [
         report.latest(library.store.get, run_id)

@@ -21,7 +21,7 @@ from dreamfoundry.run.workers.export_process import ExportChild
 from dreamfoundry.run.workers.exporter import Exporter
 
 
-class StubOptimizerActor:
+class StubDistillActor:
     """Stores the same field for every task, in the slice that brings it."""
 
     def setup(self, settings: WorkerSettings) -> Ready:
@@ -59,7 +59,7 @@ class StubExportActor:
         return os.getpid()
 
 
-class RaisingOptimizerActor(StubOptimizerActor):
+class RaisingDistillActor(StubDistillActor):
     """Raises what nobody foresaw when a poison comes."""
 
     def run_slice(self, command: RunSlice) -> SliceReport:
@@ -70,7 +70,7 @@ class RaisingOptimizerActor(StubOptimizerActor):
 
 
 class SlowExportActor(StubExportActor):
-    """Takes half a second for what the optimizer does at once."""
+    """Takes half a second for what the distiller does at once."""
 
     def export(self, command: Export) -> ExportReport:
         time.sleep(0.5)
@@ -78,9 +78,9 @@ class SlowExportActor(StubExportActor):
 
 
 WORKERS = {
-    "instant": {"optimizer": StubOptimizerActor, "exporter": StubExportActor},
-    "raising": {"optimizer": RaisingOptimizerActor, "exporter": StubExportActor},
-    "slow": {"optimizer": StubOptimizerActor, "exporter": SlowExportActor},
+    "instant": {"distiller": StubDistillActor, "exporter": StubExportActor},
+    "raising": {"distiller": RaisingDistillActor, "exporter": StubExportActor},
+    "slow": {"distiller": StubDistillActor, "exporter": SlowExportActor},
 }
 
 

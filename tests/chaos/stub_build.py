@@ -2,7 +2,7 @@
 
     python tests/chaos/stub_build.py MANIFEST LIBRARY [instant | raising | slow]
 
-Everything of a run is real but the steps of the optimizer and the stages of the export.
+Everything of a run is real but the steps of the distiller and the stages of the export.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dreamfoundry.run.messages import WorkerSettings
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import bundled_recipe
 
-NUM_OPTIMIZERS, NUM_SLOTS = 2, 16
+NUM_DISTILLERS, NUM_SLOTS = 2, 16
 
 POISON = "mug"
 """Workers that raise do so at a prompt with this word."""
@@ -34,8 +34,8 @@ def main() -> int:
         library,
         bundled_recipe("toybox"),
         export_profile("preview"),
-        num_optimizers=NUM_OPTIMIZERS,
-        num_exporters=1 if manner == ["slow"] else 2,
+        num_distill_workers=NUM_DISTILLERS,
+        num_export_workers=1 if manner == ["slow"] else 2,
         num_slots=NUM_SLOTS,
     )
     report = build_library(request, sys.stderr, open_workers=open_stubs).report

@@ -42,7 +42,7 @@ def test_10_a_killed_optimizer_goes_on_from_its_last_checkpoint(ray_cluster: Any
     with running_build(long_request) as run:
         wait_until(lambda: steps_saved(store) >= NUM_STEPS // 4, "a checkpoint after a quarter of the steps")
         saved = steps_saved(store)
-        os.kill(actor_pid(ray_cluster, "optimizer-0/1"), signal.SIGKILL)
+        os.kill(actor_pid(ray_cluster, "distiller-0/1"), signal.SIGKILL)
         assert run.result(timeout=200).report.word == "complete"
 
     (outcome,) = Library(store).outcomes()
@@ -64,11 +64,11 @@ def test_12_after_the_driver_is_killed_its_actors_go_and_the_same_command_finish
     first = start(manifest, library, NUM_STEPS)
     store = open_store(library)
     wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
-    pid = actor_pid(ray_cluster, "optimizer-0/1")
+    pid = actor_pid(ray_cluster, "distiller-0/1")
     first.kill()
     first.wait()
 
-    wait_until(lambda: not is_running(pid), "the optimizer is gone", timeout_s=5.0)
+    wait_until(lambda: not is_running(pid), "the distiller is gone", timeout_s=5.0)
     assert not list(store.list("outcomes/"))
     second = start(manifest, library, NUM_STEPS)
     output, _ = second.communicate(timeout=250)

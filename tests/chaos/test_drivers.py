@@ -61,7 +61,7 @@ def test_03_a_driver_that_was_thought_dead_wakes_up_and_changes_nothing(
     sleeper = start(manifest, library, NUM_STEPS, "--slots", "6")
     store = open_store(library)
     wait_until(lambda: len(checkpoints(store)) == len(NAMES), "every prompt has a checkpoint")
-    worker = actor_pid(ray_cluster, "optimizer-0/1")
+    worker = actor_pid(ray_cluster, "distiller-0/1")
     for pid in (sleeper.pid, worker):
         os.kill(pid, signal.SIGSTOP)
     time.sleep(4.0)  # longer than its leases
@@ -84,7 +84,7 @@ def test_23_a_worker_that_hangs_is_killed_and_its_prompt_is_charged_and_publishe
     driver = start(manifest, tmp_path / "library", NUM_STEPS, "--limit", "slice_limit_s=6")
     store = open_store(tmp_path / "library")
     wait_until(lambda: checkpoints(store), "a checkpoint")
-    worker = actor_pid(ray_cluster, "optimizer-0/1")
+    worker = actor_pid(ray_cluster, "distiller-0/1")
     os.kill(worker, signal.SIGSTOP)
 
     ended(driver, 0)

@@ -39,13 +39,13 @@ def raylet_pid(node: Any) -> int:
     return int(node.all_processes["raylet"][0].process.pid)
 
 
-def optimizers(node: Any) -> list[int]:
+def distillers(node: Any) -> list[int]:
     """Processes on a node that optimise."""
-    return children(raylet_pid(node), "ray::OptimizerActor")
+    return children(raylet_pid(node), "ray::DistillActor")
 
 
 def node_of_optimizer(cluster: Any) -> Any:
-    (node,) = [node for node in cluster.worker_nodes if optimizers(node)]
+    (node,) = [node for node in cluster.worker_nodes if distillers(node)]
     return node
 
 
@@ -92,7 +92,7 @@ def test_16_before_a_drained_node_goes_its_work_is_saved_and_no_step_is_made_twi
     notice_at = time.time()
     nodes.drain(node.node_id, "a test takes the machine", notice_at + NOTICE_S, address=cluster.address)
 
-    wait_until(lambda: not optimizers(node), "the optimizer has saved its work and is gone", NOTICE_S)
+    wait_until(lambda: not distillers(node), "the distiller has saved its work and is gone", NOTICE_S)
     resumed_from = all_published_uncharged(driver, store)
     assert len(resumed_from) == 2 and min(resumed_from) > 0
     (only,) = reports(store)

@@ -56,8 +56,8 @@ def test_21_a_prompt_that_crashes_its_process_is_quarantined_after_three_deaths_
 
             wait_until(goes_on, "the poison is in a slot and moves, or the run is over")
             if not run.done():
-                with suppress(LookupError):  # that optimizer is not there yet, or no more
-                    os.kill(actor_pid(ray_cluster, f"optimizer-0/{deaths + 1}"), signal.SIGSEGV)
+                with suppress(LookupError):  # that distiller is not there yet, or no more
+                    os.kill(actor_pid(ray_cluster, f"distiller-0/{deaths + 1}"), signal.SIGSEGV)
                     deaths += 1
         assert run.result(timeout=200).report.word == "partial"
 

@@ -74,5 +74,5 @@ def test_32_while_exports_are_slow_the_optimizers_wait(
             time.sleep(0.02)
         assert run.returncode == 0, log.read_text()
 
-    slots = stub_build.NUM_OPTIMIZERS * stub_build.NUM_SLOTS
+    slots = stub_build.NUM_DISTILLERS * stub_build.NUM_SLOTS
     assert slots <= max(queue_lengths) <= slots + 2, "one filling of all slots, and what the exporter has before it"

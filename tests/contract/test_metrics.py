@@ -93,7 +93,7 @@ def series(url: str) -> dict[tuple[str, str], float]:
 @pytest.mark.timeout(300)
 def test_37_the_page_of_a_ray_node_shows_the_figures_of_the_driver(page_url: str) -> None:
     metrics = FleetMetrics()
-    metrics.show(status(failure_classes={"empty": 1}, useful_s=20.0, wasted_s=3.5, workers={"optimizer": 2}))
+    metrics.show(status(failure_classes={"empty": 1}, useful_s=20.0, wasted_s=3.5, workers={"distiller": 2}))
     metrics.show(status(published=5, steps_done=100, failure_classes={"empty": 1}, useful_s=50.0, wasted_s=3.5))
     expected = {
         ("ray_dreamfoundry_published_total", ""): 5.0,

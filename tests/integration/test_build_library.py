@@ -59,7 +59,7 @@ def test_two_optimizers_build_a_manifest_into_s3_once(
         [*NAMES, "again"],
         [*prompts, "a ball one"],  # the last row asks for the asset of the first
         library=f"{s3_url}/balls",
-        num_optimizers=2,
+        num_distill_workers=2,
         num_slots=2,
         use_ray=True,
     )
@@ -86,15 +86,20 @@ def test_killing_an_optimizer_in_the_middle_loses_no_prompt(
     ray_cluster: Any, s3_url: str, request_of: Callable[..., RunRequest]
 ) -> None:
     request = request_of(
-        NAMES, library=f"{s3_url}/survivors", num_optimizers=2, num_slots=2, use_ray=True, limits=Limits(slice_s=0.5)
+        NAMES,
+        library=f"{s3_url}/survivors",
+        num_distill_workers=2,
+        num_slots=2,
+        use_ray=True,
+        limits=Limits(slice_s=0.5),
     )
     recipe = replace(request.recipe, optimize=replace(request.recipe.optimize, num_steps=100))
     request = replace(request, recipe=recipe)
     store = open_store(request.library)
     with running_build(request) as run:
         wait_until(lambda: any(store.list("leases/")), "a prompt is in a slot")
-        os.kill(actor_pid(ray_cluster, "optimizer-0/1"), signal.SIGKILL)
-        wait_until(lambda: actors(ray_cluster, "optimizer-0/2"), "a fresh actor takes its place")
+        os.kill(actor_pid(ray_cluster, "distiller-0/1"), signal.SIGKILL)
+        wait_until(lambda: actors(ray_cluster, "distiller-0/2"), "a fresh actor takes its place")
         report = run.result(timeout=200).report
     assert (report.word, report.published) == ("complete", 8)
 
@@ -151,7 +156,7 @@ def test_a_prompt_that_fails_is_quarantined_with_its_class_and_can_be_retried(
 def test_an_outcome_says_how_many_optimizers_there_were_not_how_many_were_asked_for(
     request_of: Callable[..., RunRequest],
 ) -> None:
-    request = request_of(["one"], num_optimizers=3)
+    request = request_of(["one"], num_distill_workers=3)
     nothing = replace(request.recipe.gates, min_mean_opacity=0.99)
     (outcome,) = build(replace(request, recipe=replace(request.recipe, gates=nothing))).quarantined.values()
     assert outcome.provenance["num_optimizers"] == 1

@@ -1,4 +1,4 @@
-"""A run on a cluster tries out where an optimizer would run how many slots fit."""
+"""A run on a cluster tries out where a distiller would run how many slots fit."""
 
 from __future__ import annotations
 

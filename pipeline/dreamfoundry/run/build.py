@@ -29,7 +29,7 @@ from dreamfoundry.object_store.open import local_copy, open_store
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import Outcome, PriorIdentity
 from dreamfoundry.run import report
-from dreamfoundry.run.default_workers import cores_here, default_num_exporters, default_num_optimizers
+from dreamfoundry.run.default_workers import cores_here, default_num_distill_workers, default_num_export_workers
 from dreamfoundry.run.driver import Workers, drive
 from dreamfoundry.run.lease_keeper import RunClaims
 from dreamfoundry.run.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
@@ -54,12 +54,12 @@ MAX_NAMED = 20
 @dataclass(frozen=True)
 class RunRequest:
     """What is asked of a run. `num_slots` 0 chooses: on a GPU what is fastest there, tried out first,
-    on a CPU up to MAX_DEFAULT_SLOTS, and never more than there are prompts. `num_optimizers` 0
-    and `num_exporters` 0 are what `crew_size` says.
+    on a CPU up to MAX_DEFAULT_SLOTS, and never more than there are prompts. `num_distill_workers` 0
+    and `num_export_workers` 0 are what `crew_size` says.
 
     `retry_class` is the class of quarantined outcomes to try again, "all" for every one.
     Without `use_ray` everything runs in this process, one call at a time. `price_per_hour` is that
-    of one optimizer with its machine, in any currency.
+    of one distiller with its machine, in any currency.
     """
 
     manifest: str
@@ -67,8 +67,8 @@ class RunRequest:
     recipe: Recipe
     profile: ExportProfile
     metadata_policy: MetadataPolicy = MetadataPolicy()
-    num_optimizers: int = 0
-    num_exporters: int = 0
+    num_distill_workers: int = 0
+    num_export_workers: int = 0
     num_slots: int = 0
     device: str = "cpu"
     prior_engine: PriorEngine = "graphs"
@@ -121,11 +121,13 @@ def build_library(
 
 def _with_crew(request: RunRequest) -> RunRequest:
     has_own_ray = request.use_ray and not joins_a_ray()
-    num_optimizers = request.num_optimizers or default_num_optimizers(
+    num_distill_workers = request.num_distill_workers or default_num_distill_workers(
         request.device, request.recipe.prior.path, has_own_ray=has_own_ray
     )
-    num_exporters = request.num_exporters or default_num_exporters(num_optimizers, has_own_ray=has_own_ray)
-    return dataclasses.replace(request, num_optimizers=num_optimizers, num_exporters=num_exporters)
+    num_export_workers = request.num_export_workers or default_num_export_workers(
+        num_distill_workers, has_own_ray=has_own_ray
+    )
+    return dataclasses.replace(request, num_distill_workers=num_distill_workers, num_export_workers=num_export_workers)
 
 
 def _open_workers_for(request: RunRequest) -> OpenWorkers:
@@ -243,7 +245,7 @@ class _Run:
     def _drive(self, plan: Plan, num_builds: int, should_stop: Callable[[], bool]) -> int:
         """Build what is open in `plan`; returns the number of builds that are left to other runs."""
         request = self.request
-        num_optimizers = min(request.num_optimizers, num_builds)
+        num_distill_workers = min(request.num_distill_workers, num_builds)
         settings = WorkerSettings(
             library_url=self.library.store.url,
             prior=pinned(request.recipe.prior, self.prior),
@@ -252,17 +254,17 @@ class _Run:
             prior_engine=request.prior_engine,
             checkpoint_s=request.limits.checkpoint_s,
             store_s=request.limits.store_s / MAX_FAULTS,  # so many waits in a row retire a worker
-            num_threads=max(1, cores_here() // num_optimizers),
+            num_threads=max(1, cores_here() // num_distill_workers),
             metadata_policy=request.metadata_policy,
         )
         with self._workers_session():
-            slots = self._slots(settings, -(-num_builds // num_optimizers))
+            slots = self._slots(settings, -(-num_builds // num_distill_workers))
             settings = dataclasses.replace(
                 settings,
                 text_encoder_on_host=slots.text_encoder_on_host,
-                provenance=self._provenance(num_optimizers, slots.num_slots),
+                provenance=self._provenance(num_distill_workers, slots.num_slots),
             )
-            return self._drive_workers(plan, num_builds, num_optimizers, slots.num_slots, settings, should_stop)
+            return self._drive_workers(plan, num_builds, num_distill_workers, slots.num_slots, settings, should_stop)
 
     def _slots(self, settings: WorkerSettings, most_slots: int) -> SlotsFit:
         """As many as were asked for; else on a GPU what is fastest there, on a CPU up to MAX_DEFAULT_SLOTS."""
@@ -271,14 +273,14 @@ class _Run:
             return SlotsFit(request.num_slots or min(MAX_DEFAULT_SLOTS, most_slots))
         with self._stage("preflight"):
             fit = _slots_that_fit_for(request)(settings, request.recipe, most_slots)
-        self.progress.note(f"{fit.num_slots} slots for each optimizer")
+        self.progress.note(f"{fit.num_slots} slots for each distiller")
         return fit
 
     def _drive_workers(
         self,
         plan: Plan,
         num_builds: int,
-        num_optimizers: int,
+        num_distill_workers: int,
         num_slots: int,
         settings: WorkerSettings,
         should_stop: Callable[[], bool],
@@ -301,8 +303,8 @@ class _Run:
                 plan.builds(),
                 num_builds=num_builds,
                 on_decision=take_note,
-                num_optimizers=num_optimizers,
-                num_exporters=min(request.num_exporters, num_builds),
+                num_distill_workers=num_distill_workers,
+                num_export_workers=min(request.num_export_workers, num_builds),
                 num_slots=num_slots,
                 claims=claims,
                 clock=time.monotonic,
@@ -353,7 +355,7 @@ class _Run:
         if not self.request.use_ray:
             yield
             return
-        with ray_session(num_cpus=self.request.num_optimizers + self.request.num_exporters):
+        with ray_session(num_cpus=self.request.num_distill_workers + self.request.num_export_workers):
             yield
 
     def _word(self, tally: Tally, bad_rows: list[Outcome], num_delegated: int) -> ExitWord:
@@ -415,7 +417,7 @@ class _Run:
     def _write(self, store: ObjectStore, record: RunRecord) -> None:
         store.put(report.key(type(record), self.run_id), report.to_json(record), report.MEDIA_TYPE)
 
-    def _provenance(self, num_optimizers: int = 0, num_slots: int = 0) -> dict[str, object]:
+    def _provenance(self, num_distill_workers: int = 0, num_slots: int = 0) -> dict[str, object]:
         """What every outcome of this run records beside its timings."""
         request = self.request
         return {
@@ -424,7 +426,7 @@ class _Run:
             "manifest_digest": self.found.digest,
             "device": request.device,
             "num_slots": num_slots,
-            "num_optimizers": num_optimizers,
+            "num_optimizers": num_distill_workers,
             "prior": dataclasses.asdict(self.prior),
         }
 

@@ -1,4 +1,4 @@
-"""How many optimizers and export workers a run has where nobody has said it.
+"""How many distillers and export workers a run has where nobody has said it.
 
 On a CPU, processes of one thread each make more of the cores than one process with all of them, and do
 not wait for each other when other work takes a core: a step's threads meet in hundreds of small loops,
@@ -11,7 +11,7 @@ import os
 
 from dreamfoundry.diffusion.weights import TOYBOX
 
-CPU_OPTIMIZER_BYTES = 3 * 2**29
+CPU_DISTILLER_BYTES = 3 * 2**29
 """The toybox with four slots peaks at 0.9 GiB (docs/benchmarks); the rest is room."""
 
 
@@ -20,7 +20,7 @@ def cores_here() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def default_num_optimizers(
+def default_num_distill_workers(
     device: str, prior_path: str, *, has_own_ray: bool, num_cores: int | None = None, memory_bytes: int | None = None
 ) -> int:
     """One per core in half of the memory, but only for the toybox on a CPU in a Ray of its own; else one.
@@ -31,13 +31,13 @@ def default_num_optimizers(
         return 1
     cores = num_cores or cores_here()
     memory = memory_bytes or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(cores, memory // 2 // CPU_OPTIMIZER_BYTES))
+    return max(1, min(cores, memory // 2 // CPU_DISTILLER_BYTES))
 
 
-def default_num_exporters(num_optimizers: int, *, has_own_ray: bool) -> int:
-    """One for every two optimizers, but one in a Ray that others use too.
+def default_num_export_workers(num_distill_workers: int, *, has_own_ray: bool) -> int:
+    """One for every two distillers, but one in a Ray that others use too.
 
     An export of a toy as `preview` takes a quarter of the seconds of its optimisation, with the game profiles
     far more (docs/benchmarks, docs/assets).
     """
-    return max(1, num_optimizers // 2) if has_own_ray else 1
+    return max(1, num_distill_workers // 2) if has_own_ray else 1

@@ -18,7 +18,7 @@ from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
 
-WorkerKind = Literal["optimizer", "exporter"]
+WorkerKind = Literal["distiller", "exporter"]
 Blame = Literal["itself", "node", "memory"]
 
 
@@ -131,7 +131,7 @@ class FinishedField:
 
 @dataclass(frozen=True)
 class SliceReport:
-    """What an optimizer did in one slice.
+    """What a distiller did in one slice.
 
     `steps_left` has the steps to the end of each field still in a slot, if nothing fails, and
     `returned` those of fields that have left their slot unfinished, with a checkpoint where one

@@ -34,7 +34,7 @@ class RunReport:
     `published` and `quarantined` are rows decided by this run, `skipped` rows that were decided
     before, `lost_rows` rows in damaged bytes, `pending` rows that nobody decided. Times are RFC
     3339 in UTC. `failure_classes` counts quarantined rows by class, `timings_s` is by stage.
-    `num_steps` were made in all slots. `optimizer_s` has the seconds for which optimizers were held:
+    `num_steps` were made in all slots. `optimizer_s` has the seconds for which distillers were held:
     "useful", "wasted" and "idle". `cost` is what they come to at `price_per_hour`, in its currency.
     """
 
@@ -86,7 +86,7 @@ class RunProgress:
 
 
 def cost(optimizer_s: Mapping[str, float], price_per_hour: float) -> float:
-    """What optimizers come to that were held for so long."""
+    """What distillers come to that were held for so long."""
     return math.fsum(optimizer_s.values()) / 3600.0 * price_per_hour
 
 

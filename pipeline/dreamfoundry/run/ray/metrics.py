@@ -12,6 +12,7 @@ from typing import Literal
 
 from ray.util.metrics import Counter, Gauge
 
+from dreamfoundry.run.messages import WorkerKind
 from dreamfoundry.run.scheduling.run_stats import Status
 
 
@@ -33,16 +34,19 @@ class Metric:
 PUBLISHED = Metric("dreamfoundry_published", "counter", "Assets published since the run began")
 QUARANTINED = Metric("dreamfoundry_quarantined", "counter", "Assets quarantined since the run began", "failure_class")
 STEPS = Metric("dreamfoundry_steps", "counter", "Optimisation steps of all slots")
-OPTIMIZER_SECONDS = Metric(
+DISTILLER_SECONDS = Metric(
     "dreamfoundry_optimizer_seconds",
     "counter",
-    "Seconds of optimizers, each with one GPU: useful when the field is stored, wasted when it failed or was lost",
+    "Seconds of distill workers, each with one GPU: useful when the field is stored, wasted when it failed or was lost",
     "use",
 )
 BUILDS = Metric("dreamfoundry_builds", "gauge", "Assets that are not decided yet, by where they are", "state")
 WORKERS = Metric("dreamfoundry_workers", "gauge", "Workers that are up", "kind")
 
-METRICS = (PUBLISHED, QUARANTINED, STEPS, OPTIMIZER_SECONDS, BUILDS, WORKERS)
+KIND_LABELS: Mapping[WorkerKind, str] = {"distiller": "optimizer", "exporter": "exporter"}
+"""Values of the label `kind`: dashboards know the distiller by an older name."""
+
+METRICS = (PUBLISHED, QUARANTINED, STEPS, DISTILLER_SECONDS, BUILDS, WORKERS)
 
 
 class FleetMetrics:
@@ -50,7 +54,7 @@ class FleetMetrics:
 
     def __init__(self) -> None:
         self._gauges = {metric: Gauge(metric.name, metric.help, _labels(metric)) for metric in (BUILDS, WORKERS)}
-        counters = (PUBLISHED, QUARANTINED, STEPS, OPTIMIZER_SECONDS)
+        counters = (PUBLISHED, QUARANTINED, STEPS, DISTILLER_SECONDS)
         self._counters = {metric: Counter(metric.name, metric.help, _labels(metric)) for metric in counters}
         self._counted: dict[tuple[Metric, str], float] = {}
 
@@ -59,7 +63,7 @@ class FleetMetrics:
         self._count(PUBLISHED, {"": status.published})
         self._count(QUARANTINED, status.failure_classes)
         self._count(STEPS, {"": status.steps_done})
-        self._count(OPTIMIZER_SECONDS, {"useful": status.useful_s, "wasted": status.wasted_s})
+        self._count(DISTILLER_SECONDS, {"useful": status.useful_s, "wasted": status.wasted_s})
         self._set(
             BUILDS,
             {
@@ -69,7 +73,7 @@ class FleetMetrics:
                 "elsewhere": status.delegated,
             },
         )
-        self._set(WORKERS, status.workers)
+        self._set(WORKERS, {KIND_LABELS[kind]: number for kind, number in status.workers.items()})
 
     def _count(self, metric: Metric, totals: Mapping[str, int | float]) -> None:
         for value, total in totals.items():

@@ -50,23 +50,23 @@ PREFLIGHT_TIMEOUT_S = 1800.0
 """Within this a node is found, the prior fetched and loaded, and a few dozen steps are made."""
 
 
-class OptimizerActor:
+class DistillActor:
     """One prior and its slots in a process of their own. torch is imported here, not in the driver."""
 
     def setup(self, settings: WorkerSettings) -> Ready | Died:
         try:
-            from dreamfoundry.run.workers.distiller import open_optimizer
+            from dreamfoundry.run.workers.distiller import open_distiller
 
-            self._optimizer = open_optimizer(settings)
+            self._distiller = open_distiller(settings)
         except DreamfoundryError as error:
             return Died(f"{type(error).__name__}: {error}")
         return _ready()
 
     def run_slice(self, command: RunSlice) -> SliceReport:
-        return self._optimizer.run_slice(command)
+        return self._distiller.run_slice(command)
 
     def hand_back(self) -> SliceReport:
-        return self._optimizer.hand_back()
+        return self._distiller.hand_back()
 
     @ray.method(concurrency_group="control")
     def pid(self) -> int:
@@ -96,7 +96,7 @@ class ExportActor:
 
 
 def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
-    """Try it out where an optimizer would run, before there are any. PriorUnavailable says why none fits."""
+    """Try it out where a distiller would run, before there are any. PriorUnavailable says why none fits."""
     num_gpus = 1 if settings.device.startswith("cuda") else 0
     remote: Any = ray.remote  # its process, and what that holds of the GPU, goes with the call
     call = remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(_slots_that_fit_here)
@@ -116,7 +116,7 @@ def _slots_that_fit_here(settings: WorkerSettings, recipe: Recipe, most_slots: i
         return Died(str(error))
 
 
-ACTORS: Mapping[WorkerKind, type] = {"optimizer": OptimizerActor, "exporter": ExportActor}
+ACTORS: Mapping[WorkerKind, type] = {"distiller": DistillActor, "exporter": ExportActor}
 
 
 def _ready() -> Ready:
@@ -141,8 +141,8 @@ class RayWorkers:
 
     def start(self, worker: str, kind: WorkerKind) -> None:
         self._incarnations[worker] += 1
-        num_gpus = 1 if kind == "optimizer" and self._settings.device.startswith("cuda") else 0
-        env_vars = {"PYTHONWARNINGS": "ignore", **(CPU_ENVIRONMENT if kind == "optimizer" else {})}
+        num_gpus = 1 if kind == "distiller" and self._settings.device.startswith("cuda") else 0
+        env_vars = {"PYTHONWARNINGS": "ignore", **(CPU_ENVIRONMENT if kind == "distiller" else {})}
         remote: Any = ray.remote  # its annotations lack concurrency_groups
         actor = remote(
             num_cpus=1, num_gpus=num_gpus, max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1}

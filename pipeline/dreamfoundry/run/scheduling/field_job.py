@@ -18,7 +18,7 @@ class FieldWork:
 
     `rank` orders the queue: higher priority first, then the order of the rows. `deaths` are the
     charged ones; a suspect has been in a worker that died, and is run alone. `spent_s` is its share
-    of the optimizers' time since it last started over, `saved_s` how much of that its newest
+    of the distillers' time since it last started over, `saved_s` how much of that its newest
     checkpoint holds. `has_waited` for another run's lease: it does so once.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dreamfoundry.records import OutcomeState
-from dreamfoundry.run.messages import Decision
+from dreamfoundry.run.messages import Decision, WorkerKind
 from dreamfoundry.run.scheduling.backlog import Backlog
 from dreamfoundry.run.scheduling.field_job import FieldWork
 from dreamfoundry.run.scheduling.worker_pool import Crew
@@ -18,7 +18,7 @@ class Status:
     """Counts of builds by state, and steps of all slots, for the progress display and the metrics.
 
     `failure_classes` counts the quarantined ones by class, `workers` those that are up by kind.
-    The rest are seconds of optimizers: `useful_s` for fields that were stored, `wasted_s` for those
+    The rest are seconds of distillers: `useful_s` for fields that were stored, `wasted_s` for those
     that failed or were lost with a worker, `open_s` for those that have not ended; `held_s` is the
     time for which a process was there, whatever it did.
     """
@@ -33,7 +33,7 @@ class Status:
     steps_done: int = 0
     steps_left: int = 0
     failure_classes: Mapping[str, int] = field(default_factory=dict)
-    workers: Mapping[str, int] = field(default_factory=dict)
+    workers: Mapping[WorkerKind, int] = field(default_factory=dict)
     useful_s: float = 0.0
     wasted_s: float = 0.0
     open_s: float = 0.0
@@ -51,7 +51,7 @@ class Status:
 
 
 class Books:
-    """Builds by their ends, steps, and seconds of optimizers: useful or wasted."""
+    """Builds by their ends, steps, and seconds of distillers: useful or wasted."""
 
     def __init__(self, now_s: float) -> None:
         self.steps_done = 0
@@ -62,7 +62,7 @@ class Books:
         self._now_s = now_s
 
     def pass_time(self, now_s: float, num_held: int) -> None:
-        """So many optimizers were there since this was told last."""
+        """So many distillers were there since this was told last."""
         self._held_s += num_held * (now_s - self._now_s)
         self._now_s = now_s
 

@@ -7,13 +7,13 @@ A field serves every build that needs it, so it is optimised once. What happens 
 follows from its class:
 
 - a PromptFailure quarantines its builds;
-- when an optimizer dies, everything in its slots becomes a suspect and is run again *alone*,
+- when a distiller dies, everything in its slots becomes a suspect and is run again *alone*,
   after the healthy ones; only a death while alone is charged, and after MAX_DEATHS charges the
   field is quarantined as `worker_died`;
 - an exporter tries a deadly export in a child of its own and survives it. Should it die all the
   same, its build is exported again, MAX_DEATHS times at most; the field is not charged;
 - a death with its node, or of a worker whose node was about to go, is charged to nobody;
-- where memory is short, an optimizer gets half the slots and a machine one exporter less;
+- where memory is short, a distiller gets half the slots and a machine one exporter less;
 - a fault that is nobody's (weights, store, set-up) is counted per worker and reset by its next
   good answer; after MAX_FAULTS in a row the worker is retired, and when no worker of its kind is
   left the run aborts with the cause.
@@ -21,7 +21,7 @@ follows from its class:
 A worker whose node is about to go, or a run that is to stop, hands its fields back with their
 checkpoints; nothing new is begun there.
 
-All slots of an optimizer share one recipe (the shape class), which changes only when they are
+All slots of a distiller share one recipe (the shape class), which changes only when they are
 empty. While `2 x exporters` optimised builds wait for their export, slots are not refilled.
 
 What waits is in `backlog`, who works in `crew`, how builds end in `endings`, the figures in `books`.
@@ -66,7 +66,7 @@ class Scheduler:
 
     `builds` are taken as they are needed, at most `look_ahead` at a time; `num_builds` is how many
     there are. Every end is told to `on_decision` once. `shape_class` names what recipes have to share
-    to run side by side in one optimizer.
+    to run side by side in one distiller.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class Scheduler:
         *,
         num_builds: int,
         on_decision: Callable[[Build, Decision], None],
-        num_optimizers: int,
-        num_exporters: int,
+        num_distill_workers: int,
+        num_export_workers: int,
         num_slots: int,
         claims: Claims,
         clock: Callable[[], float],
@@ -96,11 +96,13 @@ class Scheduler:
             clock=clock,
             lease_s=self.limits.lease_s,
         )
-        self._crew = Crew(num_optimizers=num_optimizers, num_exporters=num_exporters, num_slots=num_slots)
+        self._crew = Crew(
+            num_distill_workers=num_distill_workers, num_export_workers=num_export_workers, num_slots=num_slots
+        )
         self._books = Books(clock())
         self._outbox: list[Command] = []
         self._endings = Endings(self._backlog, self._books, claims, on_decision=on_decision, order=self._outbox.append)
-        self._export_bound = 2 * num_exporters
+        self._export_bound = 2 * num_export_workers
         self._notes: list[str] = []
         self._backlog.take_more()
 
@@ -139,7 +141,7 @@ class Scheduler:
 
     def commands(self) -> list[Command]:
         """What to do now; each command is given once."""
-        self._books.pass_time(self._clock(), self._crew.num_up("optimizer"))
+        self._books.pass_time(self._clock(), self._crew.num_up("distiller"))
         self._kill_overdue()
         if not self.is_stopping:
             self._backlog.take_more()
@@ -148,7 +150,7 @@ class Scheduler:
                 self._backlog.fields[key].is_claimed = False
         self._backlog.recall()
         for worker in self._crew:
-            command = self._next_slice(worker) if worker.kind == "optimizer" else self._next_export(worker)
+            command = self._next_slice(worker) if worker.kind == "distiller" else self._next_export(worker)
             if command is not None:
                 worker.since_s = self._clock()
                 self._outbox.append(command)
@@ -210,7 +212,7 @@ class Scheduler:
         return KillWorker(worker.name, "its node is about to go")
 
     def _refill(self, worker: Worker) -> list[FieldWork]:
-        """Fill free slots; an empty optimizer may change its recipe, or take one suspect alone."""
+        """Fill free slots; an empty distiller may change its recipe, or take one suspect alone."""
         queue = self._backlog.queue
         if self._num_unexported() >= self._export_bound:
             return []
@@ -230,7 +232,7 @@ class Scheduler:
     def _fill(self, worker: Worker) -> list[FieldWork]:
         """Fill the slots of `worker`, but leave to others with room what would make them even.
 
-        Only the last rows of a run are too few for all: side by side in one optimizer they would
+        Only the last rows of a run are too few for all: side by side in one distiller they would
         take longer than spread out.
         """
         if not worker.has_room:
@@ -287,7 +289,7 @@ class Scheduler:
             self._count_fault(worker, cause)
 
     def slice_ended(self, name: str, report: SliceReport) -> None:
-        """An optimizer has answered."""
+        """A distiller has answered."""
         worker = self._crew[name]
         worker.spend(self._clock())
         worker.state = "idle"

@@ -15,7 +15,7 @@ from dreamfoundry.run.scheduling.timeouts import Limits
 class Worker:
     """One place where a process runs; processes come and go, the place stays until it is retired.
 
-    An optimizer has `fields` in its slots, an exporter a `build`. `since_s` is when it was last told
+    A distiller has `fields` in its slots, an exporter a `build`. `since_s` is when it was last told
     to do something. `num_faults` counts those in a row. `is_leaving` while the machine of its process
     is about to go.
     """
@@ -33,11 +33,11 @@ class Worker:
 
     @property
     def has_room(self) -> bool:
-        """Whether an optimizer could take a field; an empty one may change its number of slots."""
+        """Whether a distiller could take a field; an empty one may change its number of slots."""
         return not self.fields or len(self.fields) < self.num_slots
 
     def spend(self, now_s: float) -> None:
-        """Divide the time since an optimizer was sent to work among its fields."""
+        """Divide the time since a distiller was sent to work among its fields."""
         for work in self.fields.values():
             work.spent_s += (now_s - self.since_s) / len(self.fields)
 
@@ -46,16 +46,16 @@ class Worker:
         if self.state == "starting":
             return limits.setup_limit_s
         if self.state == "busy":
-            return limits.slice_limit_s if self.kind == "optimizer" else limits.export_limit_s
+            return limits.slice_limit_s if self.kind == "distiller" else limits.export_limit_s
         return float("inf")
 
 
 class Crew:
-    """All workers. An optimizer has `num_slots` slots, or fewer where memory was short."""
+    """All workers. A distiller has `num_slots` slots, or fewer where memory was short."""
 
-    def __init__(self, *, num_optimizers: int, num_exporters: int, num_slots: int) -> None:
-        workers = [Worker(f"optimizer-{n}", "optimizer") for n in range(num_optimizers)]
-        workers += [Worker(f"exporter-{n}", "exporter") for n in range(num_exporters)]
+    def __init__(self, *, num_distill_workers: int, num_export_workers: int, num_slots: int) -> None:
+        workers = [Worker(f"distiller-{n}", "distiller") for n in range(num_distill_workers)]
+        workers += [Worker(f"exporter-{n}", "exporter") for n in range(num_export_workers)]
         self._workers = {worker.name: worker for worker in workers}
         self._num_slots = num_slots
         self._most_slots: dict[str, int] = {}  # by shape class, where memory was short
@@ -90,14 +90,14 @@ class Crew:
         return self._most_slots.get(shape_class, self._num_slots)
 
     def even_share(self, num_waiting: int) -> int:
-        """Fields for each optimizer with room, if the waiting ones and theirs were divided evenly."""
-        up = [worker for worker in self.of("optimizer") if worker.state in ("starting", "idle", "busy")]
+        """Fields for each distiller with room, if the waiting ones and theirs were divided evenly."""
+        up = [worker for worker in self.of("distiller") if worker.state in ("starting", "idle", "busy")]
         sharing = [worker for worker in up if worker.has_room]
         return -(-(num_waiting + sum(len(worker.fields) for worker in sharing)) // len(sharing))
 
     def ask_for_less(self, worker: Worker) -> bool:
         """After a want of memory: half the slots, or one exporter less. False if there is no less."""
-        if worker.kind == "optimizer":
+        if worker.kind == "distiller":
             self._most_slots[worker.shape_class] = max(1, worker.num_slots // 2)
             return worker.num_slots > 1
         if all(other.state == "retired" for other in self.of("exporter") if other is not worker):

@@ -1,4 +1,4 @@
-"""Checkpoints of the fields in an optimizer: due when, written beside the step thread, found again."""
+"""Checkpoints of the fields in a distiller: due when, written beside the step thread, found again."""
 
 from __future__ import annotations
 

@@ -39,14 +39,14 @@ from dreamfoundry.settings.recipe import Recipe
 SNAPSHOT_MEDIA_TYPE = "application/x-npz"
 
 
-def open_optimizer(settings: WorkerSettings) -> Optimizer:
+def open_distiller(settings: WorkerSettings) -> Distiller:
     """Load the prior, from S3 where it lies there, and open the library; InputError or InfrastructureError."""
     torch.set_num_threads(settings.num_threads)
     library = Library(open_store(settings.library_url, patience_s=settings.store_s, check_s=settings.store_s))
     prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
     if settings.text_encoder_on_host:
         prior.park_text_encoder()
-    return Optimizer(prior, library, settings.device, checkpoint_s=settings.checkpoint_s)
+    return Distiller(prior, library, settings.device, checkpoint_s=settings.checkpoint_s)
 
 
 def load_resident_prior(config: PriorConfig, device: str, engine: PriorEngine) -> DiffusersPrior:
@@ -64,7 +64,7 @@ def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) ->
     return SlotsFit(fit.best.num_slots, fit.text_encoder_on_host)
 
 
-class Optimizer:
+class Distiller:
     """Turns field tasks into snapshots in the library, a slice at a time.
 
     Every task that was added is, at the end of each slice, either in `steps_left`, `finished` or
@@ -76,7 +76,7 @@ class Optimizer:
     ) -> None:
         self._prior, self._library, self._device = prior, library, device
         self._batch: SlotBatch | None = None
-        self._tasks: dict[str, FieldTask] = {}  # of this optimizer, by field key
+        self._tasks: dict[str, FieldTask] = {}  # of this distiller, by field key
         self._waiting: deque[FieldTask] = deque()
         self._resumed_from: dict[str, int] = {}  # steps of the checkpoint, by field key
         self._unsaved: list[OptimizedField] = []
@@ -171,7 +171,7 @@ class Optimizer:
         batch = self._batch
         if batch is None or (batch.recipe, len(batch.slots)) != (recipe, num_slots):
             if batch is not None and batch.num_live:
-                raise RuntimeError("the recipe of an optimizer changes only when its slots are empty")
+                raise RuntimeError("the recipe of a distiller changes only when its slots are empty")
             self._batch = None  # lets the memory of the old one go first
             self._batch = batch = SlotBatch(self._prior, recipe, num_slots, self._device)
         return batch

@@ -20,7 +20,7 @@ from dreamfoundry.run.messages import (
     WorkerKind,
     WorkerSettings,
 )
-from dreamfoundry.run.workers.distiller import Optimizer, open_optimizer
+from dreamfoundry.run.workers.distiller import Distiller, open_distiller
 from dreamfoundry.run.workers.exporter import Exporter, open_exporter
 
 
@@ -29,7 +29,7 @@ class LocalWorkers:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._optimizers: dict[str, Optimizer] = {}
+        self._distillers: dict[str, Distiller] = {}
         self._exporters: dict[str, Exporter] = {}
         self._calls: deque[tuple[str, Callable[[], Ready | Died | SliceReport | ExportReport]]] = deque()
 
@@ -37,10 +37,10 @@ class LocalWorkers:
         self._calls.append((worker, lambda: self._open(worker, kind)))
 
     def run_slice(self, command: RunSlice) -> None:
-        self._calls.append((command.worker, lambda: self._optimizers[command.worker].run_slice(command)))
+        self._calls.append((command.worker, lambda: self._distillers[command.worker].run_slice(command)))
 
     def hand_back(self, worker: str) -> None:
-        self._calls.append((worker, lambda: self._optimizers[worker].hand_back()))
+        self._calls.append((worker, lambda: self._distillers[worker].hand_back()))
 
     def leaving(self) -> Collection[str]:
         return ()
@@ -49,7 +49,7 @@ class LocalWorkers:
         self._calls.append((command.worker, lambda: self._exporters[command.worker].export(command.task)))
 
     def kill(self, worker: str) -> None:
-        self._optimizers.pop(worker, None)
+        self._distillers.pop(worker, None)
         exporter = self._exporters.pop(worker, None)
         if exporter is not None:
             exporter.close()
@@ -62,13 +62,13 @@ class LocalWorkers:
         return [Answer(worker, call())]
 
     def close(self) -> None:
-        for worker in [*self._optimizers, *self._exporters]:
+        for worker in [*self._distillers, *self._exporters]:
             self.kill(worker)
 
     def _open(self, worker: str, kind: WorkerKind) -> Ready | Died:
         try:
-            if kind == "optimizer":
-                self._optimizers[worker] = open_optimizer(self._settings)
+            if kind == "distiller":
+                self._distillers[worker] = open_distiller(self._settings)
             else:
                 self._exporters[worker] = open_exporter(self._settings)
         except DreamfoundryError as error:

@@ -90,7 +90,7 @@ class World:
     """Executes commands as workers would, and checks on the way what must always hold."""
 
     def __init__(
-        self, builds: list[Build], *, optimizers: int = 2, exporters: int = 1, slots: int = 2, look_ahead: int = 100
+        self, builds: list[Build], *, distillers: int = 2, exporters: int = 1, slots: int = 2, look_ahead: int = 100
     ) -> None:
         self.claims, self.now_s, self.slots = Ledger(), 0.0, slots
         self.builds, self.decisions = builds, dict[str, Decision]()
@@ -101,8 +101,8 @@ class World:
             num_builds=len(builds),
             on_decision=self.take_note,
             look_ahead=look_ahead,
-            num_optimizers=optimizers,
-            num_exporters=exporters,
+            num_distill_workers=distillers,
+            num_export_workers=exporters,
             num_slots=slots,
             claims=self.claims,
             clock=lambda: self.now_s,
@@ -120,7 +120,7 @@ class World:
         self.unexported: set[str] = set()
 
     def feed(self) -> Iterator[Build]:
-        """The builds as a plan gives them: a field that is stored by then needs no optimizer."""
+        """The builds as a plan gives them: a field that is stored by then needs no distiller."""
         for build in self.builds:
             self.given.append(build)
             yield replace(build, snapshot=BLOB) if self.optimized[build.field_key] else build
@@ -163,7 +163,7 @@ class World:
         held = self.slot_contents.setdefault(command.worker, {})
         assert command.worker in self.alive and command.worker not in self.running
         steps = {command.recipe.optimize.num_steps} | set(held.values())
-        assert len(steps) == 1, "all slots of an optimizer share one recipe"
+        assert len(steps) == 1, "all slots of a distiller share one recipe"
         in_slots = {key for contents in self.slot_contents.values() for key in contents}
         assert not in_slots & {task.field_key for task in command.add}, "a field is in one slot only"
         if command.add:
@@ -273,8 +273,8 @@ def test_every_build_ends_exactly_once_whatever_happens_in_whatever_order(
     builds: list[Build], stored: set[str], data: st.DataObject
 ) -> None:
     builds = [replace(b, snapshot=BLOB) if b.prompt.prompt_id in stored else b for b in builds]
-    optimizers, slots, look_ahead = (data.draw(st.integers(1, most)) for most in (3, 3, 12))
-    world = World(builds, optimizers=optimizers, slots=slots, look_ahead=look_ahead)
+    distillers, slots, look_ahead = (data.draw(st.integers(1, most)) for most in (3, 3, 12))
+    world = World(builds, distillers=distillers, slots=slots, look_ahead=look_ahead)
     faults = {
         "crash": Fault("bug", crashed=True),
         "glitch": Fault("the store is away"),
@@ -313,7 +313,7 @@ def test_every_build_ends_exactly_once_whatever_happens_in_whatever_order(
 
 
 def test_a_poisonous_prompt_is_quarantined_after_three_deaths_alone_and_its_neighbours_are_published() -> None:
-    world = World([build_of("poison", priority=1), build_of("good"), build_of("fine")], optimizers=1)
+    world = World([build_of("poison", priority=1), build_of("good"), build_of("fine")], distillers=1)
     for _ in range(200):
         world.obey()
         if world.scheduler.is_finished:
@@ -354,37 +354,37 @@ def test_an_exporter_that_dies_does_not_cost_the_field_an_attempt_and_is_given_u
 
 
 def test_prompts_that_were_side_by_side_in_a_death_are_run_alone_afterwards() -> None:
-    world = World([build_of("a"), build_of("b")], optimizers=1)
-    run_until(world, "optimizer-0")
-    assert len(world.slot_contents["optimizer-0"]) == 2
-    world.die("optimizer-0")
-    run_until(world, "optimizer-0")
-    assert len(world.slot_contents["optimizer-0"]) == 1
-    command = world.running["optimizer-0"]
+    world = World([build_of("a"), build_of("b")], distillers=1)
+    run_until(world, "distiller-0")
+    assert len(world.slot_contents["distiller-0"]) == 2
+    world.die("distiller-0")
+    run_until(world, "distiller-0")
+    assert len(world.slot_contents["distiller-0"]) == 1
+    command = world.running["distiller-0"]
     assert isinstance(command, RunSlice) and command.num_slots == 1
     assert world.claims.deaths == {}, "a death in company is no proof"
 
 
 def test_three_setup_failures_in_a_row_abort_the_run_with_their_cause() -> None:
-    world = World([build_of("a")], optimizers=1)
+    world = World([build_of("a")], distillers=1)
     for _ in range(3):
         world.obey()
-        world.start("optimizer-0", works=False)
+        world.start("distiller-0", works=False)
     assert world.scheduler.is_finished and world.scheduler.abort_cause == "no weights"
 
 
 def test_one_broken_place_does_not_stop_a_run_that_has_another() -> None:
-    world = World([build_of("a"), build_of("b")], optimizers=2, slots=1)
+    world = World([build_of("a"), build_of("b")], distillers=2, slots=1)
     for _ in range(3):
         world.obey()
-        world.start("optimizer-0", works=False)
+        world.start("distiller-0", works=False)
     world.run_to_the_end()
     assert world.scheduler.abort_cause is None
     assert world.outcomes.total() == 2
 
 
 def test_34_an_exporter_on_a_full_disk_gets_no_more_work_and_the_others_finish_everything() -> None:
-    world = World([build_of(f"p{n}") for n in range(8)], optimizers=1, exporters=2, slots=4)
+    world = World([build_of(f"p{n}") for n in range(8)], distillers=1, exporters=2, slots=4)
     num_faults = 0
     for _ in range(60):
         world.obey()
@@ -400,58 +400,58 @@ def test_34_an_exporter_on_a_full_disk_gets_no_more_work_and_the_others_finish_e
 
 
 def test_a_field_is_optimised_once_for_all_the_budgets_that_need_it() -> None:
-    world = World([build_of("a", profile="preview"), build_of("a", profile="mobile")], optimizers=1)
+    world = World([build_of("a", profile="preview"), build_of("a", profile="mobile")], distillers=1)
     world.run_to_the_end()
     assert world.optimized == {"a/0": 1}
     assert world.outcomes == {"a/0/preview": 1, "a/0/mobile": 1}
 
 
 def test_a_node_that_goes_hands_its_fields_back_and_they_go_on_elsewhere() -> None:
-    world = World([build_of("a"), build_of("b")], optimizers=2, slots=2)
-    run_until(world, "optimizer-0")
-    held = set(world.slot_contents["optimizer-0"])
-    world.scheduler.leave(["optimizer-0"])
-    world.running.pop("optimizer-0")
-    world.scheduler.slice_ended("optimizer-0", SliceReport(dict.fromkeys(held, 5), (), 5))
+    world = World([build_of("a"), build_of("b")], distillers=2, slots=2)
+    run_until(world, "distiller-0")
+    held = set(world.slot_contents["distiller-0"])
+    world.scheduler.leave(["distiller-0"])
+    world.running.pop("distiller-0")
+    world.scheduler.slice_ended("distiller-0", SliceReport(dict.fromkeys(held, 5), (), 5))
     world.obey()
-    assert isinstance(world.running["optimizer-0"], HandBack)
-    world.finish("optimizer-0")
+    assert isinstance(world.running["distiller-0"], HandBack)
+    world.finish("distiller-0")
     world.obey()
-    assert "optimizer-0" not in world.alive
+    assert "distiller-0" not in world.alive
     world.run_to_the_end()
     assert world.claims.deaths == {} and world.outcomes.total() == 2
 
 
 @pytest.mark.parametrize("blame", ["itself", "node"])
 def test_a_death_with_its_node_is_charged_to_nobody(blame: Blame) -> None:
-    world = World([build_of("a")], optimizers=1)
-    run_until(world, "optimizer-0")
-    world.die("optimizer-0", blame)
+    world = World([build_of("a")], distillers=1)
+    run_until(world, "distiller-0")
+    world.die("distiller-0", blame)
     assert world.claims.deaths == ({"a/0": 1} if blame == "itself" else {})
 
 
 def test_17_a_death_on_a_node_that_was_about_to_go_is_charged_to_nobody_but_the_next_one_is() -> None:
-    world = World([build_of("a")], optimizers=1)
-    run_until(world, "optimizer-0")
-    world.scheduler.leave(["optimizer-0"])
-    world.die("optimizer-0")
+    world = World([build_of("a")], distillers=1)
+    run_until(world, "distiller-0")
+    world.scheduler.leave(["distiller-0"])
+    world.die("distiller-0")
     assert world.claims.deaths == {}
     for deaths in range(1, MAX_DEATHS + 1):
-        run_until(world, "optimizer-0")
-        world.die("optimizer-0")
+        run_until(world, "distiller-0")
+        world.die("distiller-0")
         assert world.claims.deaths == {"a/0": deaths}
     world.obey()
     assert world.decisions["a/0/preview"].state == "quarantined"
 
 
 def test_22_a_prompt_that_raises_is_quarantined_once_with_the_end_of_its_traceback() -> None:
-    world = World([build_of("a")], optimizers=1)
+    world = World([build_of("a")], distillers=1)
     for _ in range(MAX_DEATHS):
-        run_until(world, "optimizer-0")
+        run_until(world, "distiller-0")
         world.deaths_alone["a/0"] += 1
-        world.running.pop("optimizer-0")
+        world.running.pop("distiller-0")
         fault = Fault("  File guidance.py, line 7\nValueError: nobody thought of this", crashed=True)
-        world.scheduler.slice_ended("optimizer-0", SliceReport({"a/0": 5}, (), 0, fault))
+        world.scheduler.slice_ended("distiller-0", SliceReport({"a/0": 5}, (), 0, fault))
         world.obey()
     failure = world.decisions["a/0/preview"].failure
     assert failure is not None and failure.failure_class == "worker_died"
@@ -460,24 +460,24 @@ def test_22_a_prompt_that_raises_is_quarantined_once_with_the_end_of_its_traceba
 
 
 def test_32_while_exports_are_slow_slots_are_not_refilled_and_the_queue_stays_short() -> None:
-    world = World([build_of(f"p{n}") for n in range(12)], optimizers=1, exporters=1, slots=2)
+    world = World([build_of(f"p{n}") for n in range(12)], distillers=1, exporters=1, slots=2)
     for _ in range(30):
         world.obey()
         world.start_all()
-        for worker in [name for name in world.running if name.startswith("optimizer")]:
+        for worker in [name for name in world.running if name.startswith("distiller")]:
             world.finish(worker)
     assert 2 <= len(world.unexported) <= 2 + world.slots - 1
-    assert not world.slot_contents["optimizer-0"], "the optimizer waits"
+    assert not world.slot_contents["distiller-0"], "the distiller waits"
     world.run_to_the_end()
     assert world.outcomes.total() == 12
 
 
 def test_where_the_gpu_is_too_small_an_optimizer_gets_half_the_slots_and_nobody_is_charged() -> None:
-    world = World([build_of(name) for name in "abcd"], optimizers=1, slots=4)
-    run_until(world, "optimizer-0")
-    world.finish("optimizer-0", fault=Fault("too small", out_of_memory=True))
+    world = World([build_of(name) for name in "abcd"], distillers=1, slots=4)
+    run_until(world, "distiller-0")
+    world.finish("distiller-0", fault=Fault("too small", out_of_memory=True))
     world.obey()
-    command = world.running["optimizer-0"]
+    command = world.running["distiller-0"]
     assert isinstance(command, RunSlice) and (command.num_slots, len(command.add)) == (2, 2)
     world.run_to_the_end()
     assert world.outcomes.total() == 4 and world.claims.deaths == {}
@@ -494,41 +494,41 @@ def test_where_host_memory_is_short_there_is_one_exporter_less_until_the_last_on
 
 
 def test_a_run_that_is_stopped_hands_everything_back_and_begins_nothing() -> None:
-    world = World([build_of(name) for name in "abcdef"], optimizers=1, slots=2)
-    run_until(world, "optimizer-0")
+    world = World([build_of(name) for name in "abcdef"], distillers=1, slots=2)
+    run_until(world, "distiller-0")
     world.scheduler.stop()
     world.obey()
     assert not world.scheduler.is_drained
-    contents = dict(world.slot_contents["optimizer-0"])
-    world.running.pop("optimizer-0")
-    world.scheduler.slice_ended("optimizer-0", SliceReport(contents, (), 5))
+    contents = dict(world.slot_contents["distiller-0"])
+    world.running.pop("distiller-0")
+    world.scheduler.slice_ended("distiller-0", SliceReport(contents, (), 5))
     world.obey()
-    assert isinstance(world.running["optimizer-0"], HandBack)
-    world.finish("optimizer-0")
+    assert isinstance(world.running["distiller-0"], HandBack)
+    world.finish("distiller-0")
     world.obey()
     assert world.scheduler.is_drained and not world.running and not world.scheduler.is_finished
 
 
 def test_a_field_whose_lease_was_lost_leaves_its_slot_and_the_others_go_on() -> None:
-    world = World([build_of("theirs"), build_of("ours")], optimizers=1, slots=2)
-    run_until(world, "optimizer-0")
+    world = World([build_of("theirs"), build_of("ours")], distillers=1, slots=2)
+    run_until(world, "distiller-0")
     world.claims.newly_lost, world.claims.foreign = {"theirs/0"}, {"theirs/0"}
-    contents = dict(world.slot_contents["optimizer-0"])
-    world.running.pop("optimizer-0")
-    world.scheduler.slice_ended("optimizer-0", SliceReport(contents, (), 5))
+    contents = dict(world.slot_contents["distiller-0"])
+    world.running.pop("distiller-0")
+    world.scheduler.slice_ended("distiller-0", SliceReport(contents, (), 5))
     world.obey()
-    world.finish("optimizer-0")
+    world.finish("distiller-0")
     world.obey()
-    assert list(world.slot_contents["optimizer-0"]) == ["ours/0"]
+    assert list(world.slot_contents["distiller-0"]) == ["ours/0"]
     world.run_to_the_end()
     assert world.scheduler.num_delegated == 1 and world.outcomes == {"ours/0/preview": 1}
 
 
 def test_builds_are_taken_as_they_are_needed_and_the_most_urgent_at_hand_come_first() -> None:
     builds = [build_of(f"p{n}", priority=n) for n in range(6)]
-    world = World(builds, optimizers=1, slots=1, look_ahead=3)
-    run_until(world, "optimizer-0")
-    assert list(world.slot_contents["optimizer-0"]) == ["p2/0"], "the most urgent of the first three"
+    world = World(builds, distillers=1, slots=1, look_ahead=3)
+    run_until(world, "distiller-0")
+    assert list(world.slot_contents["distiller-0"]) == ["p2/0"], "the most urgent of the first three"
     world.run_to_the_end()
     assert world.outcomes.total() == 6
     backlog = world.scheduler._backlog
@@ -564,7 +564,7 @@ def test_a_field_whose_owner_has_died_is_taken_over_when_the_lease_is_over() -> 
     world = World([build_of("orphan")])
     world.claims.foreign = {"orphan/0"}
     world.obey()
-    world.start("optimizer-0", works=True)
+    world.start("distiller-0", works=True)
     world.obey()
     world.claims.foreign = set()
     world.run_to_the_end()
@@ -589,26 +589,26 @@ def test_what_another_run_has_published_during_an_export_is_not_ours() -> None:
 
 
 def test_a_worker_that_gives_no_answer_is_killed_and_its_prompt_charged() -> None:
-    world = World([build_of("stuck")], optimizers=1)
-    run_until(world, "optimizer-0")
+    world = World([build_of("stuck")], distillers=1)
+    run_until(world, "distiller-0")
     world.now_s = Limits().slice_limit_s + 1.0
     world.obey()
-    assert "optimizer-0" not in world.alive
+    assert "distiller-0" not in world.alive
     assert world.claims.deaths == {"stuck/0": 1}
 
 
 @pytest.mark.parametrize("priority_of_last", [0, 5])
 def test_urgent_rows_come_first_and_equal_ones_in_their_order(priority_of_last: int) -> None:
     names = [build_of("a"), build_of("b"), build_of("c", priority=priority_of_last)]
-    world = World(names, optimizers=1, slots=1)
-    run_until(world, "optimizer-0")
-    assert list(world.slot_contents["optimizer-0"]) == ["c/0" if priority_of_last else "a/0"]
+    world = World(names, distillers=1, slots=1)
+    run_until(world, "distiller-0")
+    assert list(world.slot_contents["distiller-0"]) == ["c/0" if priority_of_last else "a/0"]
 
 
 def test_the_last_rows_are_spread_over_all_optimizers() -> None:
-    world = World([build_of(f"p{n}") for n in range(6)], optimizers=2, slots=4)
+    world = World([build_of(f"p{n}") for n in range(6)], distillers=2, slots=4)
     world.obey()
-    for worker in ("optimizer-0", "optimizer-1"):
+    for worker in ("distiller-0", "distiller-1"):
         world.start(worker, works=True)
     world.obey()
 
@@ -616,54 +616,54 @@ def test_the_last_rows_are_spread_over_all_optimizers() -> None:
 
 
 def test_an_optimizer_whose_slots_are_full_goes_on() -> None:
-    world = World([build_of(f"p{n}") for n in range(4)], optimizers=1, slots=2)
-    run_until(world, "optimizer-0")
-    contents = world.slot_contents["optimizer-0"]
-    world.running.pop("optimizer-0")
-    world.scheduler.slice_ended("optimizer-0", SliceReport(dict.fromkeys(contents, 5), (), 5))
+    world = World([build_of(f"p{n}") for n in range(4)], distillers=1, slots=2)
+    run_until(world, "distiller-0")
+    contents = world.slot_contents["distiller-0"]
+    world.running.pop("distiller-0")
+    world.scheduler.slice_ended("distiller-0", SliceReport(dict.fromkeys(contents, 5), (), 5))
     world.obey()
 
-    assert world.running["optimizer-0"].add == ()
+    assert world.running["distiller-0"].add == ()
 
 
 def test_what_is_in_a_checkpoint_is_not_wasted_by_a_death() -> None:
-    world = World([build_of("a")], optimizers=1)
-    run_until(world, "optimizer-0")
+    world = World([build_of("a")], distillers=1)
+    run_until(world, "distiller-0")
     world.now_s += 30.0
-    world.running.pop("optimizer-0")
-    world.scheduler.slice_ended("optimizer-0", SliceReport({"a/0": 5}, (), 5, saved=("a/0",)))
+    world.running.pop("distiller-0")
+    world.scheduler.slice_ended("distiller-0", SliceReport({"a/0": 5}, (), 5, saved=("a/0",)))
     world.obey()
     world.now_s += 10.0
-    world.die("optimizer-0")
+    world.die("distiller-0")
     assert world.scheduler.status().wasted_s == 10.0
-    run_until(world, "optimizer-0")
+    run_until(world, "distiller-0")
     world.now_s += 20.0
-    world.finish("optimizer-0")
+    world.finish("distiller-0")
     assert world.scheduler.status().useful_s == 50.0
 
 
 def test_the_time_of_the_optimizers_is_useful_or_wasted_to_the_second() -> None:
-    world = World([build_of(name) for name in ("good", "bad", "lost")], optimizers=1, slots=3)
-    run_until(world, "optimizer-0")
+    world = World([build_of(name) for name in ("good", "bad", "lost")], distillers=1, slots=3)
+    run_until(world, "distiller-0")
     world.now_s += 30.0  # three fields, 10 s each
-    world.finish("optimizer-0")
+    world.finish("distiller-0")
     world.obey()
     world.now_s += 20.0  # two fields, 10 s each
-    world.finish("optimizer-0", failure=Failure("empty", "nothing to see"))
+    world.finish("distiller-0", failure=Failure("empty", "nothing to see"))
     world.obey()
     status = world.scheduler.status()
     assert (status.useful_s, status.wasted_s) == (10.0, 20.0)
     assert status.failure_classes == {"empty": 1}
-    assert status.workers["optimizer"] == 1
+    assert status.workers["distiller"] == 1
     world.now_s += 5.0  # alone
-    world.die("optimizer-0")
+    world.die("distiller-0")
     status = world.scheduler.status()
     assert (status.useful_s, status.wasted_s) == (10.0, 45.0)
-    assert status.workers["optimizer"] == 0
+    assert status.workers["distiller"] == 0
 
 
 def test_37_what_optimizers_were_held_for_is_useful_wasted_or_idle_and_sums_to_the_time_that_passed() -> None:
-    world = World([build_of(name) for name in ("good", "lost", "open")], optimizers=2, slots=2)
+    world = World([build_of(name) for name in ("good", "lost", "open")], distillers=2, slots=2)
     for _ in range(2):
         world.obey()
         world.start_all()

@@ -1,4 +1,4 @@
-"""Optimizer and leases of a run without Ray: what they answer when the store or a prompt misbehaves."""
+"""Distiller and leases of a run without Ray: what they answer when the store or a prompt misbehaves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dreamfoundry.run.lease_keeper import RunClaims
 from dreamfoundry.run.messages import Build, Decision, ExportTask, Failure, FieldTask, RunSlice, WorkerSettings
 from dreamfoundry.run.outcomes import quarantined_outcome
 from dreamfoundry.run.scheduling.field_job import Claim
-from dreamfoundry.run.workers.distiller import Optimizer
+from dreamfoundry.run.workers.distiller import Distiller
 from dreamfoundry.run.workers.export_process import ExportChild, Exported
 from dreamfoundry.run.workers.exporter import Exporter
 from dreamfoundry.settings.export_profiles import ExportProfile
@@ -63,12 +63,12 @@ class AbsentLibrary(Library):
 
 def slice_of(*names: str, num_slots: int = 2) -> RunSlice:
     tasks = tuple(FieldTask(Prompt(name, f"a {name}"), f"field-{name}") for name in names)
-    return RunSlice("optimizer-0", RECIPE, num_slots, tasks, max_s=60.0)
+    return RunSlice("distiller-0", RECIPE, num_slots, tasks, max_s=60.0)
 
 
 def test_fields_end_in_the_library_and_only_keys_and_numbers_come_back(tmp_path: Path) -> None:
     library = Library(DirectoryStore(tmp_path))
-    report = Optimizer(AnalyticPrior(picture_px=8), library).run_slice(slice_of("cube", "cone"))
+    report = Distiller(AnalyticPrior(picture_px=8), library).run_slice(slice_of("cube", "cone"))
     assert {field.field_key: field.history.steps_spent for field in report.finished} == {
         "field-cube": 2,
         "field-cone": 2,
@@ -81,30 +81,30 @@ def test_fields_end_in_the_library_and_only_keys_and_numbers_come_back(tmp_path:
 
 def test_a_field_that_cannot_be_stored_is_kept_and_stored_in_a_later_slice(tmp_path: Path) -> None:
     library = AbsentLibrary(DirectoryStore(tmp_path))
-    optimizer = Optimizer(AnalyticPrior(picture_px=8), library)
-    first = optimizer.run_slice(slice_of("cube"))
+    distiller = Distiller(AnalyticPrior(picture_px=8), library)
+    first = distiller.run_slice(slice_of("cube"))
     assert first.fault is not None and not first.fault.crashed and "make room" in first.fault.message
     assert (first.steps_left, first.finished) == ({"field-cube": 0}, ())
     library.is_away = False
-    second = optimizer.run_slice(slice_of())
+    second = distiller.run_slice(slice_of())
     assert [field.field_key for field in second.finished] == ["field-cube"]
     assert (second.num_steps, second.fault) == (0, None)
 
 
 def test_a_bug_comes_back_as_text_and_names_every_field_in_the_slots(tmp_path: Path) -> None:
-    optimizer = Optimizer(AnalyticPrior(picture_px=8), Library(DirectoryStore(tmp_path)))
+    distiller = Distiller(AnalyticPrior(picture_px=8), Library(DirectoryStore(tmp_path)))
     broken = slice_of("cube", num_slots=0)
-    report = optimizer.run_slice(broken)
+    report = distiller.run_slice(broken)
     assert report.fault is not None and report.fault.crashed and "more than the 0 slots" in report.fault.message
     assert report.steps_left == {"field-cube": 2}
 
 
 def test_a_new_recipe_takes_over_when_the_slots_are_empty(tmp_path: Path) -> None:
-    optimizer = Optimizer(AnalyticPrior(picture_px=8), Library(DirectoryStore(tmp_path)))
-    optimizer.run_slice(slice_of("cube"))
+    distiller = Distiller(AnalyticPrior(picture_px=8), Library(DirectoryStore(tmp_path)))
+    distiller.run_slice(slice_of("cube"))
     longer = with_overrides(RECIPE, {"optimize.num_steps": 3})
     task = FieldTask(Prompt("cone", "a cone"), "field-cone")
-    report = optimizer.run_slice(RunSlice("optimizer-0", longer, 1, (task,), max_s=60.0))
+    report = distiller.run_slice(RunSlice("distiller-0", longer, 1, (task,), max_s=60.0))
     assert [field.history.steps_spent for field in report.finished] == [3]
 
 
@@ -142,15 +142,15 @@ LONGER = with_overrides(RECIPE, {"optimize.num_steps": 30})
 
 def long_slice(*names: str, epoch: int = 1, max_s: float = 60.0, num_slots: int = 2) -> RunSlice:
     tasks = tuple(FieldTask(Prompt(name, f"a {name}"), f"field-{name}", epoch) for name in names)
-    return RunSlice("optimizer-0", LONGER, num_slots, tasks, max_s)
+    return RunSlice("distiller-0", LONGER, num_slots, tasks, max_s)
 
 
 def one_step(*names: str, epoch: int = 1) -> RunSlice:
     return long_slice(*names, epoch=epoch, max_s=0.0)
 
 
-def optimizer_of(library: Library, checkpoint_s: float = float("inf"), prior: AnalyticPrior | None = None) -> Optimizer:
-    return Optimizer(prior or AnalyticPrior(picture_px=8), library, checkpoint_s=checkpoint_s)
+def distiller_of(library: Library, checkpoint_s: float = float("inf"), prior: AnalyticPrior | None = None) -> Distiller:
+    return Distiller(prior or AnalyticPrior(picture_px=8), library, checkpoint_s=checkpoint_s)
 
 
 def snapshot_bytes(library: Library, field_key: str) -> bytes:
@@ -161,9 +161,9 @@ def snapshot_bytes(library: Library, field_key: str) -> bytes:
 
 def test_11_fields_that_were_handed_back_end_with_the_same_bits_in_another_optimizer(tmp_path: Path) -> None:
     straight = Library(DirectoryStore(tmp_path / "straight"))
-    optimizer_of(straight).run_slice(long_slice("cube", "cone"))
+    distiller_of(straight).run_slice(long_slice("cube", "cone"))
     library = Library(DirectoryStore(tmp_path / "interrupted"))
-    first, second = optimizer_of(library), optimizer_of(library)
+    first, second = distiller_of(library), distiller_of(library)
     first.run_slice(one_step("cube", "cone"))
     for _ in range(3):
         first.run_slice(one_step())
@@ -179,12 +179,12 @@ def test_11_fields_that_were_handed_back_end_with_the_same_bits_in_another_optim
 
 def test_a_checkpoint_is_written_when_it_is_due_and_the_last_two_are_kept(tmp_path: Path) -> None:
     library = Library(DirectoryStore(tmp_path))
-    optimizer = optimizer_of(library, checkpoint_s=0.0)
-    optimizer.run_slice(one_step("cube"))
+    distiller = distiller_of(library, checkpoint_s=0.0)
+    distiller.run_slice(one_step("cube"))
     for _ in range(4):
         time.sleep(0.3)  # longer than a checkpoint may take a fiftieth of
-        optimizer.run_slice(one_step())
-    optimizer.hand_back()
+        distiller.run_slice(one_step())
+    distiller.hand_back()
 
     names = Checkpoints(library.store).names("field-cube")
     assert [name.split("/")[-1][:7] for name in names] == ["000001-", "000001-"]
@@ -193,23 +193,23 @@ def test_a_checkpoint_is_written_when_it_is_due_and_the_last_two_are_kept(tmp_pa
 
 def test_before_the_interval_is_over_nothing_is_written(tmp_path: Path) -> None:
     library = Library(DirectoryStore(tmp_path))
-    optimizer_of(library, checkpoint_s=3600.0).run_slice(one_step("cube"))
+    distiller_of(library, checkpoint_s=3600.0).run_slice(one_step("cube"))
     assert list(library.store.list("checkpoints/")) == []
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint"])
 def test_13_a_damaged_checkpoint_is_noted_and_the_one_before_it_serves(tmp_path: Path, damage: bytes) -> None:
     library = Library(DirectoryStore(tmp_path))
-    first = optimizer_of(library)
+    first = distiller_of(library)
     first.run_slice(one_step("cube"))
     first.hand_back()
-    second = optimizer_of(library)
+    second = distiller_of(library)
     second.run_slice(one_step("cube", epoch=2))
     second.hand_back()
     newest = Checkpoints(library.store).names("field-cube")[0]
     library.store.put(newest, damage, "application/x-npz")
 
-    report = optimizer_of(library).run_slice(one_step("cube", epoch=3))
+    report = distiller_of(library).run_slice(one_step("cube", epoch=3))
 
     assert report.steps_left == {"field-cube": 28}, "one step is lost"
     assert len(report.notes) == 1 and newest in report.notes[0]
@@ -220,9 +220,9 @@ def test_a_checkpoint_that_cannot_be_written_is_a_note_and_no_fault(tmp_path: Pa
         def put(self, key: str, data: bytes, media_type: str) -> None:
             raise StoreUnavailable("the disk is full; make room")
 
-    optimizer = optimizer_of(Library(FullStore(tmp_path)))
-    optimizer.run_slice(one_step("cube"))
-    report = optimizer.hand_back()
+    distiller = distiller_of(Library(FullStore(tmp_path)))
+    distiller.run_slice(one_step("cube"))
+    report = distiller.hand_back()
     assert report.fault is None and report.returned == {"field-cube": 29}
     assert "make room" in report.notes[0]
 
@@ -241,14 +241,14 @@ class SmallGpu(AnalyticPrior):
 
 
 def test_a_gpu_that_is_too_small_for_all_slots_gives_the_fields_back(tmp_path: Path) -> None:
-    report = optimizer_of(Library(DirectoryStore(tmp_path)), prior=SmallGpu(0)).run_slice(long_slice("cube", "cone"))
+    report = distiller_of(Library(DirectoryStore(tmp_path)), prior=SmallGpu(0)).run_slice(long_slice("cube", "cone"))
     assert report.fault is not None and report.fault.out_of_memory and not report.fault.crashed
     assert set(report.returned) == {"field-cube", "field-cone"} and report.finished == ()
 
 
 def test_a_field_that_does_not_fit_alone_ends_as_gpu_memory(tmp_path: Path) -> None:
-    optimizer = optimizer_of(Library(DirectoryStore(tmp_path)), prior=SmallGpu(0))
-    report = optimizer.run_slice(long_slice("cube", num_slots=1))
+    distiller = distiller_of(Library(DirectoryStore(tmp_path)), prior=SmallGpu(0))
+    report = distiller.run_slice(long_slice("cube", num_slots=1))
     assert report.fault is None and report.finished[0].failure is not None
     assert report.finished[0].failure.failure_class == "gpu_memory"
     assert "2.00 GiB" in report.finished[0].failure.message
