@@ -68,7 +68,7 @@ test: setup ## the tests that need neither patience nor a GPU
 test-all: setup ## every test; those that need a GPU skip themselves where there is none
 	$(RUN) -m pytest
 
-chaos: setup ## processes, machines and stores fail in earnest, the real store (radosgw, see tests/radosgw.py) included
+chaos: setup ## processes, machines and stores fail in earnest, the real store (radosgw, see tests/support/radosgw.py) included
 	$(RUN) -m pytest tests/chaos tests/contract tests/integration/test_job_submit.py --require-radosgw
 
 soak: setup ## a night in small while machines, drivers and workers die: MINUTES=20 ROWS=200 SEED=0

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ("servers",)
+pytest_plugins = ("support.servers",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-radosgw",
         action="store_true",
-        help="fail where radosgw, the real S3 store of tests/radosgw.py, is not installed, instead of skipping",
+        help="fail where radosgw, the real S3 store of tests/support/radosgw.py, is not installed, instead of skipping",
     )
 
 

@@ -18,7 +18,7 @@ import pytest
 @pytest.fixture
 def start(ray_cluster: Any, ball_recipe_file: Callable[[int], str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts drivers on the shared Ray, whose fields take so many steps; kills what is left of them."""
-    from night import running_driver
+    from support.runs import running_driver
 
     address = ray_cluster.get_runtime_context().gcs_address
     with ExitStack() as stack:

@@ -29,10 +29,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fault_proxy import FaultProxy
-from night import IMPATIENT
-from private_ray import private_nodes
-from processes import JOBS, MARK, marked_processes, wait_until_gone
 
 from dreamfoundry.library import catalog
 from dreamfoundry.library.audit import Audit
@@ -41,6 +37,10 @@ from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run import report
 from dreamfoundry.run.report import EXIT_CODES
 from dreamfoundry.toybox.captions import COLORS, KINDS
+from support.fault_proxy import FaultProxy
+from support.private_ray import private_nodes
+from support.processes import JOBS, MARK, marked_processes, wait_until_gone
+from support.runs import IMPATIENT
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))
 NUM_ROWS = int(os.environ.get("SOAK_ROWS", "200"))

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from processes import run_job
 
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.library.library import Library
@@ -24,6 +23,7 @@ from dreamfoundry.run.plan import Plan
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import recipe_from_toml
 from dreamfoundry.settings.recipe import Recipe
+from support.processes import run_job
 
 PROGRAM = Path(__file__).with_name("endless_night.py")
 FLOOD = Path(__file__).with_name("flood.py")

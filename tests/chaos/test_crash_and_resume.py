@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from night import Start, reports, running_build, steps_saved
-from processes import actor_pid, is_running, wait_until
 
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
@@ -20,6 +18,8 @@ from dreamfoundry.run.build import RunRequest
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.recipe import Recipe
+from support.processes import actor_pid, is_running, wait_until
+from support.runs import Start, reports, running_build, steps_saved
 
 pytestmark = pytest.mark.timeout(300)
 

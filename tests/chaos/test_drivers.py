@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from night import Start, checkpoints, reports
-from processes import actor_pid, is_running, wait_until
 
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
+from support.processes import actor_pid, is_running, wait_until
+from support.runs import Start, checkpoints, reports
 
 NUM_STEPS = 300
 NAMES = ["one", "two", "three", "four", "five", "six"]

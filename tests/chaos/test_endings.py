@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from night import Start, reports, running_driver, steps_saved
-from processes import MARK, run_job, wait_until, wait_until_gone
 
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.report import EXIT_CODES
+from support.processes import MARK, run_job, wait_until, wait_until_gone
+from support.runs import Start, reports, running_driver, steps_saved
 
 NUM_STEPS = 300
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from night import Start, checkpoints, reports, running_driver, steps_saved
-from private_ray import private_nodes
-from processes import children, wait_until
 
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.run.ray import nodes
+from support.private_ray import private_nodes
+from support.processes import children, wait_until
+from support.runs import Start, checkpoints, reports, running_driver, steps_saved
 
 NUM_STEPS = 400
 NOTICE_S = 10.0

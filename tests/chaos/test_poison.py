@@ -10,8 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from night import checkpoints, running_build
-from processes import actor_pid, wait_until
 
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.identity import field_key
@@ -22,6 +20,8 @@ from dreamfoundry.run.build import RunRequest
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.recipe import Recipe
+from support.processes import actor_pid, wait_until
+from support.runs import checkpoints, running_build
 
 NUM_STEPS = 300
 

@@ -9,22 +9,23 @@ import sys
 from pathlib import Path
 
 import pytest
-from stubs import FILES
 
 from dreamfoundry.library.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
+from support.stubs import FILES
 
-PROGRAM = Path(__file__).with_name("mortal_exporter.py")
 MOST_WRITES = 40
 
 pytestmark = pytest.mark.timeout(300)
 
 
 def export(url: str, num_writes: int) -> int:
-    return subprocess.run([sys.executable, str(PROGRAM), url, str(num_writes)], timeout=100).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "support.mortal_exporter", url, str(num_writes)], timeout=100
+    ).returncode
 
 
 def require_whole_or_nothing(store: ObjectStore) -> None:

@@ -9,9 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from fault_proxy import FaultProxy
-from night import reports, running_driver
-from processes import wait_until
 
 from dreamfoundry.library.audit import Audit
 from dreamfoundry.library.library import Library
@@ -19,6 +16,9 @@ from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.run.report import EXIT_CODES
 from dreamfoundry.run.scheduling.timeouts import Limits
+from support.fault_proxy import FaultProxy
+from support.processes import wait_until
+from support.runs import reports, running_driver
 
 NUM_STEPS = 300
 NAMES = ["one", "two", "three", "four"]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stub_build
 
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
+from support import stub_build
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -29,11 +29,11 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def build(ray_cluster: Any, log: Path) -> Build:
-    """Starts tests/chaos/stub_build.py on the shared Ray with a manifest, a library and a manner of working."""
+    """Starts support.stub_build on the shared Ray with a manifest, a library and a manner of working."""
     address = ray_cluster.get_runtime_context().gcs_address
 
     def build(manifest: str, library: str, manner: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, stub_build.__file__, manifest, library, manner]
+        command = [sys.executable, "-m", "support.stub_build", manifest, library, manner]
         variables = {**os.environ, "RAY_ADDRESS": address}
         with open(log, "wb") as output:
             return subprocess.Popen(command, stdout=output, stderr=output, env=variables)

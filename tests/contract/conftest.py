@@ -1,6 +1,6 @@
 """Stores for the contract tests: a directory, an S3 server that imitates one, and a real one.
 
-moto runs wherever the tests run. radosgw is Debian's (see tests/radosgw.py); where it is not
+moto runs wherever the tests run. radosgw is Debian's (see tests/support/radosgw.py); where it is not
 installed its tests are skipped, or fail under --require-radosgw (`make chaos`).
 """
 
@@ -22,13 +22,13 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from fault_proxy import FaultProxy
-from radosgw import missing_programs
-from servers import BUCKET
 
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.object_store.s3 import S3Store
+from support.fault_proxy import FaultProxy
+from support.radosgw import missing_programs
+from support.servers import BUCKET
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,13 +85,14 @@ def radosgw(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A real store with users, signatures and TLS."""
     absent = missing_programs()
     if absent:
-        reason = f"radosgw is not installed ({', '.join(absent)} not found); tests/radosgw.py says how"
+        reason = f"radosgw is not installed ({', '.join(absent)} not found); tests/support/radosgw.py says how"
         if request.config.getoption("--require-radosgw"):
             pytest.fail(reason)
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("rgw") / "state"
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "radosgw.py"), str(folder)],
+        [sys.executable, "-m", "support.radosgw", str(folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,7 +1,6 @@
 """The sidecar of an exported asset fits its frozen schema, and the schema names what the code does."""
 
 import json
-import runpy
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +16,10 @@ from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe
+from support.snapshots import ball, make_snapshot
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "schemas" / "asset.v1.schema.json").read_text(encoding="utf-8"))
-SNAPSHOTS = runpy.run_path(str(ROOT / "tests" / "unit" / "snapshots.py"))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def sidecar() -> dict[str, Any]:
     prior = PriorIdentity("toybox", "1", "d" * 64, "Apache-2.0")
     policy = MetadataPolicy(asset_license="CC0-1.0", copyright_holder="A Studio", rights_url="https://example.org/cc0")
     metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, profile, policy)
-    snapshot = SNAPSHOTS["make_snapshot"](SNAPSHOTS["ball"](0.5), resolution=24)
+    snapshot = make_snapshot(ball(0.5), resolution=24)
     return json.loads(export_asset(snapshot, prompt, profile=profile, metadata=metadata).files["asset.json"])
 
 

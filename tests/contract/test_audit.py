@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import JOBS, run_job
 
 from dreamfoundry.library import catalog, contact_sheet
 from dreamfoundry.library.audit import Audit, Defect
@@ -29,6 +28,7 @@ from dreamfoundry.library.projections import publish_projections, rebuild
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import Outcome
+from support.processes import JOBS, run_job
 
 TEXT = "text/plain"
 OLD, NEW, LOST, FOG = ("0a" * 32, "0b" * 32, "0c" * 32, "0d" * 32)

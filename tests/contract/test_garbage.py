@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from processes import run_job
 
 from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.library.garbage import MIN_AGE_S, find_garbage, remove_garbage
@@ -26,6 +25,7 @@ from dreamfoundry.library.library import RENEWED_AFTER_S, Library, blob_key, out
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.s3 import S3Store
 from dreamfoundry.records import BlobRef, Outcome
+from support.processes import run_job
 
 TEXT = "text/plain"
 DAY_S = 86_400.0

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ports import free_ports
-from private_ray import private_ray
 
 from dreamfoundry.run.ray.metrics import METRICS, FleetMetrics
 from dreamfoundry.run.scheduling.run_stats import Status
+from support.ports import free_ports
+from support.private_ray import private_ray
 
 INFRA = Path(__file__).parents[2] / "infra"
 NAME = re.compile(r"\bray_dreamfoundry_\w+")

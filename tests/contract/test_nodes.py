@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from private_ray import private_nodes
-from processes import wait_until
 
 from dreamfoundry.errors import InfrastructureError
 from dreamfoundry.run.ray import nodes
+from support.private_ray import private_nodes
+from support.processes import wait_until
 
 SPOT_WATCH = Path(__file__).parents[2] / "infra" / "spot_watch.py"
 

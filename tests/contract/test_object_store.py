@@ -235,7 +235,7 @@ def test_34_a_disk_that_takes_no_more_is_named_and_nothing_half_written_is_left(
     program = f"""
 import resource
 from dreamfoundry.errors import StoreUnavailable
-from dreamfoundry.store import DirectoryStore
+from dreamfoundry.object_store.directory import DirectoryStore
 store = DirectoryStore({str(tmp_path)!r})
 store.put("small", bytes(100), "text/plain")
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))
@@ -261,7 +261,9 @@ def opened_elsewhere(program: str, environment: dict[str, str]) -> str:
 def test_another_process_opens_the_same_store_by_its_url(s3_server: Any, new_s3_store: Callable[..., S3Store]) -> None:
     s3_store = new_s3_store()
     s3_store.put("k", b"shared", TEXT)
-    program = f"from dreamfoundry.store import open_store; print(open_store({s3_store.url!r}).get('k').decode())"
+    program = (
+        f"from dreamfoundry.object_store.open import open_store; print(open_store({s3_store.url!r}).get('k').decode())"
+    )
 
     assert opened_elsewhere(program, s3_server.environment) == "shared"
 
@@ -273,7 +275,7 @@ def test_a_manifest_in_parts_on_s3_is_copied_here(
     for name in ("m/0.parquet", "m/1.parquet", "m/deep/2.parquet", "m/notes.txt", "one.parquet"):
         s3_store.put(name, name.encode(), TEXT)
     program = (
-        "from pathlib import Path; from dreamfoundry.store import local_copy; "
+        "from pathlib import Path; from dreamfoundry.object_store.open import local_copy; "
         f"print([str(local_copy({s3_store.url!r} + name, Path({str(tmp_path)!r}))) for name in ('/m', '/one.parquet')])"
     )
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import wait_until
 
 from dreamfoundry.errors import InfrastructureError
+from support.processes import wait_until
 
 PROGRAM = Path(__file__).parents[2] / "infra" / "spot_watch.py"
 

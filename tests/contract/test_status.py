@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from processes import run_job
-
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.run import report
 from dreamfoundry.run.report import RunProgress, RunReport
+from support.processes import run_job
 
 SPENT = {"useful": 3600.0, "wasted": 1800.0, "idle": 0.0}
 

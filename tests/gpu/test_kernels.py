@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from kernel_cases import adam_sides, compositing_pairs, hash_encoding_pairs, hash_inputs, ray_inputs
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.distill.loop import Assignment, SlotBatch
@@ -10,6 +9,7 @@ from dreamfoundry.nerf.kernels.availability import has_kernels
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
+from support.kernel_cases import adam_sides, compositing_pairs, hash_encoding_pairs, hash_inputs, ray_inputs
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from processes import run_job
 
 from dreamfoundry.asset.export import asset_metadata, export_asset
 from dreamfoundry.asset.files.glb import join_glb, split_glb
@@ -23,8 +22,9 @@ from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Outcome, PriorIdentity, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
+from support.processes import run_job
+from support.snapshots import beacon, make_snapshot
 
-SNAPSHOTS = runpy.run_path(str(Path(__file__).parents[1] / "unit" / "snapshots.py"))
 PROFILE = ExportProfile("tiny", (1000, 300), (64, 64), thumbnail_px=32)
 VALIDATOR = Path(os.environ.get(MODULE_VARIABLE) or Path(__file__).parents[2] / "node_modules" / "gltf-validator")
 
@@ -37,7 +37,7 @@ needs_validator = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
     """The files of one asset."""
-    snapshot = SNAPSHOTS["make_snapshot"](SNAPSHOTS["beacon"])
+    snapshot = make_snapshot(beacon)
     prompt = Prompt("row-1", "a red beacon", target_height_m=0.5)
     prior = PriorIdentity("analytic", "1", "0" * 64, "Apache-2.0")
     metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, PROFILE)

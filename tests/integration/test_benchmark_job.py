@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from processes import run_job
+
+from support.processes import run_job
 
 SMALL = {
     "optimize.views_per_step": 1,

@@ -13,8 +13,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from night import running_build
-from processes import actor_pid, actors, children, is_running, run_job, wait_until
 
 from dreamfoundry.errors import ManifestError, PriorUnavailable
 from dreamfoundry.library.library import Library
@@ -25,6 +23,8 @@ from dreamfoundry.run.report import RunReport
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.recipe import Recipe
+from support.processes import actor_pid, actors, children, is_running, run_job, wait_until
+from support.runs import running_build
 
 NAMES = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 

@@ -1,19 +1,18 @@
 """Programs of others see in a delivered asset what its sidecar says, and one that sees otherwise is heard."""
 
 import json
-import runpy
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from processes import run_job
 
 from dreamfoundry.asset.export import asset_metadata, export_asset
 from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
+from support.processes import run_job
+from support.snapshots import beacon, make_snapshot
 
-SNAPSHOTS = runpy.run_path(str(Path(__file__).parents[1] / "unit" / "snapshots.py"))
 PROFILE = ExportProfile("tiny", (1000, 300), (64, 64), thumbnail_px=32)
 
 needs_assimp = pytest.mark.skipif(shutil.which("assimp") is None, reason="assimp is not installed")
@@ -21,7 +20,7 @@ needs_assimp = pytest.mark.skipif(shutil.which("assimp") is None, reason="assimp
 
 @pytest.fixture(scope="module")
 def asset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    snapshot = SNAPSHOTS["make_snapshot"](SNAPSHOTS["beacon"])
+    snapshot = make_snapshot(beacon)
     prompt = Prompt("row-1", "beacon", target_height_m=0.5)
     prior = PriorIdentity("analytic", "1", "0" * 64, "Apache-2.0")
     metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, PROFILE)

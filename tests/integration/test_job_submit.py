@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ports import free_ports, wait_for_port
-from private_ray import short_folder
-from processes import JOBS, run_job, wait_until
 
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run import report
 from dreamfoundry.run.report import RunReport
+from support.ports import free_ports, wait_for_port
+from support.private_ray import short_folder
+from support.processes import JOBS, run_job, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-STUB_BUILD = Path(__file__).parents[1] / "chaos" / "stub_build.py"
+STUB_BUILD = ("-m", "support.stub_build")
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_06_a_thousand_rows_are_each_published_once_and_a_second_run_is_over_bef
     manifest = write_manifest(prompt_id=names, prompt=["a red chair"] * num_rows, seed=list(range(num_rows)))
 
     # The server of these tests answers one request at a time: minutes, more of them on a busy machine.
-    done = submit(head, str(STUB_BUILD), manifest, library, timeout_s=1200.0)
+    done = submit(head, *STUB_BUILD, manifest, library, timeout_s=1200.0)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{num_rows} published, 0 skipped, 0 pending" in done.stdout
     outcomes = list(Library(open_store(library)).outcomes())
@@ -109,7 +109,7 @@ def test_06_a_thousand_rows_are_each_published_once_and_a_second_run_is_over_bef
 
     began_s = time.monotonic()
     again = subprocess.run(
-        [sys.executable, str(STUB_BUILD), manifest, library],
+        [sys.executable, *STUB_BUILD, manifest, library],
         capture_output=True,
         text=True,
         env={**os.environ, "RAY_ADDRESS": "nowhere:1"},

@@ -6,10 +6,8 @@ the fixtures only.
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,28 +17,29 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def snapshots() -> SimpleNamespace:
-    """What snapshots.py defines."""
-    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("snapshots.py"))))
+def snapshots() -> ModuleType:
+    from support import snapshots
+
+    return snapshots
 
 
 @pytest.fixture(scope="session")
-def make_snapshot(snapshots: SimpleNamespace) -> Callable[..., FieldSnapshot]:
+def make_snapshot(snapshots: ModuleType) -> Callable[..., FieldSnapshot]:
     return snapshots.make_snapshot
 
 
 @pytest.fixture(scope="session")
-def ball_snapshot(snapshots: SimpleNamespace) -> FieldSnapshot:
+def ball_snapshot(snapshots: ModuleType) -> FieldSnapshot:
     return snapshots.make_snapshot(snapshots.ball(0.5), resolution=32)
 
 
 @pytest.fixture(scope="session")
-def torus_snapshot(snapshots: SimpleNamespace) -> FieldSnapshot:
+def torus_snapshot(snapshots: ModuleType) -> FieldSnapshot:
     return snapshots.make_snapshot(snapshots.torus)
 
 
 @pytest.fixture(scope="session")
-def beacon_snapshot(snapshots: SimpleNamespace) -> FieldSnapshot:
+def beacon_snapshot(snapshots: ModuleType) -> FieldSnapshot:
     """A gray box with a red nose on +Z and a green arm on +X."""
     return snapshots.make_snapshot(snapshots.beacon)
 

@@ -14,11 +14,10 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 import pytest
-from processes import children, members, wait_until
 
 from dreamfoundry.asset.export import export_asset
 from dreamfoundry.library.library import Library
@@ -31,6 +30,7 @@ from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, ExportProfile
 from dreamfoundry.settings.field import SnapshotConfig
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
+from support.processes import children, members, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -199,14 +199,14 @@ class Factory:
         return outcome
 
 
-def factory_in(folder: Path, snapshots: SimpleNamespace, child: ExportChild) -> Factory:
+def factory_in(folder: Path, snapshots: ModuleType, child: ExportChild) -> Factory:
     library = Library(DirectoryStore(folder))
     settings = WorkerSettings("", PriorConfig(), PriorIdentity("any", "r1", "d" * 64, "Apache-2.0", False), "cpu", 1)
     return Factory(Exporter(library, settings, child), child, library, snapshots.pictured)
 
 
 @pytest.fixture(scope="module")
-def factory(tmp_path_factory: pytest.TempPathFactory, snapshots: SimpleNamespace) -> Iterator[Factory]:
+def factory(tmp_path_factory: pytest.TempPathFactory, snapshots: ModuleType) -> Iterator[Factory]:
     made = factory_in(tmp_path_factory.mktemp("library"), snapshots, ExportChild(export_asset, limit_s=LIMIT_S))
     yield made
     made.exporter.close()
@@ -243,7 +243,7 @@ def test_a_field_in_ten_thousand_pieces_ends_far_below_the_limit(factory: Factor
 
 
 def test_a_limit_that_real_stages_exceed_ends_them_with_all_that_they_started(
-    factory: Factory, tmp_path: Path, snapshots: SimpleNamespace
+    factory: Factory, tmp_path: Path, snapshots: ModuleType
 ) -> None:
     factory.exporter.close()  # one child at a time: it is found by its parent
     hasty = factory_in(tmp_path, snapshots, ExportChild(export_asset, limit_s=0.5))

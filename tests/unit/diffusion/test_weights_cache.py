@@ -11,7 +11,6 @@ from io import BufferedIOBase
 from pathlib import Path
 
 import pytest
-from processes import run_job
 
 from dreamfoundry.diffusion.prior import load_prior
 from dreamfoundry.diffusion.weights import pinned, prior_identity, weights_digest
@@ -19,6 +18,7 @@ from dreamfoundry.diffusion.weights_cache import DIGEST_KEY, fetched, identity_o
 from dreamfoundry.errors import ConfigError, PriorUnavailable
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.settings.prior import LoraConfig, PriorConfig
+from support.processes import run_job
 
 URL = "s3://shelf/priors/tiny-if"
 

@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 import torch
-from processes import run_job
 
 from dreamfoundry.diffusion.prior import DiffusersPrior, load_prior
 from dreamfoundry.distill.preflight import LiveBytes, MemoryModel, Trial, examine, known_memory
@@ -19,6 +18,7 @@ from dreamfoundry.run.messages import SlotsFit, WorkerSettings
 from dreamfoundry.run.workers.distiller import load_resident_prior, slots_that_fit
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
+from support.processes import run_job
 
 KIB = 1024
 

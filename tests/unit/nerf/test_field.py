@@ -8,11 +8,11 @@ import math
 
 import pytest
 import torch
-from random_fields import points_of, random_fields
 from torch import Tensor
 
 from dreamfoundry.nerf.field import MAX_LOG_DENSITY, RadianceFields, level_shares
 from dreamfoundry.settings.field import FieldConfig
+from support.random_fields import points_of, random_fields
 
 SMALL = FieldConfig(level_resolutions=(3, 5), features_per_level=2, hidden_width=4, bound=1.5)
 

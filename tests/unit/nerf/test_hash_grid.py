@@ -8,7 +8,6 @@ import math
 
 import pytest
 import torch
-from random_fields import points_of, random_fields
 from torch import Tensor
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
@@ -21,6 +20,7 @@ from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.settings.field import FieldConfig, HashGridConfig
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
+from support.random_fields import points_of, random_fields
 
 TINY = HashGridConfig(num_levels=4, entries_per_level=256, coarsest_resolution=3, finest_resolution=30)
 SMALL = FieldConfig(encoding="hash", hash_grid=TINY, hidden_width=4, bound=1.5)

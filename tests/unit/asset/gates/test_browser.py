@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import MARK, marked_processes, wait_until_gone
 
 from dreamfoundry.asset.files.glb_reader import read_glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
@@ -19,6 +18,7 @@ from dreamfoundry.asset.maps.rasterize import silhouette
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
 from dreamfoundry.host.child_process import package_environment
 from dreamfoundry.records import TexturedMesh
+from support.processes import MARK, marked_processes, wait_until_gone
 
 try:
     Browser()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_a_red_ball_has_a_red_texture_in_every_texel(ball_snapshot: FieldSnapshot, snapshots: SimpleNamespace) -> None:
+def test_a_red_ball_has_a_red_texture_in_every_texel(ball_snapshot: FieldSnapshot, snapshots: ModuleType) -> None:
     isovalue = choose_isovalue(ball_snapshot).density
     surface = decimate(extract_surface(ball_snapshot, isovalue)[0], 300)
 
@@ -92,7 +92,7 @@ def test_a_red_ball_has_a_red_texture_in_every_texel(ball_snapshot: FieldSnapsho
 
 
 def test_each_vertex_finds_the_colour_of_its_place(
-    textured_beacon: TexturedMesh, beacon_surface: Surface, snapshots: SimpleNamespace
+    textured_beacon: TexturedMesh, beacon_surface: Surface, snapshots: ModuleType
 ) -> None:
     """Vertices well inside a part of the beacon, read through their texture coordinates."""
     scene = textured_beacon.vertices * np.ptp(beacon_surface.vertices[:, 1])

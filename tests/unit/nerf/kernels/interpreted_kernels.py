@@ -7,7 +7,8 @@ import os
 
 import pytest
 import torch
-from kernel_cases import (
+
+from support.kernel_cases import (
     adam_sides,
     compositing_pairs,
     hash_encoding_pairs,

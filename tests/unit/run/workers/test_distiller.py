@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from stubs import InstantStages, snapshot
 from torch import Tensor
 
 from dreamfoundry.asset.export import export_asset
@@ -32,6 +31,7 @@ from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
+from support.stubs import InstantStages, snapshot
 
 RECIPE = with_overrides(
     Recipe(),

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import MARK, is_running, marked_processes, wait_until, wait_until_gone
 
 from dreamfoundry.asset.export import asset_metadata, export_asset
 from dreamfoundry.errors import InfrastructureError
@@ -27,10 +26,13 @@ from dreamfoundry.run.workers.exporter import Exporter
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
+from support import export_fakes
+from support.processes import MARK, is_running, marked_processes, wait_until, wait_until_gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux kills children with their parents")
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[3]
+"""Where a child finds the package `support`."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,8 +40,7 @@ def mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """What a test starts carries this mark, and nothing of it is left running."""
     made = tmp_path.name + str(os.getpid())
     monkeypatch.setenv(MARK, made)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]))
     yield made
     wait_until_gone(made, timeout_s=5.0)
 
@@ -48,7 +49,7 @@ class World:
     """A child with the fake stages, and a diary in which every attempt leaves its pid."""
 
     def __init__(self, snapshot: FieldSnapshot, diary: Path, **settings: Any) -> None:
-        self.child = ExportChild(importlib.import_module("export_fakes").stages, **settings)
+        self.child = ExportChild(export_fakes.stages, **settings)
         self.snapshot, self.diary = snapshot, diary
 
     def export(self, what: str) -> Exported:
@@ -96,7 +97,7 @@ def test_the_cpu_time_of_an_export_is_its_own_and_that_of_what_it_has_started(
     world = world_of()
     costly, cheap = world.export("have work done").cpu_s, world.export("work").cpu_s
     assert costly is not None and cheap is not None
-    assert cheap < importlib.import_module("export_fakes").HELPER_CPU_S <= costly + 0.02, "a tick is 0.01 s"
+    assert cheap < export_fakes.HELPER_CPU_S <= costly + 0.02, "a tick is 0.01 s"
     assert world.export("crash").cpu_s is None, "what a dead process has used nobody knows"
 
 
@@ -184,10 +185,10 @@ def test_a_child_that_cannot_start_is_nobodys_fault_and_says_why(
 
 WORKER = """
     import sys, threading
-    import export_fakes
-    from dreamfoundry.cluster.export_child import ExportChild
-    from dreamfoundry.export_profiles import ExportProfile
     from dreamfoundry.records import FieldSnapshot, Prompt
+    from dreamfoundry.run.workers.export_process import ExportChild
+    from dreamfoundry.settings.export_profiles import ExportProfile
+    from support import export_fakes
 
     snapshot = FieldSnapshot.from_bytes(open(sys.argv[1], "rb").read())
     child = ExportChild(export_fakes.stages)
@@ -259,7 +260,7 @@ def test_an_exporter_quarantines_a_deadly_export_and_keeps_the_field(
     snapshot = library.put_blob(ball_snapshot.to_bytes(), "application/x-npz")
     settings = WorkerSettings("", PriorConfig(), PriorIdentity("any", "r1", "d" * 64, "Apache-2.0", False), "cpu", 1)
     build = Build("a" * 64, "f" * 64, Prompt("p", "a cube"), ("p",), Recipe(), ExportProfile(), snapshot)
-    exporter = Exporter(library, settings, ExportChild(importlib.import_module("export_fakes").crash_always))
+    exporter = Exporter(library, settings, ExportChild(export_fakes.crash_always))
     report = exporter.export(ExportTask(build, snapshot, attempts=1, optimize_s=2.0))
     exporter.close()
     assert report.decision is not None and report.decision.state == "quarantined"

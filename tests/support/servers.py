@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ports import free_ports, wait_for_port
-from private_ray import private_ray
+
+from support.ports import free_ports, wait_for_port
+from support.private_ray import private_ray
 
 if TYPE_CHECKING:
     from dreamfoundry.settings.export_profiles import ExportProfile
     from dreamfoundry.settings.recipe import Recipe
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BUCKET = "shelf"
 
 
@@ -32,7 +33,10 @@ def environment() -> Iterator[pytest.MonkeyPatch]:
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "pipeline"), os.environ.get("PYTHONPATH", "")]))
+        patch.setenv(
+            "PYTHONPATH",
+            os.pathsep.join([str(ROOT / "pipeline"), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
+        )
         yield patch
 
 

@@ -12,12 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from processes import JOBS
-
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.run import report
 from dreamfoundry.run.build import RunRequest, RunResult, build_library
 from dreamfoundry.run.report import RunReport
+from support.processes import JOBS
 
 IMPATIENT = ("--actors", "1", "--limit", "lease_s=3", "--limit", "slice_s=0.3", "--limit", "checkpoint_s=0.3")
 """One distiller, and limits with which everything happens within seconds."""

@@ -1,6 +1,6 @@
 """An exporter that dies before one of its writes, as if the machine had lost its power.
 
-    python tests/chaos/mortal_exporter.py LIBRARY NUM_WRITES
+    PYTHONPATH=tests python -m support.mortal_exporter LIBRARY NUM_WRITES
 
 The exporter and the library are the real ones; its stages answer at once. The process kills itself
 before write number NUM_WRITES (from 0), or ends well if there are not so many.
@@ -13,8 +13,6 @@ import signal
 import sys
 from typing import Any, cast
 
-from stubs import InstantStages, snapshot
-
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
@@ -25,6 +23,7 @@ from dreamfoundry.run.workers.exporter import Exporter
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
+from support.stubs import InstantStages, snapshot
 
 WRITES = ("create", "put", "replace", "copy", "delete")
 PRIOR = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")

@@ -10,8 +10,6 @@ import time
 from typing import cast
 
 import ray
-from stub_build import POISON
-from stubs import InstantStages, snapshot
 
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
@@ -19,6 +17,8 @@ from dreamfoundry.run.messages import Export, ExportReport, FinishedField, Ready
 from dreamfoundry.run.ray.workers import RayWorkers
 from dreamfoundry.run.workers.export_process import ExportChild
 from dreamfoundry.run.workers.exporter import Exporter
+from support.stub_build import POISON
+from support.stubs import InstantStages, snapshot
 
 
 class StubDistillActor:

@@ -1,6 +1,6 @@
 """jobs/build_library.py in small, on Ray, with workers that do next to nothing.
 
-    python tests/chaos/stub_build.py MANIFEST LIBRARY [instant | raising | slow]
+    PYTHONPATH=tests python -m support.stub_build MANIFEST LIBRARY [instant | raising | slow]
 
 Everything of a run is real but the steps of the distiller and the stages of the export.
 """
@@ -25,7 +25,7 @@ def main() -> int:
     manifest, library, *manner = sys.argv[1:]
 
     def open_stubs(settings: WorkerSettings, run_id: str) -> Workers:
-        from stub_actors import stub_workers  # brings ray
+        from support.stub_actors import stub_workers  # brings ray
 
         return stub_workers(settings, run_id, *(manner or ["instant"]))
 

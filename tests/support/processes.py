@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-JOBS = Path(__file__).parents[1] / "jobs"
+JOBS = Path(__file__).parents[2] / "jobs"
 
 MARK = "DREAMFOUNDRY_TEST_MARK"
 """A variable by which a test finds everything that it has started, however far down."""

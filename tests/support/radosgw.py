@@ -1,7 +1,7 @@
 """Debian's radosgw, a real S3 store, on this machine for as long as somebody wants it.
 
     apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd ceph-common
-    python tests/radosgw.py FOLDER
+    PYTHONPATH=tests python -m support.radosgw FOLDER
 
 Starts three daemons without privileges (monitor, one disk in a sparse file, gateway) that listen on
 loopback only. Prints one line of JSON with the addresses, over HTTP and over HTTPS, and the keys of
@@ -18,7 +18,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from ports import free_ports, wait_for_port
+from support.ports import free_ports, wait_for_port
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "monmaptool", "openssl")
 USERS = ("owner", "worker")

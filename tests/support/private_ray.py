@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from ports import free_ports
+
+from support.ports import free_ports
 
 PATIENCE_S = 300
 """For a raylet and what it starts, while other programs want the processors as well."""
