@@ -131,7 +131,7 @@ def prefix(request: pytest.FixtureRequest) -> str:
 
 def store_of(server: S3Server, prefix: str, client: Any = None, **settings: Any) -> S3Store:
     """A store whose pauses take no time."""
-    defaults = {"patience_s": 30.0, "sleep": lambda pause_s: None}
+    defaults = {"retry_timeout_s": 30.0, "sleep": lambda pause_s: None}
     return S3Store(BUCKET, prefix, client=client or server.new_client(), **{**defaults, **settings})
 
 

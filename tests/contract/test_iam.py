@@ -101,7 +101,7 @@ def limited_to(radosgw: Any, prefix: str) -> Any:
             statement["Principal"] = {"AWS": ["arn:aws:iam:::user/worker"]}
         owner.put_bucket_policy(Bucket=bucket, Policy=json.dumps(values))
         client = radosgw.new_client(keys=radosgw.worker)
-        impatient = {"client": client, "patience_s": 1.0, "sleep": lambda pause_s: None}
+        impatient = {"client": client, "retry_timeout_s": 1.0, "sleep": lambda pause_s: None}
         return lambda place, **settings: S3Store(bucket, place, **impatient, **settings)
 
     return with_policy

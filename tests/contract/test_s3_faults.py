@@ -104,7 +104,7 @@ def test_throttling_is_sat_out(new_s3_client: NewClient, new_s3_store: NewStore)
 def test_a_long_wait_is_told_once_and_so_is_its_end(new_s3_client: NewClient, new_s3_store: NewStore) -> None:
     client = new_s3_client()
     told: list[str] = []
-    store = new_s3_store(client, patience_s=600.0, on_wait=told.append)
+    store = new_s3_store(client, retry_timeout_s=600.0, on_wait=told.append)
     store.put("k", b"ours", TEXT)
     assert told == []
 

@@ -59,7 +59,7 @@ def test_05_an_upload_that_is_altered_on_the_way_is_sent_again(
 def test_05_what_never_arrives_whole_is_named_by_no_outcome(
     through_proxy: NewStore, new_s3_store: NewStore, fault_proxy: Any, action: str
 ) -> None:
-    library = Library(through_proxy(patience_s=1.0))
+    library = Library(through_proxy(retry_timeout_s=1.0))
     fault_proxy.rule("^PUT .*blobs", action)
 
     with pytest.raises(StoreUnavailable, match="altered|SHA256|IncompleteBody|Timeout"):
@@ -178,7 +178,7 @@ def test_09_a_big_object_that_is_given_up_leaves_nothing(
     fault_proxy.rule(match, "503")
 
     with pytest.raises(StoreUnavailable):
-        through_proxy(**PARTS, patience_s=0.5).put("big", BIG, TEXT)
+        through_proxy(**PARTS, retry_timeout_s=0.5).put("big", BIG, TEXT)
 
     assert not new_s3_store().exists("big")
     assert list(new_s3_store().unfinished()) == []

@@ -88,7 +88,9 @@ class Proxied:
         with FaultProxy(self._moto.endpoint) as proxy:
             proxy.rule(match, action)
             client = self._moto.new_client(proxy.url)
-            return not_ok(S3Store("shelf", self._prefix, client=client, patience_s=0.5, sleep=lambda pause_s: None))
+            return not_ok(
+                S3Store("shelf", self._prefix, client=client, retry_timeout_s=0.5, sleep=lambda pause_s: None)
+            )
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from dreamfoundry.errors import ConfigError, ObjectMissing
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.object_store.s3 import PATIENCE_S, S3Store
+from dreamfoundry.object_store.s3 import RETRY_TIMEOUT_S, S3Store
 
 _S3 = "s3://"
 
@@ -16,13 +16,13 @@ _S3 = "s3://"
 def open_store(
     url: str | Path,
     *,
-    patience_s: float = PATIENCE_S,
+    retry_timeout_s: float = RETRY_TIMEOUT_S,
     check_s: float = 5.0,
     on_wait: Callable[[str], None] | None = None,
 ) -> ObjectStore:
     """The store at "s3://bucket/prefix" or in a directory, which is made when it is absent.
 
-    A call waits up to `patience_s` for an S3 that is away, the first one `check_s`: an address that
+    A call waits up to `retry_timeout_s` for an S3 that is away, the first one `check_s`: an address that
     is wrong is reported soon. `on_wait` is told of longer waits.
     Raises ConfigError for another kind of URL and StoreUnavailable, saying what to do, when the
     place cannot be used.
@@ -32,7 +32,7 @@ def open_store(
         bucket, _, prefix = text[len(_S3) :].partition("/")
         if not bucket:
             raise ConfigError(f"library = {text!r}: must name a bucket, as in s3://bucket/prefix")
-        store = S3Store(bucket, prefix, patience_s=patience_s, on_wait=on_wait)
+        store = S3Store(bucket, prefix, retry_timeout_s=retry_timeout_s, on_wait=on_wait)
         store.check(check_s)
         return store
     if "://" in text:

@@ -44,10 +44,10 @@ PART_BYTES = 16 * 2**20
 """Up to this size an object goes in one request, a bigger one in parts of this size; S3 allows 5 MiB to
 5 GiB, and 10,000 of them."""
 
-PATIENCE_S = 120.0
+RETRY_TIMEOUT_S = 120.0
 """How long a call goes on while the store is away, unless its caller says otherwise."""
 
-TOLD_AFTER_S = 10.0
+WARN_AFTER_S = 10.0
 """A call that has waited for so long says so."""
 
 _RETRIED_CODES = frozenset(
@@ -84,7 +84,7 @@ _HINTS = {
 class S3Store:
     """An `ObjectStore` under `s3://bucket/prefix`.
 
-    `patience_s` is how long a call goes on after throttling, server errors and lost connections
+    `retry_timeout_s` is how long a call goes on after throttling, server errors and lost connections
     before it raises StoreUnavailable; `on_wait` is told of longer waits, and of their end. Objects
     of more than `part_bytes` go in parts of that size. `client` (a boto3 S3 client) and `sleep`
     are for callers that need another endpoint, or a test.
@@ -96,14 +96,14 @@ class S3Store:
         prefix: str = "",
         *,
         client: Any = None,
-        patience_s: float = PATIENCE_S,
+        retry_timeout_s: float = RETRY_TIMEOUT_S,
         on_wait: Callable[[str], None] | None = None,
         part_bytes: int = PART_BYTES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._patience_s, self._on_wait = patience_s, on_wait or (lambda text: None)
+        self._retry_timeout_s, self._on_wait = retry_timeout_s, on_wait or (lambda text: None)
         self._part_bytes = part_bytes
         self._sleep = sleep
         self._client = client if client is not None else _new_client()
@@ -114,10 +114,10 @@ class S3Store:
     def url(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
-    def check(self, patience_s: float = 5.0) -> None:
+    def check(self, retry_timeout_s: float = 5.0) -> None:
         """Fail soon, with advice, when the library cannot be listed."""
         page = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": 1}
-        self._patiently(lambda: self._client.list_objects_v2(**page), "", patience_s=patience_s)
+        self._with_retries(lambda: self._client.list_objects_v2(**page), "", retry_timeout_s=retry_timeout_s)
 
     def get(self, key: str) -> bytes:
         return self.read(key)[0]
@@ -128,14 +128,14 @@ class S3Store:
             response = self._client.get_object(**self._named(key))
             return response["Body"].read(), _plain(response)
 
-        return self._patiently(action, key)
+        return self._with_retries(action, key)
 
     def get_file(self, key: str, file: io.BufferedIOBase) -> None:
         def action() -> None:
             with closing(self._client.get_object(**self._named(key))["Body"]) as body:
                 fill(file, body.iter_chunks(CHUNK_BYTES))
 
-        self._patiently(action, key)
+        self._with_retries(action, key)
 
     def stat(self, key: str) -> ObjectStat | None:
         head = self._head(key)
@@ -152,7 +152,7 @@ class S3Store:
         if head is None or head["ContentLength"] != num_bytes_of(file):
             return False
         try:
-            return _plain(head) in self._etags(file) or self._patiently(lambda: self._reads_as(key, file), key)
+            return _plain(head) in self._etags(file) or self._with_retries(lambda: self._reads_as(key, file), key)
         except ObjectMissing:
             return False
 
@@ -164,17 +164,19 @@ class S3Store:
 
     def put_file(self, key: str, file: io.BufferedIOBase, media_type: str) -> None:
         if num_bytes_of(file) > self._part_bytes:
-            self._patiently(lambda: self._upload_in_parts(key, file, media_type), key)
+            self._with_retries(lambda: self._upload_in_parts(key, file, media_type), key)
         else:
             file.seek(0)
             data = file.read()
-            self._patiently(lambda: self._upload(key, data, media_type), key)
+            self._with_retries(lambda: self._upload(key, data, media_type), key)
 
     def replace(self, key: str, data: bytes, media_type: str, expected_etag: str) -> bool:
         return self._write_if(key, data, media_type, IfMatch=expected_etag)
 
     def copy(self, source: str, target: str) -> None:
-        self._patiently(lambda: self._client.copy_object(**self._named(target), CopySource=self._named(source)), source)
+        self._with_retries(
+            lambda: self._client.copy_object(**self._named(target), CopySource=self._named(source)), source
+        )
 
     def list(self, prefix: str = "") -> Iterator[str]:
         for entry in self.stats(prefix):
@@ -183,7 +185,7 @@ class S3Store:
     def stats(self, prefix: str = "", page_keys: int = 1000) -> Iterator[ObjectStat]:
         page: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "MaxKeys": page_keys}
         while True:
-            response = self._patiently(lambda: self._client.list_objects_v2(**page), "")
+            response = self._with_retries(lambda: self._client.list_objects_v2(**page), "")
             for entry in response.get("Contents", ()):
                 yield _stat(str(entry["Key"])[len(self._prefix) :], entry["Size"], entry["LastModified"])
             if not response.get("IsTruncated"):
@@ -191,12 +193,12 @@ class S3Store:
             page["ContinuationToken"] = response["NextContinuationToken"]
 
     def delete(self, key: str) -> None:
-        self._patiently(lambda: self._client.delete_object(**self._named(key)), key)
+        self._with_retries(lambda: self._client.delete_object(**self._named(key)), key)
 
     def unfinished(self) -> Iterator[Unfinished]:
         page: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix}
         while True:
-            response = self._patiently(lambda: self._client.list_multipart_uploads(**page), "")
+            response = self._with_retries(lambda: self._client.list_multipart_uploads(**page), "")
             for upload in response.get("Uploads", ()):
                 key = str(upload["Key"])[len(self._prefix) :]
                 yield Unfinished(key, str(upload["UploadId"]), upload["Initiated"].timestamp())
@@ -216,7 +218,7 @@ class S3Store:
                 if _code(error) != "NoSuchUpload":
                     raise
 
-        self._patiently(action, "")
+        self._with_retries(action, "")
 
     def refuses_wrong_digests(self, key: str) -> bool:
         """Whether bytes that do not have the SHA-256 sent with them are refused; leaves `key` behind where not."""
@@ -233,11 +235,11 @@ class S3Store:
                 return True
             return False
 
-        return self._patiently(action, key)
+        return self._with_retries(action, key)
 
     def begin_parts(self, key: str) -> Unfinished:
         """Begin to write `key` in parts and leave it at that, as a process does that dies."""
-        upload = self._patiently(lambda: self._client.create_multipart_upload(**self._named(key)), "")
+        upload = self._with_retries(lambda: self._client.create_multipart_upload(**self._named(key)), "")
         return Unfinished(key, str(upload["UploadId"]), self.now_s())
 
     def now_s(self) -> float:
@@ -248,7 +250,7 @@ class S3Store:
 
     def _head(self, key: str) -> Any:
         try:
-            return self._patiently(lambda: self._client.head_object(**self._named(key)), key)
+            return self._with_retries(lambda: self._client.head_object(**self._named(key)), key)
         except ObjectMissing:
             return None
 
@@ -337,36 +339,36 @@ class S3Store:
             return True
 
         try:
-            return self._patiently(action, key)
+            return self._with_retries(action, key)
         except ObjectMissing:  # nothing to replace, or deleted before we could compare
             return False
 
-    def _patiently(self, action: Callable[[], T], key: str, *, patience_s: float | None = None) -> T:
+    def _with_retries(self, action: Callable[[], T], key: str, *, retry_timeout_s: float | None = None) -> T:
         """`action()`, tried again with growing pauses while the fault may pass."""
         from botocore.exceptions import BotoCoreError, ClientError
         from urllib3.exceptions import HTTPError  # a refusal that breaks off comes through botocore as it is
 
-        all_patience_s = patience_left_s = self._patience_s if patience_s is None else patience_s
-        longest_s, is_told = 0.5, False
+        timeout_s = left_s = self._retry_timeout_s if retry_timeout_s is None else retry_timeout_s
+        longest_s, has_warned = 0.5, False
         while True:
             began_s = time.monotonic()
             try:
                 result = action()
-                if is_told:
+                if has_warned:
                     self._on_wait(f"library {self.url} answers again")
                 return result
             except (ClientError, BotoCoreError, HTTPError, _Altered) as error:
                 if key and isinstance(error, ClientError) and _code(error) in ("NoSuchKey", "404"):
                     raise ObjectMissing(f"{key!r} is not in the library {self.url}") from None
-                patience_left_s -= time.monotonic() - began_s
-                if not _may_pass(error) or patience_left_s <= 0.0:
+                left_s -= time.monotonic() - began_s
+                if not _may_pass(error) or left_s <= 0.0:
                     raise StoreUnavailable(f"library {self.url}: {error}; {_advice(error)}") from error
                 cause = str(error)
-            pause_s = min(random.uniform(0.1, longest_s), patience_left_s)
-            patience_left_s -= pause_s
-            if not is_told and all_patience_s - patience_left_s > TOLD_AFTER_S:
-                is_told = True
-                self._on_wait(f"library {self.url}: {cause}; tried again for another {patience_left_s:.0f} s")
+            pause_s = min(random.uniform(0.1, longest_s), left_s)
+            left_s -= pause_s
+            if not has_warned and timeout_s - left_s > WARN_AFTER_S:
+                has_warned = True
+                self._on_wait(f"library {self.url}: {cause}; tried again for another {left_s:.0f} s")
             longest_s = min(2.0 * longest_s, 20.0)
             self._sleep(pause_s)
 

@@ -200,7 +200,7 @@ class _Run:
         if found.ignored_columns:
             stream.write(f"columns that are not read: {', '.join(found.ignored_columns)}\n")
         progress = Progress(stream)
-        library = Library(open_store(request.library, patience_s=request.limits.store_s, on_wait=progress.note))
+        library = Library(open_store(request.library, retry_timeout_s=request.limits.store_s, on_wait=progress.note))
         run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         timings_s = {"scan": time.monotonic() - started_s}
         return _Run(
@@ -369,7 +369,7 @@ class _Run:
         tally = self.plan.tally() if self.plan is not None else Tally(0, 0, 0, rows_at_hand, {})
         summary = self._summary("failed", message, tally)
         try:  # a store that is away has been waited for
-            self._write(open_store(self.request.library, patience_s=5.0), summary)
+            self._write(open_store(self.request.library, retry_timeout_s=5.0), summary)
         except InfrastructureError:
             self.stream.write("the run report could not be written either\n")
 

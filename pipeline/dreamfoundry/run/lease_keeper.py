@@ -31,9 +31,9 @@ class RunClaims:
     """
 
     def __init__(self, library_url: str, owner: str, ttl_s: float, store_s: float = 120.0) -> None:
-        store = open_store(library_url, patience_s=store_s)
+        store = open_store(library_url, retry_timeout_s=store_s)
         self._library, self._leases, self._checkpoints = Library(store), Leases(store), Checkpoints(store)
-        self._renewed = Leases(open_store(library_url, patience_s=ttl_s / 3.0))
+        self._renewed = Leases(open_store(library_url, retry_timeout_s=ttl_s / 3.0))
         self._owner, self._ttl_s = owner, ttl_s
         self._held: dict[str, Lease] = {}
         self._lost: set[str] = set()

@@ -42,7 +42,7 @@ SNAPSHOT_MEDIA_TYPE = "application/x-npz"
 def open_distiller(settings: WorkerSettings) -> Distiller:
     """Load the prior, from S3 where it lies there, and open the library; InputError or InfrastructureError."""
     torch.set_num_threads(settings.num_threads)
-    library = Library(open_store(settings.library_url, patience_s=settings.store_s, check_s=settings.store_s))
+    library = Library(open_store(settings.library_url, retry_timeout_s=settings.store_s, check_s=settings.store_s))
     prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
     if settings.text_encoder_on_host:
         prior.park_text_encoder()

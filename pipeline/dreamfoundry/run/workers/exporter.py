@@ -24,7 +24,7 @@ from dreamfoundry.run.workers.export_process import ExportChild, Exported
 
 def open_exporter(settings: WorkerSettings) -> Exporter:
     """Open the library and warm the child process; InfrastructureError if either fails."""
-    library = Library(open_store(settings.library_url, patience_s=settings.store_s, check_s=settings.store_s))
+    library = Library(open_store(settings.library_url, retry_timeout_s=settings.store_s, check_s=settings.store_s))
     exporter = Exporter(library, settings, ExportChild(export_asset))
     exporter.start()
     return exporter
