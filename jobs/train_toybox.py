@@ -36,9 +36,11 @@ def main() -> int:
     from dreamfoundry.diffusion.prior import load_prior
     from dreamfoundry.settings.loading import bundled_recipe
     from dreamfoundry.settings.prior import PriorConfig
-    from dreamfoundry.toybox import training_plots
     from dreamfoundry.toybox.caption_sensitivity import caption_errors
-    from dreamfoundry.toybox.training import Trainer, TrainingConfig, trace_library
+    from dreamfoundry.toybox.training import plots
+    from dreamfoundry.toybox.training.config import TrainingConfig
+    from dreamfoundry.toybox.training.dataset import trace_views
+    from dreamfoundry.toybox.training.trainer import Trainer
 
     config = TrainingConfig(
         picture_px=arguments.picture_px,
@@ -52,9 +54,9 @@ def main() -> int:
     recipe = bundled_recipe("toybox")
     started_at = time.monotonic()
     print("tracing views of the toys …", flush=True)
-    library = trace_library(config, recipe.cameras, recipe.wording, arguments.output)
-    print(f"{len(library.kinds)} views after {time.monotonic() - started_at:.0f} s", flush=True)
-    trainer = Trainer(config, recipe.shading, library, arguments.output, arguments.start_from)
+    views = trace_views(config, recipe.cameras, recipe.wording, arguments.output)
+    print(f"{len(views.kinds)} views after {time.monotonic() - started_at:.0f} s", flush=True)
+    trainer = Trainer(config, recipe.shading, views, arguments.output, arguments.start_from)
 
     def report(step: int, loss: float, steps_per_s: float) -> None:
         left_min = (config.num_steps - step) / steps_per_s / 60
@@ -65,11 +67,11 @@ def main() -> int:
         trainer.run(report)
     weights = arguments.weights or arguments.output / "weights"
     trainer.export(weights)
-    training_plots.loss_plot(trainer.losses).save(arguments.output / "loss.png")
+    plots.loss_plot(trainer.losses).save(arguments.output / "loss.png")
     prior = load_prior(PriorConfig(path=str(weights), licence="Apache-2.0"))
-    training_plots.sample_grid(prior).save(arguments.output / "samples.png")
+    plots.sample_grid(prior).save(arguments.output / "samples.png")
     print("error of the clean picture by share of the schedule, for captions that are …")
-    for share, errors in caption_errors(prior, library, config, recipe.shading).items():
+    for share, errors in caption_errors(prior, views, config, recipe.shading).items():
         print(f"  {share:.2f}: " + ", ".join(f"{name} {error:.4f}" for name, error in errors.items()))
     num_parameters = sum(weight.numel() for weight in trainer.weights)
     print(

@@ -31,7 +31,9 @@ from dreamfoundry.settings.distillation import ShadingConfig
 from dreamfoundry.settings.recipe import Recipe
 from dreamfoundry.settings.values import require
 from dreamfoundry.toybox.captions import COLORS, KINDS, color_of, kind_of, words_of
-from dreamfoundry.toybox.training import TrainingConfig, ViewLibrary, build_scheduler, trace_library, training_batch
+from dreamfoundry.toybox.training.config import TrainingConfig
+from dreamfoundry.toybox.training.dataset import TracedViews, trace_views, training_batch
+from dreamfoundry.toybox.training.model import build_scheduler
 
 WIDTHS = (16, 32, 64, 128)
 """Channels per resolution; each is half as many pixels wide as the one before."""
@@ -147,7 +149,7 @@ class NoisyClassifier(nn.Module):
 
 
 def train_classifier(
-    library: ViewLibrary, config: TrainingConfig, shading: ShadingConfig, num_steps: int
+    views: TracedViews, config: TrainingConfig, shading: ShadingConfig, num_steps: int
 ) -> NoisyClassifier:
     """A classifier of the training pictures, also mirrored, under the toybox noise, every timestep alike.
 
@@ -160,7 +162,7 @@ def train_classifier(
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=num_steps)
     for step in range(num_steps):
-        pictures, captions = training_batch(library, config, shading, step)
+        pictures, captions = training_batch(views, config, shading, step)
         mirrored = torch.rand(len(pictures), generator=generator) < 0.5
         pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures)
         labels = labels_of(captions)
@@ -183,10 +185,10 @@ def cached_classifier(folder: Path, recipe: Recipe) -> NoisyClassifier:
     path = folder / "classifier.safetensors"
     if not path.exists():
         config = TrainingConfig(batch_size=BATCH_SIZE, views_per_kind=VIEWS_PER_KIND)
-        library = trace_library(config, recipe.cameras, recipe.wording, folder)
-        classifier = train_classifier(library, config, recipe.shading, NUM_STEPS)
+        views = trace_views(config, recipe.cameras, recipe.wording, folder)
+        classifier = train_classifier(views, config, recipe.shading, NUM_STEPS)
         fresh = replace(config, batch_size=ACCURACY_PICTURES, seed=ACCURACY_SEED)
-        by_share = accuracy(classifier, library, fresh, recipe.shading)
+        by_share = accuracy(classifier, views, fresh, recipe.shading)
         (folder / "classifier_accuracy.json").write_text(json.dumps(by_share, indent=2) + "\n")
         classifier.save(path)
     return NoisyClassifier.load(path)
@@ -194,14 +196,14 @@ def cached_classifier(folder: Path, recipe: Recipe) -> NoisyClassifier:
 
 @torch.no_grad()
 def accuracy(
-    classifier: NoisyClassifier, library: ViewLibrary, config: TrainingConfig, shading: ShadingConfig
+    classifier: NoisyClassifier, views: TracedViews, config: TrainingConfig, shading: ShadingConfig
 ) -> dict[float, tuple[float, float]]:
     """Shares of the pictures of one batch whose kind and whose colour is right, by share of the schedule.
 
-    A `config` with a seed of its own gives new pictures; the views of `library` may be those of the
+    A `config` with a seed of its own gives new pictures; the views of `views` may be those of the
     training. Chance is 1 / 18 and 1 / 10.
     """
-    pictures, captions = training_batch(library, config, shading, 0)
+    pictures, captions = training_batch(views, config, shading, 0)
     labels = labels_of(captions)
     noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(config.seed))
     found = {}

@@ -19,7 +19,8 @@ from scipy.spatial import cKDTree
 from skimage.color import rgb2lab
 
 from dreamfoundry.toybox.captions import COLORS, KINDS
-from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, ROLE_COLORS, role_palette, toy
+from dreamfoundry.toybox.parts import ROLE_COLORS
+from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, role_palette, toy
 
 NUM_YAWS = 24
 NUM_POINTS = 10_000

@@ -22,21 +22,24 @@ NO_ROLE = 255
 
 @dataclass(frozen=True)
 class ViewBuffers:
-    """What a camera sees of a toy, without colour or light: role per pixel and normal * 127."""
+    """Role and normal (times 127) of every pixel of a traced toy, without colour or light."""
 
     roles: UInt8[Tensor, "B P P"]
     normals: Int8[Tensor, "B P P 3"]
 
 
 def trace(toy: Toy, cameras: Cameras, picture_px: int, max_steps: int = 48) -> ViewBuffers:
-    """Sphere tracing (Hart 1996) at twice the picture's resolution, for antialiasing later."""
+    """Sphere-trace a toy (Hart 1996) at twice the picture's resolution, for antialiasing by `shade`."""
     size = 2 * picture_px
+
+    # start where a ray enters the sphere around the toy, and leave out the rays that miss it
     origins, directions = (grid.reshape(-1, 3) for grid in rays(cameras, size))
     along = (origins * directions).sum(dim=-1)
     reach = along**2 - (origins**2).sum(dim=-1) + (1.05 * TOY_RADIUS) ** 2
     alive = torch.nonzero(reach > 0).squeeze(1)
     depth = -along[alive] - reach[alive].sqrt()
     limit = -along[alive] + reach[alive].sqrt()
+
     roles = torch.full((len(origins),), NO_ROLE, dtype=torch.uint8)
     normals = torch.zeros(len(origins), 3, dtype=torch.int8)
     for _ in range(max_steps):
@@ -44,14 +47,16 @@ def trace(toy: Toy, cameras: Cameras, picture_px: int, max_steps: int = 48) -> V
         distance = toy.distance(points)
         hit = distance < 1.5e-3
         if hit.any():
-            where, found = alive[hit], points[hit]
-            roles[where] = toy.roles(found).to(torch.uint8)
-            normals[where] = (toy.normals(found) * 127).round().to(torch.int8)
+            pixels, at = alive[hit], points[hit]
+            roles[pixels] = toy.roles(at).to(torch.uint8)
+            normals[pixels] = (toy.normals(at) * 127).round().to(torch.int8)
+
         depth = depth + distance
         keep = ~hit & (depth < limit)
         alive, depth, limit = alive[keep], depth[keep], limit[keep]
         if len(alive) == 0:
             break
+
     shape = (len(cameras.fovy_deg), size, size)
     return ViewBuffers(roles.reshape(shape), normals.reshape(*shape, 3))
 

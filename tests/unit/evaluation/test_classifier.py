@@ -20,7 +20,8 @@ from dreamfoundry.nerf.cameras import orbit
 from dreamfoundry.settings.distillation import ShadingConfig
 from dreamfoundry.toybox.captions import COLORS, KINDS
 from dreamfoundry.toybox.toys import toy
-from dreamfoundry.toybox.training import TrainingConfig, ViewLibrary
+from dreamfoundry.toybox.training.config import TrainingConfig
+from dreamfoundry.toybox.training.dataset import TracedViews
 from dreamfoundry.toybox.views import ViewBuffers, trace
 
 PX = 8
@@ -148,12 +149,12 @@ def test_a_saved_classifier_answers_alike(classifier: NoisyClassifier, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def library() -> ViewLibrary:
+def views() -> TracedViews:
     """Eight views around each of three simple toys."""
     kinds, azimuth_deg = ("torus", "cylinder", "dumbbell"), torch.arange(8) * 45.0
     around = orbit(azimuth_deg, torch.full((8,), 15.0), torch.full((8,), 2.5), torch.full((8,), 40.0))
     seen = [trace(toy(kind), around, PX) for kind in kinds]
-    return ViewLibrary(
+    return TracedViews(
         ViewBuffers(torch.cat([view.roles for view in seen]), torch.cat([view.normals for view in seen])),
         [kind for kind in kinds for _ in range(8)],
         [("side", "side")] * 24,
@@ -161,14 +162,14 @@ def library() -> ViewLibrary:
     )
 
 
-def test_a_short_training_beats_chance_under_noise_and_repeats_itself(library: ViewLibrary) -> None:
+def test_a_short_training_beats_chance_under_noise_and_repeats_itself(views: TracedViews) -> None:
     config = TrainingConfig(picture_px=PX, batch_size=16)
     fresh = dataclasses.replace(config, batch_size=256, seed=99)
 
-    found = accuracy(train_classifier(library, config, ShadingConfig(), 200), library, fresh, ShadingConfig())
+    found = accuracy(train_classifier(views, config, ShadingConfig(), 200), views, fresh, ShadingConfig())
 
     kind, color = found[0.3]
     assert kind > 0.5  # a third by chance
     assert color > 0.25  # a tenth by chance
-    short = [train_classifier(library, config, ShadingConfig(), 2).digest() for _ in range(2)]
+    short = [train_classifier(views, config, ShadingConfig(), 2).digest() for _ in range(2)]
     assert short[0] == short[1]

@@ -15,7 +15,8 @@ from dreamfoundry.evaluation.metrics import (
     turned,
 )
 from dreamfoundry.toybox.captions import COLORS
-from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, ROLE_COLORS, toy
+from dreamfoundry.toybox.parts import ROLE_COLORS
+from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, toy
 
 
 def moved(kind: str, yaw_deg: float = 30.0) -> np.ndarray:

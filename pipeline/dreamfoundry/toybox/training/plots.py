@@ -1,4 +1,4 @@
-"""What a person looks at after a training run: the loss curve, and pictures the prior draws itself.
+"""Loss curve and sample grid of a training run.
 
 Dimension key:  B pictures · H pixels per side
 """
@@ -35,6 +35,7 @@ def ddim_pictures(
     generator = torch.Generator().manual_seed(seed)
     text_embeds, uncond_embeds = prior.encode_prompts(texts), prior.encode_prompts(unconditional_texts)
     sample = torch.randn(len(texts), 3, prior.picture_px, prior.picture_px, generator=generator)
+
     last = len(prior.alphas_cumprod) - 1
     schedule = torch.linspace(last, 0, num_steps + 1).round().long()
     for now, following in zip(schedule[:-1], schedule[1:], strict=True):
@@ -49,17 +50,19 @@ def ddim_pictures(
 
 
 def sample_grid(prior: ScorePrior, *, guidance_scale: float = 3.0, num_steps: int = 30) -> Image.Image:
-    """Every kind from four views; colors and backgrounds run along, held-out pairs have a red label."""
+    """Samples of every kind from four views, with changing colours and backgrounds; held-out pairs have a red label."""
     colors, backgrounds = list(COLORS), list(BACKGROUND_LEVELS)
     cell, label = 2 * prior.picture_px, 14
     sheet = Image.new("RGB", (6 * (4 * cell + 8), -(-len(KINDS) // 6) * (cell + label)), "white")
     draw = ImageDraw.Draw(sheet)
+
     for index, kind in enumerate(KINDS):
         color, background = colors[index % len(colors)], backgrounds[index % len(backgrounds)]
         texts = [f"a {color} {kind}, {view} view, {background} background" for view in VIEWS]
         plain = [f"{background} background"] * len(VIEWS)
-        drawn = ddim_pictures(prior, texts, plain, guidance_scale=guidance_scale, num_steps=num_steps, seed=index)
-        strip = (torch.cat(list(drawn), dim=2).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+        samples = ddim_pictures(prior, texts, plain, guidance_scale=guidance_scale, num_steps=num_steps, seed=index)
+
+        strip = (torch.cat(list(samples), dim=2).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
         x, y = index % 6 * (4 * cell + 8), index // 6 * (cell + label)
         sheet.paste(Image.fromarray(strip).resize((4 * cell, cell), Image.Resampling.NEAREST), (x, y + label))
         ink = "red" if (color, kind) in held_out_pairs() else "black"
@@ -73,6 +76,7 @@ def loss_plot(losses: Sequence[float], width_px: int = 720, height_px: int = 320
     if len(losses) < window:
         return sheet
     draw = ImageDraw.Draw(sheet)
+
     mean = np.convolve(losses, np.ones(window) / window, mode="valid")
     low, high = np.log10(min(losses)), np.log10(max(losses))
 
@@ -84,6 +88,7 @@ def loss_plot(losses: Sequence[float], width_px: int = 720, height_px: int = 320
 
     draw.line(points(losses, 0), fill=(205, 215, 235))
     draw.line(points(mean.tolist(), window - 1), fill=(30, 60, 160), width=2)
+
     for level in (digit * 10.0**exponent for exponent in range(-6, 3) for digit in (1, 2, 3, 5)):
         if low < np.log10(level) < high:
             draw.text((4, points([level], 0)[0][1] - 6), f"{level:g}", fill="black")
