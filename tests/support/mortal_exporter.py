@@ -18,7 +18,7 @@ from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.run.messages import Build, ExportTask, WorkerSettings
-from dreamfoundry.run.workers.export_process import ExportChild
+from dreamfoundry.run.workers.export_process import ExportProcess
 from dreamfoundry.run.workers.exporter import Exporter
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.prior import PriorConfig
@@ -50,7 +50,7 @@ def main() -> None:
     build = Build("ab" * 32, "cd" * 32, Prompt("one", "a ball"), ("one", "two"), Recipe(), ExportProfile())
     settings = WorkerSettings(url, PriorConfig(), PRIOR, "cpu", 1)
     library = Library(cast(ObjectStore, MortalStore(store, num_writes)))
-    report = Exporter(library, settings, cast(ExportChild, InstantStages())).export(ExportTask(build, ref, 1, 1.0))
+    report = Exporter(library, settings, cast(ExportProcess, InstantStages())).export(ExportTask(build, ref, 1, 1.0))
     assert report.decision is not None and report.decision.state == "published", report
 
 

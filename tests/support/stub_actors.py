@@ -15,7 +15,7 @@ from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.messages import Export, ExportReport, FinishedField, Ready, RunSlice, SliceReport, WorkerSettings
 from dreamfoundry.run.ray.workers import RayWorkers
-from dreamfoundry.run.workers.export_process import ExportChild
+from dreamfoundry.run.workers.export_process import ExportProcess
 from dreamfoundry.run.workers.exporter import Exporter
 from support.stub_build import POISON
 from support.stubs import InstantStages, snapshot
@@ -48,7 +48,7 @@ class StubExportActor:
 
     def setup(self, settings: WorkerSettings) -> Ready:
         library = Library(open_store(settings.library_url))
-        self._exporter = Exporter(library, settings, cast(ExportChild, InstantStages()))
+        self._exporter = Exporter(library, settings, cast(ExportProcess, InstantStages()))
         return Ready(node=ray.get_runtime_context().get_node_id())
 
     def export(self, command: Export) -> ExportReport:

@@ -31,7 +31,7 @@ from dreamfoundry.records import Outcome, PriorIdentity
 from dreamfoundry.run import report
 from dreamfoundry.run.default_workers import cores_here, default_num_distill_workers, default_num_export_workers
 from dreamfoundry.run.driver import Workers, drive
-from dreamfoundry.run.lease_keeper import RunClaims
+from dreamfoundry.run.lease_keeper import LeaseKeeper
 from dreamfoundry.run.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
 from dreamfoundry.run.outcomes import BAD_ROW, bad_row_outcome, decision_of, now_text, publish, quarantined_outcome
 from dreamfoundry.run.plan import Plan, Tally, prompt_check, vocabulary_hint
@@ -55,7 +55,7 @@ MAX_NAMED = 20
 class RunRequest:
     """What is asked of a run. `num_slots` 0 chooses: on a GPU what is fastest there, tried out first,
     on a CPU up to MAX_DEFAULT_SLOTS, and never more than there are prompts. `num_distill_workers` 0
-    and `num_export_workers` 0 are what `crew_size` says.
+    and `num_export_workers` 0 are what `default_workers` says.
 
     `retry_class` is the class of quarantined outcomes to try again, "all" for every one.
     Without `use_ray` everything runs in this process, one call at a time. `price_per_hour` is that
@@ -338,9 +338,9 @@ class _Run:
                 self.status = scheduler.status()
         return scheduler.num_delegated
 
-    def _claims(self) -> RunClaims:
+    def _claims(self) -> LeaseKeeper:
         limits = self.request.limits
-        return RunClaims(self.library.store.url, self.run_id, limits.lease_s, limits.store_s)
+        return LeaseKeeper(self.library.store.url, self.run_id, limits.lease_s, limits.store_s)
 
     def _metrics(self) -> Callable[[Status], None]:
         """What is called with each status for the sake of Prometheus; without Ray there is no page for it."""

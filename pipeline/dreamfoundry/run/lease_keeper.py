@@ -20,7 +20,7 @@ from dreamfoundry.run.outcomes import decision_of
 from dreamfoundry.run.scheduling.field_job import Claim
 
 
-class RunClaims:
+class LeaseKeeper:
     """Implements the scheduler's `Claims` on the leases of a library.
 
     A context manager: leases that are still held at the end are released with their counters.
@@ -41,7 +41,7 @@ class RunClaims:
         self._ended = threading.Event()
         self._renewal = threading.Thread(target=self._renew_until_ended, name="lease-renewal", daemon=True)
 
-    def __enter__(self) -> RunClaims:
+    def __enter__(self) -> LeaseKeeper:
         self._renewal.start()
         return self
 

@@ -24,7 +24,7 @@ from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import FieldSnapshot, Outcome, PriorIdentity, Prompt
 from dreamfoundry.run.messages import Build, ExportTask, WorkerSettings
-from dreamfoundry.run.workers.export_process import ExportChild
+from dreamfoundry.run.workers.export_process import ExportProcess
 from dreamfoundry.run.workers.exporter import Exporter
 from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, ExportProfile
 from dreamfoundry.settings.field import SnapshotConfig
@@ -172,7 +172,7 @@ class Factory:
     """An exporter with its child, and pictures for fields."""
 
     exporter: Exporter
-    child: ExportChild
+    child: ExportProcess
     library: Library
     pictured: Callable[..., FieldSnapshot]
 
@@ -199,7 +199,7 @@ class Factory:
         return outcome
 
 
-def factory_in(folder: Path, snapshots: ModuleType, child: ExportChild) -> Factory:
+def factory_in(folder: Path, snapshots: ModuleType, child: ExportProcess) -> Factory:
     library = Library(DirectoryStore(folder))
     settings = WorkerSettings("", PriorConfig(), PriorIdentity("any", "r1", "d" * 64, "Apache-2.0", False), "cpu", 1)
     return Factory(Exporter(library, settings, child), child, library, snapshots.pictured)
@@ -207,7 +207,7 @@ def factory_in(folder: Path, snapshots: ModuleType, child: ExportChild) -> Facto
 
 @pytest.fixture(scope="module")
 def factory(tmp_path_factory: pytest.TempPathFactory, snapshots: ModuleType) -> Iterator[Factory]:
-    made = factory_in(tmp_path_factory.mktemp("library"), snapshots, ExportChild(export_asset, limit_s=LIMIT_S))
+    made = factory_in(tmp_path_factory.mktemp("library"), snapshots, ExportProcess(export_asset, limit_s=LIMIT_S))
     yield made
     made.exporter.close()
     assert not children(os.getpid(), "export_child")
@@ -246,7 +246,7 @@ def test_a_limit_that_real_stages_exceed_ends_them_with_all_that_they_started(
     factory: Factory, tmp_path: Path, snapshots: ModuleType
 ) -> None:
     factory.exporter.close()  # one child at a time: it is found by its parent
-    hasty = factory_in(tmp_path, snapshots, ExportChild(export_asset, limit_s=0.5))
+    hasty = factory_in(tmp_path, snapshots, ExportProcess(export_asset, limit_s=0.5))
     try:
         outcome = hasty.outcome(BOMBS["crumbs of the real size"], EXPORT_PROFILES["game_prop"], "crumbs")
     finally:

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
 from dreamfoundry.run.messages import Build
-from dreamfoundry.run.scheduling.field_job import FieldWork
+from dreamfoundry.run.scheduling.field_job import FieldJob
 from dreamfoundry.settings.recipe import Recipe
 
 
@@ -34,14 +34,14 @@ class Backlog:
         lease_s: float,
     ) -> None:
         self.num_builds = num_builds
-        self.fields: dict[str, FieldWork] = {}
+        self.fields: dict[str, FieldJob] = {}
         self.builds: dict[str, Build] = {}
         self.queue = FieldQueue()
         self._feed, self._is_feed_empty, self._look_ahead = iter(feed), False, look_ahead
         self._num_taken = 0
         self._shape_class, self._clock, self._lease_s = shape_class, clock, lease_s
         self._closed: set[str] = set()
-        self._postponed: dict[FieldWork, float] = {}  # until when
+        self._postponed: dict[FieldJob, float] = {}  # until when
         self._ready: OrderedDict[str, Build] = OrderedDict()  # optimised in this run: bounded
         self._stored: OrderedDict[str, Build] = OrderedDict()  # their field existed before: not bounded
 
@@ -62,56 +62,54 @@ class Backlog:
     @property
     def steps_left(self) -> int:
         """Steps to the end of all builds, if those to come are like those at hand."""
-        at_hand = sum(work.steps_left for work in self.fields.values())
+        at_hand = sum(job.steps_left for job in self.fields.values())
         return at_hand + (self.num_builds - self._num_taken) * at_hand // max(1, len(self.builds))
 
     def take_more(self) -> None:
         """Take builds until enough are at hand."""
-        fresh: dict[str, FieldWork] = {}
+        fresh: dict[str, FieldJob] = {}
         while not self._is_feed_empty and len(self.builds) < self._look_ahead:
             build = next(self._feed, None)
             if build is None:
                 self._is_feed_empty = True
             elif self._take(build):
                 fresh[build.field_key] = self.fields[build.field_key]
-        for work in fresh.values():
-            self._await_next(work)
+        for job in fresh.values():
+            self._await_next(job)
 
     def _take(self, build: Build) -> bool:
         """Take one build. True if its field is new here."""
         self._num_taken += 1
         self.builds[build.asset_key] = build
-        work = self.fields.get(build.field_key)
+        job = self.fields.get(build.field_key)
         rank = (-build.prompt.priority, self._num_taken)
-        if work is None:
+        if job is None:
             shape = self._shape_class(build.recipe)
-            self.fields[build.field_key] = FieldWork(
-                build.field_key, build.recipe, shape, rank, [build], build.snapshot
-            )
+            self.fields[build.field_key] = FieldJob(build.field_key, build.recipe, shape, rank, [build], build.snapshot)
             return True
-        work.builds.append(build)
-        work.rank = min(work.rank, rank)
-        if work.snapshot is not None:
+        job.builds.append(build)
+        job.rank = min(job.rank, rank)
+        if job.snapshot is not None:
             self.await_export([build])
         return False
 
-    def _await_next(self, work: FieldWork) -> None:
-        if work.snapshot is None:
-            self.queue.push(work)
+    def _await_next(self, job: FieldJob) -> None:
+        if job.snapshot is None:
+            self.queue.push(job)
         else:
-            self.await_export(work.builds)
+            self.await_export(job.builds)
 
-    def await_slot(self, work: FieldWork) -> None:
+    def await_slot(self, job: FieldJob) -> None:
         """Let a field wait that left its slot unfinished; the lease of another run may have to end first."""
-        if work.is_claimed:
-            self.queue.push(work)
+        if job.is_claimed:
+            self.queue.push(job)
         else:
-            self.postpone(work)
+            self.postpone(job)
 
-    def suspect(self, work: FieldWork) -> None:
+    def suspect(self, job: FieldJob) -> None:
         """Let a field wait to be run alone."""
-        work.is_suspect = True
-        self.queue.push(work)
+        job.is_suspect = True
+        self.queue.push(job)
 
     def await_export(self, builds: Iterable[Build]) -> None:
         """Let those that are open wait for an export."""
@@ -124,46 +122,46 @@ class Backlog:
         queue = self._ready or self._stored
         return queue.popitem(last=False)[1] if queue else None
 
-    def postpone(self, work: FieldWork) -> None:
+    def postpone(self, job: FieldJob) -> None:
         """Let a field wait until the lease of another run is over."""
-        work.has_waited = True
-        self._postponed[work] = self._clock() + self._lease_s
+        job.has_waited = True
+        self._postponed[job] = self._clock() + self._lease_s
 
-    def is_postponed(self, work: FieldWork) -> bool:
-        return work in self._postponed
+    def is_postponed(self, job: FieldJob) -> bool:
+        return job in self._postponed
 
     def recall(self) -> None:
         """Let those that have been postponed long enough wait as before."""
         now_s = self._clock()
-        for work in [work for work, until_s in self._postponed.items() if until_s <= now_s]:
-            del self._postponed[work]
-            self._await_next(work)
+        for job in [job for job, until_s in self._postponed.items() if until_s <= now_s]:
+            del self._postponed[job]
+            self._await_next(job)
 
     def is_open(self, build: Build) -> bool:
         """Neither ended nor about to be quarantined."""
         return build.asset_key in self.builds and build.asset_key not in self._closed
 
-    def open_builds(self, work: FieldWork) -> list[Build]:
-        return list(filter(self.is_open, work.builds))
+    def open_builds(self, job: FieldJob) -> list[Build]:
+        return list(filter(self.is_open, job.builds))
 
     def close(self, build: Build) -> None:
         """A build is about to be quarantined: nothing else may end it."""
         self._closed.add(build.asset_key)
 
-    def end(self, build: Build) -> FieldWork:
+    def end(self, build: Build) -> FieldJob:
         """Drop a build that has ended, with its field if that was the last of it. Returns the field."""
         del self.builds[build.asset_key]
         self._closed.discard(build.asset_key)
-        work = self.fields[build.field_key]
-        work.builds.remove(build)
-        if not work.builds:
-            del self.fields[work.key]
-        return work
+        job = self.fields[build.field_key]
+        job.builds.remove(build)
+        if not job.builds:
+            del self.fields[job.key]
+        return job
 
-    def drop(self, work: FieldWork) -> None:
+    def drop(self, job: FieldJob) -> None:
         """Drop a field with its builds."""
-        del self.fields[work.key]
-        for build in work.builds:
+        del self.fields[job.key]
+        for build in job.builds:
             del self.builds[build.asset_key]
 
 
@@ -171,27 +169,27 @@ class FieldQueue:
     """Fields that wait for a slot: by shape class and rank, suspects apart."""
 
     def __init__(self) -> None:
-        self._heaps: dict[str, list[tuple[tuple[int, int], FieldWork]]] = {}
-        self._suspects: deque[FieldWork] = deque()
+        self._heaps: dict[str, list[tuple[tuple[int, int], FieldJob]]] = {}
+        self._suspects: deque[FieldJob] = deque()
 
     def __len__(self) -> int:
         return len(self._suspects) + sum(map(len, self._heaps.values()))
 
-    def push(self, work: FieldWork) -> None:
+    def push(self, job: FieldJob) -> None:
         """Let a field wait."""
-        if work.is_suspect:
-            self._suspects.append(work)
+        if job.is_suspect:
+            self._suspects.append(job)
         else:
-            heapq.heappush(self._heaps.setdefault(work.shape_class, []), (work.rank, work))
+            heapq.heappush(self._heaps.setdefault(job.shape_class, []), (job.rank, job))
 
     def best_shape(self, current: str) -> str | None:
         """The class whose next field is the most urgent; `current` wins a tie of priority."""
         heads = {shape: heap[0][0] for shape, heap in self._heaps.items() if heap}
         return min(heads, key=lambda shape: (heads[shape][0], shape != current, heads[shape][1]), default=None)
 
-    def pop(self, shape_class: str) -> FieldWork | None:
+    def pop(self, shape_class: str) -> FieldJob | None:
         heap = self._heaps.get(shape_class)
         return heapq.heappop(heap)[1] if heap else None
 
-    def pop_suspect(self) -> FieldWork | None:
+    def pop_suspect(self) -> FieldJob | None:
         return self._suspects.popleft() if self._suspects else None

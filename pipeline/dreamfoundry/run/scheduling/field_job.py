@@ -13,7 +13,7 @@ from dreamfoundry.settings.recipe import Recipe
 
 
 @dataclass(eq=False)
-class FieldWork:
+class FieldJob:
     """One field, with its builds that have not ended.
 
     `rank` orders the queue: higher priority first, then the order of the rows. `deaths` are the

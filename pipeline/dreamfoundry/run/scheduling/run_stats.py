@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from dreamfoundry.records import OutcomeState
 from dreamfoundry.run.messages import Decision, WorkerKind
 from dreamfoundry.run.scheduling.backlog import Backlog
-from dreamfoundry.run.scheduling.field_job import FieldWork
-from dreamfoundry.run.scheduling.worker_pool import Crew
+from dreamfoundry.run.scheduling.field_job import FieldJob
+from dreamfoundry.run.scheduling.worker_pool import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Status:
         }
 
 
-class Books:
+class RunStats:
     """Builds by their ends, steps, and seconds of distillers: useful or wasted."""
 
     def __init__(self, now_s: float) -> None:
@@ -72,24 +72,24 @@ class Books:
         if decision.failure is not None:
             self._failure_classes[decision.failure.failure_class] += 1
 
-    def end(self, work: FieldWork) -> None:
+    def end(self, job: FieldJob) -> None:
         """A field has left its slot: what was spent on it was useful if it is stored."""
-        if work.snapshot is not None:
-            self._useful_s += work.spent_s
+        if job.snapshot is not None:
+            self._useful_s += job.spent_s
         else:
-            self._wasted_s += work.spent_s
-        work.spent_s = work.saved_s = 0.0
+            self._wasted_s += job.spent_s
+        job.spent_s = job.saved_s = 0.0
 
-    def lose(self, fields: Iterable[FieldWork]) -> None:
+    def lose(self, fields: Iterable[FieldJob]) -> None:
         """What was done for these fields since their checkpoints is lost."""
-        for work in fields:
-            self._wasted_s += work.spent_s - work.saved_s
-            work.spent_s = work.saved_s
+        for job in fields:
+            self._wasted_s += job.spent_s - job.saved_s
+            job.spent_s = job.saved_s
 
-    def status(self, backlog: Backlog, crew: Crew) -> Status:
+    def status(self, backlog: Backlog, pool: WorkerPool) -> Status:
         """Where the builds stand now."""
-        optimizing = sum(len(work.builds) for worker in crew for work in worker.fields.values())
-        exporting = backlog.num_unexported + sum(worker.build is not None for worker in crew)
+        optimizing = sum(len(job.builds) for worker in pool for job in worker.fields.values())
+        exporting = backlog.num_unexported + sum(worker.build is not None for worker in pool)
         ended = self._num_decided.total() + self.num_delegated
         return Status(
             num_builds=backlog.num_builds,
@@ -102,9 +102,9 @@ class Books:
             steps_done=self.steps_done,
             steps_left=backlog.steps_left,
             failure_classes=self._failure_classes,
-            workers=Counter(worker.kind for worker in crew if worker.state in ("idle", "busy")),
+            workers=Counter(worker.kind for worker in pool if worker.state in ("idle", "busy")),
             useful_s=self._useful_s,
             wasted_s=self._wasted_s,
-            open_s=sum((work.spent_s for work in backlog.fields.values()), 0.0),
+            open_s=sum((job.spent_s for job in backlog.fields.values()), 0.0),
             held_s=self._held_s,
         )

@@ -24,7 +24,7 @@ checkpoints; nothing new is begun there.
 All slots of a distiller share one recipe (the shape class), which changes only when they are
 empty. While `2 x exporters` optimised builds wait for their export, slots are not refilled.
 
-What waits is in `backlog`, who works in `crew`, how builds end in `endings`, the figures in `books`.
+What waits is in `backlog`, who works in `worker_pool`, how builds end in `completion`, the figures in `run_stats`.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from dreamfoundry.run.messages import (
     StartWorker,
 )
 from dreamfoundry.run.scheduling.backlog import Backlog
-from dreamfoundry.run.scheduling.completion import Endings
-from dreamfoundry.run.scheduling.field_job import Claims, FieldWork
-from dreamfoundry.run.scheduling.run_stats import Books, Status
+from dreamfoundry.run.scheduling.completion import Completions
+from dreamfoundry.run.scheduling.field_job import Claims, FieldJob
+from dreamfoundry.run.scheduling.run_stats import RunStats, Status
 from dreamfoundry.run.scheduling.timeouts import Limits
-from dreamfoundry.run.scheduling.worker_pool import Crew, Worker
+from dreamfoundry.run.scheduling.worker_pool import Worker, WorkerPool
 from dreamfoundry.settings.recipe import Recipe
 
 LOOK_AHEAD = 4096
@@ -96,12 +96,14 @@ class Scheduler:
             clock=clock,
             lease_s=self.limits.lease_s,
         )
-        self._crew = Crew(
+        self._pool = WorkerPool(
             num_distill_workers=num_distill_workers, num_export_workers=num_export_workers, num_slots=num_slots
         )
-        self._books = Books(clock())
+        self._stats = RunStats(clock())
         self._outbox: list[Command] = []
-        self._endings = Endings(self._backlog, self._books, claims, on_decision=on_decision, order=self._outbox.append)
+        self._completions = Completions(
+            self._backlog, self._stats, claims, on_decision=on_decision, order=self._outbox.append
+        )
         self._export_bound = 2 * num_export_workers
         self._notes: list[str] = []
         self._backlog.take_more()
@@ -116,21 +118,21 @@ class Scheduler:
     @property
     def is_drained(self) -> bool:
         """After `stop`: nothing is under way any more."""
-        return self.is_stopping and self._crew.is_at_rest
+        return self.is_stopping and self._pool.is_at_rest
 
     @property
     def steps_done(self) -> int:
         """Steps of all slots."""
-        return self._books.steps_done
+        return self._stats.steps_done
 
     @property
     def num_delegated(self) -> int:
         """Builds that are left to other runs."""
-        return self._books.num_delegated
+        return self._stats.num_delegated
 
     def status(self) -> Status:
         """Where the builds stand."""
-        return self._books.status(self._backlog, self._crew)
+        return self._stats.status(self._backlog, self._pool)
 
     def take_notes(self) -> list[str]:
         """What workers had to say to the operator since this was asked last."""
@@ -141,7 +143,7 @@ class Scheduler:
 
     def commands(self) -> list[Command]:
         """What to do now; each command is given once."""
-        self._books.pass_time(self._clock(), self._crew.num_up("distiller"))
+        self._stats.pass_time(self._clock(), self._pool.num_up("distiller"))
         self._kill_overdue()
         if not self.is_stopping:
             self._backlog.take_more()
@@ -149,7 +151,7 @@ class Scheduler:
             if key in self._backlog.fields:
                 self._backlog.fields[key].is_claimed = False
         self._backlog.recall()
-        for worker in self._crew:
+        for worker in self._pool:
             command = self._next_slice(worker) if worker.kind == "distiller" else self._next_export(worker)
             if command is not None:
                 worker.since_s = self._clock()
@@ -159,7 +161,7 @@ class Scheduler:
         return commands
 
     def _kill_overdue(self) -> None:
-        for worker in self._crew:
+        for worker in self._pool:
             limit_s = worker.limit_s(self.limits)
             if self._clock() - worker.since_s > limit_s:
                 self._kill(worker, f"{worker.name} gave no answer within {limit_s:.0f} s while {worker.state}")
@@ -169,13 +171,13 @@ class Scheduler:
             return self._start(worker, len(self._backlog.queue))
         if worker.state != "idle":
             return None
-        if self.is_stopping or worker.is_leaving or not all(work.is_claimed for work in worker.fields.values()):
+        if self.is_stopping or worker.is_leaving or not all(job.is_claimed for job in worker.fields.values()):
             return self._empty(worker)
         added = self._refill(worker)
         if not worker.fields:
             return None
         worker.state = "busy"
-        tasks = tuple(FieldTask(work.builds[0].prompt, work.key, work.epoch) for work in added)
+        tasks = tuple(FieldTask(job.builds[0].prompt, job.key, job.epoch) for job in added)
         recipe = next(iter(worker.fields.values())).recipe
         return RunSlice(worker.name, recipe, worker.num_slots, tasks, self.limits.slice_s)
 
@@ -185,18 +187,18 @@ class Scheduler:
         if worker.state == "idle" and (self.is_stopping or worker.is_leaving):
             return self._empty(worker)
         while worker.state == "idle" and (build := self._backlog.next_export()) is not None:
-            work = self._backlog.fields.get(build.field_key)
-            if work is None or work.snapshot is None:
+            job = self._backlog.fields.get(build.field_key)
+            if job is None or job.snapshot is None:
                 continue
-            if self._endings.claim(work) and self._backlog.is_open(build):  # a claim may show that it has ended
+            if self._completions.claim(job) and self._backlog.is_open(build):  # a claim may show that it has ended
                 worker.state, worker.build = "busy", build
-                task = ExportTask(build, work.snapshot, work.deaths + 1, work.optimize_s, work.resumed_from_step)
+                task = ExportTask(build, job.snapshot, job.deaths + 1, job.optimize_s, job.resumed_from_step)
                 return Export(worker.name, task)
         return None
 
     def _start(self, worker: Worker, num_tasks: int) -> StartWorker | None:
         """Start a worker if there are more tasks than workers of its kind at hand for them."""
-        if self.is_stopping or num_tasks <= self._crew.num_free(worker.kind):
+        if self.is_stopping or num_tasks <= self._pool.num_free(worker.kind):
             return None
         worker.state = "starting"
         return StartWorker(worker.name, worker.kind)
@@ -211,7 +213,7 @@ class Scheduler:
         worker.state, worker.is_leaving = "absent", False
         return KillWorker(worker.name, "its node is about to go")
 
-    def _refill(self, worker: Worker) -> list[FieldWork]:
+    def _refill(self, worker: Worker) -> list[FieldJob]:
         """Fill free slots; an empty distiller may change its recipe, or take one suspect alone."""
         queue = self._backlog.queue
         if self._num_unexported() >= self._export_bound:
@@ -219,17 +221,17 @@ class Scheduler:
         if worker.fields:
             return self._fill(worker)
         while (shape := queue.best_shape(worker.shape_class)) is not None:
-            worker.shape_class, worker.num_slots = shape, self._crew.num_slots_for(shape)
+            worker.shape_class, worker.num_slots = shape, self._pool.num_slots_for(shape)
             if added := self._fill(worker):
                 return added
         while (suspect := queue.pop_suspect()) is not None:
-            if self._endings.claim(suspect):
+            if self._completions.claim(suspect):
                 worker.shape_class, worker.num_slots = suspect.shape_class, 1
                 worker.fields[suspect.key] = suspect
                 return [suspect]
         return []
 
-    def _fill(self, worker: Worker) -> list[FieldWork]:
+    def _fill(self, worker: Worker) -> list[FieldJob]:
         """Fill the slots of `worker`, but leave to others with room what would make them even.
 
         Only the last rows of a run are too few for all: side by side in one distiller they would
@@ -237,16 +239,16 @@ class Scheduler:
         """
         if not worker.has_room:
             return []
-        most = min(worker.num_slots, self._crew.even_share(len(self._backlog.queue)))
-        added: list[FieldWork] = []
-        while len(worker.fields) < most and (work := self._backlog.queue.pop(worker.shape_class)) is not None:
-            if self._endings.claim(work):
-                worker.fields[work.key] = work
-                added.append(work)
+        most = min(worker.num_slots, self._pool.even_share(len(self._backlog.queue)))
+        added: list[FieldJob] = []
+        while len(worker.fields) < most and (job := self._backlog.queue.pop(worker.shape_class)) is not None:
+            if self._completions.claim(job):
+                worker.fields[job.key] = job
+                added.append(job)
         return added
 
     def _num_unexported(self) -> int:
-        exporting = [worker.build for worker in self._crew if worker.build is not None]
+        exporting = [worker.build for worker in self._pool if worker.build is not None]
         return self._backlog.num_unexported + sum(build.snapshot is None for build in exporting)
 
     # ---- what has happened ---------------------------------------------------------------------
@@ -258,50 +260,50 @@ class Scheduler:
     def leave(self, names: Iterable[str]) -> None:
         """The nodes of these workers are about to go."""
         for name in names:
-            worker = self._crew[name]
+            worker = self._pool[name]
             worker.is_leaving = worker.state not in ("absent", "retired")
 
     def worker_ready(self, name: str) -> None:
         """A started worker has loaded what it needs."""
-        self._crew[name].state = "idle"
+        self._pool[name].state = "idle"
 
     def worker_died(self, name: str, cause: str, blame: Blame = "itself") -> None:
         """A worker's process is gone, or its set-up has failed."""
-        worker, build = self._crew[name], self._crew[name].build
-        is_innocent = worker.is_leaving or blame == "node" or (blame == "memory" and self._crew.ask_for_less(worker))
+        worker, build = self._pool[name], self._pool[name].build
+        is_innocent = worker.is_leaving or blame == "node" or (blame == "memory" and self._pool.reduce_capacity(worker))
         fields = self._vacate(worker)
         if worker.state != "retired":
             worker.state = "absent"
-        for work in fields:
-            work.start_over()
+        for job in fields:
+            job.start_over()
         if is_innocent:
-            for work in fields:
-                self._backlog.await_slot(work)
+            for job in fields:
+                self._backlog.await_slot(job)
             self._backlog.await_export([build] if build is not None else [])
         elif build is not None:
-            self._endings.export_died(build, cause)
+            self._completions.export_died(build, cause)
         elif len(fields) == 1:
-            self._endings.charge(fields[0], cause)
+            self._completions.charge(fields[0], cause)
         elif fields:
-            for work in fields:
-                self._backlog.suspect(work)
+            for job in fields:
+                self._backlog.suspect(job)
         else:
             self._count_fault(worker, cause)
 
     def slice_ended(self, name: str, report: SliceReport) -> None:
         """A distiller has answered."""
-        worker = self._crew[name]
+        worker = self._pool[name]
         worker.spend(self._clock())
         worker.state = "idle"
-        self._books.steps_done += report.num_steps
+        self._stats.steps_done += report.num_steps
         for finished in report.finished:
-            work = worker.fields.pop(finished.field_key)
-            work.end(finished)
-            self._books.end(work)
+            job = worker.fields.pop(finished.field_key)
+            job.end(finished)
+            self._stats.end(job)
             if finished.failure is None:
-                self._backlog.await_export(work.builds)
+                self._backlog.await_export(job.builds)
             else:
-                self._endings.fail(work, finished.failure)
+                self._completions.fail(job, finished.failure)
         for key in report.saved:
             if key in worker.fields:
                 worker.fields[key].saved_s = worker.fields[key].spent_s
@@ -313,7 +315,7 @@ class Scheduler:
         if report.fault is None:
             worker.num_faults = 0
         elif report.fault.out_of_memory:
-            self._crew.ask_for_less(worker)
+            self._pool.reduce_capacity(worker)
         elif report.fault.crashed:
             self._kill(worker, report.fault.message)
         else:
@@ -321,7 +323,7 @@ class Scheduler:
 
     def export_ended(self, name: str, report: ExportReport) -> None:
         """An exporter has answered."""
-        worker = self._crew[name]
+        worker = self._pool[name]
         build = worker.build
         if report.fault is not None and report.fault.crashed:
             self._kill(worker, report.fault.message)
@@ -334,13 +336,13 @@ class Scheduler:
             self._count_fault(worker, report.fault.message if report.fault else "no outcome was written")
             return
         worker.num_faults = 0
-        self._endings.decide(build, report.decision)
+        self._completions.decide(build, report.decision)
 
     def decided(self, asset_key: str, decision: Decision) -> None:
         """The outcome asked for by a Quarantine command stands."""
         build = self._backlog.builds.get(asset_key)
         if build is not None:  # not left to another run meanwhile
-            self._endings.decide(build, decision)
+            self._completions.decide(build, decision)
 
     # ---- consequences --------------------------------------------------------------------------
 
@@ -349,12 +351,12 @@ class Scheduler:
         self._outbox.append(KillWorker(worker.name, cause))
         self.worker_died(worker.name, cause)
 
-    def _vacate(self, worker: Worker) -> list[FieldWork]:
+    def _vacate(self, worker: Worker) -> list[FieldJob]:
         """Take everything out of a worker. What it has done since the checkpoints is lost."""
         if worker.state == "busy":
             worker.spend(self._clock())
         fields = list(worker.fields.values())
-        self._books.lose(fields)
+        self._stats.lose(fields)
         worker.fields, worker.build, worker.is_leaving = {}, None, False
         return fields
 
@@ -364,8 +366,8 @@ class Scheduler:
             return
         if worker.state != "absent":
             self._outbox.append(KillWorker(worker.name, cause))
-        for work in self._vacate(worker):
-            self._backlog.queue.push(work)
+        for job in self._vacate(worker):
+            self._backlog.queue.push(job)
         worker.state = "retired"
-        if self._crew.is_retired(worker.kind):
+        if self._pool.is_retired(worker.kind):
             self.abort_cause = cause

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dreamfoundry.run.messages import Build, WorkerKind
-from dreamfoundry.run.scheduling.field_job import FieldWork
+from dreamfoundry.run.scheduling.field_job import FieldJob
 from dreamfoundry.run.scheduling.timeouts import Limits
 
 
@@ -28,7 +28,7 @@ class Worker:
     shape_class: str = ""
     num_slots: int = 0
     is_leaving: bool = False
-    fields: dict[str, FieldWork] = field(default_factory=dict)
+    fields: dict[str, FieldJob] = field(default_factory=dict)
     build: Build | None = None
 
     @property
@@ -38,8 +38,8 @@ class Worker:
 
     def spend(self, now_s: float) -> None:
         """Divide the time since a distiller was sent to work among its fields."""
-        for work in self.fields.values():
-            work.spent_s += (now_s - self.since_s) / len(self.fields)
+        for job in self.fields.values():
+            job.spent_s += (now_s - self.since_s) / len(self.fields)
 
     def limit_s(self, limits: Limits) -> float:
         """How long its answer may take."""
@@ -50,7 +50,7 @@ class Worker:
         return float("inf")
 
 
-class Crew:
+class WorkerPool:
     """All workers. A distiller has `num_slots` slots, or fewer where memory was short."""
 
     def __init__(self, *, num_distill_workers: int, num_export_workers: int, num_slots: int) -> None:
@@ -95,7 +95,7 @@ class Crew:
         sharing = [worker for worker in up if worker.has_room]
         return -(-(num_waiting + sum(len(worker.fields) for worker in sharing)) // len(sharing))
 
-    def ask_for_less(self, worker: Worker) -> bool:
+    def reduce_capacity(self, worker: Worker) -> bool:
         """After a want of memory: half the slots, or one exporter less. False if there is no less."""
         if worker.kind == "distiller":
             self._most_slots[worker.shape_class] = max(1, worker.num_slots // 2)

@@ -15,7 +15,7 @@ MAX_OVERHEAD = 0.02
 """Share of the time that may go into taking checkpoints; the interval grows where they are slow."""
 
 
-class Checkpointing:
+class CheckpointWriter:
     """Keeps the checkpoints of fields up to date; at most one write of a field is under way.
 
     A checkpoint that cannot be written costs work after the next death, not now: it is noted, and

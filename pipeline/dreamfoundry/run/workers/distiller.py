@@ -32,7 +32,7 @@ from dreamfoundry.run.messages import (
     SlotsFit,
     WorkerSettings,
 )
-from dreamfoundry.run.workers.checkpoint_writer import Checkpointing
+from dreamfoundry.run.workers.checkpoint_writer import CheckpointWriter
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
 
@@ -80,7 +80,7 @@ class Distiller:
         self._waiting: deque[FieldTask] = deque()
         self._resumed_from: dict[str, int] = {}  # steps of the checkpoint, by field key
         self._unsaved: list[OptimizedField] = []
-        self._checkpoints = Checkpointing(Checkpoints(library.store), checkpoint_s)
+        self._checkpoints = CheckpointWriter(Checkpoints(library.store), checkpoint_s)
         self._finished: list[FinishedField] = []
         self._returned: dict[str, int] = {}
         self._num_steps = 0

@@ -52,7 +52,7 @@ START_LIMIT_S = 180.0
 
 REMEDY = "an export profile with fewer triangles and smaller textures, or fewer exports at once, would help"
 
-MAX_ATTEMPTS = 3
+MAX_TRIES = 3
 """Deaths of the child on one export after which the asset is given up."""
 
 
@@ -68,7 +68,7 @@ class Exported:
     cpu_s: float | None = None
 
 
-class ExportChild:
+class ExportProcess:
     """Runs `stages` for one asset at a time. Start it from a thread that lives as long as it does."""
 
     def __init__(
@@ -103,7 +103,7 @@ class ExportChild:
         InfrastructureError if no child can be started, or this machine has no room to work in.
         """
         request, left_s = (snapshot, prompt, profile, dict(metadata)), self._limit_s
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        for attempt in range(1, MAX_TRIES + 1):
             connection, started_s = self._warm_connection(), time.monotonic()
             spent_s = self._cpu_s()
             try:
@@ -113,8 +113,8 @@ class ExportChild:
             except _ChildDied as death:
                 last, left_s = death, left_s - (time.monotonic() - started_s)
         error = ExportOutOfMemory if last.is_shortage else ExportDied
-        message = f"{last}, the last of {MAX_ATTEMPTS} attempts; {REMEDY}"
-        return Exported(Failure(error.failure_class, message), MAX_ATTEMPTS)
+        message = f"{last}, the last of {MAX_TRIES} attempts; {REMEDY}"
+        return Exported(Failure(error.failure_class, message), MAX_TRIES)
 
     def _attempt(self, connection: Connection, request: tuple[object, ...], end_s: float) -> AssetBundle | Failure:
         """_ChildDied if the child ends without a result."""

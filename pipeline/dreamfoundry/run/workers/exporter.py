@@ -1,7 +1,7 @@
 """Stages 4 to 8 for one asset at a time: snapshot -> files -> blobs -> one outcome -> named view.
 
 Runs on CPU only and needs nothing but the library, so it can be repeated anywhere. The files are
-made in a child process (`export_child`), which may hang or crash.
+made in a child process (`export_process`), which may hang or crash.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from dreamfoundry.object_store.open import open_store
 from dreamfoundry.records import FieldHistory, FieldSnapshot, Outcome
 from dreamfoundry.run.messages import Decision, ExportReport, ExportTask, Failure, Fault, WorkerSettings
 from dreamfoundry.run.outcomes import decision_of, effort, now_text, publish, quarantined_outcome
-from dreamfoundry.run.workers.export_process import ExportChild, Exported
+from dreamfoundry.run.workers.export_process import Exported, ExportProcess
 
 
 def open_exporter(settings: WorkerSettings) -> Exporter:
     """Open the library and warm the child process; InfrastructureError if either fails."""
     library = Library(open_store(settings.library_url, retry_timeout_s=settings.store_s, check_s=settings.store_s))
-    exporter = Exporter(library, settings, ExportChild(export_asset))
+    exporter = Exporter(library, settings, ExportProcess(export_asset))
     exporter.start()
     return exporter
 
@@ -33,7 +33,7 @@ def open_exporter(settings: WorkerSettings) -> Exporter:
 class Exporter:
     """Publishes stored fields, or quarantines them with the reason."""
 
-    def __init__(self, library: Library, settings: WorkerSettings, child: ExportChild) -> None:
+    def __init__(self, library: Library, settings: WorkerSettings, child: ExportProcess) -> None:
         self._library, self._settings, self._child = library, settings, child
 
     def start(self) -> None:

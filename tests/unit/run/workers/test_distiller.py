@@ -19,12 +19,12 @@ from dreamfoundry.library.leases import Leases
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import AssetBundle, BlobRef, FieldSnapshot, PriorIdentity, Prompt
-from dreamfoundry.run.lease_keeper import RunClaims
+from dreamfoundry.run.lease_keeper import LeaseKeeper
 from dreamfoundry.run.messages import Build, Decision, ExportTask, Failure, FieldTask, RunSlice, WorkerSettings
 from dreamfoundry.run.outcomes import quarantined_outcome
 from dreamfoundry.run.scheduling.field_job import Claim
 from dreamfoundry.run.workers.distiller import Distiller
-from dreamfoundry.run.workers.export_process import ExportChild, Exported
+from dreamfoundry.run.workers.export_process import Exported, ExportProcess
 from dreamfoundry.run.workers.exporter import Exporter
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.loading import with_overrides
@@ -110,11 +110,11 @@ def test_a_new_recipe_takes_over_when_the_slots_are_empty(tmp_path: Path) -> Non
 
 def test_a_lease_is_held_against_others_while_a_run_lasts_and_keeps_its_charges_afterwards(tmp_path: Path) -> None:
     url = str(tmp_path)
-    with RunClaims(url, "first", ttl_s=60.0) as ours, RunClaims(url, "second", ttl_s=60.0) as theirs:
+    with LeaseKeeper(url, "first", ttl_s=60.0) as ours, LeaseKeeper(url, "second", ttl_s=60.0) as theirs:
         assert ours.claim("field") == Claim(deaths=0, epoch=1)
         ours.charge("field", 2)
         assert theirs.claim("field") is None
-    with RunClaims(str(tmp_path), "third", ttl_s=60.0) as later:
+    with LeaseKeeper(str(tmp_path), "third", ttl_s=60.0) as later:
         assert later.claim("field") == Claim(deaths=2, epoch=2)
         later.forget("field")
     assert Leases(DirectoryStore(tmp_path)).read("field") is None
@@ -122,7 +122,7 @@ def test_a_lease_is_held_against_others_while_a_run_lasts_and_keeps_its_charges_
 
 def test_leases_are_renewed_while_the_driver_does_something_else(tmp_path: Path) -> None:
     ttl_s = 0.6
-    with RunClaims(str(tmp_path), "first", ttl_s=ttl_s) as ours:
+    with LeaseKeeper(str(tmp_path), "first", ttl_s=ttl_s) as ours:
         ours.claim("field")
         lease = Leases(DirectoryStore(tmp_path)).read("field")
         assert lease is not None
@@ -133,7 +133,7 @@ def test_leases_are_renewed_while_the_driver_does_something_else(tmp_path: Path)
             time.sleep(0.05)
         else:
             pytest.fail("the lease was never renewed")
-        with RunClaims(str(tmp_path), "second", ttl_s=ttl_s) as theirs:
+        with LeaseKeeper(str(tmp_path), "second", ttl_s=ttl_s) as theirs:
             assert theirs.claim("field") is None
 
 
@@ -257,16 +257,16 @@ def test_a_field_that_does_not_fit_alone_ends_as_gpu_memory(tmp_path: Path) -> N
 def test_a_decided_field_leaves_neither_lease_nor_checkpoint(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     Checkpoints(store).save("field", 1, 5, b"any")
-    with RunClaims(str(tmp_path), "first", ttl_s=60.0) as ours:
+    with LeaseKeeper(str(tmp_path), "first", ttl_s=60.0) as ours:
         ours.claim("field")
         ours.forget("field")
     assert list(store.list()) == []
 
 
 def test_a_run_learns_that_somebody_else_has_taken_its_field(tmp_path: Path) -> None:
-    asleep = RunClaims(str(tmp_path), "asleep", ttl_s=0.0)  # never entered: nothing renews
+    asleep = LeaseKeeper(str(tmp_path), "asleep", ttl_s=0.0)  # never entered: nothing renews
     asleep.claim("field")
-    with RunClaims(str(tmp_path), "awake", ttl_s=60.0) as awake:
+    with LeaseKeeper(str(tmp_path), "awake", ttl_s=60.0) as awake:
         assert awake.claim("field") == Claim(deaths=0, epoch=2)
         asleep.charge("field", 1)
         assert set(asleep.lost()) == {"field"} and set(asleep.lost()) == set()
@@ -275,14 +275,14 @@ def test_a_run_learns_that_somebody_else_has_taken_its_field(tmp_path: Path) -> 
 def test_what_another_run_gave_up_is_known_with_its_class(tmp_path: Path) -> None:
     library = Library(DirectoryStore(tmp_path))
     build = Build("ab" * 32, "cd" * 32, Prompt("one", "a ball"), ("one",), RECIPE, ExportProfile())
-    claims = RunClaims(str(tmp_path), "ours", ttl_s=60.0)
+    claims = LeaseKeeper(str(tmp_path), "ours", ttl_s=60.0)
     assert claims.standing(build.asset_key) is None
 
     library.publish(quarantined_outcome(build, Failure("flat", "thin as paper"), 1, {}))
     assert claims.standing(build.asset_key) == Decision("quarantined", Failure("flat", "thin as paper"), is_ours=False)
 
 
-class InstantChild(InstantStages, ExportChild):
+class InstantProcess(InstantStages, ExportProcess):
     """The child process of an exporter, without a process."""
 
 
@@ -294,14 +294,14 @@ def test_an_exporter_says_whether_the_outcome_that_stands_is_of_its_run(tmp_path
 
     def export(run_id: str) -> Decision | None:
         settings = WorkerSettings("", PriorConfig(), prior, "cpu", 1, provenance={"run_id": run_id})
-        return Exporter(library, settings, InstantChild(export_asset)).export(ExportTask(build, ref, 1, 1.0)).decision
+        return Exporter(library, settings, InstantProcess(export_asset)).export(ExportTask(build, ref, 1, 1.0)).decision
 
     assert export("first") == Decision("published")
     assert export("second") == Decision("published", is_ours=False)
     assert export("first") == Decision("published"), "an exporter before it has died without an answer"
 
 
-class TellingChild(InstantChild):
+class RecordingProcess(InstantProcess):
     """Writes down what the files are to say."""
 
     def export(self, *arguments: Any) -> Exported:
@@ -316,7 +316,7 @@ def test_what_the_files_of_an_exporter_say_follows_the_policy_of_its_run(tmp_pat
     policy = MetadataPolicy(embed_prompt=False, asset_license="CC0-1.0")
     settings = WorkerSettings("", PriorConfig(), prior, "cpu", 1, metadata_policy=policy)
 
-    Exporter(library, settings, TellingChild(export_asset)).export(ExportTask(build, ref, 1, 1.0))
+    Exporter(library, settings, RecordingProcess(export_asset)).export(ExportTask(build, ref, 1, 1.0))
 
     outcome = library.get_outcome(build.asset_key)
     assert outcome is not None

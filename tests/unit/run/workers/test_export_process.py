@@ -21,7 +21,7 @@ from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt
 from dreamfoundry.run.messages import Build, ExportTask, Failure, WorkerSettings
-from dreamfoundry.run.workers.export_process import MAX_ATTEMPTS, ExportChild, Exported
+from dreamfoundry.run.workers.export_process import MAX_TRIES, Exported, ExportProcess
 from dreamfoundry.run.workers.exporter import Exporter
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.prior import PriorConfig
@@ -49,7 +49,7 @@ class World:
     """A child with the fake stages, and a diary in which every attempt leaves its pid."""
 
     def __init__(self, snapshot: FieldSnapshot, diary: Path, **settings: Any) -> None:
-        self.child = ExportChild(export_fakes.stages, **settings)
+        self.child = ExportProcess(export_fakes.stages, **settings)
         self.snapshot, self.diary = snapshot, diary
 
     def export(self, what: str) -> Exported:
@@ -122,7 +122,7 @@ def test_a_stage_that_crashes_is_tried_again_and_given_up_in_the_end(world_of: C
     exported = world.export("crash")
     assert isinstance(exported.result, Failure) and exported.result.failure_class == "export_died"
     assert "stage unwrap" in exported.result.message and "SIGSEGV" in exported.result.message
-    assert exported.attempts == MAX_ATTEMPTS == len(set(world.pids))
+    assert exported.attempts == MAX_TRIES == len(set(world.pids))
 
 
 def test_a_crash_that_does_not_come_again_costs_one_attempt(world_of: Callable[..., World]) -> None:
@@ -178,7 +178,7 @@ def test_a_child_that_cannot_start_is_nobodys_fault_and_says_why(
 ) -> None:
     (tmp_path / "here_only.py").write_text("def stages(): ...\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    child = ExportChild(importlib.import_module("here_only").stages)
+    child = ExportProcess(importlib.import_module("here_only").stages)
     with pytest.raises(InfrastructureError, match="No module named 'here_only'"):
         child.start()
 
@@ -186,12 +186,12 @@ def test_a_child_that_cannot_start_is_nobodys_fault_and_says_why(
 WORKER = """
     import sys, threading
     from dreamfoundry.records import FieldSnapshot, Prompt
-    from dreamfoundry.run.workers.export_process import ExportChild
+    from dreamfoundry.run.workers.export_process import ExportProcess
     from dreamfoundry.settings.export_profiles import ExportProfile
     from support import export_fakes
 
     snapshot = FieldSnapshot.from_bytes(open(sys.argv[1], "rb").read())
-    child = ExportChild(export_fakes.stages)
+    child = ExportProcess(export_fakes.stages)
     child.start()
     print("ready", flush=True)
     child.export(snapshot, Prompt("p", sys.argv[2]), ExportProfile(), {"diary": sys.argv[3]})
@@ -243,7 +243,7 @@ def test_the_real_stages_make_the_same_files_in_the_child(ball_snapshot: FieldSn
     prompt, prior = Prompt("p", "ball"), PriorIdentity("any", "r1", "d" * 64, "Apache-2.0")
     metadata = asset_metadata(prompt, prior, "f" * 64, "a" * 64, "e" * 64, profile)
     here = export_asset(ball_snapshot, prompt, profile=profile, metadata=metadata)
-    child = ExportChild(export_asset)
+    child = ExportProcess(export_asset)
     try:
         there = child.export(ball_snapshot, prompt, profile, metadata).result
     finally:
@@ -260,10 +260,10 @@ def test_an_exporter_quarantines_a_deadly_export_and_keeps_the_field(
     snapshot = library.put_blob(ball_snapshot.to_bytes(), "application/x-npz")
     settings = WorkerSettings("", PriorConfig(), PriorIdentity("any", "r1", "d" * 64, "Apache-2.0", False), "cpu", 1)
     build = Build("a" * 64, "f" * 64, Prompt("p", "a cube"), ("p",), Recipe(), ExportProfile(), snapshot)
-    exporter = Exporter(library, settings, ExportChild(export_fakes.crash_always))
+    exporter = Exporter(library, settings, ExportProcess(export_fakes.crash_always))
     report = exporter.export(ExportTask(build, snapshot, attempts=1, optimize_s=2.0))
     exporter.close()
     assert report.decision is not None and report.decision.state == "quarantined"
     outcome = library.get_outcome(build.asset_key)
     assert outcome is not None and outcome.failure_class == "export_died" and outcome.snapshot == snapshot
-    assert (outcome.attempts, outcome.provenance["export_attempts"]) == (1, MAX_ATTEMPTS)
+    assert (outcome.attempts, outcome.provenance["export_attempts"]) == (1, MAX_TRIES)
