@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.cuda_graph import RECORDED_AFTER_CALLS
-from dreamfoundry.diffusion.guidance import Question, distillation_gradient
+from dreamfoundry.diffusion.guidance import NoiseSample, distillation_gradient
 from dreamfoundry.diffusion.prior import VAE_ROWS, DiffusersPrior
 from dreamfoundry.diffusion.prompts import ViewEmbeds
 from dreamfoundry.diffusion.random_weights import random_sd21
@@ -96,9 +96,9 @@ def test_half_precision_guides_as_single_precision_does(prior: DiffusersPrior) -
     for timestep in (50, 300, 600, 950):
         timesteps = torch.full((4,), timestep, device="cuda")
         noise = torch.randn(noise_space.shape, device="cuda", generator=torch.Generator("cuda").manual_seed(timestep))
-        question = Question(told, timesteps, timesteps, noise, torch.full((4,), torch.inf, device="cuda"))
+        noise_sample = NoiseSample(told, timesteps, timesteps, noise, torch.full((4,), torch.inf, device="cuda"))
         config = GuidanceConfig(guidance_scale=101.0)
-        half, single = (distillation_gradient(one, noise_space, question, config) for one in (prior, exact))
+        half, single = (distillation_gradient(one, noise_space, noise_sample, config) for one in (prior, exact))
         assert half.isfinite().all()
         assert error(half, single) < HALF_TOLERANCE, f"timestep {timestep}"
 

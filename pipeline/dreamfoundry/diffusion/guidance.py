@@ -37,11 +37,11 @@ from dreamfoundry.settings.distillation import GuidanceConfig, Weighting
 
 
 @dataclass(frozen=True)
-class Question:
-    """What one step asks the prior about B pictures; all of it is decided before they exist.
+class NoiseSample:
+    """Timesteps, noise and embeddings of one SDS evaluation of B rows, sampled before rendering.
 
-    `inverted_to` is where an inversion ends, at or above `timesteps`. `max_gradient` bounds each
-    element of a row's gradient and is infinite where there is no bound.
+    An inversion ends at `inverted_to`, at or above `timesteps`. `max_gradient` bounds each element
+    of a row's gradient; infinite means no bound.
     """
 
     embeds: ViewEmbeds
@@ -51,7 +51,7 @@ class Question:
     max_gradient: Float[Tensor, " B"]
 
 
-def draw_question(
+def sample_noise(
     embeds: ViewEmbeds,
     generators: Sequence[torch.Generator],
     progress: Sequence[float],
@@ -59,8 +59,8 @@ def draw_question(
     num_timesteps: int,
     noise_shape: tuple[int, int, int],
     device: torch.device | str,
-) -> Question:
-    """The question about `embeds`, whose rows are shared out evenly among the slots.
+) -> NoiseSample:
+    """Timesteps and noise for `embeds`, whose rows are shared out evenly among the slots.
 
     Each slot brings its generator and its progress in [0, 1], the share of its steps that is done.
     """
@@ -71,7 +71,7 @@ def draw_question(
         above = draw_uniform(generators, views) * config.inversion_overshoot * num_timesteps
         inverted_to = (timesteps + above.long()).clamp(max=num_timesteps - 1)
     bounds = torch.tensor([config.gradient_clip.at(done) or math.inf for done in progress])
-    return Question(
+    return NoiseSample(
         embeds=embeds,
         timesteps=timesteps.to(device),
         inverted_to=inverted_to.to(device),
@@ -180,7 +180,7 @@ def guided_noise(
 
 @torch.no_grad()
 def distillation_gradient(
-    prior: ScorePrior, noise_space: Float[Tensor, "B C h w"], question: Question, config: GuidanceConfig
+    prior: ScorePrior, noise_space: Float[Tensor, "B C h w"], sample: NoiseSample, config: GuidanceConfig
 ) -> Float[Tensor, "B C h w"]:
     """Gradient with respect to `noise_space`, by the configured method; a constant for autograd.
 
@@ -188,38 +188,36 @@ def distillation_gradient(
     prior (DreamFusion, equation 2); the others leave the derivative of the prediction out of it.
     Not finite where a row of `noise_space` is not; rows do not touch one another.
     """
-    weight = sds_weight(prior.alphas_cumprod[question.timesteps], config.weighting).view(-1, 1, 1, 1)
+    weight = sds_weight(prior.alphas_cumprod[sample.timesteps], config.weighting).view(-1, 1, 1, 1)
     if config.method == "full_gradient":
         pictures = noise_space.detach().requires_grad_()
         with torch.enable_grad():
-            residual = _residual(prior, pictures, question.noise, question, config)
+            residual = _residual(prior, pictures, sample.noise, sample, config)
         (gradient,) = torch.autograd.grad(residual, pictures, weight * residual.detach())
     else:
-        noise = _inverted_noise(prior, noise_space, question, config) if config.method == "sdi" else question.noise
-        gradient = weight * _residual(prior, noise_space, noise, question, config)
-    bound = question.max_gradient.view(-1, 1, 1, 1)
+        noise = _inverted_noise(prior, noise_space, sample, config) if config.method == "sdi" else sample.noise
+        gradient = weight * _residual(prior, noise_space, noise, sample, config)
+    bound = sample.max_gradient.view(-1, 1, 1, 1)
     return gradient.clamp(-bound, bound)
 
 
 def _residual(
-    prior: ScorePrior, noise_space: Tensor, noise: Tensor, question: Question, config: GuidanceConfig
+    prior: ScorePrior, noise_space: Tensor, noise: Tensor, sample: NoiseSample, config: GuidanceConfig
 ) -> Float[Tensor, "B C h w"]:
     """How far the guided prediction is from the `noise` that was added."""
-    noisy = add_noise(noise_space, noise, prior.alphas_cumprod[question.timesteps])
-    return (
-        guided_noise(prior, noisy, question.timesteps, question.embeds, config.guidance_scale, config.rescale) - noise
-    )
+    noisy = add_noise(noise_space, noise, prior.alphas_cumprod[sample.timesteps])
+    return guided_noise(prior, noisy, sample.timesteps, sample.embeds, config.guidance_scale, config.rescale) - noise
 
 
 def _inverted_noise(
-    prior: ScorePrior, noise_space: Tensor, question: Question, config: GuidanceConfig
+    prior: ScorePrior, noise_space: Tensor, sample: NoiseSample, config: GuidanceConfig
 ) -> Float[Tensor, "B C h w"]:
     def predict(noisy: Tensor, timesteps: Tensor) -> Tensor:
-        return guided_noise(prior, noisy, timesteps, question.embeds, config.inversion_guidance_scale)
+        return guided_noise(prior, noisy, timesteps, sample.embeds, config.inversion_guidance_scale)
 
-    noisy = invert(predict, noise_space, question.inverted_to, prior.alphas_cumprod, config.inversion_steps)
-    signal = prior.alphas_cumprod[question.inverted_to]
-    return found_noise(noisy, noise_space, signal, question.noise, config.inversion_eta)
+    noisy = invert(predict, noise_space, sample.inverted_to, prior.alphas_cumprod, config.inversion_steps)
+    signal = prior.alphas_cumprod[sample.inverted_to]
+    return found_noise(noisy, noise_space, signal, sample.noise, config.inversion_eta)
 
 
 def distill(noise_space: Float[Tensor, "B C h w"], gradient: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:

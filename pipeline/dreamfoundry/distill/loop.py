@@ -157,7 +157,7 @@ class SlotBatch:
         self.fields.set_progress(progress)
         views = [(seen, render_seen(self.fields.part(seen.slots), seen, self.recipe)) for seen in draws.seen]
         noise_space = torch.cat([self.prior.to_noise_space(pictures(*view, self.recipe)) for view in views])
-        gradient = distillation_gradient(self.prior, noise_space.detach(), draws.question, self.recipe.guidance)
+        gradient = distillation_gradient(self.prior, noise_space.detach(), draws.noise_sample, self.recipe.guidance)
         elements_per_slot = gradient.numel() / len(self.slots)
         loss = distill(noise_space, gradient) / elements_per_slot
         for seen, rendering in views:

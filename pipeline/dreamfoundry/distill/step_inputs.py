@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dreamfoundry.diffusion.guidance import Question, draw_question
+from dreamfoundry.diffusion.guidance import NoiseSample, sample_noise
 from dreamfoundry.diffusion.perp_neg import told_smoothly
 from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, told_nearest
 from dreamfoundry.nerf.cameras import Cameras, rays, sample_cameras
@@ -59,7 +59,7 @@ class StepDraws:
     """
 
     seen: tuple[SeenTogether, ...]
-    question: Question
+    noise_sample: NoiseSample
 
 
 def draw_step(
@@ -71,7 +71,7 @@ def draw_step(
 ) -> StepDraws:
     """Draw for every slot on the host, then move the whole step to `device` at once."""
     draws = [_draw_slot(recipe, slot) for slot in slots]
-    question = draw_question(
+    noise_sample = sample_noise(
         ViewEmbeds.joined([draw.embeds for draw in draws], device),
         [slot.generator for slot in slots],
         [slot.progress for slot in slots],
@@ -82,7 +82,7 @@ def draw_step(
     )
     together = 1 if recipe.render.later else len(draws)
     starts = range(0, len(draws), together)
-    return StepDraws(tuple(_joined(draws, slice(start, start + together), device) for start in starts), question)
+    return StepDraws(tuple(_joined(draws, slice(start, start + together), device) for start in starts), noise_sample)
 
 
 def _joined(all_draws: Sequence[_SlotDraw], slots: slice, device: str) -> SeenTogether:

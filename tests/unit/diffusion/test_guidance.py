@@ -11,14 +11,14 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.guidance import (
-    Question,
+    NoiseSample,
     classifier_free,
     distill,
     distillation_gradient,
     draw_noise,
-    draw_question,
     draw_timesteps,
     rescaled,
+    sample_noise,
     sds_weight,
 )
 from dreamfoundry.diffusion.noising import add_noise
@@ -44,12 +44,14 @@ def told(text: torch.Tensor, uncond: torch.Tensor, negatives: int = 0) -> ViewEm
     )
 
 
-def question(embeds: ViewEmbeds, timesteps: torch.Tensor, noise: torch.Tensor, bound: float = math.inf) -> Question:
-    return Question(embeds, timesteps, timesteps, noise, torch.full((len(timesteps),), bound))
+def noise_sample(
+    embeds: ViewEmbeds, timesteps: torch.Tensor, noise: torch.Tensor, bound: float = math.inf
+) -> NoiseSample:
+    return NoiseSample(embeds, timesteps, timesteps, noise, torch.full((len(timesteps),), bound))
 
 
 def sds(prior, pictures, text, uncond, timesteps, noise, config) -> torch.Tensor:  # type: ignore[no-untyped-def]
-    return distillation_gradient(prior, pictures, question(told(text, uncond), timesteps, noise), config)
+    return distillation_gradient(prior, pictures, noise_sample(told(text, uncond), timesteps, noise), config)
 
 
 @pytest.mark.parametrize("weighting", ["sigma_squared", "uniform"])
@@ -111,8 +113,8 @@ def test_a_method_makes_its_number_of_calls_whatever_the_rows(
         before = prior.num_predictions
         embeds = told(prior.encode_prompts(["a ball"] * rows), prior.encode_prompts([""] * rows), negatives)
         pictures = torch.rand(rows, 3, PX, PX)
-        asked = question(embeds, torch.full((rows,), 500), torch.randn_like(pictures))
-        distillation_gradient(prior, pictures, asked, config)
+        sample = noise_sample(embeds, torch.full((rows,), 500), torch.randn_like(pictures))
+        distillation_gradient(prior, pictures, sample, config)
         assert prior.num_predictions == before + calls
 
 
@@ -121,12 +123,12 @@ def test_rows_do_not_touch_one_another(method: str) -> None:
     prior = AnalyticPrior(PX)
     embeds = told(prior.encode_prompts(["a ball", "a cup"]), prior.encode_prompts(["", ""]), negatives=2)
     pictures, noise, timesteps = torch.rand(2, 3, PX, PX), torch.randn(2, 3, PX, PX), torch.tensor([50, 600])
-    asked = question(embeds, timesteps, noise)
+    sample = noise_sample(embeds, timesteps, noise)
     config = GuidanceConfig(method=method, rescale=0.5)  # type: ignore[arg-type]
-    both = distillation_gradient(prior, pictures, asked, config)
+    both = distillation_gradient(prior, pictures, sample, config)
     broken = pictures.clone()
     broken[1] = torch.nan
-    with_a_broken_neighbor = distillation_gradient(prior, broken, asked, config)
+    with_a_broken_neighbor = distillation_gradient(prior, broken, sample, config)
     assert torch.equal(with_a_broken_neighbor[0], both[0]) and with_a_broken_neighbor[1].isnan().all()
 
 
@@ -221,13 +223,13 @@ def test_the_full_gradient_equals_the_numerical_one_with_everything_switched_on(
     embeds = told(text, uncond, negatives=2)
     pictures, noise = torch.rand(3, 3, 2, 2) * 2 - 1, torch.randn(3, 3, 2, 2)
     config = GuidanceConfig(method="full_gradient", guidance_scale=3.0, rescale=0.5, perp_neg=True)
-    asked = question(embeds, torch.tensor([400, 600, 700]), noise)
-    gradient = distillation_gradient(prior, pictures, asked, config)
-    weight = sds_weight(prior.alphas_cumprod[asked.timesteps], "sigma_squared").view(-1, 1, 1, 1)
+    sample = noise_sample(embeds, torch.tensor([400, 600, 700]), noise)
+    gradient = distillation_gradient(prior, pictures, sample, config)
+    weight = sds_weight(prior.alphas_cumprod[sample.timesteps], "sigma_squared").view(-1, 1, 1, 1)
 
     def loss(at: torch.Tensor) -> float:
         """weight / 2 |residual|^2, the residual being what SDS weighs."""
-        weighted = distillation_gradient(prior, at, asked, replace(config, method="sds"))
+        weighted = distillation_gradient(prior, at, sample, replace(config, method="sds"))
         return float((weighted.double().square() / (2 * weight)).sum())
 
     for place in [(0, 0, 0, 0), (1, 2, 1, 0), (2, 1, 0, 1)]:
@@ -241,9 +243,9 @@ def test_each_row_is_clipped_to_its_own_bound() -> None:
     prior = AnalyticPrior(PX)
     text, uncond = prior.encode_prompts(["a ball"] * 3), prior.encode_prompts([""] * 3)
     pictures, noise, timesteps = torch.rand(3, 3, PX, PX), torch.randn(3, 3, PX, PX), torch.tensor([100, 500, 900])
-    free = question(told(text, uncond), timesteps, noise)
+    free = noise_sample(told(text, uncond), timesteps, noise)
     bounded = replace(free, max_gradient=torch.tensor([0.1, math.inf, 0.3]))
-    before, after = (distillation_gradient(prior, pictures, asked, GuidanceConfig()) for asked in (free, bounded))
+    before, after = (distillation_gradient(prior, pictures, sample, GuidanceConfig()) for sample in (free, bounded))
     assert before[0].abs().max() > 0.1 and before[2].abs().max() > 0.3
     assert torch.equal(after[0], before[0].clamp(-0.1, 0.1))
     assert torch.equal(after[1], before[1])
@@ -253,8 +255,8 @@ def test_each_row_is_clipped_to_its_own_bound() -> None:
 def test_a_gradient_that_is_not_a_number_is_not_clipped_into_one() -> None:
     prior = AnalyticPrior(PX)
     embeds = told(prior.encode_prompts(["a ball"]), prior.encode_prompts([""]))
-    asked = question(embeds, torch.tensor([400]), torch.randn(1, 3, PX, PX), bound=0.5)
-    assert distillation_gradient(prior, torch.full((1, 3, PX, PX), math.nan), asked, GuidanceConfig()).isnan().all()
+    sample = noise_sample(embeds, torch.tensor([400]), torch.randn(1, 3, PX, PX), bound=0.5)
+    assert distillation_gradient(prior, torch.full((1, 3, PX, PX), math.nan), sample, GuidanceConfig()).isnan().all()
 
 
 def test_the_bound_follows_the_progress_of_each_slot() -> None:
@@ -263,8 +265,8 @@ def test_the_bound_follows_the_progress_of_each_slot() -> None:
 
     def bounds(clip: Ramp) -> list[float]:
         config = GuidanceConfig(gradient_clip=clip)
-        asked = draw_question(embeds, generators(0, 1), [0.0, 0.5], config, 1000, (3, PX, PX), "cpu")
-        return asked.max_gradient.tolist()
+        sample = sample_noise(embeds, generators(0, 1), [0.0, 0.5], config, 1000, (3, PX, PX), "cpu")
+        return sample.max_gradient.tolist()
 
     assert bounds(Ramp(0.5, 2.5)) == [0.5, 0.5, 1.5, 1.5]
     assert bounds(constant(0.0)) == [math.inf] * 4

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.diffusion.guidance import Question, distillation_gradient
+from dreamfoundry.diffusion.guidance import NoiseSample, distillation_gradient
 from dreamfoundry.diffusion.inversion import found_noise, invert
 from dreamfoundry.diffusion.noising import add_noise, clean_part, noise_part
 from dreamfoundry.diffusion.prompts import ViewEmbeds
@@ -95,9 +95,9 @@ def gradient(eta: float, seed: int, overshoot: int = 0, **changes: float) -> tor
     text, uncond = prior.encode_prompts(["a ball"] * 3), prior.encode_prompts([""] * 3)
     embeds = ViewEmbeds(text, uncond, text[:, None][:, :0], torch.zeros(3, 0))
     fresh = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(seed))
-    asked = Question(embeds, TIMESTEPS, TIMESTEPS + overshoot, fresh, torch.full((3,), math.inf))
+    sample = NoiseSample(embeds, TIMESTEPS, TIMESTEPS + overshoot, fresh, torch.full((3,), math.inf))
     config = GuidanceConfig(method="sdi", inversion_eta=eta, **changes)  # type: ignore[arg-type]
-    return distillation_gradient(prior, pictures, asked, config)
+    return distillation_gradient(prior, pictures, sample, config)
 
 
 def test_without_fresh_noise_nothing_is_left_to_chance() -> None:
@@ -110,8 +110,8 @@ def test_all_fresh_noise_is_score_distillation_as_it_was() -> None:
     text, uncond = prior.encode_prompts(["a ball"] * 3), prior.encode_prompts([""] * 3)
     embeds = ViewEmbeds(text, uncond, text[:, None][:, :0], torch.zeros(3, 0))
     fresh = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(5))
-    asked = Question(embeds, TIMESTEPS, TIMESTEPS, fresh, torch.full((3,), math.inf))
-    assert torch.equal(distillation_gradient(prior, pictures, asked, GuidanceConfig()), gradient(1.0, seed=5))
+    sample = NoiseSample(embeds, TIMESTEPS, TIMESTEPS, fresh, torch.full((3,), math.inf))
+    assert torch.equal(distillation_gradient(prior, pictures, sample, GuidanceConfig()), gradient(1.0, seed=5))
 
 
 def test_the_gradient_is_that_of_the_noise_found_where_the_inversion_ended() -> None:
@@ -139,10 +139,10 @@ def test_the_gradient_of_the_reconstruction_vanishes_at_a_picture_that_the_prior
     text = prior.encode_prompts(["a ball"])
     embeds = ViewEmbeds(text, text, text[:, None][:, :0], torch.zeros(1, 0))
     timesteps = torch.tensor([600])
-    asked = Question(embeds, timesteps, timesteps, torch.randn_like(mean), torch.tensor([math.inf]))
+    sample = NoiseSample(embeds, timesteps, timesteps, torch.randn_like(mean), torch.tensor([math.inf]))
     config = GuidanceConfig(
         method="sdi", guidance_scale=1.0, weighting="reconstruction", inversion_eta=0.0, inversion_guidance_scale=1.0
     )
     torch.testing.assert_close(
-        distillation_gradient(prior, mean, asked, config), torch.zeros_like(mean), atol=1e-3, rtol=0
+        distillation_gradient(prior, mean, sample, config), torch.zeros_like(mean), atol=1e-3, rtol=0
     )

@@ -36,14 +36,14 @@ def test_the_prior_is_told_the_background_the_picture_stands_on():
     draws = draw(*(chance(seed) for seed in range(20)))
     levels = torch.tensor(list(BACKGROUND_LEVELS.values()))
 
-    told = draws.question.embeds
+    told = draws.noise_sample.embeds
     torch.testing.assert_close(draws.seen[0].backgrounds[:, 0], levels[told.text[:, 0, 2].long()])
     torch.testing.assert_close(told.text[:, 0, 2], told.unconditional[:, 0, 0])
 
 
 def test_textureless_slots_are_told_the_textureless_wording():
     draws = draw(*(chance(seed) for seed in range(40)))
-    told = draws.question.embeds.text[:, 0, 0].reshape(40, 4)[:, 0].bool()
+    told = draws.noise_sample.embeds.text[:, 0, 0].reshape(40, 4)[:, 0].bool()
 
     assert torch.equal(told, draws.seen[0].is_textureless)
     assert draws.seen[0].is_textureless.any() and not draws.seen[0].is_textureless.all()
@@ -53,7 +53,7 @@ def test_textureless_slots_are_told_the_textureless_wording():
 def test_the_prior_is_told_the_view_it_sees():
     draws = draw(*(chance(seed) for seed in range(40)))
     cameras_x_z = draws.seen[0].origins[:, :: 8 * 8].reshape(-1, 3)
-    told = draws.question.embeds.text[:, 0, 1]
+    told = draws.noise_sample.embeds.text[:, 0, 1]
     from_front_deg = torch.rad2deg(torch.atan2(cameras_x_z[:, 0].abs(), cameras_x_z[:, 2]))
 
     assert from_front_deg[told == 0].max() < 60.0  # front, with the jitter of the position
@@ -72,9 +72,9 @@ def test_a_slot_draws_the_same_whatever_its_neighbours_are(recipe):
     for name in ("backgrounds", "lights"):
         assert torch.equal(getattr(alone.seen[0], name), getattr(crowded.seen[0], name)[:4])
     for name in ("noise", "timesteps", "inverted_to", "max_gradient"):
-        assert torch.equal(getattr(alone.question, name), getattr(crowded.question, name)[:4])
+        assert torch.equal(getattr(alone.noise_sample, name), getattr(crowded.noise_sample, name)[:4])
     for name in ("text", "unconditional", "negatives", "negative_weights"):
-        assert torch.equal(getattr(alone.question.embeds, name), getattr(crowded.question.embeds, name)[:4])
+        assert torch.equal(getattr(alone.noise_sample.embeds, name), getattr(crowded.noise_sample.embeds, name)[:4])
 
 
 def test_progress_does_not_change_how_much_is_drawn():
@@ -94,7 +94,7 @@ def test_azimuths_of_a_slot_are_spread_over_the_circle():
 
 def test_an_inversion_ends_up_to_its_overshoot_above_the_timestep_and_within_the_schedule():
     recipe = with_overrides(ALL_AT_ONCE, {"guidance.inversion_overshoot": 0.05, "guidance.timestep_low": 0.5})
-    asked = draw(*(chance(seed) for seed in range(200)), recipe=recipe).question
+    asked = draw(*(chance(seed) for seed in range(200)), recipe=recipe).noise_sample
     above = asked.inverted_to - asked.timesteps
     inside = asked.timesteps < 900
 
@@ -104,13 +104,13 @@ def test_an_inversion_ends_up_to_its_overshoot_above_the_timestep_and_within_the
 
 
 def test_without_an_inversion_there_is_no_overshoot_to_draw():
-    asked = draw(chance(1)).question
+    asked = draw(chance(1)).noise_sample
 
     assert torch.equal(asked.inverted_to, asked.timesteps)
 
 
 def test_negatives_are_told_only_where_they_are_asked_for():
-    plain, away = draw(chance(1)).question.embeds, draw(chance(1), recipe=ALL_AT_ONCE).question.embeds
+    plain, away = draw(chance(1)).noise_sample.embeds, draw(chance(1), recipe=ALL_AT_ONCE).noise_sample.embeds
 
     assert plain.negatives.shape == (4, 0, 1, 3) and plain.negative_weights.shape == (4, 0)
     assert away.negatives.shape == (4, 2, 1, 3) and away.negative_weights.shape == (4, 2)

@@ -113,7 +113,7 @@ class OnePrompt:
         self.fields.set_progress([progress])
         rendering = render_seen(self.fields, seen, recipe)
         noise_space = self.prior.to_noise_space(pictures(seen, rendering, recipe))
-        gradient = distillation_gradient(self.prior, noise_space.detach(), draws.question, recipe.guidance)
+        gradient = distillation_gradient(self.prior, noise_space.detach(), draws.noise_sample, recipe.guidance)
         if self._decode is not None:
             with torch.no_grad():
                 self._decode(noise_space)
