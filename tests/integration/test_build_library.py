@@ -111,11 +111,11 @@ def test_killing_an_exporter_takes_its_child_along_and_loses_no_prompt(
     with running_build(request) as run:
         wait_until(lambda: actors(ray_cluster, "exporter-0/1"), "an exporter starts")
         exporter = actor_pid(ray_cluster, "exporter-0/1")
-        wait_until(lambda: children(exporter, "export_child"), "it has a child")
-        before = children(exporter, "export_child")
+        wait_until(lambda: children(exporter, "export_process"), "it has a child")
+        before = children(exporter, "export_process")
         store = open_store(request.library)
         wait_until(lambda: any(store.list("outcomes/")), "an asset is published")
-        assert children(exporter, "export_child") == before, "the child serves one export after the other"
+        assert children(exporter, "export_process") == before, "the child serves one export after the other"
         os.kill(exporter, signal.SIGKILL)
         wait_until(lambda: not any(map(is_running, before)), "the child is gone")
         report = run.result(timeout=200).report

@@ -59,7 +59,7 @@ def test_every_promised_file_is_there(bundle: AssetBundle) -> None:
 EXPORTING = """
 import pickle, sys
 from pathlib import Path
-from dreamfoundry.export import export_asset
+from dreamfoundry.asset.export import export_asset
 
 snapshot, prompt, profile, metadata = pickle.loads(Path(sys.argv[1]).read_bytes())
 bundle = export_asset(snapshot, prompt, profile=profile, metadata=metadata)

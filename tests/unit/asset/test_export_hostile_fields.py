@@ -189,7 +189,7 @@ class Factory:
         blob = self.library.put_blob(self.snapshot(field).to_bytes(), "application/x-npz")
         build = Build(key, key, Prompt("p", "hostile", target_height_m=1.0), ("p",), Recipe(), profile, blob)
         self.child.start()
-        (group,) = children(os.getpid(), "export_child")
+        (group,) = children(os.getpid(), "export_process")
         report = self.exporter.export(ExportTask(build, blob, attempts=1, optimize_s=0.0))
         assert report.fault is None
         outcome = self.library.get_outcome(key)
@@ -210,7 +210,7 @@ def factory(tmp_path_factory: pytest.TempPathFactory, snapshots: ModuleType) -> 
     made = factory_in(tmp_path_factory.mktemp("library"), snapshots, ExportProcess(export_asset, limit_s=LIMIT_S))
     yield made
     made.exporter.close()
-    assert not children(os.getpid(), "export_child")
+    assert not children(os.getpid(), "export_process")
 
 
 def require_end(factory: Factory, field: Hostile, outcome: Outcome) -> None:

@@ -205,7 +205,7 @@ def test_an_fp16_variant_is_used_where_it_is_all_there_is(copied: Path, pixel: S
 
 def test_identity_needs_no_torch(tiny_deepfloyd_folder: Path) -> None:
     program = (
-        "import sys; from dreamfoundry.config import PriorConfig; from dreamfoundry.diffusion import weights; "
+        "import sys; from dreamfoundry.settings.prior import PriorConfig; from dreamfoundry.diffusion import weights; "
         f"print(weights.prior_identity(PriorConfig({str(tiny_deepfloyd_folder)!r}, licence='MIT')).digest); "
         "sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
     )

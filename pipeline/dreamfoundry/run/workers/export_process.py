@@ -39,7 +39,7 @@ from dreamfoundry.run.messages import Failure, Fault
 from dreamfoundry.settings.export_profiles import ExportProfile
 
 Stages = Callable[..., AssetBundle]
-"""What the child runs: `dreamfoundry.export.export_asset`, or another function that can be imported."""
+"""What the child runs: `dreamfoundry.asset.export.export_asset`, or another function that can be imported."""
 
 EXPORT_LIMIT_S = 600.0
 """For one export with all its attempts; less than the patience of the scheduler with an exporter."""

@@ -130,9 +130,9 @@ def test_the_engine_and_its_benchmark_need_neither_ray_nor_what_the_store_and_th
     program = f"""
 import sys
 sys.modules.update(dict.fromkeys({WITHOUT}))  # an import of them is an error
-from dreamfoundry.benchmark.measure import BASELINE, measure, slots_case
+from dreamfoundry.evaluation.benchmark.measure import BASELINE, measure, slots_case
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.recipes import resolve_recipe
+from dreamfoundry.settings.loading import resolve_recipe
 recipe = resolve_recipe("toybox", {[f"{key}={value}" for key, value in SETTINGS.items()]})
 for case in (BASELINE, slots_case(2)):
     print(measure(case, AnalyticPrior(8), recipe, warm_up=0, num_steps=1)["step_s"] > 0)
