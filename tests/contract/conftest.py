@@ -25,7 +25,7 @@ from botocore.config import Config
 
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.object_store.s3 import S3Store
+from dreamfoundry.object_store.s3.store import S3Store
 from support.fault_proxy import FaultProxy
 from support.radosgw import missing_programs
 from support.servers import BUCKET

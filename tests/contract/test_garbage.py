@@ -23,7 +23,7 @@ from dreamfoundry.library.garbage import MIN_AGE_S, find_garbage, remove_garbage
 from dreamfoundry.library.leases import Leases
 from dreamfoundry.library.library import RENEWED_AFTER_S, Library, blob_key, outcome_key, trash_key
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.object_store.s3 import S3Store
+from dreamfoundry.object_store.s3.store import S3Store
 from dreamfoundry.records import BlobRef, Outcome
 from support.processes import run_job
 

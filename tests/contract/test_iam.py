@@ -14,7 +14,7 @@ from dreamfoundry.errors import StoreUnavailable
 from dreamfoundry.library.leases import Leases
 from dreamfoundry.library.library import Library, blob_key
 from dreamfoundry.library.store_check import examine
-from dreamfoundry.object_store.s3 import S3Store
+from dreamfoundry.object_store.s3.store import S3Store
 from dreamfoundry.records import Outcome
 
 ROOT = Path(__file__).parents[2]

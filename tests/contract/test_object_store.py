@@ -18,7 +18,8 @@ from dreamfoundry.errors import ConfigError, ObjectMissing, StoreUnavailable
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.open import local_copy, open_store
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.object_store.s3 import PART_BYTES, S3Store
+from dreamfoundry.object_store.s3.multipart import PART_BYTES
+from dreamfoundry.object_store.s3.store import S3Store
 
 TEXT = "text/plain"
 

@@ -16,7 +16,7 @@ from dreamfoundry.library.library import Library
 from dreamfoundry.manifest.row import prompt_from_row
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import require_key
-from dreamfoundry.object_store.s3 import S3Store
+from dreamfoundry.object_store.s3.store import S3Store
 from dreamfoundry.records import Outcome
 
 TEXT = "text/plain"

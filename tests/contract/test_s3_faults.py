@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.response import StreamingBody
 
 from dreamfoundry.errors import StoreUnavailable
-from dreamfoundry.object_store.s3 import S3Store
+from dreamfoundry.object_store.s3.store import S3Store
 
 TEXT = "text/plain"
 

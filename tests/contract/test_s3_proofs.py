@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from dreamfoundry.errors import ObjectMissing, StoreUnavailable
 from dreamfoundry.library.library import Library, blob_key
-from dreamfoundry.object_store.s3 import S3Store
+from dreamfoundry.object_store.s3.store import S3Store
 from dreamfoundry.records import BlobRef, Outcome
 
 TEXT = "text/plain"
@@ -215,7 +215,7 @@ def test_09_what_a_killed_process_has_begun_is_found_and_can_be_discarded(
 ) -> None:
     store = new_s3_store()
     program = (
-        "import os, signal; from dreamfoundry.object_store.s3 import S3Store; "
+        "import os, signal; from dreamfoundry.object_store.s3.store import S3Store; "
         f"store = S3Store('shelf', {store.url.rpartition('/')[2]!r}, part_bytes=5 << 20); "
         "store._client.meta.events.register('before-call.s3.CompleteMultipartUpload', "
         "lambda **_: os.kill(os.getpid(), signal.SIGKILL)); store.put('big', bytes(6 << 20), 'x/y')"
@@ -251,7 +251,7 @@ def test_27_a_storm_of_refusals_and_lost_answers_loses_and_doubles_nothing(
 def test_a_real_store_over_https_takes_everything_that_we_write(radosgw: Any, prefix: str, calculation: str) -> None:
     program = (
         "from dreamfoundry.library.library import Library; from dreamfoundry.object_store.open import open_store; "
-        "from dreamfoundry.object_store.s3 import S3Store; "
+        "from dreamfoundry.object_store.s3.store import S3Store; "
         f"store = open_store('s3://shelf/{prefix}'); library = Library(store); "
         "assert library.get_blob(library.put_blob(b'mesh', 'x/y')) == b'mesh'; "
         "assert store.create('once', b'1', 'x/y') and not store.create('once', b'2', 'x/y'); "

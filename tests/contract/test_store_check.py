@@ -14,7 +14,7 @@ from dreamfoundry.library.library import blob_key
 from dreamfoundry.library.store_check import Verdict, examine
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.object_store.s3 import S3Store
+from dreamfoundry.object_store.s3.store import S3Store
 from support.fault_proxy import FaultProxy
 from support.processes import run_job
 

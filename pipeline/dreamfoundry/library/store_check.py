@@ -17,7 +17,7 @@ from dreamfoundry.errors import ObjectMissing, StoreUnavailable
 from dreamfoundry.library.garbage import CHECKPOINTS, PROBES
 from dreamfoundry.library.library import blob_key, trash_key
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.object_store.s3 import S3Store
+from dreamfoundry.object_store.s3.store import S3Store
 
 MAX_SKEW_S = 60.0
 """Requests are refused from about 15 minutes on; a clock that is this wrong will get there."""

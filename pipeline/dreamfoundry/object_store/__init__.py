@@ -2,6 +2,6 @@
 
 protocol    get, conditional create, compare-and-swap, list
 directory   the protocol on a directory
-s3          the protocol on S3: the only module with boto3, imported on first use
+s3          the protocol on S3: the only room with boto3, imported on first use
 open        from a URL to one of the two
 """

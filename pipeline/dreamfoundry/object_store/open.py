@@ -8,7 +8,8 @@ from pathlib import Path
 from dreamfoundry.errors import ConfigError, ObjectMissing
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.object_store.s3 import RETRY_TIMEOUT_S, S3Store
+from dreamfoundry.object_store.s3.retry import RETRY_TIMEOUT_S
+from dreamfoundry.object_store.s3.store import S3Store
 
 _S3 = "s3://"
 

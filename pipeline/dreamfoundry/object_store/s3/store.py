@@ -1,4 +1,4 @@
-"""The store protocol on S3 and on what speaks its language; the only file that knows boto3.
+"""The store protocol on S3: conditional writes, proven writes, listings.
 
 Conditional writes are single PutObject calls with If-None-Match or If-Match. 409 means "try
 again", 412 means "lost", except after a retry of our own, whose first try may have taken effect
@@ -16,18 +16,15 @@ do not know; AWS_REQUEST_CHECKSUM_CALCULATION=when_required keeps boto3 from add
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
-import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from dreamfoundry.errors import ObjectMissing, StoreUnavailable
+from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.object_store.protocol import (
     CHUNK_BYTES,
     ObjectStat,
@@ -37,55 +34,19 @@ from dreamfoundry.object_store.protocol import (
     num_bytes_of,
     require_key,
 )
+from dreamfoundry.object_store.s3.digests import etag_of, expected_etags, md5, sha256
+from dreamfoundry.object_store.s3.faults import ALTERED_CODES, AlteredBytes, code_of, status_of
+from dreamfoundry.object_store.s3.multipart import PART_BYTES, upload_in_parts
+from dreamfoundry.object_store.s3.retry import RETRY_TIMEOUT_S, Retries
 
 T = TypeVar("T")
-
-PART_BYTES = 16 * 2**20
-"""Up to this size an object goes in one request, a bigger one in parts of this size; S3 allows 5 MiB to
-5 GiB, and 10,000 of them."""
-
-RETRY_TIMEOUT_S = 120.0
-"""How long a call goes on while the store is away, unless its caller says otherwise."""
-
-WARN_AFTER_S = 10.0
-"""A call that has waited for so long says so."""
-
-_RETRIED_CODES = frozenset(
-    {
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "RequestTimeout",
-        "InternalError",
-        "ServiceUnavailable",
-        "ConditionalRequestConflict",
-        "OperationAborted",
-        "NoSuchUpload",  # of parts that another try has completed or aborted
-        "IncompleteBody",
-        "EntityTooSmall",  # a part was cut off on the way: ours are big enough
-    }
-)
-_ALTERED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"})
-_HINTS = {
-    "NoSuchBucket": "there is no such bucket: make it, or correct the name",
-    "AccessDenied": "access is denied: the role needs s3:ListBucket, s3:GetObject and s3:PutObject here",
-    "403": "access is denied: the role needs s3:ListBucket, s3:GetObject and s3:PutObject here",
-    "404": "there is no such bucket: make it, or correct the name",
-    "ExpiredToken": "the credentials have expired: refresh them and run again",
-    "InvalidAccessKeyId": "the access key is unknown here: check AWS_ACCESS_KEY_ID and the endpoint",
-    "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
-    "RequestTimeTooSkewed": "the clock of this machine is wrong: set it",
-    "PermanentRedirect": "the bucket is in another region: set AWS_REGION",
-    "301": "the bucket is in another region: set AWS_REGION",
-    "NotImplemented": "this store has no conditional writes, which the library depends on: use another",
-}
 
 
 class S3Store:
     """An `ObjectStore` under `s3://bucket/prefix`.
 
-    `retry_timeout_s` is how long a call goes on after throttling, server errors and lost connections
-    before it raises StoreUnavailable; `on_wait` is told of longer waits, and of their end. Objects
+    `retry_timeout_s` is how long a call is retried after throttling, server errors and lost connections
+    before it raises StoreUnavailable; `on_wait` gets lines about longer waits and their end. Objects
     of more than `part_bytes` go in parts of that size. `client` (a boto3 S3 client) and `sleep`
     are for callers that need another endpoint, or a test.
     """
@@ -103,9 +64,8 @@ class S3Store:
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._retry_timeout_s, self._on_wait = retry_timeout_s, on_wait or (lambda text: None)
         self._part_bytes = part_bytes
-        self._sleep = sleep
+        self._retries = Retries(self.url, retry_timeout_s, on_wait or (lambda text: None), sleep)
         self._client = client if client is not None else _new_client()
         self._clock_lead_s = 0.0
         self._client.meta.events.register("after-call.s3", self._learn_clock)
@@ -117,7 +77,7 @@ class S3Store:
     def check(self, retry_timeout_s: float = 5.0) -> None:
         """Fail soon, with advice, when the library cannot be listed."""
         page = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": 1}
-        self._with_retries(lambda: self._client.list_objects_v2(**page), "", retry_timeout_s=retry_timeout_s)
+        self._retries.call(lambda: self._client.list_objects_v2(**page), timeout_s=retry_timeout_s)
 
     def get(self, key: str) -> bytes:
         return self.read(key)[0]
@@ -126,7 +86,7 @@ class S3Store:
         def action() -> tuple[bytes, str]:
             # botocore does not retry a body that breaks off: the body belongs to the retried part
             response = self._client.get_object(**self._named(key))
-            return response["Body"].read(), _plain(response)
+            return response["Body"].read(), etag_of(response)
 
         return self._with_retries(action, key)
 
@@ -152,7 +112,9 @@ class S3Store:
         if head is None or head["ContentLength"] != num_bytes_of(file):
             return False
         try:
-            return _plain(head) in self._etags(file) or self._with_retries(lambda: self._reads_as(key, file), key)
+            return etag_of(head) in expected_etags(file, self._part_bytes) or self._with_retries(
+                lambda: self._reads_as(key, file), key
+            )
         except ObjectMissing:
             return False
 
@@ -215,22 +177,22 @@ class S3Store:
             try:
                 self._client.abort_multipart_upload(**upload)
             except ClientError as error:
-                if _code(error) != "NoSuchUpload":
+                if code_of(error) != "NoSuchUpload":
                     raise
 
         self._with_retries(action, "")
 
     def refuses_wrong_digests(self, key: str) -> bool:
-        """Whether bytes that do not have the SHA-256 sent with them are refused; leaves `key` behind where not."""
+        """True if bytes without the SHA-256 sent with them are refused; leaves `key` behind where not."""
         from botocore.exceptions import ClientError
 
-        wrong = _sha256(b"meant")
+        wrong = sha256(b"meant")
 
         def action() -> bool:
             try:
                 self._client.put_object(**self._named(key), Body=b"sent", ChecksumSHA256=wrong)
             except ClientError as error:
-                if _code(error) not in _ALTERED_CODES:
+                if code_of(error) not in ALTERED_CODES:
                     raise
                 return True
             return False
@@ -255,61 +217,19 @@ class S3Store:
             return None
 
     def _upload(self, key: str, data: bytes, media_type: str, **conditions: str) -> None:
-        """One PutObject; _Altered when the store does not hold our bytes afterwards."""
+        """One PutObject; AlteredBytes when the store does not hold our bytes afterwards."""
         # the digest as a header, computed here, works where trailing checksums do not
         answer = self._client.put_object(
-            **self._named(key), Body=data, ContentType=media_type, ChecksumSHA256=_sha256(data), **conditions
+            **self._named(key), Body=data, ContentType=media_type, ChecksumSHA256=sha256(data), **conditions
         )
-        if _plain(answer) != _md5(data) and self._client.get_object(**self._named(key))["Body"].read() != data:
-            raise _Altered(key, _plain(answer))
+        if etag_of(answer) != md5(data) and self._client.get_object(**self._named(key))["Body"].read() != data:
+            raise AlteredBytes(key, etag_of(answer))
 
     def _upload_in_parts(self, key: str, file: io.BufferedIOBase, media_type: str) -> None:
-        """A multipart upload, aborted wherever it fails; _Altered as in `_upload`."""
-        begun = self._client.create_multipart_upload(
-            **self._named(key), ContentType=media_type, ChecksumAlgorithm="SHA256"
-        )
-        upload = {**self._named(key), "UploadId": begun["UploadId"]}
-        try:
-            num_parts = self._num_parts(file)
-            file.seek(0)
-            parts = [self._upload_part(upload, number, file) for number in range(1, num_parts + 1)]
-            self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
-        except BaseException:
-            self._abort(upload)
-            raise
+        """A multipart upload; AlteredBytes as in `_upload`."""
+        upload_in_parts(self._client, self._named(key), file, media_type, self._part_bytes)
         if not self.holds_file(key, file):
-            raise _Altered(key, "")
-
-    def _upload_part(self, upload: dict[str, str], number: int, file: io.BufferedIOBase) -> dict[str, object]:
-        """Send what comes next in `file`."""
-        part = file.read(self._part_bytes)
-        checksum = _sha256(part)
-        answer = self._client.upload_part(**upload, PartNumber=number, Body=part, ChecksumSHA256=checksum)
-        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
-
-    def _abort(self, upload: dict[str, str]) -> None:
-        """Give up the parts. Where even this fails they stay, and `unfinished` shows them."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        with suppress(BotoCoreError, ClientError):
-            self._client.abort_multipart_upload(**upload)
-
-    def _num_parts(self, file: io.BufferedIOBase) -> int:
-        return -(-num_bytes_of(file) // self._part_bytes)
-
-    def _etags(self, file: io.BufferedIOBase) -> tuple[str, str]:
-        """What the etag of these bytes is after one request, and after an upload in parts of our size."""
-        whole = hashlib.md5(usedforsecurity=False)
-
-        def next_digest() -> bytes:
-            part = file.read(self._part_bytes)
-            whole.update(part)
-            return hashlib.md5(part, usedforsecurity=False).digest()
-
-        num_parts = self._num_parts(file)
-        file.seek(0)
-        digests = [next_digest() for _ in range(num_parts)]
-        return whole.hexdigest(), f"{_md5(b''.join(digests))}-{num_parts}"
+            raise AlteredBytes(key, "")
 
     def _reads_as(self, key: str, file: io.BufferedIOBase) -> bool:
         with closing(self._client.get_object(**self._named(key))["Body"]) as body:
@@ -327,12 +247,12 @@ class S3Store:
             try:
                 self._upload(key, data, media_type, **condition)
             except ClientError as error:
-                if _status(error) != 412:
+                if status_of(error) != 412:
                     raise
                 metadata = error.response.get("ResponseMetadata", {})
                 retried = tries > 1 or metadata.get("RetryAttempts", 0) > 0
                 return retried and self.get(key) == data
-            except _Altered as error:
+            except AlteredBytes as error:
                 condition.clear()
                 condition["IfMatch"] = error.etag  # we have won, with bytes that are not ours: mend them
                 raise
@@ -343,47 +263,13 @@ class S3Store:
         except ObjectMissing:  # nothing to replace, or deleted before we could compare
             return False
 
-    def _with_retries(self, action: Callable[[], T], key: str, *, retry_timeout_s: float | None = None) -> T:
-        """`action()`, tried again with growing pauses while the fault may pass."""
-        from botocore.exceptions import BotoCoreError, ClientError
-        from urllib3.exceptions import HTTPError  # a refusal that breaks off comes through botocore as it is
-
-        timeout_s = left_s = self._retry_timeout_s if retry_timeout_s is None else retry_timeout_s
-        longest_s, has_warned = 0.5, False
-        while True:
-            began_s = time.monotonic()
-            try:
-                result = action()
-                if has_warned:
-                    self._on_wait(f"library {self.url} answers again")
-                return result
-            except (ClientError, BotoCoreError, HTTPError, _Altered) as error:
-                if key and isinstance(error, ClientError) and _code(error) in ("NoSuchKey", "404"):
-                    raise ObjectMissing(f"{key!r} is not in the library {self.url}") from None
-                left_s -= time.monotonic() - began_s
-                if not _may_pass(error) or left_s <= 0.0:
-                    raise StoreUnavailable(f"library {self.url}: {error}; {_advice(error)}") from error
-                cause = str(error)
-            pause_s = min(random.uniform(0.1, longest_s), left_s)
-            left_s -= pause_s
-            if not has_warned and timeout_s - left_s > WARN_AFTER_S:
-                has_warned = True
-                self._on_wait(f"library {self.url}: {cause}; tried again for another {left_s:.0f} s")
-            longest_s = min(2.0 * longest_s, 20.0)
-            self._sleep(pause_s)
+    def _with_retries(self, action: Callable[[], T], key: str) -> T:
+        return self._retries.call(action, key)
 
     def _learn_clock(self, parsed: dict[str, Any], **_: Any) -> None:
         date = parsed.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         if date:
             self._clock_lead_s = parsedate_to_datetime(date).timestamp() - time.time()
-
-
-class _Altered(Exception):
-    """The store holds other bytes than were sent, under `etag`."""
-
-    def __init__(self, key: str, etag: str) -> None:
-        super().__init__(f"{key}: the bytes were altered on the way")
-        self.etag = etag
 
 
 def _new_client() -> Any:
@@ -400,52 +286,5 @@ def _new_client() -> Any:
     return boto3.session.Session().client("s3", config=config)
 
 
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
-def _sha256(data: bytes) -> str:
-    return base64.b64encode(hashlib.sha256(data).digest()).decode()
-
-
-def _plain(answer: Any) -> str:
-    """The etag of an answer without its quotes, with which radosgw's If-Match never matches."""
-    return str(answer["ETag"]).strip('"')
-
-
 def _stat(key: str, num_bytes: int, modified: datetime) -> ObjectStat:
     return ObjectStat(key, num_bytes, modified.timestamp())
-
-
-def _code(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _status(error: Any) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the same call may succeed later: throttling, 409, 5xx, altered bytes, a lost connection."""
-    from botocore import exceptions as boto
-    from urllib3.exceptions import HTTPError
-
-    if isinstance(error, boto.ClientError):
-        is_overloaded = _status(error) >= 500 and _status(error) != 501
-        return is_overloaded or _code(error) in _RETRIED_CODES | _ALTERED_CODES
-    passing = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, boto.FlexibleChecksumError)
-    return isinstance(error, (_Altered, HTTPError, *passing))
-
-
-def _advice(error: Exception) -> str:
-    from botocore import exceptions as boto
-
-    if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
-        return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or attach a role to the machine"
-    if isinstance(error, boto.ClientError) and _code(error) in _HINTS:
-        return _HINTS[_code(error)]
-    if isinstance(error, _Altered):
-        return "something between here and the store alters requests (a proxy?): find it before going on"
-    if isinstance(error, (boto.ConnectionError, boto.HTTPClientError)):
-        return "check the network and AWS_ENDPOINT_URL_S3"
-    return "see the message of the store above, then run again"
