@@ -126,7 +126,7 @@ def test_a_manifest_ten_times_as_long_takes_little_more_memory(tmp_path: Path) -
         (tmp_path / f"{count}.txt").write_text("".join(f"a chair with {number} legs\n" for number in range(count)))
         make(tmp_path / f"{count}.txt", tmp_path / f"{count}.parquet")
     program = (
-        "import resource; from pathlib import Path; from dreamfoundry.manifest import read_prompts, scan\n"
+        "import resource; from pathlib import Path; from dreamfoundry.manifest.reader import read_prompts, scan\n"
         "for count in (2_000, 20_000):\n"
         f"    path = Path({str(tmp_path)!r}) / f'{{count}}.parquet'\n"
         "    assert sum(1 for _ in read_prompts(path, scan(path).skip_rows)) == count\n"
