@@ -92,11 +92,11 @@ def _alone(
 def test_half_precision_guides_as_single_precision_does(prior: DiffusersPrior) -> None:
     exact = random_sd21("cuda", torch.float32, engine="eager")
     noise_space, _, embeds = values(4, seed=3)
-    told = ViewEmbeds(embeds, embeds.roll(1, dims=0), embeds[:, None][:, :0], torch.zeros(4, 0, device="cuda"))
+    view_embeds = ViewEmbeds(embeds, embeds.roll(1, dims=0), embeds[:, None][:, :0], torch.zeros(4, 0, device="cuda"))
     for timestep in (50, 300, 600, 950):
         timesteps = torch.full((4,), timestep, device="cuda")
         noise = torch.randn(noise_space.shape, device="cuda", generator=torch.Generator("cuda").manual_seed(timestep))
-        noise_sample = NoiseSample(told, timesteps, timesteps, noise, torch.full((4,), torch.inf, device="cuda"))
+        noise_sample = NoiseSample(view_embeds, timesteps, timesteps, noise, torch.full((4,), torch.inf, device="cuda"))
         config = GuidanceConfig(guidance_scale=101.0)
         half, single = (distillation_gradient(one, noise_space, noise_sample, config) for one in (prior, exact))
         assert half.isfinite().all()

@@ -34,7 +34,7 @@ SMALLEST_SQUARE = 1e-12
 """A direction whose square is below this is none: nothing lies along it."""
 
 
-def told_smoothly(
+def perp_neg_embeds(
     embeds: PromptEmbeds,
     azimuth_deg: Float[Tensor, " B"],
     elevation_deg: Float[Tensor, " B"],
@@ -42,10 +42,11 @@ def told_smoothly(
     background: Int[Tensor, " B"],
     wording: WordingConfig,
 ) -> ViewEmbeds:
-    """What the prior is told of B cameras; `background` as in `prompts.told_nearest`.
+    """Embeddings interpolated between view wordings, with two negatives, for B cameras.
 
-    The sides are the words a quarter and three quarters around, which may differ: the number of
-    `wording.azimuth_words` must be a multiple of 4 (`settings.recipe.Recipe` sees to it).
+    `background` is as in `prompts.nearest_view_embeds`. The sides are the words a quarter and three
+    quarters around, which may differ: the number of `wording.azimuth_words` must be a multiple of 4
+    (`settings.recipe.Recipe` checks it).
     """
     quarter = len(wording.azimuth_words) // 4
     away_deg = from_front_deg(azimuth_deg)

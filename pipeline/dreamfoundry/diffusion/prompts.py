@@ -1,7 +1,7 @@
-"""The wording of a prompt for each view, and the embeddings of that wording.
+"""View-dependent prompts: one wording per view, shading and background, and their embeddings.
 
-A prior that is told which side it looks at does not paint a face on every side (DreamFusion
-3.2, "view-dependent conditioning"). Wordings are encoded once per asset, then looked up.
+A prior that reads the viewing direction in its prompt paints fewer faces on other sides
+(DreamFusion 3.2, "view-dependent conditioning"). Wordings are encoded once per asset, then looked up.
 
 Dimension key:  S shadings (0 textured, 1 textureless) · V view wordings: every azimuth word in the
 lowest band of elevations, then in the next, the last being overhead · G backgrounds · L tokens ·
@@ -28,7 +28,7 @@ _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 @dataclass(frozen=True)
 class ViewTexts:
-    """What the prior is told: `text[shading][wording][background]`, `unconditional[background]`."""
+    """All wordings of one prompt: `text[shading][view][background]`, `unconditional[background]`."""
 
     text: tuple[tuple[tuple[str, ...], ...], ...]
     unconditional: tuple[str, ...]
@@ -51,10 +51,10 @@ class PromptEmbeds:
 
 @dataclass(frozen=True)
 class ViewEmbeds:
-    """What the prior is told of the B views of a step.
+    """Embeddings for the B views of a step: positive, unconditional and negative.
 
-    `negatives` are N further wordings per view to stay away from, each with a weight >= 0
-    (`diffusion.perp_neg`); without them N is 0.
+    `negatives` are N embeddings per view to steer away from, each with a weight >= 0
+    (`diffusion.perp_neg`); N is 0 without them.
     """
 
     text: Float[Tensor, "B L D"]
@@ -112,7 +112,7 @@ def encode(prior: ScorePrior, prompt: Prompt, wording: WordingConfig) -> PromptE
     )
 
 
-def told_nearest(
+def nearest_view_embeds(
     embeds: PromptEmbeds,
     azimuth_deg: Float[Tensor, " B"],
     elevation_deg: Float[Tensor, " B"],
@@ -120,7 +120,7 @@ def told_nearest(
     background: Int[Tensor, " B"],
     wording: WordingConfig,
 ) -> ViewEmbeds:
-    """What the prior is told of B cameras: the wording of the nearest view, and no negatives.
+    """Embeddings of the nearest view wording for B cameras, without negatives.
 
     `background` is the index of each view's background among the configured ones, or 0.
     """

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dreamfoundry.diffusion.guidance import NoiseSample, sample_noise
-from dreamfoundry.diffusion.perp_neg import told_smoothly
-from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, told_nearest
+from dreamfoundry.diffusion.perp_neg import perp_neg_embeds
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, nearest_view_embeds
 from dreamfoundry.nerf.cameras import Cameras, rays, sample_cameras
 from dreamfoundry.nerf.shading import ALBEDO, TEXTURELESS, draw_shading, sample_lights
 from dreamfoundry.settings.field import RenderConfig
@@ -119,7 +119,7 @@ def _draw_slot(recipe: Recipe, slot: SlotChance) -> _SlotDraw:
     cameras: Cameras = sample_cameras(recipe.cameras, views, generator)
     shading = draw_shading(recipe.shading, slot.progress, generator)
     which, backgrounds = _draw_backgrounds(recipe, views, generator)
-    told = told_smoothly if recipe.guidance.perp_neg else told_nearest
+    view_embeds = perp_neg_embeds if recipe.guidance.perp_neg else nearest_view_embeds
     origins, directions = rays(cameras, render.image_px)
     return _SlotDraw(
         render=render,
@@ -128,7 +128,7 @@ def _draw_slot(recipe: Recipe, slot: SlotChance) -> _SlotDraw:
         lights=sample_lights(cameras.positions, recipe.shading, generator),
         backgrounds=backgrounds,
         shading=shading,
-        embeds=told(
+        embeds=view_embeds(
             slot.embeds,
             cameras.azimuth_deg,
             cameras.elevation_deg,

@@ -33,7 +33,7 @@ def generators(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-def told(text: torch.Tensor, uncond: torch.Tensor, negatives: int = 0) -> ViewEmbeds:
+def view_embeds(text: torch.Tensor, uncond: torch.Tensor, negatives: int = 0) -> ViewEmbeds:
     """A text per row, and the same number of negatives for each: the texts of the rows that follow."""
     others = [text.roll(-1 - index, dims=0) for index in range(negatives)]
     return ViewEmbeds(
@@ -51,7 +51,7 @@ def noise_sample(
 
 
 def sds(prior, pictures, text, uncond, timesteps, noise, config) -> torch.Tensor:  # type: ignore[no-untyped-def]
-    return distillation_gradient(prior, pictures, noise_sample(told(text, uncond), timesteps, noise), config)
+    return distillation_gradient(prior, pictures, noise_sample(view_embeds(text, uncond), timesteps, noise), config)
 
 
 @pytest.mark.parametrize("weighting", ["sigma_squared", "uniform"])
@@ -111,7 +111,7 @@ def test_a_method_makes_its_number_of_calls_whatever_the_rows(
     prior = AnalyticPrior(PX)
     for rows in (1, 6):
         before = prior.num_predictions
-        embeds = told(prior.encode_prompts(["a ball"] * rows), prior.encode_prompts([""] * rows), negatives)
+        embeds = view_embeds(prior.encode_prompts(["a ball"] * rows), prior.encode_prompts([""] * rows), negatives)
         pictures = torch.rand(rows, 3, PX, PX)
         sample = noise_sample(embeds, torch.full((rows,), 500), torch.randn_like(pictures))
         distillation_gradient(prior, pictures, sample, config)
@@ -121,7 +121,7 @@ def test_a_method_makes_its_number_of_calls_whatever_the_rows(
 @pytest.mark.parametrize("method", ["sds", "sdi", "full_gradient"])
 def test_rows_do_not_touch_one_another(method: str) -> None:
     prior = AnalyticPrior(PX)
-    embeds = told(prior.encode_prompts(["a ball", "a cup"]), prior.encode_prompts(["", ""]), negatives=2)
+    embeds = view_embeds(prior.encode_prompts(["a ball", "a cup"]), prior.encode_prompts(["", ""]), negatives=2)
     pictures, noise, timesteps = torch.rand(2, 3, PX, PX), torch.randn(2, 3, PX, PX), torch.tensor([50, 600])
     sample = noise_sample(embeds, timesteps, noise)
     config = GuidanceConfig(method=method, rescale=0.5)  # type: ignore[arg-type]
@@ -220,7 +220,7 @@ def test_the_full_gradient_is_the_derivative_of_the_weighted_error_of_the_predic
 def test_the_full_gradient_equals_the_numerical_one_with_everything_switched_on() -> None:
     prior = AnalyticPrior(2, variance=0.2)
     text, uncond = prior.encode_prompts(["a ball", "a cup", "a hat"]), prior.encode_prompts([""] * 3)
-    embeds = told(text, uncond, negatives=2)
+    embeds = view_embeds(text, uncond, negatives=2)
     pictures, noise = torch.rand(3, 3, 2, 2) * 2 - 1, torch.randn(3, 3, 2, 2)
     config = GuidanceConfig(method="full_gradient", guidance_scale=3.0, rescale=0.5, perp_neg=True)
     sample = noise_sample(embeds, torch.tensor([400, 600, 700]), noise)
@@ -243,7 +243,7 @@ def test_each_row_is_clipped_to_its_own_bound() -> None:
     prior = AnalyticPrior(PX)
     text, uncond = prior.encode_prompts(["a ball"] * 3), prior.encode_prompts([""] * 3)
     pictures, noise, timesteps = torch.rand(3, 3, PX, PX), torch.randn(3, 3, PX, PX), torch.tensor([100, 500, 900])
-    free = noise_sample(told(text, uncond), timesteps, noise)
+    free = noise_sample(view_embeds(text, uncond), timesteps, noise)
     bounded = replace(free, max_gradient=torch.tensor([0.1, math.inf, 0.3]))
     before, after = (distillation_gradient(prior, pictures, sample, GuidanceConfig()) for sample in (free, bounded))
     assert before[0].abs().max() > 0.1 and before[2].abs().max() > 0.3
@@ -254,14 +254,14 @@ def test_each_row_is_clipped_to_its_own_bound() -> None:
 
 def test_a_gradient_that_is_not_a_number_is_not_clipped_into_one() -> None:
     prior = AnalyticPrior(PX)
-    embeds = told(prior.encode_prompts(["a ball"]), prior.encode_prompts([""]))
+    embeds = view_embeds(prior.encode_prompts(["a ball"]), prior.encode_prompts([""]))
     sample = noise_sample(embeds, torch.tensor([400]), torch.randn(1, 3, PX, PX), bound=0.5)
     assert distillation_gradient(prior, torch.full((1, 3, PX, PX), math.nan), sample, GuidanceConfig()).isnan().all()
 
 
 def test_the_bound_follows_the_progress_of_each_slot() -> None:
     prior = AnalyticPrior(PX)
-    embeds = told(prior.encode_prompts(["a ball"] * 4), prior.encode_prompts([""] * 4))
+    embeds = view_embeds(prior.encode_prompts(["a ball"] * 4), prior.encode_prompts([""] * 4))
 
     def bounds(clip: Ramp) -> list[float]:
         config = GuidanceConfig(gradient_clip=clip)

@@ -195,10 +195,10 @@ def test_key_and_files_of_an_asset_name_the_loras_of_its_prior(plain: PriorConfi
     keys = [field_key(prompt, Recipe(), identity) for identity in identities]
     assert len(set(keys)) == 4 and keys[1] == keys[4], "where it lies is not in the key"
 
-    told = asset_metadata(prompt, identities[1], keys[1], "a" * 64, "e" * 64, ExportProfile())["prior"]
+    prior = asset_metadata(prompt, identities[1], keys[1], "a" * 64, "e" * 64, ExportProfile())["prior"]
     digest = identities[1].loras[0].digest
-    assert told["loras"] == [{"id": "style", "digest": digest, "license": "CC-BY-4.0", "weight": 0.5}]
-    assert len(digest) == 64 and told["license"] == "MIT"
+    assert prior["loras"] == [{"id": "style", "digest": digest, "license": "CC-BY-4.0", "weight": 0.5}]
+    assert len(digest) == 64 and prior["license"] == "MIT"
     assert "loras" not in asset_metadata(prompt, identities[0], keys[0], "a" * 64, "e" * 64, ExportProfile())["prior"]
 
 

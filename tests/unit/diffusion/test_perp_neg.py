@@ -9,8 +9,8 @@ import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.guidance import guided_noise
-from dreamfoundry.diffusion.perp_neg import perpendicular, told_smoothly
-from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, told_nearest, view_words
+from dreamfoundry.diffusion.perp_neg import perp_neg_embeds, perpendicular
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, nearest_view_embeds, view_words
 from dreamfoundry.settings.prior import WordingConfig
 
 PX = 4
@@ -28,9 +28,9 @@ def numbered(wording: WordingConfig) -> PromptEmbeds:
     return PromptEmbeds(text, torch.arange(3.0)[:, None, None].expand(3, 1, words + 2))
 
 
-def told_at(wording: WordingConfig, azimuth_deg: float, elevation_deg: float = 0.0) -> ViewEmbeds:
+def embeds_at(wording: WordingConfig, azimuth_deg: float, elevation_deg: float = 0.0) -> ViewEmbeds:
     angles = (torch.tensor([angle]) for angle in (azimuth_deg, elevation_deg))
-    return told_smoothly(numbered(wording), *angles, True, torch.tensor([2]), wording)
+    return perp_neg_embeds(numbered(wording), *angles, True, torch.tensor([2]), wording)
 
 
 def shares(embed: torch.Tensor, wording: WordingConfig) -> dict[int, float]:
@@ -55,9 +55,9 @@ def shares(embed: torch.Tensor, wording: WordingConfig) -> dict[int, float]:
     ],
 )
 def test_the_wording_goes_smoothly_from_front_over_side_to_back(azimuth_deg: float, text: dict[int, float]) -> None:
-    assert shares(told_at(FOUR, azimuth_deg).text, FOUR) == text
+    assert shares(embeds_at(FOUR, azimuth_deg).text, FOUR) == text
     # With eight words the same quarters are used, and the two sides are different words.
-    assert shares(told_at(EIGHT, azimuth_deg).text, EIGHT) == {2 * index: share for index, share in text.items()}
+    assert shares(embeds_at(EIGHT, azimuth_deg).text, EIGHT) == {2 * index: share for index, share in text.items()}
 
 
 @pytest.mark.parametrize(
@@ -76,35 +76,35 @@ def test_the_wording_goes_smoothly_from_front_over_side_to_back(azimuth_deg: flo
 def test_negatives_are_what_the_view_must_not_look_like(
     azimuth_deg: float, negatives: tuple[int, int], weights: tuple[float, float]
 ) -> None:
-    told = told_at(FOUR, azimuth_deg)
-    assert [shares(negative, FOUR) for negative in told.negatives[0]] == [{index: 1.0} for index in negatives]
-    assert told.negative_weights[0].tolist() == pytest.approx(weights, abs=1e-3)
+    embeds = embeds_at(FOUR, azimuth_deg)
+    assert [shares(negative, FOUR) for negative in embeds.negatives[0]] == [{index: 1.0} for index in negatives]
+    assert embeds.negative_weights[0].tolist() == pytest.approx(weights, abs=1e-3)
 
 
 def test_seen_from_overhead_there_is_the_nearest_wording_and_no_weight_on_negatives() -> None:
-    told = told_at(EIGHT, 100.0, elevation_deg=75.0)
-    assert shares(told.text, EIGHT) == {8 + 2: 1.0}
-    assert told.negative_weights.tolist() == [[0.0, 0.0]]
+    embeds = embeds_at(EIGHT, 100.0, elevation_deg=75.0)
+    assert shares(embeds.text, EIGHT) == {8 + 2: 1.0}
+    assert embeds.negative_weights.tolist() == [[0.0, 0.0]]
 
 
 def test_below_overhead_the_wording_and_the_negatives_stay_in_their_band_of_elevations() -> None:
     heights = WordingConfig(elevation_words=("low {azimuth}", "{azimuth}", "over"), elevation_bounds_deg=(0.0, 60.0))
-    told = told_at(heights, 120.0, elevation_deg=30.0)
-    assert shares(told.text, heights) == {4 + 1: 2 / 3, 4 + 2: 1 / 3}
-    assert [shares(negative, heights) for negative in told.negatives[0]] == [{4 + 1: 1.0}, {4 + 0: 1.0}]
+    embeds = embeds_at(heights, 120.0, elevation_deg=30.0)
+    assert shares(embeds.text, heights) == {4 + 1: 2 / 3, 4 + 2: 1 / 3}
+    assert [shares(negative, heights) for negative in embeds.negatives[0]] == [{4 + 1: 1.0}, {4 + 0: 1.0}]
 
 
 def test_shading_and_background_are_those_of_the_view() -> None:
-    told = told_at(FOUR, 30.0)
-    for embed in (told.text[0], told.negatives[0, 0], told.negatives[0, 1]):
+    embeds = embeds_at(FOUR, 30.0)
+    for embed in (embeds.text[0], embeds.negatives[0, 0], embeds.negatives[0, 1]):
         assert embed[0, -2:].tolist() == [1.0, 2.0]
-    assert float(told.unconditional[0, 0, 0]) == 2.0
+    assert float(embeds.unconditional[0, 0, 0]) == 2.0
 
 
 def test_where_a_word_is_the_view_it_equals_the_nearest_wording() -> None:
     azimuth_deg, elevation_deg = torch.tensor([0.0, 90.0, 180.0, -90.0, 20.0]), torch.tensor([0.0, 0.0, 0.0, 0.0, 70.0])
     arguments = (azimuth_deg, elevation_deg, False, torch.arange(5) % 3, EIGHT)
-    smoothly, nearest = told_smoothly(numbered(EIGHT), *arguments), told_nearest(numbered(EIGHT), *arguments)
+    smoothly, nearest = perp_neg_embeds(numbered(EIGHT), *arguments), nearest_view_embeds(numbered(EIGHT), *arguments)
     torch.testing.assert_close(smoothly.text, nearest.text)
     torch.testing.assert_close(smoothly.unconditional, nearest.unconditional)
 
