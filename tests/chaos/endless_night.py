@@ -45,6 +45,7 @@ from dreamfoundry.run.messages import (
 )
 from dreamfoundry.run.plan import Plan
 from dreamfoundry.run.scheduling.field_job import Claim
+from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
 from dreamfoundry.run.scheduling.scheduler import Scheduler
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.recipe import Recipe
@@ -181,17 +182,9 @@ def main() -> None:
         raise AssertionError("nothing fails here")
 
     workers = InstantWorkers(folder / "library")
-    scheduler = Scheduler(
-        plan.builds(),
-        num_builds=plan.num_builds,
-        on_decision=take_note,
-        num_distill_workers=8,
-        num_export_workers=16,
-        num_slots=16,
-        claims=FreeClaims(),
-        clock=time.monotonic,
-        shape_class=recipe_digest,
-    )
+    config = SchedulerConfig(num_builds=plan.num_builds, num_distill_workers=8, num_export_workers=16, num_slots=16)
+    ports = SchedulerPorts(FreeClaims(), time.monotonic, recipe_digest, take_note)
+    scheduler = Scheduler(plan.builds(), config, ports)
     drive(
         scheduler,
         workers,

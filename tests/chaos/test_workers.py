@@ -58,7 +58,7 @@ def test_22_a_prompt_that_raises_is_quarantined_once_with_the_end_of_its_traceba
     assert "ValueError: nobody thought of this" in bad.message
 
 
-def test_32_while_exports_are_slow_the_optimizers_wait(
+def test_32_while_exports_are_slow_the_distillers_wait(
     build: Build, write_manifest: Callable[..., str], tmp_path: Path, log: Path
 ) -> None:
     num_rows = 80

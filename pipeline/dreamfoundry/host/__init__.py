@@ -3,5 +3,6 @@
 child_process     children that find this package and do not outlive their parent
 nodejs            bundled Node programs, run to their end
 faults            disk-full and file-limit errors, told from bugs
+log_events        one line of JSON per event, through the standard logging
 cpu_environment   allocator and thread variables for workers on a CPU
 """

@@ -38,8 +38,10 @@ from dreamfoundry.run.plan import Plan, Tally, prompt_check, vocabulary_hint
 from dreamfoundry.run.progress import Progress, TextStream
 from dreamfoundry.run.ray.session import joins_a_ray, ray_session
 from dreamfoundry.run.report import ExitWord, RunProgress, RunRecord, RunReport
+from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
 from dreamfoundry.run.scheduling.run_stats import Status
-from dreamfoundry.run.scheduling.scheduler import MAX_FAULTS, Scheduler
+from dreamfoundry.run.scheduling.scheduler import Scheduler
+from dreamfoundry.run.scheduling.supervision import MAX_FAULTS
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
@@ -299,18 +301,15 @@ class _Run:
             plan.decide(build.asset_key, decision.state, failure_class, is_ours=decision.is_ours)
 
         with self._claims() as claims:
-            scheduler = Scheduler(
-                plan.builds(),
+            config = SchedulerConfig(
                 num_builds=num_builds,
-                on_decision=take_note,
                 num_distill_workers=num_distill_workers,
                 num_export_workers=min(request.num_export_workers, num_builds),
                 num_slots=num_slots,
-                claims=claims,
-                clock=time.monotonic,
-                shape_class=recipe_digest,
                 limits=request.limits,
             )
+            ports = SchedulerPorts(claims, time.monotonic, recipe_digest, take_note)
+            scheduler = Scheduler(plan.builds(), config, ports)
             workers = self.open_workers(settings, self.run_id)
             show_metrics = self._metrics()
 

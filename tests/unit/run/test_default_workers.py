@@ -13,7 +13,7 @@ def test_a_laptop_gets_one_optimizer_for_each_core() -> None:
     assert default_num_distill_workers("cpu", "toybox", has_own_ray=True, num_cores=6, memory_bytes=32 * GIB) == 6
 
 
-def test_optimizers_take_no_more_than_half_of_the_memory_but_there_is_always_one() -> None:
+def test_distillers_take_no_more_than_half_of_the_memory_but_there_is_always_one() -> None:
     two_at_most = 5 * CPU_DISTILLER_BYTES
     assert default_num_distill_workers("cpu", "toybox", has_own_ray=True, num_cores=16, memory_bytes=two_at_most) == 2
     assert default_num_distill_workers("cpu", "toybox", has_own_ray=True, num_cores=16, memory_bytes=GIB) == 1
@@ -30,6 +30,6 @@ def test_a_gpu_another_prior_or_a_shared_ray_get_one_until_somebody_says_more() 
         )
 
 
-def test_every_two_optimizers_have_an_export_worker_but_a_shared_ray_gives_one() -> None:
+def test_every_two_distillers_have_an_export_worker_but_a_shared_ray_gives_one() -> None:
     assert [default_num_export_workers(distillers, has_own_ray=True) for distillers in (1, 2, 5, 8)] == [1, 1, 2, 4]
     assert default_num_export_workers(8, has_own_ray=False) == 1

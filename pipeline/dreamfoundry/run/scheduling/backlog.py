@@ -1,8 +1,4 @@
-"""What a run has still to do: builds that have not ended, in the queues where they wait.
-
-A field waits for a slot, or until the lease of another run is over; a build whose field is stored
-waits for its export.
-"""
+"""The work that is left: builds that have not ended, in the queues where they wait."""
 
 from __future__ import annotations
 
@@ -16,11 +12,21 @@ from dreamfoundry.settings.recipe import Recipe
 
 
 class Backlog:
-    """Takes builds from `feed` as they are needed, at most `look_ahead` at a time.
+    """Builds that have not ended, taken from `feed` as they are needed, at most `look_ahead` at a time.
 
-    So memory does not grow with `num_builds`, which is how many there are. Among those at hand the
-    most urgent come first. `fields` and `builds` are those at hand, by their keys, and `queue` has the
-    fields that wait for a slot. `lease_s` after it was postponed a field waits again as before.
+    So memory does not grow with `num_builds`, the number of all of them; among those at hand the most
+    urgent come first. A build waits for its field, then for its export:
+
+        feed ──take_more──> its field is not stored ──> `queue` ──pop──> in a slot ──> await_export
+                 │              ^           │                                              │
+                 │   recall,    │       postpone: the lease of another run                 v
+                 │   `lease_s`  └───────────┘                       `_ready`   of this run: bounded
+                 └────────────> its field is stored ──────────────> `_stored`  from before: not bounded
+                                                                       │ next_export
+        closed: about to be quarantined, nothing else may end it       v
+        end, drop: gone from `builds`, and with the last build its field from `fields`
+
+    `fields` and `builds` are those at hand, by their keys; others only read them.
     """
 
     def __init__(
@@ -42,8 +48,8 @@ class Backlog:
         self._shape_class, self._clock, self._lease_s = shape_class, clock, lease_s
         self._closed: set[str] = set()
         self._postponed: dict[FieldJob, float] = {}  # until when
-        self._ready: OrderedDict[str, Build] = OrderedDict()  # optimised in this run: bounded
-        self._stored: OrderedDict[str, Build] = OrderedDict()  # their field existed before: not bounded
+        self._ready: OrderedDict[str, Build] = OrderedDict()
+        self._stored: OrderedDict[str, Build] = OrderedDict()
 
     @property
     def is_empty(self) -> bool:
@@ -67,7 +73,7 @@ class Backlog:
 
     def take_more(self) -> None:
         """Take builds until enough are at hand."""
-        fresh: dict[str, FieldJob] = {}
+        fresh: dict[str, FieldJob] = {}  # queued together below: ranks may still change while builds come in
         while not self._is_feed_empty and len(self.builds) < self._look_ahead:
             build = next(self._feed, None)
             if build is None:
@@ -87,8 +93,7 @@ class Backlog:
             shape = self._shape_class(build.recipe)
             self.fields[build.field_key] = FieldJob(build.field_key, build.recipe, shape, rank, [build], build.snapshot)
             return True
-        job.builds.append(build)
-        job.rank = min(job.rank, rank)
+        job.add_build(build, rank)
         if job.snapshot is not None:
             self.await_export([build])
         return False
@@ -108,7 +113,7 @@ class Backlog:
 
     def suspect(self, job: FieldJob) -> None:
         """Let a field wait to be run alone."""
-        job.is_suspect = True
+        job.suspect()
         self.queue.push(job)
 
     def await_export(self, builds: Iterable[Build]) -> None:
@@ -124,7 +129,7 @@ class Backlog:
 
     def postpone(self, job: FieldJob) -> None:
         """Let a field wait until the lease of another run is over."""
-        job.has_waited = True
+        job.postpone()
         self._postponed[job] = self._clock() + self._lease_s
 
     def is_postponed(self, job: FieldJob) -> bool:
@@ -153,10 +158,17 @@ class Backlog:
         del self.builds[build.asset_key]
         self._closed.discard(build.asset_key)
         job = self.fields[build.field_key]
-        job.builds.remove(build)
+        job.drop_build(build)
         if not job.builds:
             del self.fields[job.key]
         return job
+
+    def lose_lease(self, field_key: str) -> bool:
+        """Note that another run owns a field now. False if it is not at hand."""
+        job = self.fields.get(field_key)
+        if job is not None:
+            job.lose_lease()
+        return job is not None
 
     def drop(self, job: FieldJob) -> None:
         """Drop a field with its builds."""

@@ -1,4 +1,4 @@
-"""What a run has done so far, in numbers."""
+"""Counts and seconds of a run so far."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Status:
 
 
 class RunStats:
-    """Builds by their ends, steps, and seconds of distillers: useful or wasted."""
+    """Decided and delegated builds, steps, and seconds of distillers: useful or wasted."""
 
     def __init__(self, now_s: float) -> None:
         self.steps_done = 0
@@ -62,9 +62,13 @@ class RunStats:
         self._now_s = now_s
 
     def pass_time(self, now_s: float, num_held: int) -> None:
-        """So many distillers were there since this was told last."""
+        """Count the time since the last call for each of `num_held` distillers."""
         self._held_s += num_held * (now_s - self._now_s)
         self._now_s = now_s
+
+    def count_steps(self, num_steps: int) -> None:
+        """Count steps of all slots."""
+        self.steps_done += num_steps
 
     def decide(self, decision: Decision) -> None:
         """Count the end of a build."""
@@ -72,25 +76,27 @@ class RunStats:
         if decision.failure is not None:
             self._failure_classes[decision.failure.failure_class] += 1
 
-    def end(self, job: FieldJob) -> None:
-        """A field has left its slot: what was spent on it was useful if it is stored."""
-        if job.snapshot is not None:
-            self._useful_s += job.spent_s
-        else:
-            self._wasted_s += job.spent_s
-        job.spent_s = job.saved_s = 0.0
+    def delegate(self, num_builds: int) -> None:
+        """Count builds that are left to other runs."""
+        self.num_delegated += num_builds
 
-    def lose(self, fields: Iterable[FieldJob]) -> None:
-        """What was done for these fields since their checkpoints is lost."""
-        for job in fields:
-            self._wasted_s += job.spent_s - job.saved_s
-            job.spent_s = job.saved_s
+    def finish(self, spent_s: float, *, is_stored: bool) -> None:
+        """Count the seconds of a field that has left its slot: useful if it is stored."""
+        if is_stored:
+            self._useful_s += spent_s
+        else:
+            self._wasted_s += spent_s
+
+    def lose(self, jobs: Iterable[FieldJob]) -> None:
+        """Count as wasted all that was done for these fields since their checkpoints."""
+        self._wasted_s += sum(job.roll_back() for job in jobs)
 
     def status(self, backlog: Backlog, pool: WorkerPool) -> Status:
-        """Where the builds stand now."""
+        """Count the builds by state now."""
         optimizing = sum(len(job.builds) for worker in pool for job in worker.fields.values())
         exporting = backlog.num_unexported + sum(worker.build is not None for worker in pool)
         ended = self._num_decided.total() + self.num_delegated
+
         return Status(
             num_builds=backlog.num_builds,
             published=self._num_decided["published"],

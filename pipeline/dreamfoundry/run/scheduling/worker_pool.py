@@ -1,4 +1,4 @@
-"""The workers of a run: places for processes, what is in each of them, and how many it takes."""
+"""The workers of a run: places for processes, their contents, and their capacity."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from dreamfoundry.run.scheduling.timeouts import Limits
 
 @dataclass(eq=False)
 class Worker:
-    """One place where a process runs; processes come and go, the place stays until it is retired.
+    """One place for a process; processes come and go, the place stays until it is retired.
 
-    A distiller has `fields` in its slots, an exporter a `build`. `since_s` is when it was last told
-    to do something. `num_faults` counts those in a row. `is_leaving` while the machine of its process
-    is about to go.
+        absent ──start──> starting ──ready──> idle <──answer── busy
+           ^                 │                 │ └──────work────^ │
+           └─────vanish──────┴──── vanish ─────┴───── vanish ─────┘       any ──retire──> retired
+
+    A distiller has `fields` in its slots, an exporter a `build`. `since_s` is the time of its last
+    command. `num_faults` counts faults in a row. `is_leaving` while the machine of its process is
+    about to go.
     """
 
     name: str
@@ -36,13 +40,74 @@ class Worker:
         """Whether a distiller could take a field; an empty one may change its number of slots."""
         return not self.fields or len(self.fields) < self.num_slots
 
+    def start(self) -> None:
+        """Get a process, which loads what it needs."""
+        self.state = "starting"
+
+    def ready(self) -> None:
+        """Have loaded everything."""
+        self.state = "idle"
+
+    def command(self, now_s: float) -> None:
+        """Note the time of a command: its answer is waited for from now on."""
+        self.since_s = now_s
+
+    def work(self, build: Build | None = None) -> None:
+        """Be busy: with the fields in the slots, or with the export of `build`."""
+        self.state, self.build = "busy", build
+
+    def answer(self) -> None:
+        """Be idle again; an export is over, fields stay in their slots."""
+        self.state, self.build = "idle", None
+
+    def reshape(self, shape_class: str, num_slots: int) -> None:
+        """Take fields of another shape class; only while the slots are empty."""
+        self.shape_class, self.num_slots = shape_class, num_slots
+
+    def admit(self, job: FieldJob) -> None:
+        """Put a field into a free slot."""
+        self.fields[job.key] = job
+
+    def release(self, field_key: str) -> FieldJob:
+        """Take a field out of its slot."""
+        return self.fields.pop(field_key)
+
     def spend(self, now_s: float) -> None:
-        """Divide the time since a distiller was sent to work among its fields."""
+        """Divide the time since the last command among the fields in the slots."""
         for job in self.fields.values():
-            job.spent_s += (now_s - self.since_s) / len(self.fields)
+            job.spend((now_s - self.since_s) / len(self.fields))
+
+    def empty(self) -> list[FieldJob]:
+        """Lose everything inside; returns the fields."""
+        fields = list(self.fields.values())
+        self.fields, self.build, self.is_leaving = {}, None, False
+        return fields
+
+    def vanish(self) -> None:
+        """Have no process any more; a retired place stays retired."""
+        if self.state != "retired":
+            self.state = "absent"
+        self.is_leaving = False
+
+    def retire(self) -> None:
+        """Never get a process again."""
+        self.state = "retired"
+
+    def leave(self) -> None:
+        """The machine of the process, if there is one, is about to go."""
+        self.is_leaving = self.state not in ("absent", "retired")
+
+    def count_fault(self) -> int:
+        """Count a fault that is no prompt's; returns the faults in a row."""
+        self.num_faults += 1
+        return self.num_faults
+
+    def recover(self) -> None:
+        """A good answer ends a row of faults."""
+        self.num_faults = 0
 
     def limit_s(self, limits: Limits) -> float:
-        """How long its answer may take."""
+        """Seconds its answer may take; infinity while none is due."""
         if self.state == "starting":
             return limits.setup_limit_s
         if self.state == "busy":
@@ -83,7 +148,7 @@ class WorkerPool:
         return sum(worker.state not in ("absent", "retired") for worker in self.of(kind))
 
     def num_free(self, kind: WorkerKind) -> int:
-        """Workers that have nothing to do, or will soon be there for it."""
+        """Workers without work, now or as soon as they have started."""
         return sum(worker.state in ("starting", "idle") and not worker.fields for worker in self.of(kind))
 
     def num_slots_for(self, shape_class: str) -> int:
@@ -96,11 +161,11 @@ class WorkerPool:
         return -(-(num_waiting + sum(len(worker.fields) for worker in sharing)) // len(sharing))
 
     def reduce_capacity(self, worker: Worker) -> bool:
-        """After a want of memory: half the slots, or one exporter less. False if there is no less."""
+        """Halve the slots, or retire one exporter, where memory was short. False if that is impossible."""
         if worker.kind == "distiller":
             self._most_slots[worker.shape_class] = max(1, worker.num_slots // 2)
             return worker.num_slots > 1
         if all(other.state == "retired" for other in self.of("exporter") if other is not worker):
             return False
-        worker.state = "retired"
+        worker.retire()
         return True

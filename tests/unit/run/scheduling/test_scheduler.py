@@ -29,7 +29,9 @@ from dreamfoundry.run.messages import (
 )
 from dreamfoundry.run.scheduling.completion import MAX_DEATHS
 from dreamfoundry.run.scheduling.field_job import Claim
-from dreamfoundry.run.scheduling.scheduler import MAX_FAULTS, Scheduler
+from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
+from dreamfoundry.run.scheduling.scheduler import Scheduler
+from dreamfoundry.run.scheduling.supervision import MAX_FAULTS
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.loading import with_overrides
@@ -96,19 +98,17 @@ class World:
         self.builds, self.decisions = builds, dict[str, Decision]()
         self.given: list[Build] = []
         self.optimized: Counter[str] = Counter()
-        self.scheduler = Scheduler(
-            self.feed(),
+        config = SchedulerConfig(
             num_builds=len(builds),
-            on_decision=self.take_note,
-            look_ahead=look_ahead,
             num_distill_workers=distillers,
             num_export_workers=exporters,
             num_slots=slots,
-            claims=self.claims,
-            clock=lambda: self.now_s,
-            shape_class=lambda recipe: str(recipe.optimize.num_steps),
-            limits=Limits(),
+            look_ahead=look_ahead,
         )
+        ports = SchedulerPorts(
+            self.claims, lambda: self.now_s, lambda recipe: str(recipe.optimize.num_steps), self.take_note
+        )
+        self.scheduler = Scheduler(self.feed(), config, ports)
         self.exporters = exporters
         self.alive: set[str] = set()
         self.starting: list[str] = []
@@ -472,7 +472,7 @@ def test_32_while_exports_are_slow_slots_are_not_refilled_and_the_queue_stays_sh
     assert world.outcomes.total() == 12
 
 
-def test_where_the_gpu_is_too_small_an_optimizer_gets_half_the_slots_and_nobody_is_charged() -> None:
+def test_where_the_gpu_is_too_small_an_distiller_gets_half_the_slots_and_nobody_is_charged() -> None:
     world = World([build_of(name) for name in "abcd"], distillers=1, slots=4)
     run_until(world, "distiller-0")
     world.finish("distiller-0", fault=Fault("too small", out_of_memory=True))
@@ -535,7 +535,7 @@ def test_builds_are_taken_as_they_are_needed_and_the_most_urgent_at_hand_come_fi
     assert not backlog.fields and not backlog.builds, "nothing is kept of what has ended"
 
 
-def test_stored_fields_need_no_optimizer() -> None:
+def test_stored_fields_need_no_distiller() -> None:
     world = World([build_of(name, stored=True) for name in "abc"])
     world.run_to_the_end()
     assert world.alive == {"exporter-0"}
@@ -605,7 +605,7 @@ def test_urgent_rows_come_first_and_equal_ones_in_their_order(priority_of_last: 
     assert list(world.slot_contents["distiller-0"]) == ["c/0" if priority_of_last else "a/0"]
 
 
-def test_the_last_rows_are_spread_over_all_optimizers() -> None:
+def test_the_last_rows_are_spread_over_all_distillers() -> None:
     world = World([build_of(f"p{n}") for n in range(6)], distillers=2, slots=4)
     world.obey()
     for worker in ("distiller-0", "distiller-1"):
@@ -615,7 +615,7 @@ def test_the_last_rows_are_spread_over_all_optimizers() -> None:
     assert sorted(len(contents) for contents in world.slot_contents.values()) == [3, 3]
 
 
-def test_an_optimizer_whose_slots_are_full_goes_on() -> None:
+def test_an_distiller_whose_slots_are_full_goes_on() -> None:
     world = World([build_of(f"p{n}") for n in range(4)], distillers=1, slots=2)
     run_until(world, "distiller-0")
     contents = world.slot_contents["distiller-0"]
@@ -642,7 +642,7 @@ def test_what_is_in_a_checkpoint_is_not_wasted_by_a_death() -> None:
     assert world.scheduler.status().useful_s == 50.0
 
 
-def test_the_time_of_the_optimizers_is_useful_or_wasted_to_the_second() -> None:
+def test_the_time_of_the_distillers_is_useful_or_wasted_to_the_second() -> None:
     world = World([build_of(name) for name in ("good", "bad", "lost")], distillers=1, slots=3)
     run_until(world, "distiller-0")
     world.now_s += 30.0  # three fields, 10 s each
@@ -662,7 +662,7 @@ def test_the_time_of_the_optimizers_is_useful_or_wasted_to_the_second() -> None:
     assert status.workers["distiller"] == 0
 
 
-def test_37_what_optimizers_were_held_for_is_useful_wasted_or_idle_and_sums_to_the_time_that_passed() -> None:
+def test_37_what_distillers_were_held_for_is_useful_wasted_or_idle_and_sums_to_the_time_that_passed() -> None:
     world = World([build_of(name) for name in ("good", "lost", "open")], distillers=2, slots=2)
     for _ in range(2):
         world.obey()
