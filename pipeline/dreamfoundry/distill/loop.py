@@ -32,7 +32,7 @@ from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
 from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
 from dreamfoundry.distill.probes import judge, take_look
 from dreamfoundry.distill.slot_adam import SlotAdam, clip_shares, slot_gradient_norms
-from dreamfoundry.distill.step_inputs import SlotChance, StepDraws, draw_step
+from dreamfoundry.distill.step_inputs import SlotInputs, StepDraws, draw_step
 from dreamfoundry.distill.step_render import pictures, regularization, render_seen
 from dreamfoundry.distill.successive_halving import Finish, GiveUp, Race
 from dreamfoundry.errors import OptimizationDiverged, PromptFailure
@@ -253,9 +253,9 @@ class SlotBatch:
     def _draw(self) -> StepDraws:
         """The draws of this step; a free slot looks at what a live one is told, with draws of its own."""
         padding = next(slot for slot in self.slots if slot is not None)
-        idle = SlotChance(padding.embeds, torch.Generator().manual_seed(0), 0.0)
+        idle = SlotInputs(padding.embeds, torch.Generator().manual_seed(0), 0.0)
         chances = [
-            SlotChance(slot.embeds, slot.generator, self._slot_progress(slot)) if slot is not None else idle
+            SlotInputs(slot.embeds, slot.generator, self._slot_progress(slot)) if slot is not None else idle
             for slot in self.slots
         ]
         num_timesteps = len(self.prior.alphas_cumprod)

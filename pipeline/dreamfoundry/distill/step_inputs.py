@@ -26,7 +26,7 @@ from dreamfoundry.settings.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class SlotChance:
+class SlotInputs:
     """What a slot brings to a draw: its embeddings, its generator, its progress in [0, 1]."""
 
     embeds: PromptEmbeds
@@ -64,7 +64,7 @@ class StepDraws:
 
 def draw_step(
     recipe: Recipe,
-    slots: Sequence[SlotChance],
+    slots: Sequence[SlotInputs],
     num_timesteps: int,
     noise_shape: tuple[int, int, int],
     device: str,
@@ -114,7 +114,7 @@ class _SlotDraw:
     embeds: ViewEmbeds
 
 
-def _draw_slot(recipe: Recipe, slot: SlotChance) -> _SlotDraw:
+def _draw_slot(recipe: Recipe, slot: SlotInputs) -> _SlotDraw:
     generator, views, render = slot.generator, recipe.optimize.views_per_step, recipe.render.at(slot.progress)
     cameras: Cameras = sample_cameras(recipe.cameras, views, generator)
     shading = draw_shading(recipe.shading, slot.progress, generator)

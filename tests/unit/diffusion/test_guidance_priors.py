@@ -11,7 +11,7 @@ import torch
 from dreamfoundry.diffusion.guidance import distillation_gradient
 from dreamfoundry.diffusion.prior import DiffusersPrior, ScorePrior, load_prior
 from dreamfoundry.diffusion.prompts import encode
-from dreamfoundry.distill.step_inputs import SlotChance, draw_step
+from dreamfoundry.distill.step_inputs import SlotInputs, draw_step
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.prior import PriorConfig
@@ -58,7 +58,7 @@ def gradient(prior: Any, variant: dict[str, object], negative: str = "", seed: i
     recipe = with_overrides(recipe, {"optimize.views_per_step": 2, "render.image_px": 8})
     embeds = [encode(prior, Prompt(text, text, negative_text=negative), recipe.wording) for text in ("a mug", "a car")]
     slots = [
-        SlotChance(embed, torch.Generator().manual_seed(seed + index), 0.5 * index)
+        SlotInputs(embed, torch.Generator().manual_seed(seed + index), 0.5 * index)
         for index, embed in enumerate(embeds)
     ]
     pictures = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(9))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.prompts import PromptEmbeds
-from dreamfoundry.distill.step_inputs import SlotChance, draw_step
+from dreamfoundry.distill.step_inputs import SlotInputs, draw_step
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.prior import BACKGROUND_LEVELS
 from dreamfoundry.settings.recipe import Recipe
@@ -20,15 +20,15 @@ RECIPE = with_overrides(
 )
 
 
-def chance(seed: int, progress: float = 0.5) -> SlotChance:
+def chance(seed: int, progress: float = 0.5) -> SlotInputs:
     """A slot whose embeddings say what they stand for: shading, view and background as numbers."""
     shading, view, background = torch.meshgrid(torch.arange(2), torch.arange(8), torch.arange(3), indexing="ij")
     text = torch.stack([shading, view, background], dim=-1).float()[:, :, :, None, :]
     unconditional = torch.arange(3).float()[:, None, None].expand(3, 1, 3)
-    return SlotChance(PromptEmbeds(text, unconditional), torch.Generator().manual_seed(seed), progress)
+    return SlotInputs(PromptEmbeds(text, unconditional), torch.Generator().manual_seed(seed), progress)
 
 
-def draw(*chances: SlotChance, recipe: Recipe = RECIPE):
+def draw(*chances: SlotInputs, recipe: Recipe = RECIPE):
     return draw_step(recipe, chances, 1000, (3, 8, 8), "cpu")
 
 

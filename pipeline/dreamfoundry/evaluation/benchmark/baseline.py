@@ -25,7 +25,7 @@ from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import encode
 from dreamfoundry.distill.loop import Assignment, noise_shape_of, progress_at, rate_share
-from dreamfoundry.distill.step_inputs import SlotChance, draw_step
+from dreamfoundry.distill.step_inputs import SlotInputs, draw_step
 from dreamfoundry.distill.step_render import pictures, regularization, render_seen
 from dreamfoundry.identity import seed_for
 from dreamfoundry.nerf.field import RadianceFields
@@ -107,7 +107,7 @@ class OnePrompt:
         """One step of optimisation, with a line in the log."""
         recipe, optimize = self.recipe, self.recipe.optimize
         progress = progress_at(optimize, self.step_number)
-        chance = SlotChance(self._embeds, self._generator, progress)
+        chance = SlotInputs(self._embeds, self._generator, progress)
         draws = draw_step(recipe, [chance], len(self.prior.alphas_cumprod), self._noise_shape, self.device)
         (seen,) = draws.seen
         self.fields.set_progress([progress])
