@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 from dreamfoundry.cli.command_line import CommandLine, exit_code_of
-from dreamfoundry.diffusion.weights_cache import put_prior
+from dreamfoundry.diffusion.weights_cache import upload_prior
 from dreamfoundry.object_store.open import open_store
 
 
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def mirror(folder: Path, url: str) -> int:
-    digest = put_prior(folder, open_store(url))
+    digest = upload_prior(folder, open_store(url))
     print(f'[prior]\npath = "{url}"\ndigest = "{digest}"\nlicence = "…"  # its SPDX id')
     return 0
 

@@ -26,7 +26,7 @@ from dreamfoundry.diffusion.cuda_graph import GraphRecorder, ReplayByShape, with
 from dreamfoundry.diffusion.lora import merge_lora
 from dreamfoundry.diffusion.weights import (
     PriorEngine,
-    is_half_variant,
+    is_fp16_variant,
     lora_file,
     part_files,
     prior_folder,
@@ -345,7 +345,7 @@ def _frozen(model_class: Any, part: Path, **arguments: Any) -> Any:
     """
     model, info = model_class.from_pretrained(
         part,
-        variant="fp16" if all(is_half_variant(path) for path in part_files(part)) else None,
+        variant="fp16" if all(is_fp16_variant(path) for path in part_files(part)) else None,
         use_safetensors=True,
         local_files_only=True,
         output_loading_info=True,

@@ -74,13 +74,13 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 def part_files(part: Path) -> tuple[Path, ...]:
     """The safetensors of one part, sorted by name; PriorUnavailable if it has none."""
     found = sorted(part.glob("*.safetensors"))
-    plain = [path for path in found if not is_half_variant(path)]
+    plain = [path for path in found if not is_fp16_variant(path)]
     if not found:
         raise PriorUnavailable(f"{part} of the prior holds no safetensors; {_WHAT_TO_DO}")
     return tuple(plain or found)
 
 
-def is_half_variant(path: PurePath) -> bool:
+def is_fp16_variant(path: PurePath) -> bool:
     """Whether a file belongs to the fp16 variant of a part (`model.fp16.safetensors`)."""
     return ".fp16" in path.name
 
@@ -102,10 +102,10 @@ def prior_identity(config: PriorConfig) -> PriorIdentity:
     folder = prior_folder(config)
     digest = weights_digest(folder)
     require_digest("prior.digest", config.digest, digest, config.path)
-    return stated_identity(replace(config, digest=digest), folder)
+    return identity_with_digest(replace(config, digest=digest), folder)
 
 
-def stated_identity(config: PriorConfig, folder: Path) -> PriorIdentity:
+def identity_with_digest(config: PriorConfig, folder: Path) -> PriorIdentity:
     """As `prior_identity`, by the digest that `config` states: of the prior's `folder` only DESCRIPTION is read."""
     if config.path == TOYBOX:
         require(
@@ -130,7 +130,7 @@ def stated_identity(config: PriorConfig, folder: Path) -> PriorIdentity:
     return PriorIdentity(prior_id, config.revision, config.digest, licence, research_only, loras)
 
 
-def pinned(config: PriorConfig, identity: PriorIdentity) -> PriorConfig:
+def pin_digests(config: PriorConfig, identity: PriorIdentity) -> PriorConfig:
     """`config` as it must be found everywhere else: with the digests of `identity`."""
     loras = tuple(replace(lora, digest=found.digest) for lora, found in zip(config.loras, identity.loras, strict=True))
     return replace(config, digest=identity.digest, loras=loras)

@@ -1,11 +1,11 @@
 """Weights that lie on S3: fetched once per machine, known to a driver without being fetched.
 
     s3://bucket/priors/sd21/model_index.json, unet/…        a folder as diffusers saves it
-                            weights.sha256                  its digest, as `put_prior` leaves it
+                            weights.sha256                  its digest, as `upload_prior` leaves it
 
-A worker asks for `fetched`: the files that count come into a folder of the cache, which appears
+A worker asks for `fetch_weights`: the files that count come into a folder of the cache, which appears
 under its name when it is whole; whoever needs the same one meanwhile waits for it. A driver asks for
-`identity_of`, which reads a few kilobytes: the digest stands in the recipe (`prior.digest`) or in the
+`resolve_identity`, which reads a few kilobytes: the digest stands in the recipe (`prior.digest`) or in the
 mirror, and workers hold the weights to it. A mirror that has changed is another folder of the cache.
 """
 
@@ -24,10 +24,10 @@ from pathlib import Path, PurePosixPath
 
 from dreamfoundry.diffusion.weights import (
     DESCRIPTION,
-    is_half_variant,
+    identity_with_digest,
+    is_fp16_variant,
     prior_identity,
     require_digest,
-    stated_identity,
     weights_digest,
 )
 from dreamfoundry.errors import InfrastructureError, PriorUnavailable
@@ -54,7 +54,7 @@ def weights_cache() -> Path:
     return Path(os.environ.get("DREAMFOUNDRY_CACHE") or "~/.cache/dreamfoundry").expanduser()
 
 
-def fetched(config: PriorConfig, cache: Path, open_mirror: OpenMirror = open_store) -> PriorConfig:
+def fetch_weights(config: PriorConfig, cache: Path, open_mirror: OpenMirror = open_store) -> PriorConfig:
     """`config` with all paths on this machine; what is in the `cache` already is not fetched again.
 
     Raises PriorUnavailable when something is not there, is not what its `digest` says, or cannot be
@@ -68,17 +68,17 @@ def fetched(config: PriorConfig, cache: Path, open_mirror: OpenMirror = open_sto
         require_digest("prior.digest", config.digest, weights_digest(folder), config.path)
 
     with _reported(f"prior.path = {config.path!r}"):
-        folder = _cached(open_mirror(config.path), of_a_prior, check, cache)
+        folder = _cached(open_mirror(config.path), prior_files, check, cache)
     return replace(config, path=str(folder), prior_id=config.prior_id or _last_part(config.path), loras=loras)
 
 
-def identity_of(config: PriorConfig, cache: Path, open_mirror: OpenMirror = open_store) -> PriorIdentity:
+def resolve_identity(config: PriorConfig, cache: Path, open_mirror: OpenMirror = open_store) -> PriorIdentity:
     """`prior_identity`, wherever the weights lie. Of a prior on S3 only its description is read.
 
     LoRAs are small enough to be fetched. ConfigError when neither recipe nor mirror states the digest.
     """
     if not config.path.startswith(_S3):
-        return prior_identity(fetched(config, cache, open_mirror))
+        return prior_identity(fetch_weights(config, cache, open_mirror))
     loras = tuple(_fetched_lora(lora, cache, open_mirror) for lora in config.loras)
     with tempfile.TemporaryDirectory(prefix="df-prior-") as folder:
         with _reported(f"prior.path = {config.path!r}"):
@@ -94,10 +94,10 @@ def identity_of(config: PriorConfig, cache: Path, open_mirror: OpenMirror = open
             "`python jobs/mirror_prior.py FOLDER URL` leaves both",
         )
         named = replace(config, digest=digest, prior_id=config.prior_id or _last_part(config.path), loras=loras)
-        return stated_identity(named, Path(folder))
+        return identity_with_digest(named, Path(folder))
 
 
-def put_prior(folder: Path, mirror: ObjectStore) -> str:
+def upload_prior(folder: Path, mirror: ObjectStore) -> str:
     """Copy what counts of a diffusers `folder` into `mirror`, the digest last; returns the digest.
 
     ConfigError if another prior lies there: machines may be reading it.
@@ -110,14 +110,14 @@ def put_prior(folder: Path, mirror: ObjectStore) -> str:
         "holds another prior: choose a place of its own for each",
     )
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    for name in of_a_prior(names):
+    for name in prior_files(names):
         with (folder / name).open("rb") as file:
             mirror.put_file(name, file, "application/octet-stream")
     mirror.put(DIGEST_KEY, f"{digest}\n".encode(), "text/plain")
     return digest
 
 
-def of_a_prior(names: Iterable[str]) -> list[str]:
+def prior_files(names: Iterable[str]) -> list[str]:
     """The files of a diffusers folder that a prior is loaded from; an fp16 variant only where it is alone."""
     found = [
         path
@@ -125,8 +125,8 @@ def of_a_prior(names: Iterable[str]) -> list[str]:
         if str(path) == "model_index.json"
         or (len(path.parts) == 2 and path.parts[0] in PARTS and path.suffix in _SUFFIXES)
     ]
-    plain = {path.parent for path in found if path.suffix == _WEIGHTS and not is_half_variant(path)}
-    return [str(path) for path in found if not (is_half_variant(path) and path.parent in plain)]
+    plain = {path.parent for path in found if path.suffix == _WEIGHTS and not is_fp16_variant(path)}
+    return [str(path) for path in found if not (is_fp16_variant(path) and path.parent in plain)]
 
 
 def _fetched_lora(config: LoraConfig, cache: Path, open_mirror: OpenMirror) -> LoraConfig:

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dreamfoundry.diffusion.weights import PriorEngine, pinned
-from dreamfoundry.diffusion.weights_cache import identity_of, weights_cache
+from dreamfoundry.diffusion.weights import PriorEngine, pin_digests
+from dreamfoundry.diffusion.weights_cache import resolve_identity, weights_cache
 from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
 from dreamfoundry.host.faults import machine_faults
 from dreamfoundry.identity import recipe_digest
@@ -194,7 +194,7 @@ class _Run:
     def begin(request: RunRequest, manifest: Path, stream: TextStream, open_workers: OpenWorkers) -> _Run:
         """Check everything that can be checked without starting anything."""
         started_at, started_s = now_text(), time.monotonic()
-        prior = identity_of(request.recipe.prior, weights_cache())
+        prior = resolve_identity(request.recipe.prior, weights_cache())
         found = scan(manifest, prompt_check(request.recipe), request.recipe)
         _refuse_bad_rows(found, request)
         for warning in found.warnings:
@@ -250,7 +250,7 @@ class _Run:
         num_distill_workers = min(request.num_distill_workers, num_builds)
         settings = WorkerSettings(
             library_url=self.library.store.url,
-            prior=pinned(request.recipe.prior, self.prior),
+            prior=pin_digests(request.recipe.prior, self.prior),
             prior_identity=self.prior,
             device=request.device,
             prior_engine=request.prior_engine,

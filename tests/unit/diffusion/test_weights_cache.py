@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.diffusion.prior import load_prior
-from dreamfoundry.diffusion.weights import pinned, prior_identity, weights_digest
-from dreamfoundry.diffusion.weights_cache import DIGEST_KEY, fetched, identity_of, of_a_prior, put_prior
+from dreamfoundry.diffusion.weights import pin_digests, prior_identity, weights_digest
+from dreamfoundry.diffusion.weights_cache import DIGEST_KEY, fetch_weights, prior_files, resolve_identity, upload_prior
 from dreamfoundry.errors import ConfigError, PriorUnavailable
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.settings.prior import LoraConfig, PriorConfig
@@ -39,7 +39,7 @@ class CountedStore(DirectoryStore):
 @pytest.fixture
 def mirror(tmp_path: Path, tiny_deepfloyd_folder: Path) -> CountedStore:
     store = CountedStore(tmp_path / "mirror")
-    put_prior(tiny_deepfloyd_folder, store)
+    upload_prior(tiny_deepfloyd_folder, store)
     return store
 
 
@@ -55,11 +55,11 @@ def test_a_mirrored_prior_is_the_prior(
     digest = weights_digest(tiny_deepfloyd_folder)
     assert done.returncode == 0 and f'digest = "{digest}"' in done.stdout
 
-    identity = identity_of(config, tmp_path / "cache")
+    identity = resolve_identity(config, tmp_path / "cache")
     assert (identity.prior_id, identity.digest) == ("tiny-if", digest)
     assert not (tmp_path / "cache").exists(), "a driver fetches no weights"
 
-    here = fetched(pinned(config, identity), tmp_path / "cache")
+    here = fetch_weights(pin_digests(config, identity), tmp_path / "cache")
     assert load_prior(here).identity == identity
     local = PriorConfig(path=str(tiny_deepfloyd_folder), licence="MIT", prior_id="tiny-if")
     assert prior_identity(local) == identity, "the key does not say where the weights lay"
@@ -72,7 +72,7 @@ def test_weights_are_fetched_once_however_many_ask_at_once(
 
     def ask(_: int) -> str:
         begin.wait()
-        return fetched(config, tmp_path / "cache", lambda url: mirror).path
+        return fetch_weights(config, tmp_path / "cache", lambda url: mirror).path
 
     with ThreadPoolExecutor(4) as pool:
         folders = set(pool.map(ask, range(4)))
@@ -82,21 +82,21 @@ def test_weights_are_fetched_once_however_many_ask_at_once(
 
 
 def test_what_a_killed_process_left_is_no_folder(mirror: CountedStore, tmp_path: Path, config: PriorConfig) -> None:
-    whole = Path(fetched(config, tmp_path / "cache", lambda url: mirror).path)
+    whole = Path(fetch_weights(config, tmp_path / "cache", lambda url: mirror).path)
     half = whole.with_suffix(".part")
     whole.rename(half)
     next(half.glob("unet/*.safetensors")).unlink()
 
-    again = fetched(config, tmp_path / "cache", lambda url: mirror)
+    again = fetch_weights(config, tmp_path / "cache", lambda url: mirror)
 
     assert again.path == str(whole) and not half.exists()
     load_prior(again)
 
 
 def test_a_mirror_that_has_changed_is_fetched_again(mirror: CountedStore, tmp_path: Path, config: PriorConfig) -> None:
-    before = fetched(config, tmp_path / "cache", lambda url: mirror).path
+    before = fetch_weights(config, tmp_path / "cache", lambda url: mirror).path
     mirror.put("scheduler/scheduler_config.json", b"{}", "application/json")
-    after = fetched(config, tmp_path / "cache", lambda url: mirror).path
+    after = fetch_weights(config, tmp_path / "cache", lambda url: mirror).path
     assert after != before and (Path(after) / "scheduler/scheduler_config.json").read_bytes() == b"{}"
 
 
@@ -104,7 +104,7 @@ def test_weights_of_another_digest_never_appear_in_the_cache(
     mirror: CountedStore, tmp_path: Path, config: PriorConfig
 ) -> None:
     with pytest.raises(PriorUnavailable, match="prior.digest = '0+', but the weights in 's3://shelf/priors/tiny-if'"):
-        fetched(replace(config, digest="0" * 64), tmp_path / "cache", lambda url: mirror)
+        fetch_weights(replace(config, digest="0" * 64), tmp_path / "cache", lambda url: mirror)
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
@@ -118,14 +118,14 @@ def test_a_file_that_is_cut_off_on_the_way_is_refused(
 
     torn = Torn(tmp_path / "mirror")
     with pytest.raises(PriorUnavailable, match=r"has 10 bytes instead of \d+.*try again"):
-        fetched(config, tmp_path / "cache", lambda url: torn)
+        fetch_weights(config, tmp_path / "cache", lambda url: torn)
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
 def test_a_digest_in_the_recipe_goes_before_the_one_in_the_mirror(
     mirror: CountedStore, tmp_path: Path, config: PriorConfig
 ) -> None:
-    assert identity_of(replace(config, digest="0" * 64), tmp_path, lambda url: mirror).digest == "0" * 64
+    assert resolve_identity(replace(config, digest="0" * 64), tmp_path, lambda url: mirror).digest == "0" * 64
     assert {key for key in mirror.fetched if key.endswith(".safetensors")} == set()
 
 
@@ -134,18 +134,18 @@ def test_a_mirror_without_a_digest_says_how_to_make_one(
 ) -> None:
     mirror.delete(DIGEST_KEY)
     with pytest.raises(ConfigError, match=r"prior.digest = '': must be the SHA-256 .*jobs/mirror_prior.py"):
-        identity_of(config, tmp_path, lambda url: mirror)
+        resolve_identity(config, tmp_path, lambda url: mirror)
 
 
 def test_a_mirrored_prior_needs_a_licence_too(mirror: CountedStore, tmp_path: Path, config: PriorConfig) -> None:
     with pytest.raises(ConfigError, match="prior.licence = '': must name the licence"):
-        identity_of(replace(config, licence=""), tmp_path, lambda url: mirror)
+        resolve_identity(replace(config, licence=""), tmp_path, lambda url: mirror)
 
 
 def test_an_empty_place_is_no_mirror(tmp_path: Path, config: PriorConfig) -> None:
     empty = DirectoryStore(tmp_path / "empty")
     with pytest.raises(PriorUnavailable, match="prior.path = 's3://.*nothing at all"):
-        fetched(config, tmp_path / "cache", lambda url: empty)
+        fetch_weights(config, tmp_path / "cache", lambda url: empty)
 
 
 def test_a_cache_that_cannot_be_written_says_how_to_name_another(
@@ -153,7 +153,7 @@ def test_a_cache_that_cannot_be_written_says_how_to_name_another(
 ) -> None:
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(PriorUnavailable, match="DREAMFOUNDRY_CACHE names another place"):
-        fetched(config, tmp_path / "cache", lambda url: mirror)
+        fetch_weights(config, tmp_path / "cache", lambda url: mirror)
 
 
 def test_only_what_guides_is_mirrored(tmp_path: Path, tiny_deepfloyd_folder: Path, mirror: CountedStore) -> None:
@@ -163,14 +163,14 @@ def test_only_what_guides_is_mirrored(tmp_path: Path, tiny_deepfloyd_folder: Pat
     (folder / "unet" / "diffusion_pytorch_model.bin").touch()
     (folder / "unet" / "diffusion_pytorch_model.fp16.safetensors").touch()
     again = CountedStore(tmp_path / "other")
-    assert put_prior(folder, again) == weights_digest(tiny_deepfloyd_folder)
+    assert upload_prior(folder, again) == weights_digest(tiny_deepfloyd_folder)
     assert list(again.list()) == list(mirror.list())
-    assert of_a_prior(["unet/a.fp16.safetensors"]) == ["unet/a.fp16.safetensors"], "where it is all there is"
+    assert prior_files(["unet/a.fp16.safetensors"]) == ["unet/a.fp16.safetensors"], "where it is all there is"
 
 
 def test_another_prior_is_not_written_over_a_mirror(mirror: CountedStore, tiny_stable_diffusion_folder: Path) -> None:
     with pytest.raises(ConfigError, match="holds another prior"):
-        put_prior(tiny_stable_diffusion_folder, mirror)
+        upload_prior(tiny_stable_diffusion_folder, mirror)
 
 
 @pytest.mark.parametrize("path", ["s3://shelf/style", "s3://shelf/style/paper.safetensors"])
@@ -179,8 +179,8 @@ def test_a_lora_on_s3_is_fetched_by_driver_and_worker(tmp_path: Path, path: str)
     store.put("paper.safetensors", b"weights", "application/octet-stream")
     config = PriorConfig(loras=(LoraConfig(path, licence="MIT"),))
 
-    identity = identity_of(config, tmp_path / "cache", lambda url: store)
+    identity = resolve_identity(config, tmp_path / "cache", lambda url: store)
 
     assert [lora.lora_id for lora in identity.loras] == ["paper"]
-    here = fetched(pinned(config, identity), tmp_path / "cache", lambda url: store)
+    here = fetch_weights(pin_digests(config, identity), tmp_path / "cache", lambda url: store)
     assert prior_identity(here) == identity and store.fetched == ["paper.safetensors"]

@@ -14,7 +14,7 @@ import torch
 
 from dreamfoundry.diffusion.prior import DiffusersPrior, ScorePrior, load_prior
 from dreamfoundry.diffusion.weights import PriorEngine
-from dreamfoundry.diffusion.weights_cache import fetched, weights_cache
+from dreamfoundry.diffusion.weights_cache import fetch_weights, weights_cache
 from dreamfoundry.distill.loop import Assignment, OptimizedField, Slot, SlotBatch
 from dreamfoundry.distill.preflight import examine
 from dreamfoundry.distill.successive_halving import planned_steps
@@ -53,7 +53,7 @@ def load_resident_prior(config: PriorConfig, device: str, engine: PriorEngine) -
     """The prior on `device`, fetched where it lies on S3. PriorUnavailable says why it cannot be used there."""
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise PriorUnavailable(f"device {device!r} is not there: torch {torch.__version__} finds no CUDA device")
-    return load_prior(fetched(config, weights_cache()), device=device, engine=engine)
+    return load_prior(fetch_weights(config, weights_cache()), device=device, engine=engine)
 
 
 def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
