@@ -28,9 +28,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamfoundry.diffusion.inversion import found_noise, invert
+from dreamfoundry.diffusion.inversion import invert, inverted_noise
 from dreamfoundry.diffusion.noising import add_noise, clean_part, noise_part
-from dreamfoundry.diffusion.perp_neg import away_from_negatives
+from dreamfoundry.diffusion.perp_neg import apply_perp_neg
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import ViewEmbeds
 from dreamfoundry.settings.distillation import GuidanceConfig, Weighting
@@ -129,16 +129,16 @@ def sds_weight(alphas_cumprod: Float[Tensor, " B"], weighting: Weighting) -> Flo
     return torch.ones_like(alphas_cumprod)
 
 
-def classifier_free(
-    noise_uncond: Float[Tensor, "B C h w"], noise_text: Float[Tensor, "B C h w"], guidance_scale: float
+def classifier_free_guidance(
+    noise_pred_uncond: Float[Tensor, "B C h w"], noise_pred_text: Float[Tensor, "B C h w"], guidance_scale: float
 ) -> Float[Tensor, "B C h w"]:
     """uncond + s (text - uncond): 1 is the text alone, DreamFusion's omega = 100 is s = 101."""
-    return noise_uncond + guidance_scale * (noise_text - noise_uncond)
+    return noise_pred_uncond + guidance_scale * (noise_pred_text - noise_pred_uncond)
 
 
-def rescaled(
-    noise_guided: Float[Tensor, "B C h w"],
-    noise_text: Float[Tensor, "B C h w"],
+def rescale_guidance(
+    noise_pred_guided: Float[Tensor, "B C h w"],
+    noise_pred_text: Float[Tensor, "B C h w"],
     noisy: Float[Tensor, "B C h w"],
     alphas_cumprod: Float[Tensor, " B"],
     share: float,
@@ -148,7 +148,7 @@ def rescaled(
     Guidance stretches the clean picture, which over-saturates; scaling it back by the ratio of the
     two standard deviations undoes that (Lin et al., arXiv 2305.08891, equations 15 and 16).
     """
-    guided, text = (clean_part(noisy, noise, alphas_cumprod) for noise in (noise_guided, noise_text))
+    guided, text = (clean_part(noisy, noise, alphas_cumprod) for noise in (noise_pred_guided, noise_pred_text))
     ratio = text.std(dim=(1, 2, 3), keepdim=True) / guided.std(dim=(1, 2, 3), keepdim=True)
     return noise_part(noisy, guided * (share * ratio + 1.0 - share), alphas_cumprod)
 
@@ -170,11 +170,11 @@ def guided_noise(
     asked = len(told) // len(noisy)
     predicted = prior.predict_noise(noisy.repeat(asked, 1, 1, 1), timesteps.repeat(asked), told)
     predicted = predicted.unflatten(0, (asked, -1))
-    noise_uncond, noise_text = predicted[0], predicted[1]
-    wanted = away_from_negatives(noise_text, noise_uncond, predicted[2:], embeds.negative_weights)
-    guided = classifier_free(noise_uncond, wanted, guidance_scale)
+    noise_pred_uncond, noise_pred_text = predicted[0], predicted[1]
+    wanted = apply_perp_neg(noise_pred_text, noise_pred_uncond, predicted[2:], embeds.negative_weights)
+    guided = classifier_free_guidance(noise_pred_uncond, wanted, guidance_scale)
     if rescale:
-        guided = rescaled(guided, noise_text, noisy, prior.alphas_cumprod[timesteps], rescale)
+        guided = rescale_guidance(guided, noise_pred_text, noisy, prior.alphas_cumprod[timesteps], rescale)
     return guided
 
 
@@ -217,7 +217,7 @@ def _inverted_noise(
 
     noisy = invert(predict, noise_space, sample.inverted_to, prior.alphas_cumprod, config.inversion_steps)
     signal = prior.alphas_cumprod[sample.inverted_to]
-    return found_noise(noisy, noise_space, signal, sample.noise, config.inversion_eta)
+    return inverted_noise(noisy, noise_space, signal, sample.noise, config.inversion_eta)
 
 
 def distill(noise_space: Float[Tensor, "B C h w"], gradient: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:

@@ -45,7 +45,7 @@ def invert(
     return noisy
 
 
-def found_noise(
+def inverted_noise(
     noisy: Float[Tensor, "B C h w"],
     noise_space: Float[Tensor, "B C h w"],
     signal: Float[Tensor, " B"],

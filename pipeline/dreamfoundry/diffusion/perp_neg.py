@@ -84,21 +84,21 @@ def perp_neg_embeds(
     )
 
 
-def away_from_negatives(
-    noise_text: Float[Tensor, "B C h w"],
-    noise_uncond: Float[Tensor, "B C h w"],
-    noise_negatives: Float[Tensor, "N B C h w"],
+def apply_perp_neg(
+    noise_pred_text: Float[Tensor, "B C h w"],
+    noise_pred_uncond: Float[Tensor, "B C h w"],
+    noise_pred_negatives: Float[Tensor, "N B C h w"],
     weights: Float[Tensor, "B N"],
 ) -> Float[Tensor, "B C h w"]:
     """The prediction for the text, moved away from what is special about each negative:
 
     text - sum_i weight_i perpendicular(negative_i - uncond, text - uncond),  every row by itself.
     """
-    towards_text = noise_text - noise_uncond
-    for noise_negative, weight in zip(noise_negatives, weights.unbind(dim=1), strict=True):
-        special = perpendicular(noise_negative - noise_uncond, towards_text)
-        noise_text = noise_text - weight.view(-1, 1, 1, 1) * special
-    return noise_text
+    towards_text = noise_pred_text - noise_pred_uncond
+    for noise_pred_negative, weight in zip(noise_pred_negatives, weights.unbind(dim=1), strict=True):
+        special = perpendicular(noise_pred_negative - noise_pred_uncond, towards_text)
+        noise_pred_text = noise_pred_text - weight.view(-1, 1, 1, 1) * special
+    return noise_pred_text
 
 
 def perpendicular(vectors: Float[Tensor, "B C h w"], directions: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:

@@ -12,12 +12,12 @@ from torch.distributions import Independent, Normal, kl_divergence
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.guidance import (
     NoiseSample,
-    classifier_free,
+    classifier_free_guidance,
     distill,
     distillation_gradient,
     draw_noise,
     draw_timesteps,
-    rescaled,
+    rescale_guidance,
     sample_noise,
     sds_weight,
 )
@@ -134,10 +134,10 @@ def test_rows_do_not_touch_one_another(method: str) -> None:
 
 def test_the_scale_is_that_of_uncond_plus_s_times_the_difference() -> None:
     uncond, text = torch.randn(2, 1, 3, PX, PX).unbind(0)
-    assert torch.allclose(classifier_free(uncond, text, 1.0), text, atol=1e-6)
+    assert torch.allclose(classifier_free_guidance(uncond, text, 1.0), text, atol=1e-6)
     omega = 100.0
     assert torch.allclose(
-        classifier_free(uncond, text, omega + 1), (1 + omega) * text - omega * uncond, rtol=1e-4, atol=1e-3
+        classifier_free_guidance(uncond, text, omega + 1), (1 + omega) * text - omega * uncond, rtol=1e-4, atol=1e-3
     )
 
 
@@ -309,7 +309,7 @@ def test_rescaling_takes_back_the_contrast_that_guidance_added(share: float, exp
     def noise_of(clean: torch.Tensor) -> torch.Tensor:
         return (noisy - signal.sqrt() * clean) / (1 - signal).sqrt()
 
-    found = rescaled(noise_of(3 * text_clean), noise_of(text_clean), noisy, abar, share)
+    found = rescale_guidance(noise_of(3 * text_clean), noise_of(text_clean), noisy, abar, share)
     assert torch.allclose(found, noise_of(expected_ratio * text_clean), atol=1e-4)
 
 

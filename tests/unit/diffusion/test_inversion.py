@@ -9,7 +9,7 @@ import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.guidance import NoiseSample, distillation_gradient
-from dreamfoundry.diffusion.inversion import found_noise, invert
+from dreamfoundry.diffusion.inversion import invert, inverted_noise
 from dreamfoundry.diffusion.noising import add_noise, clean_part, noise_part
 from dreamfoundry.diffusion.prompts import ViewEmbeds
 from dreamfoundry.settings.distillation import GuidanceConfig
@@ -66,7 +66,7 @@ def test_adding_the_found_noise_leads_back_to_the_inverted_picture() -> None:
     prior, predict, pictures = example()
     signal = prior.alphas_cumprod[TIMESTEPS]
     inverted = invert(predict, pictures, TIMESTEPS, prior.alphas_cumprod, 10)
-    noise = found_noise(inverted, pictures, signal, torch.randn_like(pictures), eta=0.0)
+    noise = inverted_noise(inverted, pictures, signal, torch.randn_like(pictures), eta=0.0)
     torch.testing.assert_close(add_noise(pictures, noise, signal), inverted, rtol=1e-4, atol=1e-4)
 
 
@@ -84,10 +84,10 @@ def test_fresh_noise_is_mixed_in_as_its_share_and_keeps_the_variance() -> None:
     found, fresh, pictures = torch.randn(3, 1, 1, 200, 200).unbind(0)
     signal = torch.tensor([0.4])
     inverted = add_noise(pictures, found, signal)
-    mixed = found_noise(inverted, pictures, signal, fresh, eta=0.3)
+    mixed = inverted_noise(inverted, pictures, signal, fresh, eta=0.3)
     torch.testing.assert_close(mixed, 0.91**0.5 * found + 0.3 * fresh, rtol=1e-3, atol=1e-4)
     assert float(mixed.var()) == pytest.approx(1.0, abs=0.03)
-    assert torch.equal(found_noise(inverted, pictures, signal, fresh, eta=1.0), fresh)
+    assert torch.equal(inverted_noise(inverted, pictures, signal, fresh, eta=1.0), fresh)
 
 
 def gradient(eta: float, seed: int, overshoot: int = 0, **changes: float) -> torch.Tensor:

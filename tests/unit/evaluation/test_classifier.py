@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.diffusion.guidance import classifier_free
+from dreamfoundry.diffusion.guidance import classifier_free_guidance
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.evaluation.classifier import (
@@ -69,7 +69,7 @@ def test_the_noise_follows_dhariwal_and_nichol(inner: AnalyticPrior, classifier:
     backgrounds = ["white background", "grey background", "white background"]
     uncond = prior.predict_noise(noisy, timesteps, prior.encode_prompts(backgrounds))
     text = prior.predict_noise(noisy, timesteps, prior.encode_prompts(TEXTS))
-    guided = classifier_free(uncond, text, 5.0)
+    guided = classifier_free_guidance(uncond, text, 5.0)
 
     plain = inner.predict_noise(noisy, timesteps, inner.encode_prompts(backgrounds))
     torch.testing.assert_close(uncond, plain)

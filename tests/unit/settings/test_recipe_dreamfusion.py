@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.diffusion.guidance import classifier_free, draw_timesteps, sds_weight
+from dreamfoundry.diffusion.guidance import classifier_free_guidance, draw_timesteps, sds_weight
 from dreamfoundry.diffusion.prompts import view_index, view_texts
 from dreamfoundry.distill.loop import rate_share
 from dreamfoundry.nerf.cameras import Cameras, orbit_positions, sample_cameras
@@ -195,7 +195,7 @@ def test_guidance_is_plain_score_distillation_with_omega_100() -> None:
     uncond, text = torch.randn(2, 1, 3, 4, 4, dtype=torch.float64).unbind(0)
     omega = 100.0
     torch.testing.assert_close(
-        classifier_free(uncond, text, guidance.guidance_scale), (1.0 + omega) * text - omega * uncond
+        classifier_free_guidance(uncond, text, guidance.guidance_scale), (1.0 + omega) * text - omega * uncond
     )
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from dreamfoundry.diffusion.guidance import classifier_free
+from dreamfoundry.diffusion.guidance import classifier_free_guidance
 from dreamfoundry.diffusion.noising import add_noise, clean_part, noise_part
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.records import VIEWS
@@ -42,7 +42,7 @@ def ddim_pictures(
         timesteps = now.repeat(2 * len(texts))
         both = prior.predict_noise(torch.cat([sample, sample]), timesteps, torch.cat([uncond_embeds, text_embeds]))
         uncond_noise, text_noise = both.chunk(2)
-        noise = classifier_free(uncond_noise, text_noise, guidance_scale)
+        noise = classifier_free_guidance(uncond_noise, text_noise, guidance_scale)
         abar, next_abar = (prior.alphas_cumprod[timestep].expand(len(texts)) for timestep in (now, following))
         clean = clean_part(sample, noise, abar).clamp(-1.0, 1.0)
         sample = add_noise(clean, noise_part(sample, clean, abar), next_abar)
