@@ -33,7 +33,7 @@ from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
 from dreamfoundry.distill.probes import judge, take_look
 from dreamfoundry.distill.slot_adam import SlotAdam, clip_shares, slot_gradient_norms
 from dreamfoundry.distill.step_inputs import SlotInputs, StepDraws, draw_step
-from dreamfoundry.distill.step_render import pictures, regularization, render_seen
+from dreamfoundry.distill.step_render import pictures, regularization, render_batch
 from dreamfoundry.distill.successive_halving import Finish, GiveUp, Race
 from dreamfoundry.errors import OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
@@ -155,7 +155,7 @@ class SlotBatch:
         draws = self._draw()
         progress = [self._slot_progress(slot) if slot else 0.0 for slot in self.slots]
         self.fields.set_progress(progress)
-        views = [(seen, render_seen(self.fields.part(seen.slots), seen, self.recipe)) for seen in draws.seen]
+        views = [(seen, render_batch(self.fields.part(seen.slots), seen, self.recipe)) for seen in draws.seen]
         noise_space = torch.cat([self.prior.to_noise_space(pictures(*view, self.recipe)) for view in views])
         gradient = distillation_gradient(self.prior, noise_space.detach(), draws.noise_sample, self.recipe.guidance)
         elements_per_slot = gradient.numel() / len(self.slots)

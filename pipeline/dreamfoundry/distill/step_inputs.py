@@ -35,7 +35,7 @@ class SlotInputs:
 
 
 @dataclass(frozen=True)
-class SeenTogether:
+class RenderBatch:
     """What some neighbouring slots look at: all in pictures of one size. `K` counts these slots."""
 
     slots: slice
@@ -58,7 +58,7 @@ class StepDraws:
     render stages: a slot's numbers must not depend on which stage its neighbours have reached.
     """
 
-    seen: tuple[SeenTogether, ...]
+    seen: tuple[RenderBatch, ...]
     noise_sample: NoiseSample
 
 
@@ -85,11 +85,11 @@ def draw_step(
     return StepDraws(tuple(_joined(draws, slice(start, start + together), device) for start in starts), noise_sample)
 
 
-def _joined(all_draws: Sequence[_SlotDraw], slots: slice, device: str) -> SeenTogether:
+def _joined(all_draws: Sequence[_SlotDraw], slots: slice, device: str) -> RenderBatch:
     draws = all_draws[slots]
     shadings = torch.tensor([draw.shading for draw in draws])
     origins, directions = (torch.stack(grids) for grids in zip(*(draw.rays for draw in draws), strict=True))
-    return SeenTogether(
+    return RenderBatch(
         slots=slots,
         render=draws[0].render,
         origins=origins.to(device),

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamfoundry.distill.step_inputs import SeenTogether
+from dreamfoundry.distill.step_inputs import RenderBatch
 from dreamfoundry.nerf import regularizers
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.render import Rendering, over, render
@@ -20,14 +20,14 @@ from dreamfoundry.settings.distillation import LossConfig
 from dreamfoundry.settings.recipe import Recipe
 
 
-def render_seen(fields: RadianceFields, seen: SeenTogether, recipe: Recipe) -> Rendering:
+def render_batch(fields: RadianceFields, seen: RenderBatch, recipe: Recipe) -> Rendering:
     """What the slots that are seen together look like, with normals only where something weighs them."""
     weighs_normals = any(ramp.start or ramp.end for ramp in (recipe.losses.orientation, recipe.losses.smoothness))
     with_normals = seen.any_lit or weighs_normals
     return render(fields, seen.origins, seen.directions, seen.jitter, seen.render, with_normals=with_normals)
 
 
-def pictures(seen: SeenTogether, rendering: Rendering, recipe: Recipe) -> Float[Tensor, "B 3 H H"]:
+def pictures(seen: RenderBatch, rendering: Rendering, recipe: Recipe) -> Float[Tensor, "B 3 H H"]:
     """Each slot's rendering in the shading it drew, over its backgrounds, in [0, 1]."""
     num_slots, num_rays = rendering.opacity.shape
     per_view = num_rays // recipe.optimize.views_per_step
@@ -46,7 +46,7 @@ def pictures(seen: SeenTogether, rendering: Rendering, recipe: Recipe) -> Float[
 
 
 def regularization(
-    seen: SeenTogether, rendering: Rendering, losses: LossConfig, progress: Sequence[float]
+    seen: RenderBatch, rendering: Rendering, losses: LossConfig, progress: Sequence[float]
 ) -> Float[Tensor, " K"]:
     """The weighted sum of regularisers, one number per slot; each slot brings its progress in [0, 1]."""
     opacity = rendering.opacity

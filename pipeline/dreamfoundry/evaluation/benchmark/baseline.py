@@ -26,7 +26,7 @@ from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import encode
 from dreamfoundry.distill.loop import Assignment, noise_shape_of, progress_at, rate_share
 from dreamfoundry.distill.step_inputs import SlotInputs, draw_step
-from dreamfoundry.distill.step_render import pictures, regularization, render_seen
+from dreamfoundry.distill.step_render import pictures, regularization, render_batch
 from dreamfoundry.identity import seed_for
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.heads import layers
@@ -111,7 +111,7 @@ class OnePrompt:
         draws = draw_step(recipe, [chance], len(self.prior.alphas_cumprod), self._noise_shape, self.device)
         (seen,) = draws.seen
         self.fields.set_progress([progress])
-        rendering = render_seen(self.fields, seen, recipe)
+        rendering = render_batch(self.fields, seen, recipe)
         noise_space = self.prior.to_noise_space(pictures(seen, rendering, recipe))
         gradient = distillation_gradient(self.prior, noise_space.detach(), draws.noise_sample, recipe.guidance)
         if self._decode is not None:
