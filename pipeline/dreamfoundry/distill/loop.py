@@ -155,13 +155,13 @@ class SlotBatch:
         draws = self._draw()
         progress = [self._slot_progress(slot) if slot else 0.0 for slot in self.slots]
         self.fields.set_progress(progress)
-        views = [(seen, render_batch(self.fields.part(seen.slots), seen, self.recipe)) for seen in draws.seen]
+        views = [(batch, render_batch(self.fields.part(batch.slots), batch, self.recipe)) for batch in draws.batches]
         noise_space = torch.cat([self.prior.to_noise_space(pictures(*view, self.recipe)) for view in views])
         gradient = distillation_gradient(self.prior, noise_space.detach(), draws.noise_sample, self.recipe.guidance)
         elements_per_slot = gradient.numel() / len(self.slots)
         loss = distill(noise_space, gradient) / elements_per_slot
-        for seen, rendering in views:
-            loss = loss + regularization(seen, rendering, self.recipe.losses, progress[seen.slots]).sum()
+        for batch, rendering in views:
+            loss = loss + regularization(batch, rendering, self.recipe.losses, progress[batch.slots]).sum()
         self._update(loss)
         for slot in self.slots:
             if slot is not None:
@@ -254,12 +254,12 @@ class SlotBatch:
         """The draws of this step; a free slot looks at what a live one is told, with draws of its own."""
         padding = next(slot for slot in self.slots if slot is not None)
         idle = SlotInputs(padding.embeds, torch.Generator().manual_seed(0), 0.0)
-        chances = [
+        inputs = [
             SlotInputs(slot.embeds, slot.generator, self._slot_progress(slot)) if slot is not None else idle
             for slot in self.slots
         ]
         num_timesteps = len(self.prior.alphas_cumprod)
-        return draw_step(self.recipe, chances, num_timesteps, self.noise_shape, self.device)
+        return draw_step(self.recipe, inputs, num_timesteps, self.noise_shape, self.device)
 
     def _update(self, loss: Float[Tensor, ""]) -> None:
         """Clip each slot's gradient and step it; a slot with a gradient that is not finite stops here."""

@@ -27,7 +27,7 @@ from dreamfoundry.settings.recipe import Recipe
 
 @dataclass(frozen=True)
 class SlotInputs:
-    """What a slot brings to a draw: its embeddings, its generator, its progress in [0, 1]."""
+    """Inputs of one slot to a step: its embeddings, its generator, its progress in [0, 1]."""
 
     embeds: PromptEmbeds
     generator: torch.Generator
@@ -36,7 +36,7 @@ class SlotInputs:
 
 @dataclass(frozen=True)
 class RenderBatch:
-    """What some neighbouring slots look at: all in pictures of one size. `K` counts these slots."""
+    """Neighbouring slots that are rendered in one call, in pictures of one size; `K` counts these slots."""
 
     slots: slice
     render: RenderConfig
@@ -52,13 +52,13 @@ class RenderBatch:
 
 @dataclass(frozen=True)
 class StepDraws:
-    """What one step looks at and asks the prior, for all slots in their order.
+    """Random inputs of one step, for all slots in their order.
 
-    `seen` has one part in the ordinary case, and one for each slot under a recipe with later
-    render stages: a slot's numbers must not depend on which stage its neighbours have reached.
+    `batches` has one entry in the ordinary case, and one per slot under a recipe with later render
+    phases: a slot's numbers must not depend on the phase that its neighbours have reached.
     """
 
-    seen: tuple[RenderBatch, ...]
+    batches: tuple[RenderBatch, ...]
     noise_sample: NoiseSample
 
 

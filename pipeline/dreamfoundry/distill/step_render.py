@@ -1,4 +1,4 @@
-"""What a step shows: fields along the rays that were drawn, lit and before a background, as pictures.
+"""Render one step: shade every slot's rays and composite them over its backgrounds.
 
 Dimension key:  K slots · V views per slot · B = K V views, slot-major · H pixels per side · R = V H H rays
 """
@@ -20,33 +20,33 @@ from dreamfoundry.settings.distillation import LossConfig
 from dreamfoundry.settings.recipe import Recipe
 
 
-def render_batch(fields: RadianceFields, seen: RenderBatch, recipe: Recipe) -> Rendering:
-    """What the slots that are seen together look like, with normals only where something weighs them."""
+def render_batch(fields: RadianceFields, batch: RenderBatch, recipe: Recipe) -> Rendering:
+    """Render the slots of a batch, with normals only where shading or a loss needs them."""
     weighs_normals = any(ramp.start or ramp.end for ramp in (recipe.losses.orientation, recipe.losses.smoothness))
-    with_normals = seen.any_lit or weighs_normals
-    return render(fields, seen.origins, seen.directions, seen.jitter, seen.render, with_normals=with_normals)
+    with_normals = batch.any_lit or weighs_normals
+    return render(fields, batch.origins, batch.directions, batch.jitter, batch.render, with_normals=with_normals)
 
 
-def pictures(seen: RenderBatch, rendering: Rendering, recipe: Recipe) -> Float[Tensor, "B 3 H H"]:
+def pictures(batch: RenderBatch, rendering: Rendering, recipe: Recipe) -> Float[Tensor, "B 3 H H"]:
     """Each slot's rendering in the shading it drew, over its backgrounds, in [0, 1]."""
     num_slots, num_rays = rendering.opacity.shape
     per_view = num_rays // recipe.optimize.views_per_step
-    background = seen.backgrounds.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
+    background = batch.backgrounds.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
     surface = rendering.albedo
     if rendering.normals is not None:
         white = rendering.opacity[..., None].expand_as(surface)
-        surface = torch.where(seen.is_textureless[:, None, None], white, surface)
-        lights = seen.lights.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
-        points = seen.origins + rendering.depth[..., None] * seen.directions
+        surface = torch.where(batch.is_textureless[:, None, None], white, surface)
+        lights = batch.lights.repeat_interleave(per_view, dim=0).reshape(num_slots, num_rays, 3)
+        points = batch.origins + rendering.depth[..., None] * batch.directions
         towards_light = light_directions(lights, points, recipe.shading.light)
         brightness = lambertian(rendering.normals, towards_light, recipe.shading.ambient_ratio)
-        surface = surface * torch.where(seen.is_lit[:, None, None], brightness, 1.0)
-    image_px = seen.render.image_px
+        surface = surface * torch.where(batch.is_lit[:, None, None], brightness, 1.0)
+    image_px = batch.render.image_px
     return over(surface, rendering.opacity, background).reshape(-1, image_px, image_px, 3).permute(0, 3, 1, 2)
 
 
 def regularization(
-    seen: RenderBatch, rendering: Rendering, losses: LossConfig, progress: Sequence[float]
+    batch: RenderBatch, rendering: Rendering, losses: LossConfig, progress: Sequence[float]
 ) -> Float[Tensor, " K"]:
     """The weighted sum of regularisers, one number per slot; each slot brings its progress in [0, 1]."""
     opacity = rendering.opacity
@@ -61,7 +61,7 @@ def regularization(
     )
     if rendering.normals is not None:
         normals = rendering.normals
-        total = total + weight("orientation") * regularizers.orientation(normals, seen.directions, opacity)
-        smoothness = regularizers.normal_smoothness(normals, opacity, seen.render.image_px)
+        total = total + weight("orientation") * regularizers.orientation(normals, batch.directions, opacity)
+        smoothness = regularizers.normal_smoothness(normals, opacity, batch.render.image_px)
         total = total + weight("smoothness") * smoothness
     return total

@@ -91,7 +91,7 @@ def test_pictures_grow_in_their_stage_and_the_prior_is_still_asked_once():
     batch = SlotBatch(prior, LATER, 2)
     batch.admit(assignment("red"))
     for _ in range(8):
-        sizes.append(batch._draw().seen[0].render.image_px)
+        sizes.append(batch._draw().batches[0].render.image_px)
         batch.step()
 
     assert sizes == [16] * 4 + [32] * 4

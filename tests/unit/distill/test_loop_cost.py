@@ -84,7 +84,7 @@ def test_a_step_of_slots_in_different_stages_reads_no_value_either() -> None:
     batch = full_batch(bundled_recipe("toybox"), 3)
     batch.slots[1].step = 190
     batch.step()
-    assert {part.render.image_px for part in batch._draw().seen} == {32, 64}
+    assert {part.render.image_px for part in batch._draw().batches} == {32, 64}
 
 
 @pytest.mark.parametrize("name", RECIPES)

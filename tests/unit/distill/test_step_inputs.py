@@ -20,7 +20,7 @@ RECIPE = with_overrides(
 )
 
 
-def chance(seed: int, progress: float = 0.5) -> SlotInputs:
+def slot_inputs(seed: int, progress: float = 0.5) -> SlotInputs:
     """A slot whose embeddings say what they stand for: shading, view and background as numbers."""
     shading, view, background = torch.meshgrid(torch.arange(2), torch.arange(8), torch.arange(3), indexing="ij")
     text = torch.stack([shading, view, background], dim=-1).float()[:, :, :, None, :]
@@ -28,31 +28,31 @@ def chance(seed: int, progress: float = 0.5) -> SlotInputs:
     return SlotInputs(PromptEmbeds(text, unconditional), torch.Generator().manual_seed(seed), progress)
 
 
-def draw(*chances: SlotInputs, recipe: Recipe = RECIPE):
-    return draw_step(recipe, chances, 1000, (3, 8, 8), "cpu")
+def draw(*inputs: SlotInputs, recipe: Recipe = RECIPE):
+    return draw_step(recipe, inputs, 1000, (3, 8, 8), "cpu")
 
 
 def test_the_prior_is_told_the_background_the_picture_stands_on():
-    draws = draw(*(chance(seed) for seed in range(20)))
+    draws = draw(*(slot_inputs(seed) for seed in range(20)))
     levels = torch.tensor(list(BACKGROUND_LEVELS.values()))
 
     told = draws.noise_sample.embeds
-    torch.testing.assert_close(draws.seen[0].backgrounds[:, 0], levels[told.text[:, 0, 2].long()])
+    torch.testing.assert_close(draws.batches[0].backgrounds[:, 0], levels[told.text[:, 0, 2].long()])
     torch.testing.assert_close(told.text[:, 0, 2], told.unconditional[:, 0, 0])
 
 
 def test_textureless_slots_are_told_the_textureless_wording():
-    draws = draw(*(chance(seed) for seed in range(40)))
+    draws = draw(*(slot_inputs(seed) for seed in range(40)))
     told = draws.noise_sample.embeds.text[:, 0, 0].reshape(40, 4)[:, 0].bool()
 
-    assert torch.equal(told, draws.seen[0].is_textureless)
-    assert draws.seen[0].is_textureless.any() and not draws.seen[0].is_textureless.all()
-    assert (draws.seen[0].is_lit | ~draws.seen[0].is_textureless).all()
+    assert torch.equal(told, draws.batches[0].is_textureless)
+    assert draws.batches[0].is_textureless.any() and not draws.batches[0].is_textureless.all()
+    assert (draws.batches[0].is_lit | ~draws.batches[0].is_textureless).all()
 
 
 def test_the_prior_is_told_the_view_it_sees():
-    draws = draw(*(chance(seed) for seed in range(40)))
-    cameras_x_z = draws.seen[0].origins[:, :: 8 * 8].reshape(-1, 3)
+    draws = draw(*(slot_inputs(seed) for seed in range(40)))
+    cameras_x_z = draws.batches[0].origins[:, :: 8 * 8].reshape(-1, 3)
     told = draws.noise_sample.embeds.text[:, 0, 1]
     from_front_deg = torch.rad2deg(torch.atan2(cameras_x_z[:, 0].abs(), cameras_x_z[:, 2]))
 
@@ -65,12 +65,12 @@ ALL_AT_ONCE = with_overrides(RECIPE, {"guidance.method": "sdi", "guidance.perp_n
 
 @pytest.mark.parametrize("recipe", [RECIPE, ALL_AT_ONCE])
 def test_a_slot_draws_the_same_whatever_its_neighbours_are(recipe):
-    alone, crowded = draw(chance(5), recipe=recipe), draw(chance(5), chance(6), chance(7, 0.0), recipe=recipe)
+    alone, crowded = draw(slot_inputs(5), recipe=recipe), draw(slot_inputs(5), slot_inputs(6), slot_inputs(7, 0.0), recipe=recipe)
 
     for name in ("origins", "directions", "jitter", "is_lit"):
-        assert torch.equal(getattr(alone.seen[0], name)[0], getattr(crowded.seen[0], name)[0])
+        assert torch.equal(getattr(alone.batches[0], name)[0], getattr(crowded.batches[0], name)[0])
     for name in ("backgrounds", "lights"):
-        assert torch.equal(getattr(alone.seen[0], name), getattr(crowded.seen[0], name)[:4])
+        assert torch.equal(getattr(alone.batches[0], name), getattr(crowded.batches[0], name)[:4])
     for name in ("noise", "timesteps", "inverted_to", "max_gradient"):
         assert torch.equal(getattr(alone.noise_sample, name), getattr(crowded.noise_sample, name)[:4])
     for name in ("text", "unconditional", "negatives", "negative_weights"):
@@ -78,14 +78,14 @@ def test_a_slot_draws_the_same_whatever_its_neighbours_are(recipe):
 
 
 def test_progress_does_not_change_how_much_is_drawn():
-    early, late = chance(5, progress=0.0), chance(5, progress=1.0)
+    early, late = slot_inputs(5, progress=0.0), slot_inputs(5, progress=1.0)
     draw(early), draw(late)
 
     assert torch.equal(early.generator.get_state(), late.generator.get_state())
 
 
 def test_azimuths_of_a_slot_are_spread_over_the_circle():
-    positions = draw(chance(3)).seen[0].origins[0, :: 8 * 8]
+    positions = draw(slot_inputs(3)).batches[0].origins[0, :: 8 * 8]
     azimuth_deg = torch.rad2deg(torch.atan2(positions[:, 0], positions[:, 2])).sort().values
     gaps_deg = torch.diff(torch.cat([azimuth_deg, azimuth_deg[:1] + 360.0]))
 
@@ -94,7 +94,7 @@ def test_azimuths_of_a_slot_are_spread_over_the_circle():
 
 def test_an_inversion_ends_up_to_its_overshoot_above_the_timestep_and_within_the_schedule():
     recipe = with_overrides(ALL_AT_ONCE, {"guidance.inversion_overshoot": 0.05, "guidance.timestep_low": 0.5})
-    asked = draw(*(chance(seed) for seed in range(200)), recipe=recipe).noise_sample
+    asked = draw(*(slot_inputs(seed) for seed in range(200)), recipe=recipe).noise_sample
     above = asked.inverted_to - asked.timesteps
     inside = asked.timesteps < 900
 
@@ -104,13 +104,13 @@ def test_an_inversion_ends_up_to_its_overshoot_above_the_timestep_and_within_the
 
 
 def test_without_an_inversion_there_is_no_overshoot_to_draw():
-    asked = draw(chance(1)).noise_sample
+    asked = draw(slot_inputs(1)).noise_sample
 
     assert torch.equal(asked.inverted_to, asked.timesteps)
 
 
 def test_negatives_are_told_only_where_they_are_asked_for():
-    plain, away = draw(chance(1)).noise_sample.embeds, draw(chance(1), recipe=ALL_AT_ONCE).noise_sample.embeds
+    plain, away = draw(slot_inputs(1)).noise_sample.embeds, draw(slot_inputs(1), recipe=ALL_AT_ONCE).noise_sample.embeds
 
     assert plain.negatives.shape == (4, 0, 1, 3) and plain.negative_weights.shape == (4, 0)
     assert away.negatives.shape == (4, 2, 1, 3) and away.negative_weights.shape == (4, 2)

@@ -107,17 +107,17 @@ class OnePrompt:
         """One step of optimisation, with a line in the log."""
         recipe, optimize = self.recipe, self.recipe.optimize
         progress = progress_at(optimize, self.step_number)
-        chance = SlotInputs(self._embeds, self._generator, progress)
-        draws = draw_step(recipe, [chance], len(self.prior.alphas_cumprod), self._noise_shape, self.device)
-        (seen,) = draws.seen
+        inputs = SlotInputs(self._embeds, self._generator, progress)
+        draws = draw_step(recipe, [inputs], len(self.prior.alphas_cumprod), self._noise_shape, self.device)
+        (batch,) = draws.batches
         self.fields.set_progress([progress])
-        rendering = render_batch(self.fields, seen, recipe)
-        noise_space = self.prior.to_noise_space(pictures(seen, rendering, recipe))
+        rendering = render_batch(self.fields, batch, recipe)
+        noise_space = self.prior.to_noise_space(pictures(batch, rendering, recipe))
         gradient = distillation_gradient(self.prior, noise_space.detach(), draws.noise_sample, recipe.guidance)
         if self._decode is not None:
             with torch.no_grad():
                 self._decode(noise_space)
-        regular = regularization(seen, rendering, recipe.losses, [progress]).sum()
+        regular = regularization(batch, rendering, recipe.losses, [progress]).sum()
         loss = distill(noise_space, gradient) / gradient.numel() + regular
         self.optimizer.zero_grad()
         loss.backward()
