@@ -89,8 +89,8 @@ def adam_sides(num_slots: int, dtype: torch.dtype, device: str, poisoned: int | 
 
     betas, eps = (0.9, 0.99), 1e-15
     table = draws(1, num_slots, 1030, 2, dtype=dtype)
-    rates = torch.linspace(0.01, 0.02, num_slots)
-    shares = torch.linspace(0.3, 1.0, num_slots, dtype=dtype)
+    lrs = torch.linspace(0.01, 0.02, num_slots)
+    scales = torch.linspace(0.3, 1.0, num_slots, dtype=dtype)
     kernel = [one.to(device) for one in (table.clone(), torch.zeros_like(table), torch.zeros_like(table))]
     parameters = {"table": table.clone()}
     twin = SlotAdam(parameters, betas, eps)
@@ -100,10 +100,10 @@ def adam_sides(num_slots: int, dtype: torch.dtype, device: str, poisoned: int | 
         if poisoned is not None:
             gradient[poisoned] = math.nan
         live = torch.tensor([step >= slot % 3 for slot in range(num_slots)])
-        twin.step({"table": gradient}, shares, {"table": rates}, live)
+        twin.step({"table": gradient}, scales, {"table": lrs}, live)
         count = twin.num_steps.clamp(min=1).double()
-        rate, correction = rates / (1.0 - betas[0] ** count), (1.0 - betas[1] ** count).sqrt()
-        slot_values = (shares, rate.to(dtype), correction.to(dtype), live)
+        lr, correction = lrs / (1.0 - betas[0] ** count), (1.0 - betas[1] ** count).sqrt()
+        slot_values = (scales, lr.to(dtype), correction.to(dtype), live)
         slot_adam(*kernel, *(one.to(device) for one in (gradient, *slot_values)), betas, eps)
     states = [twin.slot_state(slot) for slot in range(num_slots)]
     moments = (torch.stack([state[f"{name}.table"] for state in states]) for name in ("mean", "square"))

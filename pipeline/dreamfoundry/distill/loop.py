@@ -31,7 +31,7 @@ from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
 from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
 from dreamfoundry.distill.probes import judge, take_look
-from dreamfoundry.distill.slot_adam import SlotAdam, clip_shares, slot_gradient_norms
+from dreamfoundry.distill.slot_adam import SlotAdam, clip_scales, slot_gradient_norms
 from dreamfoundry.distill.step_inputs import SlotInputs, StepDraws, draw_step
 from dreamfoundry.distill.step_render import pictures, regularization, render_batch
 from dreamfoundry.distill.successive_halving import Finish, GiveUp, Race
@@ -269,12 +269,12 @@ class SlotBatch:
         occupied = torch.tensor([slot is not None for slot in self.slots], device=self.device)
         self.healthy &= torch.isfinite(norms) | ~occupied
         optimize = self.recipe.optimize
-        shares = [rate_share(optimize, slot.step) if slot else 0.0 for slot in self.slots]
-        rates = torch.tensor(shares, device=self.device)
+        multipliers = [lr_multiplier(optimize, slot.step) if slot else 0.0 for slot in self.slots]
+        lrs = torch.tensor(multipliers, device=self.device)
         self.adam.step(
             gradients,
-            clip_shares(norms, optimize.max_grad_norm),
-            {name: rates * (optimize.table_rate if name == "table" else optimize.head_rate) for name in parameters},
+            clip_scales(norms, optimize.max_grad_norm),
+            {name: lrs * (optimize.table_rate if name == "table" else optimize.head_rate) for name in parameters},
             occupied & self.healthy,
         )
 
@@ -292,7 +292,7 @@ def progress_at(optimize: OptimizeConfig, step: int) -> float:
     return step / max(1, optimize.num_steps - 1)
 
 
-def rate_share(optimize: OptimizeConfig, step: int) -> float:
+def lr_multiplier(optimize: OptimizeConfig, step: int) -> float:
     """Of the configured rates: a linear warm-up from 0, then a cosine down to `final_rate_share`."""
     progress = progress_at(optimize, step)
     if progress < optimize.warmup_fraction:

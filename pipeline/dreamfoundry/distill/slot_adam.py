@@ -1,4 +1,4 @@
-"""Adam for K assets at once: every slot has its own step count, rates and right to move.
+"""Adam for K assets at once: each slot has its own step count, learning rates and live flag.
 
 Dimension key:  K slots
 """
@@ -32,41 +32,46 @@ class SlotAdam:
     def step(
         self,
         gradients: Mapping[str, Tensor],
-        shares: Float[Tensor, " K"],
-        rates: Mapping[str, Float[Tensor, " K"]],
+        scales: Float[Tensor, " K"],
+        lrs: Mapping[str, Float[Tensor, " K"]],
         live: Bool[Tensor, " K"],
     ) -> None:
-        """Move the `live` slots one step at their rate for each parameter.
+        """Update the `live` slots once, at their own learning rate for each parameter.
 
-        `shares` is how much of each slot's gradients counts (`clip_shares`).
-        Slots that are not live keep parameters, moments and count bit for bit, whatever their
-        gradients are.
+        `scales` multiply each slot's gradients (`clip_scales`). Slots that are not live keep
+        parameters, moments and count bit for bit, whatever their gradients are.
         """
         beta_mean, beta_square = self._betas
+
+        # bias corrections in double precision: 1 - beta^n loses digits in the first steps
         self.num_steps += live
         count = self.num_steps.clamp(min=1).double()
         mean_correction = 1.0 - beta_mean**count
-        square_root_correction = (1.0 - beta_square**count).sqrt()
+        root_correction = (1.0 - beta_square**count).sqrt()
+
         with torch.no_grad():
             for name, tensor in self._parameters.items():
-                rate = (rates[name] / mean_correction).to(tensor.dtype)
-                correction, share = square_root_correction.to(tensor.dtype), shares.to(tensor.dtype)
+                lr = (lrs[name] / mean_correction).to(tensor.dtype)
+                correction, scale = root_correction.to(tensor.dtype), scales.to(tensor.dtype)
                 gradient, mean, square = gradients[name], self._means[name], self._squares[name]
+
+                # the kernel passes over memory once instead of once per operation
                 if has_kernels(tensor.device):
                     from dreamfoundry.nerf.kernels.slot_adam import slot_adam
 
-                    slot_adam(tensor, mean, square, gradient, share, rate, correction, live, self._betas, self._eps)
+                    slot_adam(tensor, mean, square, gradient, scale, lr, correction, live, self._betas, self._eps)
                     continue
+
                 column = (-1, *[1] * (tensor.dim() - 1))
-                moves, rate, correction = live.view(column), rate.view(column), correction.view(column)
-                gradient = gradient * share.view(column)
-                _replace(mean, torch.lerp(mean, gradient, 1.0 - beta_mean), moves)
-                _replace(square, (square * beta_square).addcmul_(gradient, gradient, value=1.0 - beta_square), moves)
-                stride = square.sqrt().div_(correction).add_(self._eps).reciprocal_().mul_(mean).mul_(rate)
-                _replace(tensor, tensor - stride, moves)
+                is_live, lr, correction = live.view(column), lr.view(column), correction.view(column)
+                gradient = gradient * scale.view(column)
+                _replace(mean, torch.lerp(mean, gradient, 1.0 - beta_mean), is_live)
+                _replace(square, (square * beta_square).addcmul_(gradient, gradient, value=1.0 - beta_square), is_live)
+                update = square.sqrt().div_(correction).add_(self._eps).reciprocal_().mul_(mean).mul_(lr)
+                _replace(tensor, tensor - update, is_live)
 
     def init_slot(self, slot: int) -> None:
-        """Forget the past of `slot`, for the next asset in it."""
+        """Zero the moments and the step count of `slot`, for the next asset in it."""
         self.num_steps[slot] = 0
         for name in self._parameters:
             self._means[name][slot].zero_()
@@ -81,7 +86,7 @@ class SlotAdam:
         return state
 
     def load_slot(self, slot: int, state: Mapping[str, Tensor]) -> None:
-        """Put what `slot_state` gave into `slot`. KeyError names a missing tensor."""
+        """Load the output of `slot_state` into `slot`. KeyError names a missing tensor."""
         self.num_steps[slot] = state["num_steps"]
         for name in self._parameters:
             self._means[name][slot].copy_(state[f"mean.{name}"])
@@ -95,8 +100,8 @@ def slot_gradient_norms(gradients: Mapping[str, Tensor]) -> Float[Tensor, " K"]:
     return total
 
 
-def clip_shares(norms: Float[Tensor, " K"], max_norm: float) -> Float[Tensor, " K"]:
-    """How much of its gradient each slot keeps so that its norm is at most `max_norm`, as `clip_grad_norm_` has it."""
+def clip_scales(norms: Float[Tensor, " K"], max_norm: float) -> Float[Tensor, " K"]:
+    """Factor in (0, 1] per slot that bounds its gradient norm by `max_norm`, as `clip_grad_norm_` does."""
     return (max_norm / (norms + 1e-6)).clamp(max=1.0)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.distill.loop import Assignment, SlotBatch, optimize_all, rate_share
+from dreamfoundry.distill.loop import Assignment, SlotBatch, lr_multiplier, optimize_all
 from dreamfoundry.errors import EmptyField, FlatField, FullField, OffPrompt, OptimizationDiverged, SeveralFaces
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides
@@ -309,7 +309,7 @@ def test_a_step_without_a_live_slot_says_what_is_missing():
 
 
 def test_a_rate_warms_up_and_then_falls_to_its_final_share():
-    shares = [rate_share(dataclasses.replace(SMALL.optimize, num_steps=100), step) for step in range(100)]
+    shares = [lr_multiplier(dataclasses.replace(SMALL.optimize, num_steps=100), step) for step in range(100)]
 
     assert np.argmax(shares) in range(8, 13)
     assert shares[0] < 0.2 and max(shares) <= 1.0

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamfoundry.distill.slot_adam import SlotAdam, clip_shares, slot_gradient_norms
+from dreamfoundry.distill.slot_adam import SlotAdam, clip_scales, slot_gradient_norms
 
 BETAS, EPS = (0.9, 0.99), 1e-15
-RATES = {"table": torch.tensor([0.01, 0.02, 0.03]), "head": torch.tensor([0.001, 0.002, 0.003])}
+LRS = {"table": torch.tensor([0.01, 0.02, 0.03]), "head": torch.tensor([0.001, 0.002, 0.003])}
 ALL = torch.tensor([True, True, True])
 WHOLE = torch.ones(3)
 
@@ -36,8 +36,8 @@ def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def clipped_to_one(gradients: dict[str, Tensor]) -> dict[str, Tensor]:
-    shares = clip_shares(slot_gradient_norms(gradients), 1.0)
-    return {name: gradient * shares.view(-1, *[1] * (gradient.dim() - 1)) for name, gradient in gradients.items()}
+    scales = clip_scales(slot_gradient_norms(gradients), 1.0)
+    return {name: gradient * scales.view(-1, *[1] * (gradient.dim() - 1)) for name, gradient in gradients.items()}
 
 
 def test_every_slot_equals_an_adam_of_its_own_also_when_they_start_apart() -> None:
@@ -46,11 +46,11 @@ def test_every_slot_equals_an_adam_of_its_own_also_when_they_start_apart() -> No
     adam = SlotAdam(parameters, BETAS, EPS)
     starts = (0, 3, 5)
     for step in range(12):
-        adam.step(gradients_of(step), WHOLE, RATES, torch.tensor([step >= start for start in starts]))
+        adam.step(gradients_of(step), WHOLE, LRS, torch.tensor([step >= start for start in starts]))
     for slot, start in enumerate(starts):
         own = {name: expected[name][slot].requires_grad_() for name in expected}
         reference = torch.optim.Adam(
-            [{"params": [own[name]], "lr": RATES[name][slot].item()} for name in own], betas=BETAS, eps=EPS
+            [{"params": [own[name]], "lr": LRS[name][slot].item()} for name in own], betas=BETAS, eps=EPS
         )
         for step in range(start, 12):
             for name, gradient in gradients_of(step).items():
@@ -65,11 +65,11 @@ def test_every_slot_equals_an_adam_of_its_own_also_when_they_start_apart() -> No
 def test_a_slot_that_is_not_live_keeps_every_bit(poison: float) -> None:
     parameters = stacked()
     adam = SlotAdam(parameters, BETAS, EPS)
-    adam.step(gradients_of(0), WHOLE, RATES, ALL)
+    adam.step(gradients_of(0), WHOLE, LRS, ALL)
     before, state = copied(parameters), adam.slot_state(1)
     gradients = gradients_of(1)
     gradients["table"][1] = poison
-    adam.step(gradients, WHOLE, RATES, torch.tensor([True, False, True]))
+    adam.step(gradients, WHOLE, LRS, torch.tensor([True, False, True]))
     for name, tensor in parameters.items():
         assert torch.equal(tensor[1], before[name][1])
         assert not torch.equal(tensor[0], before[name][0])
@@ -81,9 +81,9 @@ def test_a_nan_gradient_stays_in_its_slot() -> None:
     first, second = SlotAdam(clean, BETAS, EPS), SlotAdam(poisoned, BETAS, EPS)
     for step in range(3):
         gradients = gradients_of(step)
-        first.step(gradients, WHOLE, RATES, ALL)
+        first.step(gradients, WHOLE, LRS, ALL)
         gradients["table"][0] = math.nan
-        second.step(gradients, WHOLE, RATES, ALL)
+        second.step(gradients, WHOLE, LRS, ALL)
     assert poisoned["table"][0].isnan().all()
     assert all(torch.equal(clean[name][1:], poisoned[name][1:]) for name in clean)
 
@@ -92,9 +92,9 @@ def test_a_slot_resumes_where_its_state_was_taken() -> None:
     parameters = stacked()
     adam = SlotAdam(parameters, BETAS, EPS)
     for step in range(3):
-        adam.step(gradients_of(step), WHOLE, RATES, ALL)
+        adam.step(gradients_of(step), WHOLE, LRS, ALL)
     saved, state = copied(parameters), adam.slot_state(2)
-    adam.step(gradients_of(3), WHOLE, RATES, ALL)
+    adam.step(gradients_of(3), WHOLE, LRS, ALL)
 
     resumed = stacked()
     other = SlotAdam(resumed, BETAS, EPS)
@@ -102,7 +102,7 @@ def test_a_slot_resumes_where_its_state_was_taken() -> None:
         for name, tensor in resumed.items():
             tensor[2] = saved[name][2]
     other.load_slot(2, state)
-    other.step(gradients_of(3), WHOLE, RATES, ALL)
+    other.step(gradients_of(3), WHOLE, LRS, ALL)
     assert all(torch.equal(resumed[name][2], parameters[name][2]) for name in resumed)
     assert other.num_steps.tolist() == [1, 1, 4]
 
@@ -110,7 +110,7 @@ def test_a_slot_resumes_where_its_state_was_taken() -> None:
 def test_a_new_asset_in_a_slot_starts_without_a_past() -> None:
     parameters = stacked()
     adam = SlotAdam(parameters, BETAS, EPS)
-    adam.step(gradients_of(0), WHOLE, RATES, ALL)
+    adam.step(gradients_of(0), WHOLE, LRS, ALL)
     adam.init_slot(1)
     fresh = SlotAdam(stacked(), BETAS, EPS)
     assert all(torch.equal(value, fresh.slot_state(1)[key]) for key, value in adam.slot_state(1).items())
@@ -134,13 +134,13 @@ def test_clipping_limits_each_slot_by_its_own_norm() -> None:
     assert torch.equal(clipped["table"][0], gradients["table"][0])
 
 
-def test_a_share_of_a_gradient_moves_like_that_part_of_it() -> None:
+def test_a_clipped_gradient_updates_like_the_scaled_one() -> None:
     shared, scaled = stacked(), stacked()
     first, second = SlotAdam(shared, BETAS, EPS), SlotAdam(scaled, BETAS, EPS)
     for step in range(3):
         gradients = gradients_of(step)
-        first.step(gradients, clip_shares(slot_gradient_norms(gradients), 1.0), RATES, ALL)
-        second.step(clipped_to_one(gradients), WHOLE, RATES, ALL)
+        first.step(gradients, clip_scales(slot_gradient_norms(gradients), 1.0), LRS, ALL)
+        second.step(clipped_to_one(gradients), WHOLE, LRS, ALL)
     assert all(torch.equal(shared[name], scaled[name]) for name in shared)
 
 

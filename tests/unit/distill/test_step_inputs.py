@@ -65,7 +65,10 @@ ALL_AT_ONCE = with_overrides(RECIPE, {"guidance.method": "sdi", "guidance.perp_n
 
 @pytest.mark.parametrize("recipe", [RECIPE, ALL_AT_ONCE])
 def test_a_slot_draws_the_same_whatever_its_neighbours_are(recipe):
-    alone, crowded = draw(slot_inputs(5), recipe=recipe), draw(slot_inputs(5), slot_inputs(6), slot_inputs(7, 0.0), recipe=recipe)
+    alone, crowded = (
+        draw(slot_inputs(5), recipe=recipe),
+        draw(slot_inputs(5), slot_inputs(6), slot_inputs(7, 0.0), recipe=recipe),
+    )
 
     for name in ("origins", "directions", "jitter", "is_lit"):
         assert torch.equal(getattr(alone.batches[0], name)[0], getattr(crowded.batches[0], name)[0])

@@ -18,7 +18,7 @@ from torch import Tensor
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.guidance import classifier_free_guidance, draw_timesteps, sds_weight
 from dreamfoundry.diffusion.prompts import view_index, view_texts
-from dreamfoundry.distill.loop import rate_share
+from dreamfoundry.distill.loop import lr_multiplier
 from dreamfoundry.nerf.cameras import Cameras, orbit_positions, sample_cameras
 from dreamfoundry.nerf.field import RadianceFields, level_shares
 from dreamfoundry.nerf.regularizers import opacity_penalty
@@ -241,7 +241,7 @@ def test_the_orientation_loss_rises_from_1e_4_to_1e_2_over_5000_steps_and_the_op
 
 def test_rates_warm_up_for_3000_of_15000_steps_and_fall_along_a_cosine_to_a_hundredth() -> None:
     def share(step: int) -> float:
-        return rate_share(RECIPE.optimize, step)
+        return lr_multiplier(RECIPE.optimize, step)
 
     assert RECIPE.optimize.num_steps == NUM_STEPS and RECIPE.optimize.views_per_step == 4
     assert (

@@ -24,7 +24,7 @@ from torch.nn.utils import clip_grad_norm_
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import encode
-from dreamfoundry.distill.loop import Assignment, noise_shape_of, progress_at, rate_share
+from dreamfoundry.distill.loop import Assignment, lr_multiplier, noise_shape_of, progress_at
 from dreamfoundry.distill.step_inputs import SlotInputs, draw_step
 from dreamfoundry.distill.step_render import pictures, regularization, render_batch
 from dreamfoundry.identity import seed_for
@@ -123,7 +123,7 @@ class OnePrompt:
         loss.backward()
         norm = clip_grad_norm_(self.fields.parameters().values(), optimize.max_grad_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["rate"] * rate_share(optimize, self.step_number)
+            group["lr"] = group["rate"] * lr_multiplier(optimize, self.step_number)
         self.optimizer.step()
         self.log.append(
             {

@@ -1,4 +1,4 @@
-"""Adam for K slots on CUDA, in one pass over parameter, moments and gradient: twin of `adam.SlotAdam`.
+"""Adam for K slots on CUDA, in one pass over parameter, moments and gradient: twin of `distill.slot_adam.SlotAdam`.
 
 Dimension key:  K slots
 """
@@ -21,17 +21,18 @@ def slot_adam(
     mean: Float[Tensor, "K ..."],
     square: Float[Tensor, "K ..."],
     gradient: Float[Tensor, "K ..."],
-    shares: Float[Tensor, " K"],
-    rates: Float[Tensor, " K"],
+    scales: Float[Tensor, " K"],
+    lrs: Float[Tensor, " K"],
     root_corrections: Float[Tensor, " K"],
     live: Bool[Tensor, " K"],
     betas: tuple[float, float],
     eps: float,
 ) -> None:
-    """Move the `live` slots of `tensor`, and their moments, in place; nothing else is read or written.
+    """Update the `live` slots of `tensor`, and their moments, in place; nothing else is read or written.
 
-    `rates` are divided by the correction of the mean, `root_corrections` are the roots of those of
-    the squares; both and `shares` have the type of `tensor`.
+    `scales` are those of `clip_scales`. `lrs` are learning rates divided by the bias correction of
+    the mean, `root_corrections` the square roots of the bias corrections of the squares. All three
+    have the dtype of `tensor`.
     """
     size = tensor[0].numel()
     with torch.cuda.device_of(tensor):
@@ -40,8 +41,8 @@ def slot_adam(
             mean,
             square,
             gradient.contiguous(),
-            shares,
-            rates,
+            scales,
+            lrs,
             root_corrections,
             live.to(torch.int8),
             size,
@@ -59,8 +60,8 @@ def _step(
     mean,
     square,
     gradient,
-    shares,
-    rates,
+    scales,
+    lrs,
     root_corrections,
     live,
     size,
@@ -71,13 +72,16 @@ def _step(
 ):
     slot = tl.program_id(1)
     value = tl.program_id(0) * VALUES + tl.arange(0, VALUES)
-    moves = value < tl.where(tl.load(live + slot) != 0, size, 0)
+    is_live = value < tl.where(tl.load(live + slot) != 0, size, 0)
     at = slot.to(tl.int64) * size + value
-    own = tl.load(gradient + at, mask=moves, other=0.0) * tl.load(shares + slot)
-    old_mean = tl.load(mean + at, mask=moves, other=0.0)
-    new_mean = old_mean + (1.0 - BETA_MEAN) * (own - old_mean)
-    new_square = tl.load(square + at, mask=moves, other=0.0) * BETA_SQUARE + (1.0 - BETA_SQUARE) * own * own
-    stride = new_mean / (tl.sqrt(new_square) / tl.load(root_corrections + slot) + EPS) * tl.load(rates + slot)
-    tl.store(mean + at, new_mean, mask=moves)
-    tl.store(square + at, new_square, mask=moves)
-    tl.store(tensor + at, tl.load(tensor + at, mask=moves, other=0.0) - stride, mask=moves)
+
+    scaled = tl.load(gradient + at, mask=is_live, other=0.0) * tl.load(scales + slot)
+    old_mean = tl.load(mean + at, mask=is_live, other=0.0)
+    new_mean = old_mean + (1.0 - BETA_MEAN) * (scaled - old_mean)
+    new_square = tl.load(square + at, mask=is_live, other=0.0) * BETA_SQUARE + (1.0 - BETA_SQUARE) * scaled * scaled
+
+    update = new_mean / (tl.sqrt(new_square) / tl.load(root_corrections + slot) + EPS) * tl.load(lrs + slot)
+
+    tl.store(mean + at, new_mean, mask=is_live)
+    tl.store(square + at, new_square, mask=is_live)
+    tl.store(tensor + at, tl.load(tensor + at, mask=is_live, other=0.0) - update, mask=is_live)
