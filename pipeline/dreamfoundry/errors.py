@@ -19,16 +19,21 @@ DreamfoundryError
 │   ├── AssetInvalid            a gate refused the finished files
 │   ├── GpuOutOfMemory          it does not fit into the memory of the GPU, even alone
 │   └── WorkerDied              the process died on this prompt alone, again and again
-└── InfrastructureError     not the prompt's fault: retried, and exit 1 if it stays
-    ├── PriorUnavailable    weights missing, unreadable or of another digest
-    ├── StoreUnavailable    the library cannot be reached
-    ├── ObjectMissing       a key that should be in the library is not
-    ├── ObjectCorrupt       bytes of the library are not what their name or their schema says
-    ├── OutcomeExists       somebody else has already decided this key (a race, not a fault)
-    └── LeaseLost           somebody else owns this prompt now
+├── InfrastructureError     not the prompt's fault: retried, and exit 1 if it stays
+│   ├── MachineFault        the disk of this machine is full, or the like
+│   ├── PriorUnavailable    weights missing, unreadable or of another digest
+│   ├── StoreUnavailable    the library cannot be reached
+│   ├── ObjectMissing       a key that should be in the library is not
+│   ├── ObjectCorrupt       bytes of the library are not what their name or their schema says
+│   ├── OutcomeExists       somebody else has already decided this key (a race, not a fault)
+│   └── LeaseLost           somebody else owns this prompt now
+└── ToolUnavailable         an optional tool is absent or fails: its gate says "not_run", nothing is retried
+    ├── NodeUnavailable     Node, an npm package, or an answer of a Node program
+    └── BrowserUnavailable  Chromium, three.js, or an answer of the page
 
 The class decides what happens next, never the message. A message names the thing, its value,
-the rule that it breaks and what would work.
+the rule that it breaks and what would work. Names end in Error where they are groups or mistakes of
+the caller; all others say what is the case.
 """
 
 from __future__ import annotations
@@ -188,3 +193,15 @@ class OutcomeExists(InfrastructureError):
 
 class LeaseLost(InfrastructureError):
     """Somebody else owns this prompt now."""
+
+
+class ToolUnavailable(DreamfoundryError):
+    """An optional tool is absent or fails. The message says which, and what would help."""
+
+
+class NodeUnavailable(ToolUnavailable):
+    """Node, an npm package or the answer of a Node program is missing."""
+
+
+class BrowserUnavailable(ToolUnavailable):
+    """There is no browser, it does not start, or it does not answer."""

@@ -16,7 +16,8 @@ from typing import Any
 from PIL import Image
 
 from dreamfoundry.asset.files.glb import split_glb
-from dreamfoundry.host.nodejs import NodeUnavailableError, package_folder, run_node
+from dreamfoundry.errors import NodeUnavailable
+from dreamfoundry.host.nodejs import package_folder, run_node
 from dreamfoundry.records import Finding
 
 GATE = "web"
@@ -38,7 +39,7 @@ def web_glb(master: bytes, *, slug: str) -> tuple[dict[str, bytes], list[Finding
             arguments = [str(modules.pop()), "master.glb", "web.glb", *pictures]
             run_node(Path(__file__).with_suffix(".mjs"), arguments, Path(folder), LIMIT_S)
             return {f"{slug}_web.glb": Path(folder, "web.glb").read_bytes()}, []
-    except NodeUnavailableError as error:
+    except NodeUnavailable as error:
         return {}, [Finding("not_run", GATE, TOOL, str(error))]
 
 

@@ -37,8 +37,9 @@ from PIL import Image
 from dreamfoundry.asset.files.glb_reader import read_glb
 from dreamfoundry.asset.gates.blank import HALF_OPAQUE, why_blank
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
+from dreamfoundry.errors import BrowserUnavailable, NodeUnavailable
 from dreamfoundry.host.child_process import die_with
-from dreamfoundry.host.nodejs import NodeUnavailableError, package_folder
+from dreamfoundry.host.nodejs import package_folder
 from dreamfoundry.records import Finding
 
 GATE = "browser"
@@ -83,10 +84,6 @@ FLAGS = (
     "--no-startup-window",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
-
-
-class BrowserUnavailable(Exception):
-    """There is no browser, it does not start, or it does not answer; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +164,7 @@ class Browser:
             raise BrowserUnavailable(f"Chromium is not installed (none of {', '.join(CHROMIUM_NAMES)} on PATH)")
         try:
             self._three = package_folder("three", os.environ.get(MODULE_VARIABLE, ""))
-        except NodeUnavailableError as error:
+        except NodeUnavailable as error:
             raise BrowserUnavailable(f"{error} (or set {MODULE_VARIABLE})") from None
         self._process: subprocess.Popen[bytes] | None = None
         self._glb = b""

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dreamfoundry.host.nodejs import NodeUnavailableError, package_folder, run_node
+from dreamfoundry.errors import NodeUnavailable
+from dreamfoundry.host.nodejs import package_folder, run_node
 from dreamfoundry.records import Finding
 
 GATE = "khronos"
@@ -39,7 +40,7 @@ def check_khronos(glbs: Mapping[str, bytes]) -> tuple[list[Finding], Mapping[str
             for name, data in glbs.items():
                 Path(folder, name).write_bytes(data)
             answer = run_node(VALIDATOR, [str(module), *glbs], Path(folder), LIMIT_S)
-    except NodeUnavailableError as error:
+    except NodeUnavailable as error:
         return [Finding("not_run", GATE, TOOL, f"{error} (or set {MODULE_VARIABLE})")], {}
     reports: Mapping[str, Any] = json.loads(answer)
     return [finding for name in glbs for finding in _findings(name, reports[name])], reports

@@ -15,7 +15,8 @@ from dreamfoundry.asset.files.gltf_writer import write_glb
 from dreamfoundry.asset.files.sidecar import described
 from dreamfoundry.asset.files.web_glb import PACKAGES, web_glb
 from dreamfoundry.asset.gates.khronos import check_khronos
-from dreamfoundry.host.nodejs import NodeUnavailableError, package_folder
+from dreamfoundry.errors import NodeUnavailable
+from dreamfoundry.host.nodejs import package_folder
 from dreamfoundry.records import TexturedMesh
 
 METADATA = {"prompt": "a beacon", "negative_prompt": "", "nested": {"b": [1.5]}}
@@ -26,7 +27,7 @@ def made(master: bytes) -> bytes:
     try:
         for package in PACKAGES:
             package_folder(package)
-    except NodeUnavailableError as absent:
+    except NodeUnavailable as absent:
         pytest.skip(str(absent))
     if shutil.which("node") is None:
         pytest.skip("Node is not installed")
