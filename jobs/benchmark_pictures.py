@@ -27,11 +27,12 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh, read_glb
-from dreamfoundry.asset.gates.browser import Browser, BrowserUnavailable
+from dreamfoundry.asset.gates.browser import Browser
 from dreamfoundry.asset.maps.rasterize import project, rasterize
 from dreamfoundry.asset.pictures import thumbnail
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
 from dreamfoundry.cli.command_line import CommandLine
+from dreamfoundry.errors import BrowserUnavailable
 from dreamfoundry.run.report import EXIT_CODES
 
 NUM_FRAMES = 24

@@ -32,9 +32,10 @@ from typing import Any
 import numpy as np
 
 from dreamfoundry.asset.files.glb_reader import read_glb
-from dreamfoundry.asset.gates.browser import AZIMUTHS_DEG, ELEVATION_DEG, VIEW_PX, Browser, BrowserUnavailable
+from dreamfoundry.asset.gates.browser import AZIMUTHS_DEG, ELEVATION_DEG, VIEW_PX, Browser
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
 from dreamfoundry.cli.command_line import CommandLine
+from dreamfoundry.errors import BrowserUnavailable
 from dreamfoundry.run.report import EXIT_CODES
 
 BLENDER_VARIABLE = "DREAMFOUNDRY_BLENDER_PYTHON"

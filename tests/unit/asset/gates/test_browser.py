@@ -16,6 +16,7 @@ from dreamfoundry.asset.gates import browser as module
 from dreamfoundry.asset.gates.browser import CHROMIUM_VARIABLE, MODULE_VARIABLE, Browser, check_browser, look_at_levels
 from dreamfoundry.asset.maps.rasterize import silhouette
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
+from dreamfoundry.errors import BrowserUnavailable
 from dreamfoundry.host.child_process import package_environment
 from dreamfoundry.records import TexturedMesh
 from support.processes import MARK, marked_processes, wait_until_gone
@@ -23,7 +24,7 @@ from support.processes import MARK, marked_processes, wait_until_gone
 try:
     Browser()
     ABSENT = ""
-except module.BrowserUnavailable as reason:
+except BrowserUnavailable as reason:
     ABSENT = str(reason)
 needs_browser = pytest.mark.skipif(bool(ABSENT), reason=ABSENT)
 
@@ -177,7 +178,7 @@ def test_a_chromium_that_takes_no_commands_does_not_hold_us_up(monkeypatch: pyte
     monkeypatch.setattr(module, "LOOK_LIMIT_S", 0.5)
     with subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as deaf:
         try:
-            with pytest.raises(module.BrowserUnavailable, match="does not take commands"):
+            with pytest.raises(BrowserUnavailable, match="does not take commands"):
                 module._Pipe(deaf).send("Fetch.fulfillRequest", {"body": "x" * 1_000_000}, "")
         finally:
             deaf.kill()
