@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
-from dreamfoundry.asset.gates.findings import GATES
+from dreamfoundry.asset.deliverables import GATES
 from dreamfoundry.asset.gates.khronos import UNKNOWN_EXTENSIONS
 
 Row = Mapping[str, Any]

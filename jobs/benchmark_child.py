@@ -99,7 +99,8 @@ def rate(arguments: argparse.Namespace) -> Figures:
 
 def whole(arguments: argparse.Namespace) -> Figures:
     """One asset as a laptop makes it: all steps and looks, the snapshot, and the files of the profile."""
-    from dreamfoundry.asset.export import asset_metadata, export_asset
+    from dreamfoundry.asset.export import export_asset
+    from dreamfoundry.asset.files.metadata import asset_metadata
 
     start = time.perf_counter()
     prior, recipe = opened(arguments, "graphs")
@@ -138,7 +139,8 @@ def operators(arguments: argparse.Namespace) -> Figures:
 
 def export(arguments: argparse.Namespace) -> Figures:
     """Exports a ball again and again on the CPU, from when it is told to until its input ends."""
-    from dreamfoundry.asset.export import asset_metadata, export_asset
+    from dreamfoundry.asset.export import export_asset
+    from dreamfoundry.asset.files.metadata import asset_metadata
 
     # The blob that a field starts with, made solid.
     recipe = resolve_recipe("toybox", ["field.density_blob_scale=20.0"])

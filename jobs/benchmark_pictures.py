@@ -27,7 +27,8 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh, read_glb
-from dreamfoundry.asset.gates.browser import Browser
+from dreamfoundry.asset.files.png import encode_png
+from dreamfoundry.asset.gates.browser.page import Browser
 from dreamfoundry.asset.maps.rasterize import project, rasterize
 from dreamfoundry.asset.pictures import thumbnail
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
@@ -54,7 +55,7 @@ def main() -> int:
         arguments.pictures.mkdir(parents=True, exist_ok=True)
         for name, picture in pictures.items():
             if picture is not None:
-                (arguments.pictures / f"{name}.png").write_bytes(thumbnail.png(picture))
+                (arguments.pictures / f"{name}.png").write_bytes(encode_png(picture))
     return EXIT_CODES["complete"]
 
 
@@ -87,10 +88,14 @@ def _cast(scene: Any, pose: np.ndarray) -> np.ndarray:
     return faces
 
 
+def _turntable(data: bytes, size_px: int) -> np.ndarray:
+    return thumbnail.turntable(read_glb(data), NUM_FRAMES, size_px)
+
+
 def _measure_ours(data: bytes) -> np.ndarray:
-    picture: np.ndarray = _timed("ours: thumbnail of 512 px", lambda: thumbnail.thumbnail(data, 512))
+    picture: np.ndarray = _timed("ours: thumbnail of 512 px", lambda: thumbnail.thumbnail(read_glb(data), 512))
     for size_px in (192, 256, 384, 512):
-        _timed(f"ours: {NUM_FRAMES} frames of {size_px} px", partial(thumbnail.turntable, data, NUM_FRAMES, size_px))
+        _timed(f"ours: {NUM_FRAMES} frames of {size_px} px", partial(_turntable, data, size_px))
     return picture
 
 
@@ -106,12 +111,12 @@ def _measure_browser(data: bytes, mesh: DeliveredMesh) -> np.ndarray | None:
             for words in ("first", "next"):
                 looked = _timed(
                     f"browser: {words} thumbnail of 512 px, by the clock",
-                    lambda: browser.look(data, poses(1), FOVY_DEG, 512),
+                    lambda: browser.render(data, poses(1), FOVY_DEG, 512),
                     time.monotonic,
                 )
             _timed(
                 f"browser: {NUM_FRAMES} frames of 256 px, by the clock",
-                lambda: browser.look(data, poses(NUM_FRAMES), FOVY_DEG, 256),
+                lambda: browser.render(data, poses(NUM_FRAMES), FOVY_DEG, 256),
                 time.monotonic,
             )
     except BrowserUnavailable as reason:

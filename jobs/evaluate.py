@@ -29,6 +29,7 @@ import numpy as np
 import torch
 import trimesh
 
+from dreamfoundry.asset.files.glb_reader import read_glb
 from dreamfoundry.asset.gates.scores import diversity, views_on_white
 from dreamfoundry.asset.pictures.thumbnail import judged_views
 from dreamfoundry.errors import InputError
@@ -122,7 +123,7 @@ def rank_by_clip(clip: ClipScorer, rows: Sequence[Row], glbs: Sequence[bytes | N
             row[name] = 0.0
         if not published:
             continue
-        views = np.concatenate([judged_views(glb, look, CLIP_VIEWS, clip.picture_px) for _, glb in published])
+        views = np.concatenate([judged_views(read_glb(glb), look, CLIP_VIEWS, clip.picture_px) for _, glb in published])
         pictures = torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255.0
         found = own_text_first(clip.similarities(pictures, texts), own).float().view(-1, CLIP_VIEWS).mean(dim=1)
         for (row, _), share in zip(published, found.tolist(), strict=True):

@@ -32,7 +32,8 @@ from typing import Any
 import numpy as np
 
 from dreamfoundry.asset.files.glb_reader import read_glb
-from dreamfoundry.asset.gates.browser import AZIMUTHS_DEG, ELEVATION_DEG, VIEW_PX, Browser
+from dreamfoundry.asset.gates.browser.gate import AZIMUTHS_DEG, ELEVATION_DEG, VIEW_PX
+from dreamfoundry.asset.gates.browser.page import Browser
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
 from dreamfoundry.cli.command_line import CommandLine
 from dreamfoundry.errors import BrowserUnavailable
@@ -87,10 +88,10 @@ def three_version() -> str:
 def _seen_by_three(browser: Browser, data: bytes) -> Imported:
     vertices = read_glb(data).vertices
     poses = np.stack([framing_pose(vertices, azimuth_deg, ELEVATION_DEG) for azimuth_deg in AZIMUTHS_DEG[:1]])
-    look = browser.look(data, poses, FOVY_DEG, VIEW_PX)
+    drawn = browser.render(data, poses, FOVY_DEG, VIEW_PX)
     # Occlusion, roughness and metallic are one picture in three slots.
-    num_images = sum(slot in look.images for slot in ("map", "normalMap", "aoMap"))
-    return Imported(look.dimensions_m, look.triangles, num_images, "; ".join(look.errors))
+    num_images = sum(slot in drawn.images for slot in ("map", "normalMap", "aoMap"))
+    return Imported(drawn.dimensions_m, drawn.triangles, num_images, "; ".join(drawn.errors))
 
 
 def by_assimp(files: Sequence[Path]) -> dict[Path, Imported]:

@@ -9,9 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from dreamfoundry.asset.export import asset_metadata, export_asset
+from dreamfoundry.asset.deliverables import GATES
+from dreamfoundry.asset.export import export_asset
+from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.files.sidecar import with_provenance
-from dreamfoundry.asset.gates.findings import GATES
 from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from dreamfoundry.asset.export import asset_metadata, export_asset
+from dreamfoundry.asset.deliverables import MEDIA_TYPES
+from dreamfoundry.asset.export import export_asset
 from dreamfoundry.asset.files.glb import join_glb, split_glb
-from dreamfoundry.asset.files.sidecar import MEDIA_TYPES, json_file
+from dreamfoundry.asset.files.metadata import asset_metadata
+from dreamfoundry.asset.files.sidecar import json_file
 from dreamfoundry.asset.gates.khronos import MODULE_VARIABLE
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore

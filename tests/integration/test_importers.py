@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dreamfoundry.asset.export import asset_metadata, export_asset
+from dreamfoundry.asset.export import export_asset
+from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
 from support.processes import run_job

@@ -7,17 +7,22 @@ import json
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
-from dreamfoundry.asset.export import asset_metadata, export_asset
+from dreamfoundry.asset.export import export_asset
+from dreamfoundry.asset.files import glb_reader
 from dreamfoundry.asset.files.c2pa import CERTIFICATE_VARIABLE, KEY_VARIABLE
+from dreamfoundry.asset.files.glb import split_glb
 from dreamfoundry.asset.files.glb_reader import read_glb
+from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.pictures.renderer import RENDERER
 from dreamfoundry.errors import AssetInvalid, ConfigError, EmptyField, PromptFailure
 from dreamfoundry.host.child_process import package_environment
@@ -49,6 +54,35 @@ def exported(snapshot: FieldSnapshot) -> AssetBundle:
 @pytest.fixture(scope="module")
 def bundle(beacon_snapshot: FieldSnapshot) -> AssetBundle:
     return exported(beacon_snapshot)
+
+
+def test_the_master_is_decoded_once_per_export(beacon_snapshot: FieldSnapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks, mesh and pictures of every delivered GLB, for gates, derived files, pictures and sidecar together."""
+    split: Counter[bytes] = Counter()
+    meshes: Counter[bytes] = Counter()
+    pictures: Counter[bytes] = Counter()
+
+    def count(name: str, counter: Counter[bytes], argument: int) -> None:
+        original = getattr(glb_reader, name)
+
+        def counted(*arguments: Any) -> Any:
+            counter[arguments[argument]] += 1
+            return original(*arguments)
+
+        monkeypatch.setattr(glb_reader, name, counted)
+
+    count("split_glb", split, 0)
+    count("_mesh", meshes, 1)
+    count("_picture", pictures, 0)
+    profile = replace(EVERYTHING, triangles=(600, 300), texture_px=(128, 64), web=False)
+
+    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    assert split[bundle.files["a_beacon_gray.glb"]] == 1
+    assert set(split.values()) == set(pictures.values()) == {1}
+    binary = split_glb(bundle.files["a_beacon_gray.glb"])[1]
+    assert meshes[binary] == 1
+    assert len(pictures) == 6  # base colour, normals and ORM of two levels
 
 
 def test_every_promised_file_is_there(bundle: AssetBundle) -> None:
@@ -128,7 +162,7 @@ def test_the_asset_stands_on_the_ground_in_metres_with_its_front_on_plus_z(bundl
     assert (low + high)[[0, 2]] == pytest.approx([0.0, 0.0], abs=1e-5)
     delivered = read_glb(bundle.files["a_beacon_gray.glb"])
     texel = np.minimum((delivered.uvs * 128).astype(int), 127)
-    color = delivered.base_color()[texel[:, 1], texel[:, 0]].astype(int)
+    color = delivered.base_color[texel[:, 1], texel[:, 0]].astype(int)
     red = color[:, 0] > 2 * color[:, 1]
     assert delivered.vertices[red][:, 2].mean() > 0.5 * high[2]
 
@@ -251,7 +285,7 @@ def test_a_level_has_the_maps_that_its_profile_orders(bundle: AssetBundle, beaco
     for name, side_px in (("a_beacon_gray.glb", 128), ("a_beacon_gray_LOD1.glb", 64)):
         mesh = read_glb(bundle.files[name])
         assert mesh.tangents is not None
-        assert mesh.base_color().shape == mesh.normal_map().shape == mesh.orm().shape == (side_px, side_px, 3)
+        assert mesh.base_color.shape == mesh.normal_map.shape == mesh.orm.shape == (side_px, side_px, 3)
         assert read_glb(bare.files[name]).tangents is None and read_glb(bare.files[name]).orm_png == b""
 
 

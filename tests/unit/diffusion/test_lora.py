@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dreamfoundry.asset.export import asset_metadata
+from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.diffusion.prior import DiffusersPrior, load_prior
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import ConfigError, PriorUnavailable

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dreamfoundry.asset.export import asset_metadata, export_asset
+from dreamfoundry.asset.export import export_asset
 from dreamfoundry.asset.files.glb_reader import node_names
+from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.identity import asset_key
 from dreamfoundry.library.library import Library

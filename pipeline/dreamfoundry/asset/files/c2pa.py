@@ -15,6 +15,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dreamfoundry.asset.files.deliverable import Deliverable, Made, always
+from dreamfoundry.asset.files.draft import AssetDraft
+from dreamfoundry.errors import ToolUnavailable
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR
 from dreamfoundry.records import Finding
 
@@ -25,20 +28,25 @@ CERTIFICATE_VARIABLE = "DREAMFOUNDRY_C2PA_CERTIFICATE"
 MEDIA_TYPE = "model/gltf-binary"
 
 
-def signed(file: str, glb: bytes, digital_source_type: str) -> tuple[dict[str, bytes], list[Finding]]:
-    """The detached credential of the GLB called `file`; no file, and the reason, where it cannot be signed."""
+def sign(file: str, glb: bytes, digital_source_type: str) -> Made:
+    """The detached credential of the GLB called `file`; it blocks where it does not read back as valid.
+
+    Raises ToolUnavailable where no key is configured, c2pa-python is absent, or signing fails.
+    """
     key, certificate = os.environ.get(KEY_VARIABLE, ""), os.environ.get(CERTIFICATE_VARIABLE, "")
     if not key or not certificate:
-        return {}, [_not_run(f"no key is configured ({KEY_VARIABLE} and {CERTIFICATE_VARIABLE} name PEM files)")]
+        raise ToolUnavailable(f"no key is configured ({KEY_VARIABLE} and {CERTIFICATE_VARIABLE} name PEM files)")
     if importlib.util.find_spec("c2pa") is None:
-        return {}, [_not_run("c2pa-python is not installed (pip install 'dreamfoundry[c2pa]')")]
+        raise ToolUnavailable("c2pa-python is not installed (pip install 'dreamfoundry[c2pa]')")
     import c2pa
 
+    # read back at once: a credential that no reader accepts must not be delivered
     try:
         credential = _sign(glb, _statement(file, digital_source_type), Path(key), Path(certificate))
         state = str(json.loads(c2pa.Reader(MEDIA_TYPE, io.BytesIO(glb), credential).json())["validation_state"])
     except (OSError, c2pa.C2paError) as error:
-        return {}, [_not_run(f"{file} could not be signed: {type(error).__name__}: {error}")]
+        raise ToolUnavailable(f"{file} could not be signed: {type(error).__name__}: {error}") from error
+
     if state not in ("Valid", "Trusted"):
         return {}, [Finding("block", GATE, TOOL, f"the credential of {file} reads back as {state!r}")]
     return {f"{file}.c2pa": credential}, []
@@ -64,5 +72,16 @@ def _sign(glb: bytes, statement: dict[str, Any], key: Path, certificate: Path) -
     return bytes(builder.sign(c2pa.Signer.from_info(info), MEDIA_TYPE, io.BytesIO(glb), io.BytesIO()))
 
 
-def _not_run(reason: str) -> Finding:
-    return Finding("not_run", GATE, TOOL, reason)
+def _credential(draft: AssetDraft) -> Made:
+    return sign(draft.master.name, draft.master.data, str(draft.metadata["digital_source_type"]))
+
+
+CREDENTIAL = Deliverable(
+    gate=GATE,
+    tool=TOOL,
+    stage="sign",
+    moment="after_gates",
+    unwanted=always,
+    make=_credential,
+    media_types={"c2pa": "application/c2pa"},
+)

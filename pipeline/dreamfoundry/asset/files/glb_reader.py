@@ -1,7 +1,7 @@
-"""Reading back a delivered GLB, without the library that wrote it.
+"""Read back a delivered GLB, without the library that wrote it.
 
-Pictures and gates look at what was delivered, so they share this reader of the GLB container
-(glTF 2.0 chapter 4) and of the meshes in it. It refuses what it does not know.
+Pictures, gates and derived files start from the delivered bytes, so they share this reader of the GLB
+container (glTF 2.0 chapter 4) and of the meshes in it. It refuses what it does not know.
 
 Dimension key:  N vertices · F faces
 """
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,18 +31,18 @@ ATTRIBUTES: Mapping[str, str] = {
     "TEXCOORD_0": "VEC2",
     "COLOR_0": "VEC3",
 }
-"""What a delivered mesh may say of its vertices, all of it as 32-bit floats."""
+"""Vertex attributes of a delivered mesh, all as 32-bit floats."""
 
 TRIANGLES = 4
 
 
 @dataclass(frozen=True)
 class DeliveredMesh:
-    """The mesh of a GLB as a consumer sees it.
+    """The mesh of a GLB as a consumer reads it.
 
-    `tangents` have the sign of the bitangent as their w; `colors` are linear light. The pictures
-    are as in the file, empty where there is none: a level has base colour and perhaps normals and
-    ORM (occlusion, roughness, metallic), or colours at its vertices; a collision hull has nothing.
+    `tangents` have the sign of the bitangent as their w; `colors` are linear light. The PNGs are as in
+    the file, empty where there is none: a level has base colour and perhaps normals and ORM (occlusion,
+    roughness, metallic), or colours at its vertices; a collision hull has nothing. Each is decoded once.
     """
 
     vertices: Float32[np.ndarray, "N 3"]
@@ -55,14 +56,17 @@ class DeliveredMesh:
     orm_png: bytes
     document: Mapping[str, Any]
 
+    @cached_property
     def base_color(self) -> UInt8[np.ndarray, "H W 3"]:
         """The sRGB texture, fully decoded. Raises ValueError when it is broken or absent."""
         return _picture(self.base_color_png, "base colour")
 
+    @cached_property
     def normal_map(self) -> UInt8[np.ndarray, "H W 3"]:
         """Normals in tangent space, green up, fully decoded. Raises ValueError when broken or absent."""
         return _picture(self.normal_map_png, "normal")
 
+    @cached_property
     def orm(self) -> UInt8[np.ndarray, "H W 3"]:
         """Occlusion, roughness and metallic, fully decoded. Raises ValueError when broken or absent."""
         return _picture(self.orm_png, "ORM")
@@ -78,18 +82,68 @@ def _picture(data: bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
         raise ValueError(f"{name} texture: {error}") from error
 
 
+@dataclass(frozen=True, eq=False)
+class Glb:
+    """A delivered GLB by name. Its chunks and its mesh are parsed once, when first used.
+
+    Every attribute but `name` and `data` raises ValueError where the bytes are no such file.
+    """
+
+    name: str
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def _chunks(self) -> tuple[dict[str, Any], bytes]:
+        return split_glb(self.data)
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The JSON document; shared, so never to be changed."""
+        return self._chunks[0]
+
+    @property
+    def binary(self) -> bytes:
+        """The binary chunk."""
+        return self._chunks[1]
+
+    @cached_property
+    def mesh(self) -> DeliveredMesh:
+        """The mesh of the only node."""
+        return _mesh(*self._chunks, "")
+
+    def mesh_of(self, node: str) -> DeliveredMesh:
+        """The mesh of the node called `node`."""
+        return _mesh(*self._chunks, node)
+
+    @property
+    def node_names(self) -> list[str]:
+        """The nodes by name, in their order."""
+        try:
+            return [str(node["name"]) for node in self.document["nodes"]]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a GLB of named nodes: {type(error).__name__}: {error}") from error
+
+    def image(self, index: int) -> bytes:
+        """The encoded image of this number."""
+        return _image_bytes(self.document, self.binary, index)
+
+    def texture_image(self, texture: int) -> bytes:
+        """The encoded image behind a texture."""
+        return self.image(self.document["textures"][texture]["source"])
+
+
 def node_names(data: bytes) -> list[str]:
-    """The nodes of a GLB by name, in their order. Raises ValueError where there is no such thing."""
-    try:
-        return [str(node["name"]) for node in split_glb(data)[0]["nodes"]]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a GLB of named nodes: {type(error).__name__}: {error}") from error
+    """The nodes of a GLB by name, in their order. Raises ValueError where there are none."""
+    return Glb("", data).node_names
 
 
 def read_glb(data: bytes, name: str = "") -> DeliveredMesh:
     """The mesh of the node called `name`; without a name, of the only node. ValueError for anything else."""
+    return _mesh(*split_glb(data), name)
+
+
+def _mesh(document: Mapping[str, Any], binary: bytes, name: str) -> DeliveredMesh:
     try:
-        document, binary = split_glb(data)
         (node,) = (node for node in document["nodes"] if name in ("", node["name"]))
         if {"matrix", "translation", "rotation", "scale"} & node.keys():
             raise ValueError(f"node {node.get('name')!r} has a transform; delivered nodes have none")
@@ -165,7 +219,10 @@ def _maps(document: Mapping[str, Any], binary: bytes, primitive: Mapping[str, An
 
 
 def _image(document: Mapping[str, Any], binary: bytes, texture: int) -> bytes:
-    image = document["images"][document["textures"][texture]["source"]]
-    view = document["bufferViews"][image["bufferView"]]
+    return _image_bytes(document, binary, document["textures"][texture]["source"])
+
+
+def _image_bytes(document: Mapping[str, Any], binary: bytes, index: int) -> bytes:
+    view = document["bufferViews"][document["images"][index]["bufferView"]]
     start = view.get("byteOffset", 0)
     return binary[start : start + view["byteLength"]]

@@ -7,7 +7,6 @@ Dimension key:  T texels per side
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,9 +14,9 @@ from typing import Any
 import numpy as np
 import pygltflib
 from jaxtyping import UInt8
-from PIL import Image
 
 from dreamfoundry.asset.files.glb import join_glb
+from dreamfoundry.asset.files.png import encode_png
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, canonical_json
 from dreamfoundry.records import ColoredMesh, Surface, TexturedMesh
 
@@ -80,13 +79,6 @@ def write_collision_glb(
     return _written(document, buffer, f"{slug}_collision")
 
 
-def png(picture: np.ndarray) -> bytes:
-    """A picture (uint8, [H, W, 3] or [H, W, 4]) as PNG without any metadata."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", compress_level=6)
-    return buffer.getvalue()
-
-
 def orm(occlusion: UInt8[np.ndarray, "T T 1"]) -> UInt8[np.ndarray, "T T 3"]:
     """Occlusion, roughness and metallic of the material as red, green and blue."""
     others = np.array([round(255 * ROUGHNESS), round(255 * METALLIC)], dtype=np.uint8)
@@ -106,7 +98,7 @@ def _add_textures(buffer: _Buffer, material: pygltflib.Material, mesh: TexturedM
     ]
 
     def texture(name: str, picture: np.ndarray) -> int:
-        image = pygltflib.Image(name=name, mimeType="image/png", bufferView=buffer.view(png(picture)))
+        image = pygltflib.Image(name=name, mimeType="image/png", bufferView=buffer.view(encode_png(picture)))
         document.images.append(image)
         document.textures.append(pygltflib.Texture(name=name, sampler=0, source=len(document.images) - 1))
         return len(document.textures) - 1

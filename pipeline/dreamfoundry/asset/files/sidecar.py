@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -18,40 +18,72 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from dreamfoundry.asset.files.glb import split_glb
-from dreamfoundry.asset.files.glb_reader import read_glb
+from dreamfoundry.asset.files.draft import AssetDraft
+from dreamfoundry.asset.files.glb_reader import DeliveredMesh, Glb
 from dreamfoundry.identity import canonical_json
+from dreamfoundry.records import Finding
+
+ASSET_SCHEMA = "dreamfoundry.asset.v1"
+VALIDATION_SCHEMA = "dreamfoundry.validation.v1"
 
 MEDIA_TYPES: Mapping[str, str] = {
     "glb": "model/gltf-binary",
-    "usdz": "model/vnd.usdz+zip",
-    "c2pa": "application/c2pa",
     "png": "image/png",
     "webp": "image/webp",
-    "mp4": "video/mp4",
     "json": "application/json",
 }
-"""By the last part of the name of a file."""
+"""Of the files of every asset, by the last part of their names; others come with their deliverable."""
 
 SOFTWARE = ("numpy", "scipy", "scikit-image", "manifold3d", "fast-simplification", "xatlas", "pygltflib", "pillow")
 """Distributions whose version decides what an export computes."""
 
 
-def described(file: str, data: bytes) -> dict[str, Any]:
-    """Size, digest and media type of a file; of a GLB also what it holds."""
+def validation_file(findings: Sequence[Finding], gates: Mapping[str, str], khronos_reports: Mapping[str, Any]) -> bytes:
+    """`validation.json`: the status of every gate, every finding, and the raw reports of the Khronos validator."""
+    return json_file(
+        {
+            "schema": VALIDATION_SCHEMA,
+            "gates": gates,
+            "findings": [vars(finding) for finding in findings],
+            "khronos": dict(khronos_reports),
+        }
+    )
+
+
+def asset_file(draft: AssetDraft, media_types: Mapping[str, str], known: Mapping[str, Any]) -> bytes:
+    """`asset.json`: the files of `draft` as they are, with `known` (gates, findings, timings, renderer)."""
+    glbs = draft.glbs
+    files = {
+        name: {**file_entry(name, data, media_types), **(glb_contents(glbs[name]) if name in glbs else {})}
+        for name, data in draft.files.items()
+    }
+    return json_file(
+        {
+            "schema": ASSET_SCHEMA,
+            "slug": draft.slug,
+            "metadata": dict(draft.metadata),
+            **mesh_shape(draft.master.mesh),
+            "files": files,
+            "scores": dict(draft.scores),
+            "software": software(),
+            **known,
+        }
+    )
+
+
+def file_entry(name: str, data: bytes, media_types: Mapping[str, str] = MEDIA_TYPES) -> dict[str, Any]:
+    """Size, digest and media type of a file."""
     return {
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
-        "media_type": MEDIA_TYPES[file.rsplit(".", 1)[-1]],
-        **(_contents(data) if file.endswith(".glb") else {}),
+        "media_type": media_types[name.rsplit(".", 1)[-1]],
     }
 
 
-def shape(master: bytes) -> dict[str, Any]:
+def mesh_shape(mesh: DeliveredMesh) -> dict[str, Any]:
     """Extent and topology of the finest level, as delivered: metres, equal positions welded."""
-    delivered = read_glb(master)
-    welded = trimesh.Trimesh(delivered.vertices, delivered.faces, process=True)
-    low, high = (f(delivered.vertices.astype(np.float64), axis=0) for f in (np.min, np.max))
+    welded = trimesh.Trimesh(mesh.vertices, mesh.faces, process=True)
+    low, high = (f(mesh.vertices.astype(np.float64), axis=0) for f in (np.min, np.max))
     num_bodies = int(welded.body_count)
     return {
         "dimensions_m": (high - low).tolist(),
@@ -77,21 +109,20 @@ def json_file(value: Mapping[str, Any]) -> bytes:
     return json.dumps(json.loads(canonical_json(value)), indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
-def _contents(glb: bytes) -> dict[str, Any]:
-    """Counts and texture sizes. They stand in the JSON of the file, so it may be a compressed one."""
-    document, binary = split_glb(glb)
+def glb_contents(glb: Glb) -> dict[str, Any]:
+    """Counts and texture sizes of a GLB, from its JSON alone, so that it may be a compressed one."""
+    document = glb.document
     accessors = document["accessors"]
     primitives = [primitive for mesh in document["meshes"] for primitive in mesh["primitives"]]
+    images = document.get("images", ())
     return {
         "meshes": len(document["meshes"]),
         "triangles": sum(accessors[primitive["indices"]]["count"] for primitive in primitives) // 3,
         "vertices": sum(accessors[primitive["attributes"]["POSITION"]]["count"] for primitive in primitives),
-        "textures_px": {image["name"]: _size_px(document, binary, image) for image in document.get("images", ())},
+        "textures_px": {image["name"]: _size_px(glb.image(number)) for number, image in enumerate(images)},
     }
 
 
-def _size_px(document: Mapping[str, Any], binary: bytes, image: Mapping[str, Any]) -> list[int]:
-    view = document["bufferViews"][image["bufferView"]]
-    start = view.get("byteOffset", 0)
-    with Image.open(io.BytesIO(binary[start : start + view["byteLength"]])) as picture:
+def _size_px(image: bytes) -> list[int]:
+    with Image.open(io.BytesIO(image)) as picture:
         return list(picture.size)

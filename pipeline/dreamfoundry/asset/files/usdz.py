@@ -13,14 +13,16 @@ import importlib.util
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dreamfoundry.asset.files.glb import split_glb
-from dreamfoundry.asset.files.glb_reader import DeliveredMesh, read_glb
+from dreamfoundry.asset.files.deliverable import Deliverable, Made
+from dreamfoundry.asset.files.draft import AssetDraft
+from dreamfoundry.asset.files.glb_reader import Glb
+from dreamfoundry.errors import ToolUnavailable
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.records import Finding
 
@@ -34,20 +36,18 @@ ZIP_DATE = (1980, 1, 1, 12, 0, 0, 0, 1, -1)
 wall of this machine, so they get the moment at which that clock says this."""
 
 
-def usdz(
-    levels: Mapping[str, bytes], *, slug: str, metadata: Mapping[str, Any]
-) -> tuple[dict[str, bytes], list[Finding]]:
-    """`<slug>.usdz` of the GLBs of the levels, finest first, and what the validators of USD say of it.
+def usdz(levels: Sequence[Glb], *, slug: str, metadata: Mapping[str, Any]) -> Made:
+    """`<slug>.usdz` of the levels, finest first. Every error of USD's validators blocks.
 
-    No file, and the reason, where usd-core is absent; every error of a validator blocks.
+    Raises ToolUnavailable where usd-core is absent.
     """
     if importlib.util.find_spec("pxr") is None:
-        return {}, [Finding("not_run", GATE, TOOL, "usd-core is not installed (pip install 'dreamfoundry[usd]')")]
+        raise ToolUnavailable("usd-core is not installed (pip install 'dreamfoundry[usd]')")
     from pxr import UsdUtils  # about a second
 
     with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
         layer, package = Path(folder, f"{slug}.usdc"), Path(folder, f"{slug}.usdz")
-        _write_stage(layer, list(levels.values()), slug, metadata)
+        _write_stage(layer, levels, slug, metadata)
         for file in Path(folder).iterdir():
             os.utime(file, (time.mktime(ZIP_DATE),) * 2)
         if not UsdUtils.CreateNewUsdzPackage(str(layer), str(package)):
@@ -57,7 +57,7 @@ def usdz(
 
 
 def validation_errors(path: Path) -> list[str]:
-    """What the validators that come with USD have against a stage or package."""
+    """Errors of the validators that come with USD for a stage or package, as "name: message"."""
     from pxr import Usd, UsdValidation
 
     validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
@@ -65,7 +65,7 @@ def validation_errors(path: Path) -> list[str]:
     return [f"{error.GetName()}: {error.GetMessage()}" for error in errors]
 
 
-def _write_stage(layer: Path, levels: list[bytes], slug: str, metadata: Mapping[str, Any]) -> None:
+def _write_stage(layer: Path, levels: Sequence[Glb], slug: str, metadata: Mapping[str, Any]) -> None:
     from pxr import Kind, Sdf, Usd, UsdGeom
 
     stage = Usd.Stage.CreateNew(str(layer))
@@ -89,10 +89,10 @@ def _write_stage(layer: Path, levels: list[bytes], slug: str, metadata: Mapping[
     stage.GetRootLayer().Save()
 
 
-def _write_level(stage: Any, folder: Path, glb: bytes, slug: str, number: int) -> None:
+def _write_level(stage: Any, folder: Path, glb: Glb, slug: str, number: int) -> None:
     from pxr import Sdf, UsdGeom, UsdShade, Vt
 
-    delivered = read_glb(glb)
+    delivered = glb.mesh
     mesh = UsdGeom.Mesh.Define(stage, f"/{slug}/{slug}_LOD{number}")
     mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(delivered.vertices))
     mesh.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(delivered.faces), 3, np.int32)))
@@ -111,11 +111,11 @@ def _write_level(stage: Any, folder: Path, glb: bytes, slug: str, number: int) -
         coordinates.Set(Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(upwards, dtype=np.float32)))
     if delivered.colors is not None:
         mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex).Set(Vt.Vec3fArray.FromNumpy(delivered.colors))
-    material = _write_material(stage, folder, delivered, glb, f"/{slug}/M_{slug}_LOD{number}")
+    material = _write_material(stage, folder, glb, f"/{slug}/M_{slug}_LOD{number}")
     UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
 
 
-def _write_material(stage: Any, folder: Path, delivered: DeliveredMesh, glb: bytes, path: str) -> Any:
+def _write_material(stage: Any, folder: Path, glb: Glb, path: str) -> Any:
     """A UsdPreviewSurface that reads the textures which the material of the GLB names."""
     from pxr import Gf, Sdf, UsdShade
 
@@ -129,9 +129,8 @@ def _write_material(stage: Any, folder: Path, delivered: DeliveredMesh, glb: byt
     reader.CreateInput("varname", types.String).Set("st")
 
     def texture(name: str, reference: Mapping[str, int], color_space: str) -> Any:
-        picture = _picture(glb, reference["index"])
         file = folder / f"{path.rsplit('/', 1)[-1]}_{name}.png"
-        file.write_bytes(picture)
+        file.write_bytes(glb.texture_image(reference["index"]))
         shader = UsdShade.Shader.Define(stage, f"{path}/{name}")
         shader.CreateIdAttr("UsdUVTexture")
         shader.CreateInput("file", types.Asset).Set(Sdf.AssetPath(f"./{file.name}"))
@@ -145,8 +144,8 @@ def _write_material(stage: Any, folder: Path, delivered: DeliveredMesh, glb: byt
         surface.CreateInput(name, kind).ConnectToSource(shader.ConnectableAPI(), channel)
         shader.CreateOutput(channel, types.Float if channel in "rgb" and len(channel) == 1 else types.Float3)
 
-    (primitive,) = delivered.document["meshes"][0]["primitives"]
-    described = delivered.document["materials"][primitive["material"]]
+    (primitive,) = glb.document["meshes"][0]["primitives"]
+    described = glb.document["materials"][primitive["material"]]
     pbr = described["pbrMetallicRoughness"]
     if "baseColorTexture" in pbr:
         connect("diffuseColor", types.Color3f, texture("BC", pbr["baseColorTexture"], "sRGB"), "rgb")
@@ -170,9 +169,16 @@ def _write_material(stage: Any, folder: Path, delivered: DeliveredMesh, glb: byt
     return material
 
 
-def _picture(glb: bytes, texture: int) -> bytes:
-    """The encoded image that a texture of the GLB shows."""
-    document, binary = split_glb(glb)
-    view = document["bufferViews"][document["images"][document["textures"][texture]["source"]]["bufferView"]]
-    start = view.get("byteOffset", 0)
-    return binary[start : start + view["byteLength"]]
+def _usdz(draft: AssetDraft) -> Made:
+    return usdz(draft.levels, slug=draft.slug, metadata=draft.metadata)
+
+
+USDZ = Deliverable(
+    gate=GATE,
+    tool=TOOL,
+    stage="usd",
+    moment="after_gates",
+    unwanted=lambda profile: "" if profile.usdz else "the profile orders no USDZ",
+    make=_usdz,
+    media_types={"usdz": "model/vnd.usdz+zip"},
+)

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from dreamfoundry.asset.files.glb import split_glb
-from dreamfoundry.errors import NodeUnavailable
+from dreamfoundry.asset.files.deliverable import Deliverable, Made
+from dreamfoundry.asset.files.draft import AssetDraft
+from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.host.nodejs import package_folder, run_node
-from dreamfoundry.records import Finding
 
 GATE = "web"
 TOOL = "gltf-transform"
@@ -27,38 +25,48 @@ LIMIT_S = 60.0
 COLOR_QUALITY = 90
 
 
-def web_glb(master: bytes, *, slug: str) -> tuple[dict[str, bytes], list[Finding]]:
-    """`<slug>_web.glb` of the GLB of the finest level; no file, and the reason, where it cannot be made."""
-    try:
-        modules = {package_folder(package).parents[package.count("/")] for package in PACKAGES}
-        with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
-            Path(folder, "master.glb").write_bytes(master)
-            pictures = _pictures(master)
-            for name, data in pictures.items():
-                Path(folder, name).write_bytes(data)
-            arguments = [str(modules.pop()), "master.glb", "web.glb", *pictures]
-            run_node(Path(__file__).with_suffix(".mjs"), arguments, Path(folder), LIMIT_S)
-            return {f"{slug}_web.glb": Path(folder, "web.glb").read_bytes()}, []
-    except NodeUnavailable as error:
-        return {}, [Finding("not_run", GATE, TOOL, str(error))]
+def web_glb(master: Glb) -> bytes:
+    """The web version of the finest level. Raises NodeUnavailable where Node or a package is absent, or refuses it."""
+    modules = {package_folder(package).parents[package.count("/")] for package in PACKAGES}
+    with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
+        Path(folder, "master.glb").write_bytes(master.data)
+        pictures = _webp_images(master)
+        for name, data in pictures.items():
+            Path(folder, name).write_bytes(data)
+
+        arguments = [str(modules.pop()), "master.glb", "web.glb", *pictures]
+        run_node(Path(__file__).with_suffix(".mjs"), arguments, Path(folder), LIMIT_S)
+        return Path(folder, "web.glb").read_bytes()
 
 
-def _pictures(master: bytes) -> dict[str, bytes]:
+def _webp_images(master: Glb) -> dict[str, bytes]:
     """Every image of the file as WebP, in order."""
-    document, binary = split_glb(master)
-    colors = _color_images(document)
-    made = {}
-    for index, image in enumerate(document.get("images", ())):
-        view = document["bufferViews"][image["bufferView"]]
-        start = view.get("byteOffset", 0)
+    colors = _color_images(master)
+    encoded = {}
+    for index in range(len(master.document.get("images", ()))):
         buffer = io.BytesIO()
-        with Image.open(io.BytesIO(binary[start : start + view["byteLength"]])) as picture:
+        with Image.open(io.BytesIO(master.image(index))) as picture:
             picture.save(buffer, "WEBP", lossless=index not in colors, quality=COLOR_QUALITY, method=4)
-        made[f"{index}.webp"] = buffer.getvalue()
-    return made
+        encoded[f"{index}.webp"] = buffer.getvalue()
+    return encoded
 
 
-def _color_images(document: Mapping[str, Any]) -> set[int]:
-    described = [material["pbrMetallicRoughness"] for material in document.get("materials", ())]
-    shown = [pbr["baseColorTexture"]["index"] for pbr in described if "baseColorTexture" in pbr]
-    return {document["textures"][texture]["source"] for texture in shown}
+def _color_images(glb: Glb) -> set[int]:
+    """Numbers of the images that are base colours, which alone may be compressed with loss."""
+    factors = [material["pbrMetallicRoughness"] for material in glb.document.get("materials", ())]
+    textures = [pbr["baseColorTexture"]["index"] for pbr in factors if "baseColorTexture" in pbr]
+    return {glb.document["textures"][texture]["source"] for texture in textures}
+
+
+def _web_glb(draft: AssetDraft) -> Made:
+    return {f"{draft.slug}_web.glb": web_glb(draft.master)}, []
+
+
+WEB_GLB = Deliverable(
+    gate=GATE,
+    tool=TOOL,
+    stage="web",
+    moment="before_gates",
+    unwanted=lambda profile: "" if profile.web else "the profile orders no file for browsers",
+    make=_web_glb,
+)

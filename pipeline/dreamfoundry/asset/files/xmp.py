@@ -24,7 +24,7 @@ NAMESPACES: Mapping[str, str] = {
 
 
 def packet(metadata: Mapping[str, Any], rights: str) -> dict[str, Any]:
-    """What `metadata` (see `asset.export.asset_metadata`) says, as JSON-LD about the file itself.
+    """What `metadata` (see `asset.files.metadata.asset_metadata`) says, as JSON-LD about the file itself.
 
     `rights` is one line for people. What `metadata` does not tell (a confidential prompt, a holder
     that nobody named) is left out.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Integer
 
-from dreamfoundry.asset.gates.findings import block, warn
+from dreamfoundry.asset.findings import block, warn
 from dreamfoundry.asset.maps.rasterize import num_covering
 from dreamfoundry.records import Finding
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh
-from dreamfoundry.asset.gates.findings import block
+from dreamfoundry.asset.findings import block
 from dreamfoundry.asset.surface.triangles import unit_normals
 from dreamfoundry.records import Finding
 

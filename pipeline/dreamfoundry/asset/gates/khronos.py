@@ -1,8 +1,8 @@
-"""The Khronos glTF validator as a gate: one Node process for all files of an asset.
+"""Gate of the Khronos glTF validator: one Node process for all files of an asset.
 
-Node and the npm package `gltf-validator` are optional. Where one is absent the gate says
-"not_run", which is never to be read as passed. The package is looked for in the folder that the
-environment variable DREAMFOUNDRY_GLTF_VALIDATOR names, or where `host.nodejs` looks.
+Node and the npm package `gltf-validator` are optional; without them the gate is "not_run", never to be
+read as passed. The package is looked up in the folder named by the environment variable
+DREAMFOUNDRY_GLTF_VALIDATOR, else as in `host.nodejs`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dreamfoundry.asset.files.draft import AssetDraft
+from dreamfoundry.asset.findings import not_run
+from dreamfoundry.asset.gates.check import Check, CheckResult
 from dreamfoundry.errors import NodeUnavailable
 from dreamfoundry.host.nodejs import package_folder, run_node
 from dreamfoundry.records import Finding
@@ -41,7 +44,7 @@ def check_khronos(glbs: Mapping[str, bytes]) -> tuple[list[Finding], Mapping[str
                 Path(folder, name).write_bytes(data)
             answer = run_node(VALIDATOR, [str(module), *glbs], Path(folder), LIMIT_S)
     except NodeUnavailable as error:
-        return [Finding("not_run", GATE, TOOL, f"{error} (or set {MODULE_VARIABLE})")], {}
+        return [not_run(GATE, f"{error} (or set {MODULE_VARIABLE})", TOOL)], {}
     reports: Mapping[str, Any] = json.loads(answer)
     return [finding for name in glbs for finding in _findings(name, reports[name])], reports
 
@@ -67,3 +70,11 @@ def _findings(name: str, report: Mapping[str, Any]) -> list[Finding]:
         for message in report["issues"]["messages"]
         if not is_expected(name, message)
     ]
+
+
+def _check(draft: AssetDraft) -> CheckResult:
+    findings, reports = check_khronos({name: glb.data for name, glb in draft.glbs.items()})
+    return CheckResult(findings, reports={GATE: reports})
+
+
+KHRONOS = Check((GATE,), "files", _check)

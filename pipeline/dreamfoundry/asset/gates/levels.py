@@ -1,16 +1,19 @@
-"""The levels of detail of one asset: every gate on each of them, then one against the next."""
+"""Gates on the levels of detail: every gate on each of them, then one against the next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 
 import numpy as np
 
-from dreamfoundry.asset.files.glb_reader import DeliveredMesh, read_glb
+from dreamfoundry.asset.files.draft import AssetDraft
+from dreamfoundry.asset.files.glb_reader import DeliveredMesh, Glb
+from dreamfoundry.asset.findings import block
 from dreamfoundry.asset.gates.atlas import AtlasUse, atlas_problems, atlas_use
-from dreamfoundry.asset.gates.findings import block
+from dreamfoundry.asset.gates.check import Check, CheckResult
 from dreamfoundry.asset.gates.frames import normal_problems, tangent_problems
 from dreamfoundry.asset.gates.maps import map_problems
 from dreamfoundry.asset.gates.solid import solid_problems
@@ -24,51 +27,82 @@ COARSE_TOLERANCE = 0.08
 
 MIN_SIDE_M, MAX_SIDE_M = 0.01, 100.0
 
+GATES = (
+    "readable",
+    "finite",
+    "unit_normals",
+    "watertight",
+    "one_component",
+    "volume",
+    "winding",
+    "triangle_budget",
+    "levels_decreasing",
+    "base_at_origin",
+    "height",
+    "longest_side",
+    "unwrapped",
+    "uv_range",
+    "uv_overlap",
+    "uv_coverage",
+    "image_decodes",
+    "image_size",
+    "base_color_range",
+    "base_color_varies",
+    "orm",
+    "normal_map",
+    "tangents",
+)
+"""Gates on a level; `unwrapped` is answered where levels get their textures (`asset.maps.levels`)."""
+
 
 @dataclass(frozen=True)
 class LevelLimits:
-    """What one level was ordered to be; `texture_px` is a power of two."""
+    """Limits of one level: at most so many triangles, maps of `texture_px` (a power of two), `height_m` high."""
 
     max_triangles: int
     texture_px: int
     height_m: float
 
 
-def check_levels(glbs: Mapping[str, bytes], limits: Sequence[LevelLimits]) -> tuple[list[Finding], dict[str, float]]:
-    """All gates on the levels of detail, finest first, and how level n uses its texture.
+def check_levels(levels: Sequence[Glb], limits: Sequence[LevelLimits]) -> tuple[list[Finding], dict[str, float]]:
+    """All findings on the levels of detail, finest first, and scores of their texture use.
 
-    `glbs` and `limits` run in parallel. The scores are `uv_coverage_LODn` and `uv_overlap_LODn` (see
+    `levels` and `limits` run in parallel. The scores are `uv_coverage_LODn` and `uv_overlap_LODn` (see
     `AtlasUse`) of the levels that have texture coordinates.
     """
     findings: list[Finding] = []
     scores: dict[str, float] = {}
     counts: list[int] = []
-    for number, ((name, data), limit) in enumerate(zip(glbs.items(), limits, strict=True)):
+    for number, (level, limit) in enumerate(zip(levels, limits, strict=True)):
         try:
-            mesh = read_glb(data)
+            mesh = level.mesh
         except ValueError as error:
-            findings.append(block("readable", f"{name}: {error}"))
+            findings.append(block("readable", f"{level.name}: {error}"))
             continue
+
         counts.append(len(mesh.faces))
         problems, use = _level(mesh, limit, COARSE_TOLERANCE if number else PLACEMENT_TOLERANCE)
-        findings.extend(replace(problem, message=f"{name}: {problem.message}") for problem in problems)
+        findings.extend(replace(problem, message=f"{level.name}: {problem.message}") for problem in problems)
         if use is not None:
             scores |= {f"uv_coverage_LOD{number}": use.coverage, f"uv_overlap_LOD{number}": use.overlap}
+
     if any(later >= earlier for earlier, later in pairwise(counts)):
         findings.append(block("levels_decreasing", f"triangles per level = {counts}: must strictly decrease"))
     return findings, scores
 
 
 def _level(mesh: DeliveredMesh, limit: LevelLimits, tolerance: float) -> tuple[list[Finding], AtlasUse | None]:
-    """What is wrong with one level, and how its texture is used where that can be told."""
+    """Findings on one level, and the use of its texture where it has one."""
     arrays = [a for a in (mesh.vertices, mesh.normals, mesh.tangents, mesh.uvs, mesh.colors) if a is not None]
     if not all(np.isfinite(array).all() for array in arrays):
         return [block("finite", "a position, normal, tangent, coordinate or colour is not a finite number")], None
     if mesh.faces.size == 0 or int(mesh.faces.max()) >= len(mesh.vertices):
         return [block("readable", "there is no triangle, or one names a vertex that does not exist")], None
+
     problems = list(chain(_size_problems(mesh, limit, tolerance), solid_problems(mesh), normal_problems(mesh)))
     if mesh.colors is not None:  # at its vertices: it could not be unwrapped, or is the dense surface
         return problems, None
+
     problems += map_problems(mesh, limit.texture_px)
     if mesh.uvs is None or not ((mesh.uvs >= 0.0) & (mesh.uvs <= 1.0)).all():
         return [*problems, block("uv_range", "texture coordinates are missing or outside of [0, 1]")], None
@@ -93,3 +127,18 @@ def _size_problems(mesh: DeliveredMesh, limit: LevelLimits, tolerance: float) ->
             f"lowest y = {low[1]:.4g} m, middle x, z = {center[0]:.4g}, {center[2]:.4g} m: "
             f"must be 0 within {allowed:.2g} m",
         )
+
+
+def _check(draft: AssetDraft) -> CheckResult:
+    limits = [
+        LevelLimits(max_triangles, texture_px, draft.height_m)
+        for max_triangles, texture_px in zip(draft.profile.triangles, draft.profile.texture_px, strict=True)
+    ]
+    findings, scores = check_levels(draft.levels, limits)
+    if draft.dense is not None:
+        no_budget = replace(limits[0], max_triangles=sys.maxsize)
+        findings += check_levels([draft.dense], [no_budget])[0]
+    return CheckResult(findings, scores)
+
+
+LEVELS = Check(GATES, "files", _check)

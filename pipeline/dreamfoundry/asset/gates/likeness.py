@@ -1,4 +1,4 @@
-"""Gates on what an asset has lost on its way: from field to surface, from surface to level, from level to level.
+"""Gates on the losses of an export: from field to surface, from surface to level, from level to level.
 
 Read from the scores (module `asset.gates.scores`), so that a finding and its number are never of two measurements.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from dreamfoundry.asset.gates.findings import warn
+from dreamfoundry.asset.findings import warn
+from dreamfoundry.asset.gates.check import Check, CheckResult
 from dreamfoundry.records import Finding
 
 LIMITS: Mapping[str, tuple[str, float, float]] = {
@@ -28,3 +29,10 @@ def check_likeness(scores: Mapping[str, float]) -> list[Finding]:
         for name, value in scores.items()
         if re.fullmatch(pattern, name) and not low <= value <= high
     ]
+
+
+LIKENESS = Check(
+    tuple(dict.fromkeys(gate for gate, _, _ in LIMITS.values())),
+    "scores",
+    lambda draft: CheckResult(check_likeness(draft.scores)),
+)

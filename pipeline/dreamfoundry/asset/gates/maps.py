@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh
-from dreamfoundry.asset.gates.findings import block, warn
+from dreamfoundry.asset.findings import block, warn
 from dreamfoundry.records import Finding
 
 MIN_COLOR_SPREAD = 1.0
@@ -31,22 +31,25 @@ RARE = 0.01
 
 
 def map_problems(mesh: DeliveredMesh, texture_px: int) -> Iterator[Finding]:
-    slots = [(mesh.base_color, _base_color_problems)]
+    """Findings on every map of a level; its base colour must be there, the others may be absent."""
+    slots = [("base_color", _base_color_problems)]
     if mesh.normal_map_png:
-        slots.append((mesh.normal_map, _normal_map_problems))
+        slots.append(("normal_map", _normal_map_problems))
     if mesh.orm_png:
-        slots.append((mesh.orm, _orm_problems))
-    for decoded, problems in slots:
+        slots.append(("orm", _orm_problems))
+
+    for name, problems in slots:
         try:
-            picture = decoded()
+            picture = getattr(mesh, name)
         except ValueError as error:
             yield block("image_decodes", str(error))
             continue
+
         height_px, width_px = picture.shape[:2]
         if not height_px == width_px == texture_px:
             yield block(
                 "image_size",
-                f"{decoded.__name__} of {width_px} x {height_px} px: must be {texture_px} x {texture_px} px",
+                f"{name} of {width_px} x {height_px} px: must be {texture_px} x {texture_px} px",
             )
         yield from problems(picture)
 

@@ -1,17 +1,19 @@
-"""The gate on what files say about themselves: each GLB says all of it, and the same as the others."""
+"""Gate on metadata: each GLB has all of it, and the same as the others."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dreamfoundry.asset.files.glb import split_glb
-from dreamfoundry.asset.gates.findings import block
+from dreamfoundry.asset.files.glb_reader import Glb
+from dreamfoundry.asset.findings import block
+from dreamfoundry.asset.gates.check import Check, CheckResult
 from dreamfoundry.records import Finding
 from dreamfoundry.settings.metadata_policy import canonical_licence
 
+GATE = "metadata"
 EXTRAS_KEY = "dreamfoundry"
 XMP = "KHR_xmp_json_ld"
 
@@ -30,26 +32,26 @@ REQUIRED = (
     "export_profile",
     "units",
 )
-"""What extras say in any case; the prompt itself may be left out (see `MetadataPolicy`)."""
+"""Keys required in extras; the prompt itself may be left out (see `MetadataPolicy`)."""
 
 
-def check_metadata(glbs: Mapping[str, bytes]) -> list[Finding]:
-    """What is missing or wrong in the extras, copyright line and XMP of the GLBs of one asset."""
-    said: dict[str, Any] = {}
+def check_metadata(glbs: Iterable[Glb]) -> list[Finding]:
+    """Findings on the extras, copyright line and XMP of the GLBs of one asset."""
+    extras: dict[str, Any] = {}
     findings = []
-    for name, data in glbs.items():
+    for glb in glbs:
         try:
-            document = split_glb(data)[0]
-            problems = list(_problems(document))
-            said[name] = document["asset"].get("extras")
+            problems = list(_problems(glb.document))
+            extras[glb.name] = glb.document["asset"].get("extras")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             problems = [f"cannot be read: {type(error).__name__}: {error}"]
-        findings += [block("metadata", f"{name}: {problem}") for problem in problems]
-    first = next(iter(said.values()), None)
+        findings += [block(GATE, f"{glb.name}: {problem}") for problem in problems]
+
+    first = next(iter(extras.values()), None)
     findings += [
-        block("metadata", f"{name}: its extras are not those of {next(iter(said))}")
-        for name, extras in said.items()
-        if extras != first
+        block(GATE, f"{name}: its extras are not those of {next(iter(extras))}")
+        for name, own in extras.items()
+        if own != first
     ]
     return findings
 
@@ -61,16 +63,22 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
     if missing:
         yield f"extras without {', '.join(missing)}"
         return
+
     if document["scenes"][0].get("extras") != asset["extras"]:
         yield "the extras of its scene, which Blender shows, are not those of its asset"
+
     licence = extras["asset_license"]
     if canonical_licence(licence) != licence:
         yield f"asset_license = {licence!r}: must be SPDX in its usual spelling, or NOASSERTION"
     digest = hashlib.sha256(unicodedata.normalize("NFC", extras.get("prompt", "")).encode()).hexdigest()
     if "prompt" in extras and extras["prompt_sha256"] != digest:
         yield f"prompt_sha256 = {extras['prompt_sha256']!r}: that of the prompt is {digest}"
+
     if not asset.get("copyright") or not asset.get("generator"):
         yield "asset.copyright or asset.generator is empty"
     packets = document.get("extensions", {}).get(XMP, {}).get("packets", [{}])
     if packets[0].get("dc:identifier") != extras["asset_key"]:
         yield f"its XMP packet is about {packets[0].get('dc:identifier')!r}, its extras about {extras['asset_key']!r}"
+
+
+METADATA = Check((GATE,), "files", lambda draft: CheckResult(check_metadata(draft.glbs.values())))

@@ -16,12 +16,11 @@ from jaxtyping import Bool, Float, Int64, UInt8
 
 from dreamfoundry.asset.maps.rasterize import Fragments, project, rasterize, sample_texture, silhouette
 from dreamfoundry.asset.maps.srgb import srgb_from_linear
+from dreamfoundry.asset.surface.collision import volume_ratio
 from dreamfoundry.asset.surface.distance import surface_error
+from dreamfoundry.asset.surface.silhouettes import HALF_OPAQUE, mean_iou
 from dreamfoundry.asset.surface.triangles import area_normals, signed_volume
 from dreamfoundry.records import ColoredMesh, FieldSnapshot, Surface, TexturedMesh
-
-HALF_OPAQUE = 127
-"""A pixel of a reference view (0 to 255) above this counts as covered."""
 
 
 def quality_scores(
@@ -58,14 +57,30 @@ def level_scores(snapshot: FieldSnapshot, levels: Sequence[Surface], dense: Surf
         error, drawn = surface_error(level, dense), _silhouettes(snapshot, level)
         scores[f"surface_error_mean_LOD{number}"] = error.mean
         scores[f"surface_error_max_LOD{number}"] = error.max
-        scores[f"silhouette_iou_LOD{number}"] = _iou(drawn, shown)
-        scores[f"level_iou_LOD{number}"] = _iou(drawn, first)
+        scores[f"silhouette_iou_LOD{number}"] = mean_iou(drawn, shown)
+        scores[f"level_iou_LOD{number}"] = mean_iou(drawn, first)
     return scores
+
+
+def hull_scores(hulls: Sequence[Surface], surface: Surface) -> dict[str, float]:
+    """Number and volume of the collision hulls of `surface`; nothing where there are none."""
+    if not hulls:
+        return {}
+    return {"num_collision_hulls": float(len(hulls)), "collision_volume_ratio": volume_ratio(hulls, surface)}
+
+
+def detail_scores(levels: Sequence[TexturedMesh | ColoredMesh]) -> dict[str, float]:
+    """Share of the texels of each level, in [0, 1], that hit the dense surface while baking."""
+    return {
+        f"detail_found_share_LOD{number}": level.detail.found_share
+        for number, level in enumerate(levels)
+        if isinstance(level, TexturedMesh) and level.detail is not None
+    }
 
 
 def silhouette_iou(snapshot: FieldSnapshot, surface: Surface) -> float:
     """Mean intersection over union of the mesh and the rendered volume over the views, in [0, 1]."""
-    return _iou(_silhouettes(snapshot, surface), snapshot.view_opacity > HALF_OPAQUE)
+    return mean_iou(_silhouettes(snapshot, surface), snapshot.view_opacity > HALF_OPAQUE)
 
 
 def _silhouettes(snapshot: FieldSnapshot, surface: Surface) -> Bool[np.ndarray, "V H W"]:
@@ -73,12 +88,6 @@ def _silhouettes(snapshot: FieldSnapshot, surface: Surface) -> Bool[np.ndarray, 
     side_px = snapshot.view_opacity.shape[1]
     views = zip(snapshot.camera_to_world, snapshot.fovy_deg.tolist(), strict=True)
     return np.stack([silhouette(surface.vertices, surface.faces, pose, fovy, side_px) for pose, fovy in views])
-
-
-def _iou(one: Bool[np.ndarray, "V H W"], other: Bool[np.ndarray, "V H W"]) -> float:
-    """Mean over the views of intersection over union; two empty pictures agree fully."""
-    common, either = (one & other).sum(axis=(1, 2)), (one | other).sum(axis=(1, 2))
-    return float(np.where(either > 0, common / np.maximum(either, 1), 1.0).mean())
 
 
 def view_color_error_mean(snapshot: FieldSnapshot, mesh: TexturedMesh | ColoredMesh) -> float:

@@ -13,8 +13,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh
-from dreamfoundry.asset.gates.findings import block
-from dreamfoundry.asset.surface.triangles import signed_volume
+from dreamfoundry.asset.findings import block
+from dreamfoundry.asset.surface.triangles import is_closed, signed_volume
 from dreamfoundry.records import Finding
 
 
@@ -28,14 +28,6 @@ def solid_problems(mesh: DeliveredMesh) -> Iterator[Finding]:
         yield block("one_component", f"{bodies} separate parts: must be 1")
     if (volume := signed_volume(mesh.vertices.astype(np.float64)[mesh.faces])) <= 0.0:
         yield block("volume", f"signed volume = {volume:.4g} m3: must be positive (the surface is inside out)")
-
-
-def is_closed(faces: Int64[np.ndarray, "F 3"], num_vertices: int) -> bool:
-    """Whether every directed edge occurs once, and its reverse once: a closed, oriented manifold."""
-    edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
-    forward = np.sort(edges[:, 0] * num_vertices + edges[:, 1])
-    backward = np.sort(edges[:, 1] * num_vertices + edges[:, 0])
-    return bool((np.diff(forward) > 0).all() and np.array_equal(forward, backward))
 
 
 def _num_components(faces: Int64[np.ndarray, "F 3"], num_vertices: int) -> int:

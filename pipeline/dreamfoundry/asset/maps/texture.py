@@ -1,24 +1,53 @@
 """Stage 5, the maps of a level: base colour from the field, normals and occlusion from its dense surface.
 
-Every texel of a chart asks the albedo grid at its place on the surface. A level without charts
-carries the same colours at its vertices.
+Triangles are filled once for all maps of a level. Every texel of a chart samples the albedo grid at its
+place on the surface; a texel outside of all charts repeats the nearest one inside, so that no filter or
+mip level ever blends in a background. A level without charts has the same colours at its vertices.
 
-Dimension key:  R voxels per side · P points
+Dimension key:  R voxels per side · P points, or texels of charts · T texels per side · C channels
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from scipy.ndimage import binary_erosion, distance_transform_edt, map_coordinates
 
 from dreamfoundry.asset.maps.bake import DenseSurface, bake
+from dreamfoundry.asset.maps.rasterize import Fragments, rasterize
 from dreamfoundry.asset.maps.srgb import linear_from_srgb
 from dreamfoundry.asset.maps.tangents import vertex_normals, vertex_tangents
-from dreamfoundry.asset.maps.texels import chart_texels
 from dreamfoundry.asset.maps.unwrap import Atlas
-from dreamfoundry.errors import EmptyField
+from dreamfoundry.errors import EmptyField, SurfaceFailed
 from dreamfoundry.records import ColoredMesh, DetailMaps, FieldSnapshot, Surface, TexturedMesh
+
+
+@dataclass(frozen=True)
+class Texels:
+    """The chart texels of a square texture, and the number of the one that each texel repeats."""
+
+    fragments: Fragments
+    source: Int64[np.ndarray, "T T"]
+
+    def texture(self, values: UInt8[np.ndarray, "P C"]) -> UInt8[np.ndarray, "T T C"]:
+        """The whole texture from the values of its chart texels."""
+        whole: np.ndarray = values[self.source]
+        return whole
+
+
+def chart_texels(atlas: Atlas, texture_px: int) -> Texels:
+    """The texels of `atlas` in a texture of this side. Raises SurfaceFailed when no texel is covered."""
+    on_texture = np.column_stack((atlas.uvs.astype(np.float64) * texture_px, np.ones(len(atlas.uvs))))
+    fragments = rasterize(on_texture, atlas.faces, texture_px)
+    if len(fragments.pixel) == 0:
+        raise SurfaceFailed(f"texture_px = {texture_px}: the charts cover no texel")
+
+    number = np.full((texture_px, texture_px), -1, dtype=np.int64)
+    number.reshape(-1)[fragments.pixel] = np.arange(len(fragments.pixel))
+    nearest = distance_transform_edt(number < 0, return_distances=False, return_indices=True)
+    return Texels(fragments, number[tuple(nearest)])
 
 
 def surface_colors(snapshot: FieldSnapshot, isovalue: float) -> UInt8[np.ndarray, "R R R 3"]:

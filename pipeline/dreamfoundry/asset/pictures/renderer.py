@@ -73,9 +73,9 @@ class Drawable:
         colored, lit = look != "textureless", look == "lit"
         return Drawable(
             mesh,
-            _reduced(_LINEAR[mesh.base_color()], limit_px) if colored and mesh.base_color_png else None,
-            _reduced(mesh.normal_map() / np.float32(127.5) - 1.0, limit_px) if lit and mesh.normal_map_png else None,
-            _reduced(mesh.orm() / np.float32(255.0), limit_px) if lit and mesh.orm_png else None,
+            _reduced(_LINEAR[mesh.base_color], limit_px) if colored and mesh.base_color_png else None,
+            _reduced(mesh.normal_map / np.float32(127.5) - 1.0, limit_px) if lit and mesh.normal_map_png else None,
+            _reduced(mesh.orm / np.float32(255.0), limit_px) if lit and mesh.orm_png else None,
             size_px,
             look,
         )

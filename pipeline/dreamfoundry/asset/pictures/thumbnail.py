@@ -16,8 +16,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dreamfoundry.asset.files.glb_reader import read_glb
+from dreamfoundry.asset.files.glb_reader import DeliveredMesh
+from dreamfoundry.asset.files.png import encode_png
 from dreamfoundry.asset.pictures.renderer import Drawable, draw
+from dreamfoundry.settings.export_profiles import ExportProfile
 
 AZIMUTH_DEG = 30.0
 """Of the thumbnails: the front and one side."""
@@ -32,22 +34,25 @@ JUDGED_ELEVATION_DEG = 30.0
 """Height of the views that are judged, as in DreamFusion 4."""
 
 
-def thumbnail(glb: bytes, size_px: int) -> UInt8[np.ndarray, "H H 4"]:
+def draw_pictures(mesh: DeliveredMesh, profile: ExportProfile) -> tuple[dict[str, bytes], UInt8[np.ndarray, "V H H 4"]]:
+    """The picture files of an asset, and the pictures from around it: its turntable, else the thumbnail alone."""
+    picture = thumbnail(mesh, profile.thumbnail_px)
+    files = {"thumbnail.png": encode_png(picture), f"thumb_{profile.thumbnail_px}.webp": webp([picture])}
+    if profile.turntable_frames == 0:
+        return files, picture[None]
+    frames = turntable(mesh, profile.turntable_frames, profile.turntable_px)
+    return {**files, "turntable.webp": webp(frames)}, frames
+
+
+def thumbnail(mesh: DeliveredMesh, size_px: int) -> UInt8[np.ndarray, "H H 4"]:
     """The asset from the front right, slightly from above, on a transparent ground, with straight alpha."""
-    return draw(Drawable.of(read_glb(glb), size_px), AZIMUTH_DEG, ELEVATION_DEG)
+    return draw(Drawable.of(mesh, size_px), AZIMUTH_DEG, ELEVATION_DEG)
 
 
-def turntable(glb: bytes, num_frames: int, size_px: int) -> UInt8[np.ndarray, "V H H 4"]:
+def turntable(mesh: DeliveredMesh, num_frames: int, size_px: int) -> UInt8[np.ndarray, "V H H 4"]:
     """One turn around the asset on a transparent ground; the viewer walks towards +X, beginning at the front."""
-    drawable = Drawable.of(read_glb(glb), size_px)
+    drawable = Drawable.of(mesh, size_px)
     return np.stack([draw(drawable, 360.0 * index / num_frames, ELEVATION_DEG) for index in range(num_frames)])
-
-
-def png(picture: UInt8[np.ndarray, "H H 4"]) -> bytes:
-    """A picture without loss and without any metadata."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", compress_level=6)
-    return buffer.getvalue()
 
 
 def webp(frames: Sequence[UInt8[np.ndarray, "H H 4"]] | UInt8[np.ndarray, "V H H 4"]) -> bytes:
@@ -69,13 +74,13 @@ def webp(frames: Sequence[UInt8[np.ndarray, "H H 4"]] | UInt8[np.ndarray, "V H H
 
 
 def judged_views(
-    glb: bytes, look: Literal["albedo", "textureless"], num_views: int, size_px: int
+    mesh: DeliveredMesh, look: Literal["albedo", "textureless"], num_views: int, size_px: int
 ) -> UInt8[np.ndarray, "V H H 3"]:
     """Views all around on white, the first from the front: what a score of text and picture looks at.
 
     They show the bare texture, or the shape alone in one grey under the light of the thumbnail.
     """
-    drawable = Drawable.of(read_glb(glb), size_px, look)
+    drawable = Drawable.of(mesh, size_px, look)
     views = [draw(drawable, 360.0 * index / num_views, JUDGED_ELEVATION_DEG) for index in range(num_views)]
     return on_ground(np.stack(views), 255)
 

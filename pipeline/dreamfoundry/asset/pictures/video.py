@@ -1,8 +1,8 @@
-"""The turntable as a film: MP4 (H.264) for programs that play no animated WebP.
+"""Stage 6, the turntable as a film: MP4 (H.264) for programs that play no animated WebP.
 
 ffmpeg is optional and runs as a process of its own: the wheels that carry an H.264 encoder (PyAV,
 imageio-ffmpeg) carry x264 with it, which is under the GPL. Where ffmpeg is absent, or was built
-without the encoder, the asset says "not_run" and has no film.
+without the encoder, there is no film and the gate "video" is "not_run".
 """
 
 from __future__ import annotations
@@ -17,22 +17,27 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from dreamfoundry.asset.files.deliverable import Deliverable, Made
+from dreamfoundry.asset.files.draft import AssetDraft
+from dreamfoundry.asset.pictures import thumbnail
+from dreamfoundry.errors import ToolUnavailable
 from dreamfoundry.host.child_process import die_with
-from dreamfoundry.records import Finding
+from dreamfoundry.settings.export_profiles import ExportProfile
 
 GATE = "video"
 TOOL = "ffmpeg"
 LIMIT_S = 120.0
 
 
-def mp4(frames: UInt8[np.ndarray, "V H W 3"], frame_ms: int) -> tuple[bytes, list[Finding]]:
-    """One turn as MP4; sides must be even. Without ffmpeg no bytes, and the finding that says so.
+def mp4(frames: UInt8[np.ndarray, "V H W 3"], frame_ms: int) -> bytes:
+    """One turn as MP4; sides must be even. The same frames and the same ffmpeg give the same bytes.
 
-    The same frames and the same ffmpeg give the same bytes.
+    Raises ToolUnavailable where ffmpeg is absent, fails, or runs longer than LIMIT_S.
     """
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
-        return b"", [not_run("ffmpeg is not installed (no `ffmpeg` on PATH)")]
+        raise ToolUnavailable("ffmpeg is not installed (no `ffmpeg` on PATH)")
+
     _, height_px, width_px, _ = frames.shape
     with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
         film = Path(folder, "turntable.mp4")
@@ -40,6 +45,7 @@ def mp4(frames: UInt8[np.ndarray, "V H W 3"], frame_ms: int) -> tuple[bytes, lis
         # One thread and "bitexact": no time, no version and no order of threads in the file.
         encoded = ["-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-threads", "1", "-map_metadata", "-1"]
         exact = ["-flags:v", "+bitexact", "-fflags", "+bitexact", "-movflags", "+faststart"]
+
         try:
             done = subprocess.run(
                 [ffmpeg, "-loglevel", "error", *raw, "-i", "pipe:0", *encoded, *exact, str(film)],
@@ -50,12 +56,32 @@ def mp4(frames: UInt8[np.ndarray, "V H W 3"], frame_ms: int) -> tuple[bytes, lis
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return b"", [not_run(f"ffmpeg did not end within {LIMIT_S:g} s")]
+            raise ToolUnavailable(f"ffmpeg did not end within {LIMIT_S:g} s") from None
+
         if done.returncode != 0:
             words = done.stderr.decode(errors="replace").strip().splitlines()
-            return b"", [not_run(f"ffmpeg ended with {done.returncode}: {words[-1] if words else 'no message'}")]
-        return film.read_bytes(), []
+            raise ToolUnavailable(f"ffmpeg ended with {done.returncode}: {words[-1] if words else 'no message'}")
+        return film.read_bytes()
 
 
-def not_run(reason: str) -> Finding:
-    return Finding("not_run", GATE, TOOL, reason)
+def _unwanted(profile: ExportProfile) -> str:
+    if profile.turntable_frames == 0:
+        return "no turntable in this profile"
+    return "" if profile.video else "not in this profile"
+
+
+def _video(draft: AssetDraft) -> Made:
+    if draft.frames is None:
+        raise ValueError("the pictures of this asset are not drawn yet")
+    return {"turntable.mp4": mp4(thumbnail.on_ground(draft.frames), thumbnail.FRAME_MS)}, []
+
+
+VIDEO = Deliverable(
+    gate=GATE,
+    tool=TOOL,
+    stage="thumbnail",
+    moment="after_pictures",
+    unwanted=_unwanted,
+    make=_video,
+    media_types={"mp4": "video/mp4"},
+)

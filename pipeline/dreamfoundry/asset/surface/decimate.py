@@ -12,6 +12,7 @@ import fast_simplification
 import manifold3d
 import numpy as np
 
+from dreamfoundry.asset.surface.triangles import is_closed
 from dreamfoundry.errors import SurfaceFailed
 from dreamfoundry.records import Surface
 
@@ -41,7 +42,7 @@ def levels(surface: Surface, budgets: Sequence[int]) -> list[Surface]:
 
 def decimate(surface: Surface, max_triangles: int) -> Surface:
     """`surface` with at most `max_triangles` triangles, closed and in one piece."""
-    if len(surface.faces) <= max_triangles and _welded(surface):
+    if len(surface.faces) <= max_triangles and _is_closed_as_file(surface):
         return surface
     if max_triangles < SMALLEST_LEVEL:
         raise SurfaceFailed(
@@ -62,7 +63,7 @@ def decimate(surface: Surface, max_triangles: int) -> Surface:
         level = _separated(np.array(body.vert_properties)[:, :3], np.array(body.tri_verts))
         if len(level.faces) > max_triangles:
             reached = f"{len(level.faces)} triangles"
-        elif not _welded(level):
+        elif not _is_closed_as_file(level):
             reached = f"{len(level.faces)} triangles that touch one another"
         else:
             return level
@@ -90,13 +91,9 @@ def _separated(vertices: np.ndarray, faces: np.ndarray) -> Surface:
     )
 
 
-def _welded(surface: Surface) -> bool:
-    """Whether the surface is still a manifold once equal positions are one vertex, as in a file."""
+def _is_closed_as_file(surface: Surface) -> bool:
+    """True where the surface is closed, also once equal positions are one vertex, as in a file."""
     unique, index = np.unique(surface.vertices, axis=0, return_inverse=True)
     if len(unique) != len(surface.vertices):
         return False
-    faces = index.reshape(-1)[surface.faces]
-    edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
-    codes = edges[:, 0].astype(np.int64) * len(unique) + edges[:, 1]
-    reverse = edges[:, 1].astype(np.int64) * len(unique) + edges[:, 0]
-    return bool(len(np.unique(codes)) == len(codes) and np.array_equal(np.sort(codes), np.sort(reverse)))
+    return is_closed(index.reshape(-1)[surface.faces].astype(np.int64), len(unique))

@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 from skimage.morphology import reconstruction
 
+from dreamfoundry.asset.surface.silhouettes import HALF_OPAQUE, mean_iou
 from dreamfoundry.asset.surface.triangles import area_normals
 from dreamfoundry.errors import EmptyField, FullField, SurfaceFailed
 from dreamfoundry.records import FieldSnapshot, Surface
@@ -93,7 +94,7 @@ def _best_isovalue(
         )
     top = _density_of(0.98 * float(largest.max()), snapshot)
     densities = np.geomspace(1e-3 * top, top, NUM_CANDIDATES)
-    ious = np.array([_iou(largest >= _level_of(float(density), snapshot), shown) for density in densities])
+    ious = np.array([mean_iou(largest >= _level_of(float(density), snapshot), shown) for density in densities])
     plateau = np.flatnonzero(ious >= float(ious.max()) - PLATEAU_IOU)
     chosen = int(plateau[np.argmin(np.abs(plateau - np.median(plateau)))])
     return Isovalue(density=float(densities[chosen]), silhouette_iou=float(ious[chosen]))
@@ -219,7 +220,7 @@ def _pixel_rows(side_px: int) -> np.ndarray:
 def _shown(snapshot: FieldSnapshot) -> Bool[np.ndarray, "V P"]:
     """Which searched pixels of each reference view are mostly opaque."""
     rows = _pixel_rows(snapshot.view_opacity.shape[1])
-    shown = snapshot.view_opacity[:, rows][:, :, rows] > 127
+    shown = snapshot.view_opacity[:, rows][:, :, rows] > HALF_OPAQUE
     if not shown.any():
         raise EmptyField("view_opacity: no pixel of any reference view is more than half opaque")
     return shown.reshape(len(shown), -1)
@@ -257,9 +258,3 @@ def _rays(snapshot: FieldSnapshot, view: int) -> tuple[Float64[np.ndarray, " 3"]
     pose = snapshot.camera_to_world[view].astype(np.float64)
     directions = local @ pose[:3, :3].T
     return pose[:3, 3], np.where(directions == 0.0, 1e-12, directions)
-
-
-def _iou(masks: Bool[np.ndarray, "V P"], shown: Bool[np.ndarray, "V P"]) -> float:
-    """Mean over the views of intersection over union; two empty pictures agree fully."""
-    union = (masks | shown).sum(axis=1)
-    return float(np.where(union > 0, (masks & shown).sum(axis=1) / np.maximum(union, 1), 1.0).mean())

@@ -1,4 +1,4 @@
-"""What can be said of triangles from their corners alone, counter-clockwise as seen from outside.
+"""Geometry of triangles, counter-clockwise as seen from outside: normals, volume, closedness.
 
 Dimension key:  F faces
 """
@@ -6,7 +6,7 @@ Dimension key:  F faces
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 
 def area_normals(corners: Float64[np.ndarray, "F 3 3"]) -> Float64[np.ndarray, "F 3"]:
@@ -24,3 +24,11 @@ def unit_normals(corners: Float64[np.ndarray, "F 3 3"]) -> Float64[np.ndarray, "
     normals = area_normals(corners)
     unit: np.ndarray = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
     return unit
+
+
+def is_closed(faces: Int64[np.ndarray, "F 3"], num_vertices: int) -> bool:
+    """True for a closed, oriented manifold: every directed edge occurs once, and its reverse once."""
+    edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
+    forward = np.sort(edges[:, 0] * num_vertices + edges[:, 1])
+    backward = np.sort(edges[:, 1] * num_vertices + edges[:, 0])
+    return bool((np.diff(forward) > 0).all() and np.array_equal(forward, backward))

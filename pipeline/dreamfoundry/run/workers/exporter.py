@@ -10,8 +10,10 @@ import time
 import traceback
 from dataclasses import asdict
 
-from dreamfoundry.asset.export import asset_metadata, export_asset
-from dreamfoundry.asset.files.sidecar import MEDIA_TYPES, with_provenance
+from dreamfoundry.asset.deliverables import MEDIA_TYPES
+from dreamfoundry.asset.export import export_asset
+from dreamfoundry.asset.files.metadata import asset_metadata
+from dreamfoundry.asset.files.sidecar import with_provenance
 from dreamfoundry.errors import InfrastructureError
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.library.library import Library

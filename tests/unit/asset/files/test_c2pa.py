@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dreamfoundry.asset.files.c2pa import CERTIFICATE_VARIABLE, KEY_VARIABLE, MEDIA_TYPE, signed
+from dreamfoundry.asset.files.c2pa import CERTIFICATE_VARIABLE, CREDENTIAL, KEY_VARIABLE, MEDIA_TYPE, sign
+from dreamfoundry.asset.files.draft import AssetDraft
+from dreamfoundry.asset.files.glb_reader import Glb
+from dreamfoundry.settings.export_profiles import ExportProfile
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 GLB = b"glTF" + bytes(range(200))
+DRAFT = AssetDraft("a", ExportProfile(), 1.0, {"digital_source_type": SOURCE_TYPE}, (Glb("a.glb", GLB),))
 
 
 @pytest.fixture
@@ -75,7 +79,7 @@ def key_and_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_without_a_key_nothing_is_signed_and_the_gate_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
 
-    files, findings = signed("a.glb", GLB, SOURCE_TYPE)
+    files, findings = CREDENTIAL.produce(DRAFT)
 
     assert files == {} and [finding.severity for finding in findings] == ["not_run"]
 
@@ -83,7 +87,7 @@ def test_without_a_key_nothing_is_signed_and_the_gate_says_so(monkeypatch: pytes
 def test_a_credential_says_that_a_model_made_the_file(key_and_certificate: None) -> None:
     c2pa = pytest.importorskip("c2pa", reason="c2pa-python is not installed (pip install 'dreamfoundry[c2pa]')")
 
-    files, findings = signed("a.glb", GLB, SOURCE_TYPE)
+    files, findings = CREDENTIAL.produce(DRAFT)
 
     assert findings == [] and set(files) == {"a.glb.c2pa"}
     told = json.loads(c2pa.Reader(MEDIA_TYPE, io.BytesIO(GLB), files["a.glb.c2pa"]).json())
@@ -95,7 +99,7 @@ def test_a_credential_says_that_a_model_made_the_file(key_and_certificate: None)
 
 def test_a_credential_does_not_fit_a_changed_file(key_and_certificate: None) -> None:
     c2pa = pytest.importorskip("c2pa", reason="c2pa-python is not installed (pip install 'dreamfoundry[c2pa]')")
-    files, _ = signed("a.glb", GLB, SOURCE_TYPE)
+    files, _ = sign("a.glb", GLB, SOURCE_TYPE)
 
     told = json.loads(c2pa.Reader(MEDIA_TYPE, io.BytesIO(GLB[:-1] + b"!"), files["a.glb.c2pa"]).json())
 
@@ -106,6 +110,6 @@ def test_a_key_that_is_none_signs_nothing(key_and_certificate: None, tmp_path: P
     pytest.importorskip("c2pa", reason="c2pa-python is not installed (pip install 'dreamfoundry[c2pa]')")
     (tmp_path / "key.pem").write_text("no key")
 
-    files, findings = signed("a.glb", GLB, SOURCE_TYPE)
+    files, findings = CREDENTIAL.produce(DRAFT)
 
     assert files == {} and findings[0].severity == "not_run" and "could not be signed" in findings[0].message

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from dreamfoundry.asset.files.engine_bundle import engine_bundles
-from dreamfoundry.asset.files.glb_reader import node_names, read_glb
+from dreamfoundry.asset.files.glb_reader import Glb, node_names, read_glb
 from dreamfoundry.asset.files.gltf_writer import write_collision_glb, write_glb
 from dreamfoundry.asset.gates.khronos import check_khronos
 from dreamfoundry.asset.surface.collision import collision_hull
@@ -28,7 +28,7 @@ def collision(torus_surface: Surface) -> bytes:
 
 @pytest.fixture(scope="module")
 def bundles(master: bytes, collision: bytes) -> dict[str, bytes]:
-    return engine_bundles(master, collision, slug="beacon")
+    return engine_bundles(Glb("beacon.glb", master), Glb("beacon_collision.glb", collision), slug="beacon")
 
 
 def test_each_engine_knows_the_hulls_by_its_own_names(bundles: dict[str, bytes]) -> None:

@@ -42,7 +42,7 @@ def test_what_is_read_back_is_what_was_written(textured_beacon: TexturedMesh) ->
     np.testing.assert_array_equal(mesh.normals, textured_beacon.normals)
     np.testing.assert_array_equal(mesh.uvs, textured_beacon.uvs)
     np.testing.assert_array_equal(mesh.faces, textured_beacon.faces)
-    np.testing.assert_array_equal(mesh.base_color(), textured_beacon.base_color)
+    np.testing.assert_array_equal(mesh.base_color, textured_beacon.base_color)
 
 
 def test_detail_is_read_back_as_it_was_written_with_roughness_and_metallic_beside_it(
@@ -54,8 +54,8 @@ def test_detail_is_read_back_as_it_was_written_with_roughness_and_metallic_besid
 
     assert mesh.tangents is not None
     np.testing.assert_array_equal(mesh.tangents, detailed_beacon.detail.tangents)
-    np.testing.assert_array_equal(mesh.normal_map(), detailed_beacon.detail.normal_map)
-    orm = mesh.orm()
+    np.testing.assert_array_equal(mesh.normal_map, detailed_beacon.detail.normal_map)
+    orm = mesh.orm
     np.testing.assert_array_equal(orm[..., :1], detailed_beacon.detail.occlusion)
     assert (orm[..., 1] == 230).all() and (orm[..., 2] == 0).all()
 
@@ -64,9 +64,9 @@ def test_a_mesh_without_detail_says_that_it_has_none(textured_beacon: TexturedMe
     mesh = read_glb(written(textured_beacon))
 
     assert mesh.tangents is None and mesh.colors is None
-    for absent in (mesh.normal_map, mesh.orm):
+    for absent in ("normal_map", "orm"):
         with pytest.raises(ValueError, match="texture"):
-            absent()
+            getattr(mesh, absent)
 
 
 def test_one_image_serves_occlusion_and_roughness(detailed_beacon: TexturedMesh) -> None:
@@ -89,7 +89,7 @@ def test_colours_at_the_vertices_take_the_place_of_a_texture(colored_beacon: Col
     assert mesh.uvs is None and not document(data).get("images")
     assert document(data)["nodes"][0]["name"] == "beacon_dense"
     with pytest.raises(ValueError, match="base colour texture"):
-        mesh.base_color()
+        _ = mesh.base_color
 
 
 def _different_orm(content: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dreamfoundry.asset.files.glb import split_glb
+from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
 from dreamfoundry.asset.files.usdz import usdz, validation_errors
 from dreamfoundry.records import ColoredMesh, TexturedMesh
@@ -20,17 +21,18 @@ METADATA = {"asset_key": "a" * 64, "prompt": "a beacon \u2014 gray"}
 
 
 @pytest.fixture(scope="module")
-def levels(detailed_beacon: TexturedMesh) -> dict[str, bytes]:
-    return {
-        f"beacon{level}.glb": write_glb(
-            detailed_beacon, slug="beacon", level=level, metadata=METADATA, copyright_text="nobody"
+def levels(detailed_beacon: TexturedMesh) -> list[Glb]:
+    return [
+        Glb(
+            f"beacon{level}.glb",
+            write_glb(detailed_beacon, slug="beacon", level=level, metadata=METADATA, copyright_text="nobody"),
         )
         for level in (0, 1)
-    }
+    ]
 
 
 @pytest.fixture(scope="module")
-def package(levels: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package(levels: list[Glb], tmp_path_factory: pytest.TempPathFactory) -> Path:
     files, findings = usdz(levels, slug="beacon", metadata=METADATA)
     assert findings == [] and set(files) == {"beacon.usdz"}
     path = tmp_path_factory.mktemp("usd") / "beacon.usdz"
@@ -72,8 +74,8 @@ def test_colours_are_srgb_and_maps_are_not(package: Path) -> None:
     assert spaces == {"BC": "sRGB", "ORM": "raw", "N": "raw"}
 
 
-def test_the_package_carries_the_textures_of_the_glb(package: Path, levels: dict[str, bytes]) -> None:
-    document, binary = split_glb(next(iter(levels.values())))
+def test_the_package_carries_the_textures_of_the_glb(package: Path, levels: list[Glb]) -> None:
+    document, binary = split_glb(levels[0].data)
     view = document["bufferViews"][document["images"][0]["bufferView"]]
     with zipfile.ZipFile(package) as archive:
         names = archive.namelist()
@@ -84,7 +86,7 @@ def test_the_package_carries_the_textures_of_the_glb(package: Path, levels: dict
 
 
 def test_a_second_package_has_the_same_bytes_later_and_elsewhere(
-    package: Path, levels: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    package: Path, levels: list[Glb], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time.sleep(2.1)  # a zip file counts in steps of two seconds
     monkeypatch.setenv("TZ", "Pacific/Auckland")
@@ -116,7 +118,7 @@ def test_a_level_without_a_texture_shows_the_colors_of_its_vertices(colored_beac
     from pxr import Usd, UsdGeom
 
     level = write_glb(colored_beacon, slug="beacon", level=0, metadata=METADATA, copyright_text="nobody")
-    files, findings = usdz({"beacon.glb": level}, slug="beacon", metadata=METADATA)
+    files, findings = usdz([Glb("beacon.glb", level)], slug="beacon", metadata=METADATA)
     assert findings == []
     with tempfile.NamedTemporaryFile(suffix=".usdz") as file:
         file.write(files["beacon.usdz"])

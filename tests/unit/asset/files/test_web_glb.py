@@ -3,23 +3,37 @@
 import io
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dreamfoundry.asset.files import xmp
+from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb import join_glb, split_glb
+from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
-from dreamfoundry.asset.files.sidecar import described
-from dreamfoundry.asset.files.web_glb import PACKAGES, web_glb
+from dreamfoundry.asset.files.sidecar import file_entry, glb_contents
+from dreamfoundry.asset.files.web_glb import PACKAGES, WEB_GLB, web_glb
 from dreamfoundry.asset.gates.khronos import check_khronos
 from dreamfoundry.errors import NodeUnavailable
 from dreamfoundry.host.nodejs import package_folder
-from dreamfoundry.records import TexturedMesh
+from dreamfoundry.records import Finding, TexturedMesh
+from dreamfoundry.settings.export_profiles import ExportProfile
 
 METADATA = {"prompt": "a beacon", "negative_prompt": "", "nested": {"b": [1.5]}}
+
+
+def produced(master: bytes) -> tuple[Mapping[str, bytes], list[Finding]]:
+    profile = ExportProfile(web=True)
+    return WEB_GLB.produce(AssetDraft("beacon", profile, 1.0, METADATA, (Glb("beacon.glb", master),)))
+
+
+def described(name: str, data: bytes) -> dict[str, Any]:
+    return file_entry(name, data) | glb_contents(Glb(name, data))
 
 
 def made(master: bytes) -> bytes:
@@ -31,7 +45,7 @@ def made(master: bytes) -> bytes:
         pytest.skip(str(absent))
     if shutil.which("node") is None:
         pytest.skip("Node is not installed")
-    files, findings = web_glb(master, slug="beacon")
+    files, findings = produced(master)
     assert findings == []
     return files["beacon_web.glb"]
 
@@ -98,7 +112,7 @@ def test_khronos_has_nothing_against_it_and_would_against_such_a_master(web: byt
 
 
 def test_the_same_master_gives_the_same_bytes(master: bytes, web: bytes) -> None:
-    assert web_glb(master, slug="beacon")[0]["beacon_web.glb"] == web
+    assert web_glb(Glb("beacon.glb", master)) == web
 
 
 @pytest.mark.parametrize("fault", ["no node", "no file"])
@@ -114,6 +128,6 @@ def test_without_node_or_with_a_master_that_it_refuses_there_is_no_file(
         document["meshes"][0]["primitives"][0]["attributes"]["POSITION"] = 99
         master = join_glb(json.dumps(document).encode(), binary)
 
-    files, findings = web_glb(master, slug="beacon")
+    files, findings = produced(master)
 
     assert files == {} and [(finding.severity, finding.gate) for finding in findings] == [("not_run", "web")]

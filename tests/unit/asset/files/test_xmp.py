@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from dreamfoundry.asset.export import asset_metadata
 from dreamfoundry.asset.files import xmp
 from dreamfoundry.asset.files.glb import join_glb, split_glb
 from dreamfoundry.asset.files.glb_reader import read_glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
+from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.gates.khronos import check_khronos
 from dreamfoundry.records import PriorIdentity, Prompt, TexturedMesh
 from dreamfoundry.settings.export_profiles import ExportProfile

@@ -8,8 +8,7 @@ import pytest
 from dreamfoundry.asset.maps.bake import DenseSurface, bake
 from dreamfoundry.asset.maps.rasterize import Fragments, sample_texture
 from dreamfoundry.asset.maps.tangents import vertex_normals
-from dreamfoundry.asset.maps.texels import chart_texels
-from dreamfoundry.asset.maps.texture import textured
+from dreamfoundry.asset.maps.texture import chart_texels, textured
 from dreamfoundry.asset.maps.unwrap import Atlas, unwrap
 from dreamfoundry.asset.surface.decimate import decimate
 from dreamfoundry.asset.surface.isosurface import choose_isovalue, extract_surface

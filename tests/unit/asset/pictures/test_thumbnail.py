@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dreamfoundry.asset.files.glb_reader import DeliveredMesh, read_glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
+from dreamfoundry.asset.files.png import encode_png
 from dreamfoundry.asset.pictures.framing import orbit_pose
-from dreamfoundry.asset.pictures.thumbnail import judged_views, png, thumbnail, turntable, webp
+from dreamfoundry.asset.pictures.thumbnail import judged_views, thumbnail, turntable, webp
 from dreamfoundry.records import TexturedMesh
 
 
 @pytest.fixture(scope="module")
-def beacon_glb(textured_beacon: TexturedMesh) -> bytes:
-    return write_glb(textured_beacon, slug="beacon", level=0, metadata={}, copyright_text="nobody")
+def beacon(textured_beacon: TexturedMesh) -> DeliveredMesh:
+    return read_glb(write_glb(textured_beacon, slug="beacon", level=0, metadata={}, copyright_text="nobody"))
 
 
 def decoded(picture: bytes, frame: int = 0) -> np.ndarray:
@@ -41,24 +43,24 @@ def gray(picture: np.ndarray) -> np.ndarray:
     return (picture[..., 3] > 200) & (np.ptp(picture[..., :3], axis=-1) < 12)
 
 
-def test_from_the_front_the_nose_is_before_the_body_and_the_arm_on_the_right(beacon_glb: bytes) -> None:
-    front = turntable(beacon_glb, 4, 96)[0].astype(float)
+def test_from_the_front_the_nose_is_before_the_body_and_the_arm_on_the_right(beacon: DeliveredMesh) -> None:
+    front = turntable(beacon, 4, 96)[0].astype(float)
 
     assert centroid(red(front))[0] == pytest.approx(centroid(gray(front))[0], abs=8)
     assert centroid(green(front))[0] > centroid(gray(front))[0] + 10
     assert centroid(red(front))[1] < centroid(gray(front))[1]
 
 
-def test_the_turn_goes_towards_plus_x_and_comes_around(beacon_glb: bytes) -> None:
-    _, from_plus_x, from_behind, _ = turntable(beacon_glb, 4, 96).astype(float)
+def test_the_turn_goes_towards_plus_x_and_comes_around(beacon: DeliveredMesh) -> None:
+    _, from_plus_x, from_behind, _ = turntable(beacon, 4, 96).astype(float)
 
     assert centroid(red(from_plus_x))[0] < centroid(gray(from_plus_x))[0] - 10
     assert not red(from_behind).any()
     assert centroid(green(from_behind))[0] < centroid(gray(from_behind))[0] - 10
 
 
-def test_the_thumbnail_shows_front_and_left_side_whole_on_a_transparent_ground(beacon_glb: bytes) -> None:
-    picture = thumbnail(beacon_glb, 128).astype(float)
+def test_the_thumbnail_shows_front_and_left_side_whole_on_a_transparent_ground(beacon: DeliveredMesh) -> None:
+    picture = thumbnail(beacon, 128).astype(float)
 
     assert picture.shape == (128, 128, 4)
     assert red(picture).sum() > 100 and green(picture).sum() > 100 and gray(picture).sum() > 500
@@ -70,7 +72,7 @@ def test_light_comes_from_above_and_keeps_the_hue(textured_beacon: TexturedMesh)
     flat_color = np.broadcast_to(np.array([204, 26, 26], dtype=np.uint8), (64, 64, 3)).copy()
     mesh = replace(textured_beacon, base_color=flat_color)
 
-    picture = thumbnail(write_glb(mesh, slug="b", level=0, metadata={}, copyright_text="n"), 96).astype(float)
+    picture = thumbnail(read_glb(write_glb(mesh, slug="b", level=0, metadata={}, copyright_text="n")), 96).astype(float)
 
     body = picture[picture[..., 3] == 255]
     assert red(picture).sum() > 0.95 * len(body)
@@ -78,10 +80,10 @@ def test_light_comes_from_above_and_keeps_the_hue(textured_beacon: TexturedMesh)
     assert body[:, 0].min() > 80
 
 
-def test_files_of_pictures_keep_what_was_drawn_and_stay_transparent(beacon_glb: bytes) -> None:
-    picture, frames = thumbnail(beacon_glb, 64), turntable(beacon_glb, 3, 48)
+def test_files_of_pictures_keep_what_was_drawn_and_stay_transparent(beacon: DeliveredMesh) -> None:
+    picture, frames = thumbnail(beacon, 64), turntable(beacon, 3, 48)
 
-    assert np.array_equal(decoded(png(picture)), picture)
+    assert np.array_equal(decoded(encode_png(picture)), picture)
     still, turning = webp([picture]), webp(frames)
     assert Image.open(io.BytesIO(still)).n_frames == 1 and Image.open(io.BytesIO(turning)).n_frames == 3
     for drawn, shown in ((picture, decoded(still)), (frames[2], decoded(turning, 2))):
@@ -90,14 +92,14 @@ def test_files_of_pictures_keep_what_was_drawn_and_stay_transparent(beacon_glb: 
         assert np.abs(shown[inside].astype(int) - drawn[inside]).mean() < 8
 
 
-def test_pictures_have_the_same_bytes_every_time(beacon_glb: bytes) -> None:
-    assert png(thumbnail(beacon_glb, 64)) == png(thumbnail(beacon_glb, 64))
-    assert webp(turntable(beacon_glb, 2, 48)) == webp(turntable(beacon_glb, 2, 48))
+def test_pictures_have_the_same_bytes_every_time(beacon: DeliveredMesh) -> None:
+    assert encode_png(thumbnail(beacon, 64)) == encode_png(thumbnail(beacon, 64))
+    assert webp(turntable(beacon, 2, 48)) == webp(turntable(beacon, 2, 48))
 
 
-def test_judged_views_show_the_bare_texture_or_the_bare_shape_on_white(beacon_glb: bytes) -> None:
-    albedo = judged_views(beacon_glb, "albedo", 4, 64).astype(int)
-    textureless = judged_views(beacon_glb, "textureless", 4, 64).astype(int)
+def test_judged_views_show_the_bare_texture_or_the_bare_shape_on_white(beacon: DeliveredMesh) -> None:
+    albedo = judged_views(beacon, "albedo", 4, 64).astype(int)
+    textureless = judged_views(beacon, "textureless", 4, 64).astype(int)
 
     assert albedo.shape == textureless.shape == (4, 64, 64, 3)
     assert (albedo[:, [0, -1]] == 255).all() and (textureless[:, [0, -1]] == 255).all()

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from dreamfoundry.asset.export import asset_metadata, export_asset
+from dreamfoundry.asset.export import export_asset
+from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.errors import InfrastructureError
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore

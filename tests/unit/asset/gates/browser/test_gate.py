@@ -10,15 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dreamfoundry.asset.files.glb_reader import read_glb
+from dreamfoundry.asset.files.draft import AssetDraft
+from dreamfoundry.asset.files.glb_reader import Glb, read_glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
-from dreamfoundry.asset.gates import browser as module
-from dreamfoundry.asset.gates.browser import CHROMIUM_VARIABLE, MODULE_VARIABLE, Browser, check_browser, look_at_levels
+from dreamfoundry.asset.gates.browser import gate, page
+from dreamfoundry.asset.gates.browser.chromium import CHROMIUM_VARIABLE
+from dreamfoundry.asset.gates.browser.gate import BROWSER, check_levels
+from dreamfoundry.asset.gates.browser.page import MODULE_VARIABLE, Browser
 from dreamfoundry.asset.maps.rasterize import silhouette
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
 from dreamfoundry.errors import BrowserUnavailable
 from dreamfoundry.host.child_process import package_environment
 from dreamfoundry.records import TexturedMesh
+from dreamfoundry.settings.export_profiles import ExportProfile
 from support.processes import MARK, marked_processes, wait_until_gone
 
 try:
@@ -26,6 +30,7 @@ try:
     ABSENT = ""
 except BrowserUnavailable as reason:
     ABSENT = str(reason)
+DRAFT = AssetDraft("a", ExportProfile(browser=True), 1.0, {}, (Glb("a.glb", b""),))
 needs_browser = pytest.mark.skipif(bool(ABSENT), reason=ABSENT)
 
 
@@ -44,17 +49,17 @@ def browser() -> Iterator[Browser]:
 def test_a_sound_level_passes_and_looks_as_in_our_own_renderer(browser: Browser, textured_beacon: TexturedMesh) -> None:
     data = written(textured_beacon)
 
-    findings, looks = look_at_levels(browser, {"beacon.glb": data})
+    findings, renderings = check_levels(browser, [Glb("beacon.glb", data)])
 
     assert findings == []
-    look = looks["beacon.glb"]
-    assert look.triangles == len(textured_beacon.faces)
-    assert look.dimensions_m == pytest.approx(np.ptp(textured_beacon.vertices, axis=0), abs=1e-5)
-    assert look.images == {"map": [128, 128]}
+    drawn = renderings["beacon.glb"]
+    assert drawn.triangles == len(textured_beacon.faces)
+    assert drawn.dimensions_m == pytest.approx(np.ptp(textured_beacon.vertices, axis=0), abs=1e-5)
+    assert drawn.images == {"map": [128, 128]}
     mesh = read_glb(data)
-    for azimuth_deg, shown in zip(module.AZIMUTHS_DEG, look.silhouettes(), strict=True):
-        pose = framing_pose(mesh.vertices, azimuth_deg, module.ELEVATION_DEG)
-        ours = silhouette(mesh.vertices, mesh.faces, pose, FOVY_DEG, module.VIEW_PX)
+    for azimuth_deg, shown in zip(gate.AZIMUTHS_DEG, drawn.silhouettes(), strict=True):
+        pose = framing_pose(mesh.vertices, azimuth_deg, gate.ELEVATION_DEG)
+        ours = silhouette(mesh.vertices, mesh.faces, pose, FOVY_DEG, gate.VIEW_PX)
         assert (ours & shown).sum() / (ours | shown).sum() > 0.98
 
 
@@ -67,7 +72,7 @@ def test_a_texture_with_broken_data_is_an_error_on_the_console_and_blocks(
     start = data.index(b"\x89PNG")
     data[start + 200 :] = bytes(len(data) - start - 200)
 
-    ((finding,), _) = look_at_levels(browser, {"beacon.glb": bytes(data)})
+    ((finding,), _) = check_levels(browser, [Glb("beacon.glb", bytes(data))])
 
     assert (finding.severity, finding.gate) == ("block", "browser")
     assert "beacon.glb: console error" in finding.message and "texture" in finding.message
@@ -81,8 +86,8 @@ def test_a_file_that_three_cannot_read_blocks_and_the_page_lives_on(
     sound = written(textured_beacon)
     poses = np.stack([framing_pose(textured_beacon.vertices, 0.0, 0.0)])
 
-    assert browser.look(b"glTF junk", poses, FOVY_DEG, 64).errors
-    assert not browser.look(sound, poses, FOVY_DEG, 64).errors
+    assert browser.render(b"glTF junk", poses, FOVY_DEG, 64).errors
+    assert not browser.render(sound, poses, FOVY_DEG, 64).errors
 
 
 @needs_browser
@@ -90,7 +95,7 @@ def test_a_file_that_three_cannot_read_blocks_and_the_page_lives_on(
 def test_a_needle_that_is_hardly_to_be_seen_blocks(browser: Browser, textured_beacon: TexturedMesh) -> None:
     needle = replace(textured_beacon, vertices=textured_beacon.vertices * np.array((0.01, 1, 0.01), np.float32))
 
-    ((finding,), _) = look_at_levels(browser, {"beacon.glb": written(needle)})
+    ((finding,), _) = check_levels(browser, [Glb("beacon.glb", written(needle))])
 
     assert finding.severity == "block" and "covers" in finding.message
 
@@ -100,11 +105,13 @@ def test_a_needle_that_is_hardly_to_be_seen_blocks(browser: Browser, textured_be
 def test_a_level_of_another_shape_warns(browser: Browser, textured_beacon: TexturedMesh) -> None:
     thin = replace(textured_beacon, vertices=textured_beacon.vertices * np.array((0.7, 1, 0.7), np.float32))
 
-    findings, looks = look_at_levels(browser, {"a.glb": written(textured_beacon), "a_LOD1.glb": written(thin)})
+    findings, renderings = check_levels(
+        browser, [Glb("a.glb", written(textured_beacon)), Glb("a_LOD1.glb", written(thin))]
+    )
 
     (finding,) = findings
     assert finding.severity == "warn" and finding.message.startswith("a_LOD1.glb: silhouette IoU")
-    assert module.silhouette_iou(looks["a.glb"], looks["a.glb"]) == 1.0
+    assert gate.silhouette_iou(renderings["a.glb"], renderings["a.glb"]) == 1.0
 
 
 @needs_browser
@@ -145,10 +152,10 @@ def test_without_chromium_or_three_the_gate_says_not_run(
     monkeypatch.setenv("PATH" if missing == "chromium" else MODULE_VARIABLE, str(tmp_path))
     monkeypatch.setenv(CHROMIUM_VARIABLE, "chromium" if missing == "chromium" else sys.executable)
 
-    findings, looks = check_browser({"a.glb": b""})
+    files, findings = BROWSER.produce(DRAFT)
 
     assert [(finding.severity, finding.gate) for finding in findings] == [("not_run", "browser")]
-    assert looks == {}
+    assert files == {}
 
 
 @pytest.mark.parametrize(
@@ -166,19 +173,9 @@ def test_a_chromium_that_hangs_or_dies_is_not_run_and_is_killed(
     monkeypatch.setenv(CHROMIUM_VARIABLE, str(program))
     monkeypatch.setenv(MODULE_VARIABLE, str(three))
     monkeypatch.setenv(MARK, f"fake-{behaviour[:4]}")
-    monkeypatch.setattr(module, "START_LIMIT_S", 3.0)
+    monkeypatch.setattr(page, "START_LIMIT_S", 3.0)
 
-    (finding,), _ = check_browser({"a.glb": b""})
+    _, (finding,) = BROWSER.produce(DRAFT)
 
     assert finding.severity == "not_run" and words in finding.message
     wait_until_gone(f"fake-{behaviour[:4]}", timeout_s=20.0)
-
-
-def test_a_chromium_that_takes_no_commands_does_not_hold_us_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_LIMIT_S", 0.5)
-    with subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as deaf:
-        try:
-            with pytest.raises(BrowserUnavailable, match="does not take commands"):
-                module._Pipe(deaf).send("Fetch.fulfillRequest", {"body": "x" * 1_000_000}, "")
-        finally:
-            deaf.kill()

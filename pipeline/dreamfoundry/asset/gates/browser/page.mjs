@@ -1,5 +1,5 @@
-// Draws a GLB with three.js as a web page would: what `browser.py` asks for, in one page that stays open.
-// look(url, poses, fovyDeg, sizePx) answers with one PNG per pose and with what three.js made of the file.
+// Draws a GLB with three.js as a web page would: `page.py` drives this one page, which stays open.
+// render(url, poses, fovyDeg, sizePx) answers with one PNG per pose and with what three.js made of the file.
 
 import * as THREE from "three";
 import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
@@ -14,7 +14,7 @@ const scene = new THREE.Scene();
 const key = new THREE.DirectionalLight(0xffffff, 2.2);
 scene.add(new THREE.HemisphereLight(0xffffff, 0x777777, 1.6), key, key.target);
 
-window.look = async (url, poses, fovyDeg, sizePx) => {
+window.render = async (url, poses, fovyDeg, sizePx) => {
   const root = (await loader.loadAsync(url)).scene;
   scene.add(root);
   try {

@@ -1,0 +1,95 @@
+"""Metadata of an asset: what every one of its files says about it, and the words derived from that."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, slug
+from dreamfoundry.records import LoraIdentity, PriorIdentity, Prompt
+from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.metadata_policy import DEFAULT_POLICY, NO_ASSERTION, MetadataPolicy
+
+METADATA_SCHEMA = "dreamfoundry.asset_metadata.v1"
+
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""IPTC's word for a medium made by a trained model: the machine-readable AI mark."""
+
+
+def asset_metadata(
+    prompt: Prompt,
+    prior: PriorIdentity,
+    field_key: str,
+    asset_key: str,
+    recipe_digest: str,
+    profile: ExportProfile,
+    policy: MetadataPolicy = DEFAULT_POLICY,
+) -> dict[str, Any]:
+    """The metadata written into every file of an asset: only what its asset key determines.
+
+    Licences are SPDX; lengths are metres. The prompt and its other wordings are included only where
+    `policy` allows it, its SHA-256 (of NFC text as UTF-8) always.
+    """
+    wording = {
+        "prompt": prompt.text,
+        "negative_prompt": prompt.negative_text,
+        "view_prompts": dict(prompt.view_texts),
+    }
+    return {
+        "schema": METADATA_SCHEMA,
+        "ai_generated": True,
+        "digital_source_type": DIGITAL_SOURCE_TYPE,
+        "generator": GENERATOR,
+        "optimization_version": OPTIMIZATION_VERSION,
+        "export_version": EXPORT_VERSION,
+        "asset_key": asset_key,
+        "field_key": field_key,
+        "recipe_digest": recipe_digest,
+        **(wording if policy.embed_prompt else {}),
+        "prompt_sha256": prompt_sha256(prompt.text),
+        "seed": prompt.seed,
+        "prior": {
+            "id": prior.prior_id,
+            "revision": prior.revision,
+            "digest": prior.digest,
+            "license": prior.licence,
+            # absent rather than empty: keys of assets made before there were LoRAs stay what they are
+            **({"loras": [_lora_metadata(lora) for lora in prior.loras]} if prior.loras else {}),
+        },
+        "asset_license": policy.asset_license,
+        "copyright_holder": policy.copyright_holder,
+        "rights_url": policy.rights_url,
+        "research_only": prior.research_only,
+        "export_profile": profile.name,
+        "target_height_m": prompt.target_height_m,
+        "units": "m",
+    }
+
+
+def _lora_metadata(lora: LoraIdentity) -> dict[str, Any]:
+    return {"id": lora.lora_id, "digest": lora.digest, "license": lora.licence, "weight": lora.weight}
+
+
+def prompt_sha256(text: str) -> str:
+    """SHA-256 of a prompt, as 64 hex characters: of its NFC form in UTF-8."""
+    return hashlib.sha256(unicodedata.normalize("NFC", text).encode()).hexdigest()
+
+
+def file_stem(metadata: Mapping[str, object]) -> str:
+    """The beginning of every file name; it does not reveal a prompt left out of `metadata`."""
+    if "prompt" in metadata:
+        return slug(str(metadata["prompt"]))
+    return f"asset_{str(metadata['asset_key'])[:8]}"
+
+
+def copyright_line(metadata: Mapping[str, object]) -> str:
+    """One line for people; `metadata` holds the same facts for programs."""
+    words = [
+        f"(c) {metadata['copyright_holder']}" if metadata.get("copyright_holder") else "",
+        "AI-generated",
+        f"license {metadata.get('asset_license', NO_ASSERTION)}",
+        "for research only" if metadata.get("research_only") else "",
+    ]
+    return "; ".join(filter(None, words))
