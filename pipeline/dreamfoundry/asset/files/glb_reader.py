@@ -150,6 +150,7 @@ def _mesh(document: Mapping[str, Any], binary: bytes, name: str) -> DeliveredMes
         (primitive,) = document["meshes"][node["mesh"]]["primitives"]
         if primitive.get("mode", TRIANGLES) != TRIANGLES:
             raise ValueError(f"primitive mode {primitive['mode']}: must be {TRIANGLES}, triangles")
+
         arrays = _attributes(document, binary, primitive["attributes"])
         maps = _maps(document, binary, primitive)
         return DeliveredMesh(

@@ -45,6 +45,7 @@ def write_glb(
         POSITION=buffer.vertices(mesh.vertices, pygltflib.VEC3, with_bounds=True),
         NORMAL=buffer.vertices(mesh.normals, pygltflib.VEC3),
     )
+
     material = pygltflib.Material(
         name=f"M_{slug}",
         pbrMetallicRoughness=pygltflib.PbrMetallicRoughness(
@@ -54,6 +55,7 @@ def write_glb(
         doubleSided=False,
     )
     document.materials = [material]
+
     if isinstance(mesh, ColoredMesh):
         attributes.COLOR_0 = buffer.vertices(mesh.colors, pygltflib.VEC3)
         indices = buffer.indices(mesh.faces)

@@ -24,7 +24,7 @@ NAMESPACES: Mapping[str, str] = {
 
 
 def packet(metadata: Mapping[str, Any], rights: str) -> dict[str, Any]:
-    """What `metadata` (see `asset.files.metadata.asset_metadata`) says, as JSON-LD about the file itself.
+    """`metadata` (see `asset.files.metadata.asset_metadata`) as JSON-LD about the file itself.
 
     `rights` is one line for people. What `metadata` does not tell (a confidential prompt, a holder
     that nobody named) is left out.
@@ -32,6 +32,8 @@ def packet(metadata: Mapping[str, Any], rights: str) -> dict[str, Any]:
     name = metadata.get("prompt", f"asset {metadata['asset_key'][:8]}")
     prior = metadata["prior"]
     models = " and ".join([prior["id"], *(f"LoRA {lora['id']}" for lora in prior.get("loras", ()))])
+
+    # empty values are left out below, so that no reader shows a blank field
     values = {
         "@context": dict(NAMESPACES),
         "@id": "",

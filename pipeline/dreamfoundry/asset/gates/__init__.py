@@ -1,10 +1,10 @@
-"""Stage 7, gates: what a delivered file must fulfil, looked at in its bytes.
+"""Stage 7, gates: requirements on delivered files, checked in their bytes.
 
-The Khronos validator (module `asset.gates.khronos`) passes a mesh that is inside out, a thousand times too big,
+The Khronos validator (module `khronos`) passes a mesh that is inside out, a thousand times too big,
 with black maps or turned tangents; the gates here do not. Each returns findings; a "block" refuses
-publication, a "warn" stands in the record of the asset.
+publication, a "warn" is recorded with the asset.
 
-`levels` knows the order; `solid`, `atlas`, `maps` and `frames` look at one level each in their way,
-`hulls` at the collision hulls, `metadata` at what files say about themselves, `likeness` at what the
-levels have lost.
+`levels` runs `solid`, `atlas`, `maps` and `frames` on one level each; `hulls` reads the collision
+hulls, `metadata` the extras and XMP, `pictures` the delivered pictures, `likeness` the scores;
+`browser` opens the levels in a real one. `check` is the form of an entry in `asset.deliverables`.
 """

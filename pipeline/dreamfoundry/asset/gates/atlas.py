@@ -29,7 +29,7 @@ class AtlasUse:
 
 
 def atlas_use(uvs: Float32[np.ndarray, "N 2"], faces: Integer[np.ndarray, "F 3"], texture_px: int) -> AtlasUse:
-    """How triangles with these texture coordinates, all in [0, 1], use a texture of this side."""
+    """Use of a square texture of `texture_px` by triangles with these coordinates, all in [0, 1]."""
     times = num_covering(uvs.astype(np.float64) * texture_px, faces, texture_px)
     covered = int((times > 0).sum())
     return AtlasUse(coverage=covered / times.size, overlap=float((times > 1).sum() / max(covered, 1)))

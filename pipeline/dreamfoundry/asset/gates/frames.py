@@ -43,7 +43,8 @@ def tangent_problems(mesh: DeliveredMesh) -> Iterator[Finding]:
             yield block("tangents", "there is a normal map but no tangent: every engine would make up its own")
         return
     if mesh.normals is None or mesh.uvs is None:
-        return  # said by other gates
+        return  # other gates report it
+
     tangents, sign = mesh.tangents[:, :3], mesh.tangents[:, 3]
     if not (np.abs(sign) == 1.0).all():
         yield block("tangents", "w of a tangent is neither 1 nor -1")
@@ -51,6 +52,8 @@ def tangent_problems(mesh: DeliveredMesh) -> Iterator[Finding]:
         yield block("tangents", f"a tangent is {worst:.3g} off the length 1")
     if (worst := float(np.abs((tangents * mesh.normals).sum(axis=1)).max())) > LENGTH_TOLERANCE:
         yield block("tangents", f"a tangent and its normal have the cosine {worst:.3g}: must be perpendicular")
+
+    # no validator notices a bitangent of the wrong sign
     bitangents = np.cross(mesh.normals, tangents) * sign[:, None]
     for word, share in zip(("tangents", "bitangents"), _agreeing_shares(mesh, tangents, bitangents), strict=True):
         if share < MIN_AGREEING_SHARE:

@@ -50,7 +50,7 @@ def check_khronos(glbs: Mapping[str, bytes]) -> tuple[list[Finding], Mapping[str
 
 
 def is_expected(name: str, message: Mapping[str, Any]) -> bool:
-    """Whether a message of the report on the file `name` says only that the validator is older than an extension."""
+    """True for a message that only says that the validator is older than an extension of the file `name`."""
     return message["code"] == "UNSUPPORTED_EXTENSION" and any(
         f"'{extension}'" in message["message"] and name.endswith(end) for extension, end in UNKNOWN_EXTENSIONS.items()
     )

@@ -45,7 +45,7 @@ def quality_scores(
 
 
 def level_scores(snapshot: FieldSnapshot, levels: Sequence[Surface], dense: Surface) -> dict[str, float]:
-    """What each level has lost, in scene units: distance to the dense surface, and silhouettes in the reference
+    """Losses of each level, in scene units: distance to the dense surface, and silhouettes in the reference
     views against those of the field (`silhouette_iou`) and of the first level (`level_iou`).
 
     Distances are shares of the diagonal of `dense`.
@@ -84,7 +84,7 @@ def silhouette_iou(snapshot: FieldSnapshot, surface: Surface) -> float:
 
 
 def _silhouettes(snapshot: FieldSnapshot, surface: Surface) -> Bool[np.ndarray, "V H W"]:
-    """What a mesh covers in each reference view."""
+    """Pixels covered by a mesh in each reference view."""
     side_px = snapshot.view_opacity.shape[1]
     views = zip(snapshot.camera_to_world, snapshot.fovy_deg.tolist(), strict=True)
     return np.stack([silhouette(surface.vertices, surface.faces, pose, fovy, side_px) for pose, fovy in views])
@@ -163,7 +163,7 @@ def enclosed_share_of_box(surface: Surface) -> float:
 
 
 def diversity(shown: Sequence[UInt8[np.ndarray, "*S"] | Int64[np.ndarray, "*S"]]) -> float:
-    """How much the results of one prompt under different seeds differ, in [0, 1]; 0 is identical.
+    """Difference of the results of one prompt under different seeds, in [0, 1]; 0 is identical.
 
     `shown` has the pictures of each result, from 0 to 255, from the same views. Mean absolute
     difference over all pairs of results: two seeds that show the same thing turned differ too.

@@ -1,4 +1,4 @@
-"""Stage 5, what decimation takes away: normals and ambient occlusion of the dense surface, as maps of a level.
+"""Stage 5, baking: normals and ambient occlusion of the dense surface as maps of a level.
 
 Each texel looks from its place on the level for the dense surface, outwards and inwards along the
 normal of the level, and takes the nearer one that is turned the same way. So it finds its own
@@ -37,7 +37,7 @@ TEXELS_PER_CHUNK = 1 << 18
 """These two bound the memory of one call to about 100 MB."""
 
 SMOOTHING_ROUNDS = 2
-"""How often the openness of a vertex is averaged with that of its neighbours."""
+"""Rounds in which the ambient visibility of a vertex is averaged with that of its neighbours."""
 
 REACH_SHARE = 0.05
 """How far, of the diagonal of the dense surface, a texel looks for it."""
@@ -52,25 +52,25 @@ GOLDEN_RATIO = 0.5 * (1.0 + 5.0**0.5)
 class DenseSurface:
     """The surface of a field before decimation, ready for rays.
 
-    `openness` is the cosine-weighted share of the sky that each vertex sees, in [0, 1]: what glTF
-    calls occlusion. Lengths are scene units.
+    `ambient_visibility` is the cosine-weighted unblocked share of the hemisphere of each vertex, in [0, 1]:
+    glTF's occlusion map. Lengths are scene units.
     """
 
     surface: Surface
     normals: Float32[np.ndarray, "N 3"]
-    openness: Float32[np.ndarray, " N"]
+    ambient_visibility: Float32[np.ndarray, " N"]
     rays: _Rays = field(repr=False)
 
     @staticmethod
     def of(surface: Surface, smoothing_rounds: int = SMOOTHING_ROUNDS) -> DenseSurface:
         normals, rays = vertex_normals(surface), _Rays(surface)
-        openness = _smoothed(_openness(surface, normals, rays), surface.faces, smoothing_rounds)
-        return DenseSurface(surface, normals, openness.astype(np.float32), rays)
+        ambient_visibility = _smoothed(_ambient_visibility(surface, normals, rays), surface.faces, smoothing_rounds)
+        return DenseSurface(surface, normals, ambient_visibility.astype(np.float32), rays)
 
 
 @dataclass(frozen=True)
 class BakedTexels:
-    """What the texels of a level show of the dense surface.
+    """Normals and occlusion of the dense surface at the texels of a level.
 
     `normal_map` is in tangent space, OpenGL's way (green is up), as red, green and blue;
     `occlusion` is 255 where the sky is open. `found_share` is the share of texels that found it;
@@ -96,11 +96,11 @@ def bake(
         chunk = slice(start, start + TEXELS_PER_CHUNK)
         part = Fragments(fragments.pixel[chunk], fragments.face[chunk], fragments.weights[chunk])
         places, normal = part.interpolate(vertices, faces), part.interpolate(normals, faces)
-        seen_normal, openness, is_found = _seen(dense, places, normal)
+        seen_normal, ambient_visibility, is_found = _seen(dense, places, normal)
         local = to_tangent_space(seen_normal, normal, part.interpolate(tangents, faces))
         local[~is_found | (local[:, 2] <= 0.0)] = (0.0, 0.0, 1.0)
         normal_map.append(((local * 0.5 + 0.5) * 255.0).round().astype(np.uint8))
-        occlusion.append((openness[:, None] * 255.0).round().astype(np.uint8))
+        occlusion.append((ambient_visibility[:, None] * 255.0).round().astype(np.uint8))
         found.append(is_found)
     return BakedTexels(np.concatenate(normal_map), np.concatenate(occlusion), float(np.concatenate(found).mean()))
 
@@ -138,11 +138,11 @@ class _Rays:
         self.diagonal = float(np.linalg.norm(np.ptp(surface.vertices.astype(np.float64), axis=0)))
 
     def is_blocked(self, origins: np.ndarray, directions: np.ndarray) -> Bool[np.ndarray, " K"]:
-        """Whether anything lies in each direction."""
+        """True for each direction that meets a face."""
         hits = self._scene.run(origins.astype(np.float32), directions.astype(np.float32), query="OCCLUDED")
         return np.asarray(hits >= 0)
 
-    def leaving(
+    def first_hits(
         self, origins: np.ndarray, directions: np.ndarray, outwards: np.ndarray
     ) -> tuple[Float64[np.ndarray, " K"], Int64[np.ndarray, " K"], Float64[np.ndarray, "K 3"]]:
         """Distance to the first face in each direction, the face, and the weights of its corners.
@@ -160,38 +160,42 @@ class _Rays:
 def _seen(
     dense: DenseSurface, places: Float64[np.ndarray, "P 3"], normals: Float64[np.ndarray, "P 3"]
 ) -> tuple[Float64[np.ndarray, "P 3"], Float64[np.ndarray, " P"], Bool[np.ndarray, " P"]]:
-    """Normal and openness of the dense surface at each place, and whether it was found there."""
+    """Normal and ambient visibility of the dense surface at each place, and whether it was found there."""
     unit = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
     margin = MARGIN_SHARE * dense.rays.diagonal
-    distance_out, face_out, weights_out = dense.rays.leaving(places - margin * unit, unit, unit)
-    distance_in, face_in, weights_in = dense.rays.leaving(places + margin * unit, -unit, unit)
+    distance_out, face_out, weights_out = dense.rays.first_hits(places - margin * unit, unit, unit)
+    distance_in, face_in, weights_in = dense.rays.first_hits(places + margin * unit, -unit, unit)
     is_out = distance_out < distance_in
     face = np.where(is_out, face_out, face_in)
     weights = np.where(is_out[:, None], weights_out, weights_in)
     corners = dense.surface.faces[face]
     seen_normals = np.einsum("pk,pkc->pc", weights, dense.normals[corners].astype(np.float64))
-    openness = np.einsum("pk,pk->p", weights, dense.openness[corners].astype(np.float64)).clip(0.0, 1.0)
+    ambient_visibility = np.einsum("pk,pk->p", weights, dense.ambient_visibility[corners].astype(np.float64)).clip(
+        0.0, 1.0
+    )
     found = np.minimum(distance_out, distance_in) <= REACH_SHARE * dense.rays.diagonal
     if not found.all():
         nearest = cKDTree(dense.surface.vertices).query(places[~found])[1]
-        openness[~found] = dense.openness[nearest]
-    return seen_normals, openness, found
+        ambient_visibility[~found] = dense.ambient_visibility[nearest]
+    return seen_normals, ambient_visibility, found
 
 
-def _openness(surface: Surface, normals: Float32[np.ndarray, "N 3"], rays: _Rays) -> Float64[np.ndarray, " N"]:
+def _ambient_visibility(
+    surface: Surface, normals: Float32[np.ndarray, "N 3"], rays: _Rays
+) -> Float64[np.ndarray, " N"]:
     """The cosine-weighted share of directions in which each vertex meets nothing."""
     open_share = np.empty(len(normals))
     origins = surface.vertices + MARGIN_SHARE * 10.0 * rays.diagonal * normals
     for start in range(0, len(normals), VERTICES_PER_CHUNK):
         chunk = slice(start, start + VERTICES_PER_CHUNK)
-        directions = _towards_sky(normals[chunk].astype(np.float64), start)
+        directions = _hemisphere_directions(normals[chunk].astype(np.float64), start)
         starts = np.repeat(origins[chunk], RAYS_PER_VERTEX, axis=0)
         blocked = rays.is_blocked(starts, directions.reshape(-1, 3))
         open_share[chunk] = 1.0 - blocked.reshape(-1, RAYS_PER_VERTEX).mean(axis=1)
     return open_share
 
 
-def _towards_sky(normals: Float64[np.ndarray, "N 3"], first: int) -> Float64[np.ndarray, "N R 3"]:
+def _hemisphere_directions(normals: Float64[np.ndarray, "N 3"], first: int) -> Float64[np.ndarray, "N R 3"]:
     """Directions above each vertex, more of them where the cosine is larger (Malley's method).
 
     They are the points of Hammersley's set, lifted from the disc to the hemisphere; the set is

@@ -102,7 +102,7 @@ def rasterize(
 def num_covering(
     points_px: Float64[np.ndarray, "N 2"], faces: Integer[np.ndarray, "F 3"], side_px: int
 ) -> Int64[np.ndarray, "H W"]:
-    """How many triangles each pixel centre lies in; on an edge, it lies in none."""
+    """Number of triangles around each pixel centre; a centre on an edge is in none."""
     flat = np.column_stack((points_px, np.ones(len(points_px))))
     planes, low_px, extent_px, _ = _set_up(flat[faces], side_px, front_only=False)
     times = np.zeros(side_px * side_px, dtype=np.int64)
@@ -119,7 +119,7 @@ def silhouette(
     fovy_deg: float,
     side_px: int,
 ) -> Bool[np.ndarray, "H W"]:
-    """Which pixels of a square picture a closed mesh covers."""
+    """Pixels of a square picture that are covered by a closed mesh."""
     points = project(vertices, camera_to_world, fovy_deg, side_px)
     mask = np.zeros(side_px * side_px, dtype=np.bool_)
     mask[rasterize(points, faces, side_px, front_only=True).pixel] = True

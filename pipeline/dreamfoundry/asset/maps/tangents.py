@@ -59,6 +59,8 @@ def vertex_tangents(
     direction, orientation = _growing_u(vertices.astype(np.float64)[faces], uvs.astype(np.float64)[faces])
     summed = np.zeros((2, len(vertices), 3))  # by orientation: mirrored, not mirrored
     angle_around = np.zeros((2, len(vertices)))
+
+    # mirrored and unmirrored faces are summed apart, so that they cannot cancel
     counted = np.flatnonzero(orientation != 0.0)
     side = (orientation[counted] > 0.0).astype(np.int64)
     for k in range(3):
@@ -70,6 +72,7 @@ def vertex_tangents(
         angle = np.arccos(np.clip((before * after).sum(axis=1), -1.0, 1.0))
         np.add.at(summed, (side, at), angle[:, None] * _on_plane(direction[counted], normal))
         np.add.at(angle_around, (side, at), angle)
+
     mirrored = angle_around[0] > angle_around[1]
     tangent = _on_plane(np.where(mirrored[:, None], summed[0], summed[1]), unit_normals)
     lost = ~tangent.any(axis=1)

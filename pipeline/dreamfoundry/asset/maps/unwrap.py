@@ -56,6 +56,7 @@ def unwrap(surface: Surface, texture_px: int, limit_s: float) -> Atlas:
             f"unwrap of {len(surface.faces)} triangles: killed after unwrap_limit_s = {limit_s:g} s; "
             "a smaller triangle budget or a longer limit would help"
         ) from None
+
     if child.returncode != 0:
         words = child.stderr.decode(errors="replace").strip().splitlines()
         last = words[-1] if words else "no message"

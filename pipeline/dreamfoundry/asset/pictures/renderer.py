@@ -43,8 +43,8 @@ DIELECTRIC = 0.04
 CLAY = 204
 """Grey level of everything in a textureless picture: bright, but with room for light."""
 
-Look = Literal["lit", "albedo", "textureless"]
-"""What a picture shows: the asset in light, its bare base colour, or its shape in grey clay."""
+RenderMode = Literal["lit", "albedo", "textureless"]
+"""Content of a picture: the asset in light, its bare base colour, or its shape in grey clay."""
 
 _LINEAR = linear_from_srgb(np.arange(256) / 255.0).astype(np.float32)
 
@@ -62,22 +62,22 @@ class Drawable:
     normal_map: Float32[np.ndarray, "V V 3"] | None
     orm: Float32[np.ndarray, "W W 3"] | None
     size_px: int
-    look: Look
+    mode: RenderMode
 
     @staticmethod
-    def of(mesh: DeliveredMesh, size_px: int, look: Look = "lit") -> Drawable:
+    def of(mesh: DeliveredMesh, size_px: int, mode: RenderMode = "lit") -> Drawable:
         """Raises ValueError when the mesh has no normals, neither texture nor colours, or a broken texture."""
         if mesh.normals is None or (mesh.colors is None and not mesh.base_color_png):
             raise ValueError("a picture needs normals, and a texture or colours of the vertices")
         limit_px = 2 * SUPERSAMPLING * size_px
-        colored, lit = look != "textureless", look == "lit"
+        colored, lit = mode != "textureless", mode == "lit"
         return Drawable(
             mesh,
             _reduced(_LINEAR[mesh.base_color], limit_px) if colored and mesh.base_color_png else None,
             _reduced(mesh.normal_map / np.float32(127.5) - 1.0, limit_px) if lit and mesh.normal_map_png else None,
             _reduced(mesh.orm / np.float32(255.0), limit_px) if lit and mesh.orm_png else None,
             size_px,
-            look,
+            mode,
         )
 
 
@@ -104,7 +104,7 @@ def _radiance(drawable: Drawable, fragments: Fragments, pose: Float64[np.ndarray
     mesh = drawable.mesh
     uvs = _interpolated(fragments, mesh, mesh.uvs)
     color = _color(drawable, fragments, uvs)
-    if drawable.look == "albedo":
+    if drawable.mode == "albedo":
         return color
     normals = _unit(_interpolated(fragments, mesh, mesh.normals))
     if drawable.normal_map is not None:
@@ -118,7 +118,7 @@ def _radiance(drawable: Drawable, fragments: Fragments, pose: Float64[np.ndarray
 
 def _color(drawable: Drawable, fragments: Fragments, uvs: Float32[np.ndarray, "P U"]) -> Float32[np.ndarray, "P 3"]:
     """Linear base colour: factor, texture and colours of the vertices, multiplied."""
-    if drawable.look == "textureless":
+    if drawable.mode == "textureless":
         return np.full((len(fragments.pixel), 3), _LINEAR[CLAY])
     factor = _material(drawable.mesh).get("baseColorFactor", (1.0, 1.0, 1.0, 1.0))
     color = np.tile(np.asarray(factor[:3], np.float32), (len(fragments.pixel), 1))
@@ -133,7 +133,7 @@ def _orm(
     drawable: Drawable, uvs: Float32[np.ndarray, "P U"], num_points: int
 ) -> tuple[Float32[np.ndarray, "P 1"], Float32[np.ndarray, "P 1"], Float32[np.ndarray, "P 1"]]:
     """Occlusion (1 is open), roughness and metallic: the factors of the material times their texture."""
-    if drawable.look == "textureless":
+    if drawable.mode == "textureless":
         factors = (1.0, 1.0, 0.0)
     else:
         material = _material(drawable.mesh)

@@ -74,13 +74,13 @@ def webp(frames: Sequence[UInt8[np.ndarray, "H H 4"]] | UInt8[np.ndarray, "V H H
 
 
 def judged_views(
-    mesh: DeliveredMesh, look: Literal["albedo", "textureless"], num_views: int, size_px: int
+    mesh: DeliveredMesh, mode: Literal["albedo", "textureless"], num_views: int, size_px: int
 ) -> UInt8[np.ndarray, "V H H 3"]:
     """Views all around on white, the first from the front: what a score of text and picture looks at.
 
     They show the bare texture, or the shape alone in one grey under the light of the thumbnail.
     """
-    drawable = Drawable.of(mesh, size_px, look)
+    drawable = Drawable.of(mesh, size_px, mode)
     views = [draw(drawable, 360.0 * index / num_views, JUDGED_ELEVATION_DEG) for index in range(num_views)]
     return on_ground(np.stack(views), 255)
 

@@ -129,7 +129,7 @@ def _around(surface: Surface, bodies: Sequence[manifold3d.Manifold], max_vertice
 
 
 def _outside(points: Float64[np.ndarray, "N 3"], corners: Float64[np.ndarray, "E 3"]) -> Float64[np.ndarray, " N"]:
-    """How far each point stands outside the faces of the hull of `corners`; negative inside."""
+    """Distance of each point outside the faces of the hull of `corners`; negative inside."""
     planes = ConvexHull(corners).equations
     distance: np.ndarray = (points @ planes[:, :3].T + planes[:, 3]).max(axis=1)
     return distance
@@ -163,6 +163,8 @@ def _hull(points: Float64[np.ndarray, "N 3"], max_vertices: int) -> Surface:
             hull = ConvexHull(points[chosen])
     except QhullError as error:
         raise SurfaceFailed(f"collision hull: the surface is flat ({str(error).splitlines()[0]})") from None
+
+    # Qhull does not orient its faces
     used = np.unique(hull.simplices)
     corners = np.searchsorted(used, hull.simplices)
     vertices = hull.points[used]

@@ -49,18 +49,22 @@ def decimate(surface: Surface, max_triangles: int) -> Surface:
             f"max_triangles = {max_triangles}: a level needs at least {SMALLEST_LEVEL}; the surface is too small "
             "for so many levels, or has fallen apart in the level before"
         )
+
     reached = "nothing"
     for share, aggressiveness in ATTEMPTS:
         target = min(int(share * max_triangles), int(share * len(surface.faces)))
         vertices, faces = fast_simplification.simplify(
             surface.vertices, surface.faces.astype(np.int32), target_count=target, agg=aggressiveness
         )[:2]
+
+        # collapses may pinch the surface; manifold3d splits it there, and the largest part stays
         solid = manifold3d.Manifold(manifold3d.Mesh(vertices.astype(np.float32), faces.astype(np.uint32)))
         if solid.status() != manifold3d.Error.NoError or solid.is_empty():
             reached = f"a mesh with status {solid.status().name}"
             continue
         body = max(solid.decompose(), key=lambda part: float(part.surface_area())).to_mesh()
         level = _separated(np.array(body.vert_properties)[:, :3], np.array(body.tri_verts))
+
         if len(level.faces) > max_triangles:
             reached = f"{len(level.faces)} triangles"
         elif not _is_closed_as_file(level):

@@ -1,4 +1,4 @@
-"""How far two surfaces are apart: what a level has lost of the surface that it was decimated from.
+"""Distance between two surfaces: the loss of a level against the surface it was decimated from.
 
 Points spread evenly over either surface look for the nearest point of the other, as in Metro
 (Cignoni, Rocchini and Scopigno, Computer Graphics Forum 1998). The nearest point is exact on the

@@ -218,7 +218,7 @@ def _pixel_rows(side_px: int) -> np.ndarray:
 
 
 def _shown(snapshot: FieldSnapshot) -> Bool[np.ndarray, "V P"]:
-    """Which searched pixels of each reference view are mostly opaque."""
+    """Searched pixels of each reference view that are mostly opaque."""
     rows = _pixel_rows(snapshot.view_opacity.shape[1])
     shown = snapshot.view_opacity[:, rows][:, :, rows] > HALF_OPAQUE
     if not shown.any():

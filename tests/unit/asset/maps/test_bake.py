@@ -165,9 +165,9 @@ def test_a_ball_is_open_everywhere_and_the_hole_of_a_ring_is_darker_than_its_rim
     ball = DenseSurface.of(extract_surface(ball_snapshot, choose_isovalue(ball_snapshot).density)[0])
     radius = np.linalg.norm(dense.surface.vertices[:, [0, 2]], axis=1)
 
-    assert ball.openness.min() > 0.97
-    assert dense.openness[radius > 0.65].mean() > 0.97
-    assert dense.openness[radius < 0.35].mean() < 0.8
+    assert ball.ambient_visibility.min() > 0.97
+    assert dense.ambient_visibility[radius > 0.65].mean() > 0.97
+    assert dense.ambient_visibility[radius < 0.35].mean() < 0.8
 
 
 def test_the_bottom_of_a_well_sees_the_share_of_the_sky_that_its_opening_has() -> None:
@@ -185,16 +185,16 @@ def test_the_bottom_of_a_well_sees_the_share_of_the_sky_that_its_opening_has() -
     well = Surface(vertices, np.concatenate((floor, wall)).astype(np.uint32))
     assert vertex_normals(well)[0] == pytest.approx([0, 1, 0], abs=1e-6)
 
-    share = DenseSurface.of(well, smoothing_rounds=0).openness[0]
+    share = DenseSurface.of(well, smoothing_rounds=0).ambient_visibility[0]
 
     assert share == pytest.approx(radius**2 / (radius**2 + depth**2), abs=0.02)
 
 
 def test_occlusion_has_no_grain(dense: DenseSurface) -> None:
     """Every place around the axis of the ring sees as much of the sky."""
-    openness = dense.openness.reshape(AROUND, ACROSS)
+    ambient_visibility = dense.ambient_visibility.reshape(AROUND, ACROSS)
 
-    assert openness.std(axis=0).max() < 4 / 255
+    assert ambient_visibility.std(axis=0).max() < 4 / 255
 
 
 def test_equal_surfaces_give_equal_maps(level: TexturedMesh, dense: DenseSurface) -> None:
