@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from dreamfoundry.settings.values import Ramp, Range, constant, require
 
@@ -153,14 +154,20 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimizeConfig:
-    """The loop of one asset: Adam with linear warm-up and cosine decay to `final_rate_share`."""
+    """Adam with linear warm-up and cosine decay to `final_lr_fraction`."""
+
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {
+        "table_lr": "table_rate",
+        "head_lr": "head_rate",
+        "final_lr_fraction": "final_rate_share",
+    }
 
     num_steps: int = 15_000
     views_per_step: int = 4
-    table_rate: float = 0.01
-    head_rate: float = 0.001
+    table_lr: float = 0.01
+    head_lr: float = 0.001
     warmup_fraction: float = 0.2
-    final_rate_share: float = 0.01
+    final_lr_fraction: float = 0.01
     betas: Range = (0.9, 0.99)
     eps: float = 1e-15
     max_grad_norm: float = 1.0

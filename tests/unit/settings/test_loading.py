@@ -46,6 +46,14 @@ def test_an_override_changes_one_key_and_nothing_else():
     assert with_overrides(recipe, {"guidance.guidance_scale": 101.0}) == Recipe()
 
 
+def test_a_key_keeps_its_stored_name_whatever_the_field_is_called_in_python() -> None:
+    recipe = with_overrides(Recipe(), {"optimize.table_rate": 0.5})
+
+    assert recipe.optimize.table_lr == 0.5
+    with pytest.raises(ConfigError, match="optimize.table_lr: unknown recipe key; did you mean 'table_rate'"):
+        with_overrides(Recipe(), {"optimize.table_lr": 0.5})
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
