@@ -54,11 +54,11 @@ def to_plain(value: Any) -> Any:
 class Reader(NamedTuple):
     """Converts plain values to annotated types, strictly: an int may become a float, nothing else changes its type.
 
-    `read_table(cls, value, where)` builds a dataclass; `error` is the exception for a value that does not fit, with a
+    `read_table(reader, cls, value, where)` builds a dataclass. A value that does not fit raises `error` with the
     message "where = value: must be ...".
     """
 
-    read_table: Callable[[type, Any, str], Any]
+    read_table: Callable[[Reader, Any, Any, str], Any]
     error: type[Exception]
 
     def read(self, kind: Any, value: Any, where: str) -> Any:
@@ -69,7 +69,7 @@ class Reader(NamedTuple):
         if origin is types.UnionType:
             return self._read_optional(inner, value, where)
         if dataclasses.is_dataclass(kind):
-            return self.read_table(kind, value, where)  # type: ignore[arg-type]
+            return self.read_table(self, kind, value, where)
         if origin is Literal:
             return self.checked(value in inner, value, where, f"one of {', '.join(map(repr, inner))}")
         if origin is tuple:
@@ -104,3 +104,20 @@ class Reader(NamedTuple):
             return self.checked(math.isfinite(value), float(value), where, "a finite number")
         fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
         return self.checked(fits, value, where, f"of type {kind.__name__}")
+
+
+def read_record(reader: Reader, cls: type, value: Any, where: str) -> Any:
+    """A dataclass from a table with exactly its stored keys: the `read_table` of records."""
+    reader.checked(isinstance(value, dict), value, where, "an object")
+    fields = stored_fields(cls)
+    reader.checked(fields.keys() == value.keys(), sorted(value), where, f"an object with exactly {', '.join(fields)}")
+
+    parsed = {name: reader.read(field.kind, value[name], f"{where}.{name}") for name, field in fields.items()}
+    record = cls(**{field.name: parsed[name] for name, field in fields.items() if not field.is_derived})
+
+    # a derived field that contradicts the others would be lost silently
+    for name, field in fields.items():
+        derived = getattr(record, field.name)
+        rule = f"{derived!r}, which follows from the rest"
+        reader.checked(derived == parsed[name], parsed[name], f"{where}.{name}", rule)
+    return record

@@ -29,7 +29,7 @@ class Cart:
         object.__setattr__(self, "num_wheels", len(self.wheels))
 
 
-def read_wheel(cls: type, value: Any, where: str) -> Wheel:
+def read_wheel(reader: Reader, cls: type, value: Any, where: str) -> Wheel:
     return Wheel(**value)
 
 

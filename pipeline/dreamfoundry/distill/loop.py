@@ -124,12 +124,12 @@ class SlotBatch:
         """
         index = self.slots.index(None)
         embeds = encode(self.prior, assignment.prompt, self.recipe.wording)
-        looks, num_steps = self.recipe.looks, self.recipe.optimize.num_steps
+        probes, num_steps = self.recipe.probes, self.recipe.optimize.num_steps
         if checkpoint is None:
-            race = Race(looks, num_steps)
+            race = Race(probes, num_steps)
             slot = Slot(assignment, embeds, race, race.start(), torch.Generator())
         else:
-            race = Race(looks, num_steps, checkpoint.runners)
+            race = Race(probes, num_steps, checkpoint.runners)
             slot = Slot(assignment, embeds, race, checkpoint.candidate, torch.Generator())
             slot.parked, slot.earlier_s = dict(checkpoint.states), checkpoint.optimize_s
         self.slots[index] = slot

@@ -15,9 +15,11 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 from dreamfoundry.errors import ObjectCorrupt
 from dreamfoundry.identity import canonical_json
-from dreamfoundry.serialization import Reader, stored_fields, to_plain
+from dreamfoundry.serialization import Reader, read_record, stored_fields, to_plain
 
 T = TypeVar("T")
+
+_READER = Reader(read_record, ObjectCorrupt)
 
 
 def to_json(record: Any, schema: str) -> bytes:
@@ -41,7 +43,7 @@ def from_json(cls: type[T], schema: str, data: bytes) -> T:
         found = values.get("schema") if isinstance(values, dict) else type(values).__name__
         raise ObjectCorrupt(f"{schema}: the file says schema {found!r}; another version must read it")
     del values["schema"]
-    record: T = _read_record(cls, values, schema)
+    record: T = _READER.read(cls, values, schema)
     return record
 
 
@@ -55,26 +57,6 @@ def json_schema(cls: type, schema: str) -> dict[str, Any]:
         "title": f"{schema}: {cls.__name__}",
         **described,
     }
-
-
-def _read_record(cls: type, value: Any, where: str) -> Any:
-    """The dataclass of a JSON object with exactly its keys."""
-    _READER.checked(isinstance(value, dict), value, where, "an object")
-    fields = stored_fields(cls)
-    _READER.checked(fields.keys() == value.keys(), sorted(value), where, f"an object with exactly {', '.join(fields)}")
-
-    parsed = {name: _READER.read(field.kind, value[name], f"{where}.{name}") for name, field in fields.items()}
-    record = cls(**{field.name: parsed[name] for name, field in fields.items() if not field.is_derived})
-
-    # a derived field that contradicts the others would be lost silently
-    for name, field in fields.items():
-        derived = getattr(record, field.name)
-        rule = f"{derived!r}, which follows from the rest"
-        _READER.checked(derived == parsed[name], parsed[name], f"{where}.{name}", rule)
-    return record
-
-
-_READER = Reader(_read_record, ObjectCorrupt)
 
 
 def _describe(kind: Any) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from dreamfoundry.run.scheduling.run_stats import Status
 from dreamfoundry.run.scheduling.scheduler import Scheduler
 from dreamfoundry.run.scheduling.supervision import MAX_FAULTS
 from dreamfoundry.run.scheduling.timeouts import Limits
+from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe
@@ -426,7 +427,7 @@ class _Run:
             "device": request.device,
             "num_slots": num_slots,
             "num_optimizers": num_distill_workers,
-            "prior": dataclasses.asdict(self.prior),
+            "prior": to_plain(self.prior),
         }
 
     @contextmanager

@@ -118,7 +118,7 @@ class FieldConfig:
 
 
 @dataclass(frozen=True)
-class RenderStage:
+class RenderPhase:
     """Pictures from a share of the steps on."""
 
     from_fraction: float
@@ -137,10 +137,10 @@ class RenderConfig:
     image_px: int = 64
     samples_per_ray: int = 64
     normal_step: float = 0.02
-    later: tuple[RenderStage, ...] = ()
+    later: tuple[RenderPhase, ...] = ()
 
     def __post_init__(self) -> None:
-        stages: tuple[RenderConfig | RenderStage, ...] = (self, *self.later)
+        stages: tuple[RenderConfig | RenderPhase, ...] = (self, *self.later)
         for index, stage in enumerate(stages):
             where = f"render.later[{index - 1}]" if index else "render"
             require(8 <= stage.image_px <= 1024, f"{where}.image_px", stage.image_px, "must be from 8 to 1024")

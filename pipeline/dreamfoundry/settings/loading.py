@@ -12,14 +12,12 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.serialization import Reader, stored_fields, to_plain
 from dreamfoundry.settings.recipe import Recipe
 from dreamfoundry.settings.values import Ramp, constant, require
-
-T = TypeVar("T")
 
 
 def recipe_from_toml(path: Path) -> Recipe:
@@ -55,7 +53,7 @@ def _from_tables(tables: Mapping[str, Any]) -> Recipe:
     changes = dict(tables)
     base = changes.pop("base", None)
     if base is None:
-        return _read_table(Recipe, changes, "")
+        return _recipe(changes)
     require(isinstance(base, str) and base in _presets(), "base", base, f"must be one of {', '.join(_presets())}")
     return _changed(bundled_recipe(base), changes)
 
@@ -91,7 +89,7 @@ def with_overrides(recipe: Recipe, overrides: Mapping[str, object]) -> Recipe:
 
 def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     """A copy of `recipe` with nested `changes` by stored name; unknown keys are refused."""
-    return _read_table(Recipe, _merged(to_plain(recipe), changes), "")
+    return _recipe(_merged(to_plain(recipe), changes))
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,18 +101,23 @@ def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def _read_table(cls: type[T], value: Any, where: str) -> T:
+def _recipe(tables: Mapping[str, Any]) -> Recipe:
+    recipe: Recipe = Reader(_read_table, ConfigError).read(Recipe, tables, "")
+    return recipe
+
+
+def _read_table(reader: Reader, cls: type, value: Any, where: str) -> Any:
     """The dataclass of a table in a recipe; keys that it leaves out have their defaults."""
     if cls is Ramp and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return cast(T, constant(_READER.read(float, value, where)))
+        return constant(reader.read(float, value, where))
     require(isinstance(value, Mapping), where, value, "must be a table")
 
-    known = stored_fields(cast(type, cls))
+    known = stored_fields(cls)
     values: dict[str, Any] = {}
     for name, item in value.items():
         dotted = f"{where}.{name}".lstrip(".")
         _require_known(name, known, dotted)
-        values[known[name].name] = _READER.read(known[name].kind, item, dotted)
+        values[known[name].name] = reader.read(known[name].kind, item, dotted)
 
     missing = [name for name, field in known.items() if field.is_required and name not in value]
     require(not missing, where, dict(value), f"misses {', '.join(missing)}")
@@ -126,6 +129,3 @@ def _require_known(name: str, known: Mapping[str, object], dotted: str) -> None:
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known keys here: {', '.join(known)}"
         raise ConfigError(f"{dotted}: unknown recipe key; {hint}")
-
-
-_READER = Reader(_read_table, ConfigError)

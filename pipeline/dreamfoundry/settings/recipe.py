@@ -6,18 +6,22 @@ workers and devices are arguments of the run and in no key.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dreamfoundry.settings.distillation import CameraConfig, GuidanceConfig, LossConfig, OptimizeConfig, ShadingConfig
 from dreamfoundry.settings.field import FieldConfig, RenderConfig, SnapshotConfig
 from dreamfoundry.settings.prior import PriorConfig, WordingConfig
-from dreamfoundry.settings.selection import GateConfig, LookConfig
+from dreamfoundry.settings.selection import GateConfig, ProbeConfig
 from dreamfoundry.settings.values import require
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides what a field becomes, except prompt and seed."""
+
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"probes": "looks"}
 
     prior: PriorConfig = PriorConfig()
     wording: WordingConfig = WordingConfig()
@@ -28,7 +32,7 @@ class Recipe:
     render: RenderConfig = RenderConfig()
     losses: LossConfig = LossConfig()
     optimize: OptimizeConfig = OptimizeConfig()
-    looks: LookConfig = LookConfig()
+    probes: ProbeConfig = ProbeConfig()
     gates: GateConfig = GateConfig()
     snapshot: SnapshotConfig = SnapshotConfig()
 

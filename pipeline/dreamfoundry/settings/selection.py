@@ -24,7 +24,7 @@ class GateConfig:
 
 
 @dataclass(frozen=True)
-class LookConfig:
+class ProbeConfig:
     """When a field is looked at while it is made, and what may follow (`distill.successive_halving`).
 
     `at` are fractions of the steps; the end is always looked at. `best_of` candidates race by

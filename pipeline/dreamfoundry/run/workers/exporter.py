@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import asdict
 
 from dreamfoundry.asset.export import asset_metadata, export_asset
 from dreamfoundry.asset.files.sidecar import MEDIA_TYPES, with_provenance
@@ -20,6 +19,7 @@ from dreamfoundry.records import FieldHistory, FieldSnapshot, Outcome
 from dreamfoundry.run.messages import Decision, ExportReport, ExportTask, Failure, Fault, WorkerSettings
 from dreamfoundry.run.outcomes import decision_of, effort, now_text, publish, quarantined_outcome
 from dreamfoundry.run.workers.export_process import Exported, ExportProcess
+from dreamfoundry.serialization import to_plain
 
 
 def open_exporter(settings: WorkerSettings) -> Exporter:
@@ -123,5 +123,5 @@ class Exporter:
             **rows,
             "created_at": now_text(),
             "optimize_s": task.optimize_s,
-            "recipe": {name: value for name, value in asdict(task.build.recipe).items() if name != "prior"},
+            "recipe": {name: value for name, value in to_plain(task.build.recipe).items() if name != "prior"},
         }
