@@ -235,7 +235,7 @@ def summarize(result: RunResult, wall_s: float) -> None:
     if report.lost_rows:
         counts += f", {report.lost_rows} lost in damaged bytes"
     if report.pending:
-        counts += f", {report.pending} pending ({report.word}: run again)"
+        counts += f", {report.pending} pending ({report.status}: run again)"
     where = f"{report.library.rstrip('/')}/index.html"
     if report.price_per_hour:
         wasted = report.optimizer_s["wasted"] / 3600.0 * report.price_per_hour if report.optimizer_s else 0.0

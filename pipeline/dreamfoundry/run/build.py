@@ -37,7 +37,7 @@ from dreamfoundry.run.outcomes import BAD_ROW, bad_row_outcome, decision_of, now
 from dreamfoundry.run.plan import Plan, Tally, prompt_check, vocabulary_hint
 from dreamfoundry.run.progress import Progress, TextStream
 from dreamfoundry.run.ray.session import joins_a_ray, ray_session
-from dreamfoundry.run.report import ExitWord, RunProgress, RunRecord, RunReport
+from dreamfoundry.run.report import RunProgress, RunRecord, RunReport, RunStatus
 from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
 from dreamfoundry.run.scheduling.run_stats import Status
 from dreamfoundry.run.scheduling.scheduler import Scheduler
@@ -236,8 +236,8 @@ class _Run:
             with self._stage("publish"):
                 publish_projections(self.library, self.run_id, plan.rows())
         tally = plan.tally()
-        word = self._word(tally, bad_rows, num_delegated)
-        summary = self._summary(word, "", tally, bad_rows)
+        status = self._status(tally, bad_rows, num_delegated)
+        summary = self._summary(status, "", tally, bad_rows)
         self._write(self.library.store, summary)
         named = {outcome.prompt_id: outcome for outcome in bad_rows[:MAX_NAMED]}
         for prompt_id, asset_key in plan.quarantined_rows(MAX_NAMED - len(named)):
@@ -358,7 +358,7 @@ class _Run:
         with ray_session(num_cpus=self.request.num_distill_workers + self.request.num_export_workers):
             yield
 
-    def _word(self, tally: Tally, bad_rows: list[Outcome], num_delegated: int) -> ExitWord:
+    def _status(self, tally: Tally, bad_rows: list[Outcome], num_delegated: int) -> RunStatus:
         if tally.pending:
             return "delegated" if num_delegated else "drained"
         return "partial" if tally.failure_classes or bad_rows or self.found.lost else "complete"
@@ -373,7 +373,7 @@ class _Run:
         except InfrastructureError:
             self.stream.write("the run report could not be written either\n")
 
-    def _summary(self, word: ExitWord, message: str, tally: Tally, bad_rows: Sequence[Outcome] = ()) -> RunReport:
+    def _summary(self, status: RunStatus, message: str, tally: Tally, bad_rows: Sequence[Outcome] = ()) -> RunReport:
         request = self.request
         bad = {BAD_ROW: len(bad_rows)} if bad_rows else {}
         return RunReport(
@@ -381,7 +381,7 @@ class _Run:
             manifest=request.manifest,
             manifest_digest=self.found.digest,
             library=request.library,
-            word=word,
+            status=status,
             started_at=self.started_at,
             finished_at=now_text(),
             num_rows=self.found.num_rows,
