@@ -241,8 +241,11 @@ class BlobRef:
 class Outcome:
     """What became of one asset key: the only thing that makes an asset exist.
 
-    `provenance` holds what no key may contain (run, device, slots, timings, versions, time).
+    `tries` counts the workers that took it on, the ones that died on it included. `provenance` holds what no key may
+    contain (run, device, slots, timings, versions, time).
     """
+
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"tries": "attempts"}
 
     asset_key: str
     field_key: str
@@ -252,7 +255,7 @@ class Outcome:
     slug: str = ""
     failure_class: str = ""
     message: str = ""
-    attempts: int = 1
+    tries: int = 1
     candidate: int = 0
     files: Mapping[str, BlobRef] = field(default_factory=dict)
     snapshot: BlobRef | None = None

@@ -280,7 +280,7 @@ def figures(library: Library, proxy: FaultProxy, night: Night, chaos: Chaos) -> 
         "rows": night.num_rows,
         "assets": {state: sum(o.state == state for o in outcomes) for state in ("published", "quarantined")},
         "failure_classes": dict(Counter(o.failure_class for o in outcomes if o.failure_class)),
-        "attempts": dict(Counter(o.attempts for o in outcomes)),
+        "attempts": dict(Counter(o.tries for o in outcomes)),
         "deaths": dict(chaos.deaths),
         "runs": len(runs),
         "exit_codes": dict(night.exit_codes),

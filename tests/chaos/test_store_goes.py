@@ -65,7 +65,7 @@ def ended(driver: subprocess.Popen[str], word: str) -> str:
 
 def all_published_at_the_first_attempt(store: ObjectStore) -> None:
     outcomes = list(Library(store).outcomes())
-    assert [(outcome.state, outcome.attempts) for outcome in outcomes] == [("published", 1)] * len(NAMES)
+    assert [(outcome.state, outcome.tries) for outcome in outcomes] == [("published", 1)] * len(NAMES)
     assert list(Audit(Library(store)).defects()) == []
 
 

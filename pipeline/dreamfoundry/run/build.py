@@ -293,7 +293,7 @@ class _Run:
         def quarantine(command: Quarantine) -> Decision:
             build = command.build
             outcome = quarantined_outcome(
-                build, command.failure, command.attempts, settings.provenance, command.snapshot, command.history
+                build, command.failure, command.tries, settings.provenance, command.snapshot, command.history
             )
             return decision_of(publish(self.library, outcome, build.instead_of), self.run_id)
 

@@ -49,7 +49,7 @@ def effort(history: FieldHistory) -> dict[str, object]:
 def quarantined_outcome(
     build: Build,
     failure: Failure,
-    attempts: int,
+    tries: int,
     provenance: Mapping[str, object],
     snapshot: BlobRef | None = None,
     history: FieldHistory = NO_HISTORY,
@@ -63,7 +63,7 @@ def quarantined_outcome(
         state="quarantined",
         failure_class=failure.failure_class,
         message=failure.message,
-        attempts=attempts,
+        tries=tries,
         candidate=max((one.candidate for one in history.candidates), default=0),
         snapshot=snapshot,
         provenance={

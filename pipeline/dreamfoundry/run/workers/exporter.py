@@ -81,12 +81,12 @@ class Exporter:
             "optimize_s": task.optimize_s,
             "export_s": time.monotonic() - started_at,
             "export_cpu_s": exported.cpu_s,
-            "export_attempts": exported.attempts,
+            "export_attempts": exported.tries,
             "resumed_from_step": task.resumed_from_step,
         }
         if isinstance(result, Failure):
             provenance = {**self._settings.provenance, **cost}
-            return quarantined_outcome(task.build, result, task.attempts, provenance, task.snapshot, history)
+            return quarantined_outcome(task.build, result, task.tries, provenance, task.snapshot, history)
         told = with_provenance(result.files["asset.json"], self._provenance(task))
         files = {
             name: self._library.put_blob(data, MEDIA_TYPES[name.rsplit(".", 1)[-1]])
@@ -99,7 +99,7 @@ class Exporter:
             prompt=task.build.prompt.text,
             state="published",
             slug=result.slug,
-            attempts=task.attempts,
+            tries=task.tries,
             candidate=history.chosen.candidate if history.chosen else 0,
             files=files,
             snapshot=task.snapshot,
