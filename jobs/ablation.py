@@ -118,7 +118,7 @@ def identity_of(path: str, kind: str, output: Path) -> PriorIdentity:
 
 
 def prior_config(path: str) -> PriorConfig:
-    return PriorConfig() if path == "toybox" else PriorConfig(path=path, licence="Apache-2.0")
+    return PriorConfig() if path == "toybox" else PriorConfig(path=path, license="Apache-2.0")
 
 
 def finished(

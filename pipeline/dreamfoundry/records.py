@@ -47,9 +47,11 @@ class Prompt:
 class LoraIdentity:
     """Which low-rank change was merged into a prior, and with which weight."""
 
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"license": "licence"}
+
     lora_id: str
     digest: str
-    licence: str
+    license: str
     weight: float
 
 
@@ -60,10 +62,12 @@ class PriorIdentity:
     `digest` is that of the prior as it was published, before `loras` were merged into it.
     """
 
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"license": "licence"}
+
     prior_id: str
     revision: str
     digest: str
-    licence: str
+    license: str
     research_only: bool = False
     loras: tuple[LoraIdentity, ...] = ()
 

@@ -94,7 +94,7 @@ def asset_metadata(
             "id": prior.prior_id,
             "revision": prior.revision,
             "digest": prior.digest,
-            "license": prior.licence,
+            "license": prior.license,
             **({"loras": [_told(lora) for lora in prior.loras]} if prior.loras else {}),
         },
         "asset_license": policy.asset_license,
@@ -108,7 +108,7 @@ def asset_metadata(
 
 
 def _told(lora: LoraIdentity) -> dict[str, Any]:
-    return {"id": lora.lora_id, "digest": lora.digest, "license": lora.licence, "weight": lora.weight}
+    return {"id": lora.lora_id, "digest": lora.digest, "license": lora.license, "weight": lora.weight}
 
 
 @dataclass

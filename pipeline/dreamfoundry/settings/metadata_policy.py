@@ -33,7 +33,7 @@ class MetadataPolicy:
 
     def __post_init__(self) -> None:
         require(
-            self.asset_license == canonical_licence(self.asset_license),
+            self.asset_license == canonical_license(self.asset_license),
             "asset_license",
             self.asset_license,
             "must be SPDX in its usual spelling, as in CC0-1.0 or CC-BY-4.0; LicenseRef-NAME for a licence of your "
@@ -53,19 +53,19 @@ class MetadataPolicy:
         )
 
 
-def canonical_licence(licence: str) -> str | None:
+def canonical_license(license: str) -> str | None:
     """The usual spelling of an SPDX expression, or NO_ASSERTION; None for what is neither."""
-    if licence == NO_ASSERTION:
-        return licence
+    if license == NO_ASSERTION:
+        return license
     try:
-        return str(canonicalize_license_expression(licence))
+        return str(canonicalize_license_expression(license))
     except InvalidLicenseExpression:
         return None
 
 
-def _spelling_hint(licence: str) -> str:
-    canonical = canonical_licence(licence)
-    return f" (did you mean {canonical!r}?)" if canonical and canonical != licence else ""
+def _spelling_hint(license: str) -> str:
+    canonical = canonical_license(license)
+    return f" (did you mean {canonical!r}?)" if canonical and canonical != license else ""
 
 
 DEFAULT_POLICY = MetadataPolicy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from dreamfoundry.settings.values import require
 
@@ -19,19 +19,21 @@ class LoraConfig:
     `research_only` are as those of a `PriorConfig`.
     """
 
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"license": "licence"}
+
     path: str
     weight: float = 1.0
     lora_id: str = ""
     digest: str = ""
-    licence: str = ""
+    license: str = ""
     research_only: bool = False
 
     def __post_init__(self) -> None:
         require(bool(self.path), "prior.loras.path", self.path, "must be a safetensors file, or a folder with one")
         require(
-            bool(self.licence.strip()),
+            bool(self.license.strip()),
             "prior.loras.licence",
-            self.licence,
+            self.license,
             f"must name the licence of {self.path!r} as an SPDX id: it is written into every asset",
         )
 
@@ -46,11 +48,13 @@ class PriorConfig:
     the weights in their order.
     """
 
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"license": "licence"}
+
     path: str = "toybox"
     prior_id: str = ""
     revision: str = ""
     digest: str = ""
-    licence: str = ""
+    license: str = ""
     research_only: bool = False
     loras: tuple[LoraConfig, ...] = ()
 

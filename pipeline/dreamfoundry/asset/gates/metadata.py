@@ -10,7 +10,7 @@ from typing import Any
 from dreamfoundry.asset.files.glb import split_glb
 from dreamfoundry.asset.gates.findings import block
 from dreamfoundry.records import Finding
-from dreamfoundry.settings.metadata_policy import canonical_licence
+from dreamfoundry.settings.metadata_policy import canonical_license
 
 EXTRAS_KEY = "dreamfoundry"
 XMP = "KHR_xmp_json_ld"
@@ -63,9 +63,9 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
         return
     if document["scenes"][0].get("extras") != asset["extras"]:
         yield "the extras of its scene, which Blender shows, are not those of its asset"
-    licence = extras["asset_license"]
-    if canonical_licence(licence) != licence:
-        yield f"asset_license = {licence!r}: must be SPDX in its usual spelling, or NOASSERTION"
+    license = extras["asset_license"]
+    if canonical_license(license) != license:
+        yield f"asset_license = {license!r}: must be SPDX in its usual spelling, or NOASSERTION"
     digest = hashlib.sha256(unicodedata.normalize("NFC", extras.get("prompt", "")).encode()).hexdigest()
     if "prompt" in extras and extras["prompt_sha256"] != digest:
         yield f"prompt_sha256 = {extras['prompt_sha256']!r}: that of the prompt is {digest}"
