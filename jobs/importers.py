@@ -35,7 +35,7 @@ from dreamfoundry.asset.files.glb_reader import read_glb
 from dreamfoundry.asset.gates.browser import AZIMUTHS_DEG, ELEVATION_DEG, VIEW_PX, Browser, BrowserUnavailable
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
 from dreamfoundry.cli.command_line import CommandLine
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 
 BLENDER_VARIABLE = "DREAMFOUNDRY_BLENDER_PYTHON"
 ASSIMP_LIMIT_S, BLENDER_LIMIT_S = 60.0, 600.0

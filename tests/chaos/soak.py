@@ -35,7 +35,7 @@ from dreamfoundry.library.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run import report
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 from dreamfoundry.toybox.captions import COLORS, KINDS
 from support.fault_proxy import FaultProxy
 from support.private_ray import private_nodes

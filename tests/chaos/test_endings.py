@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.object_store.open import open_store
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 from support.processes import MARK, run_job, wait_until, wait_until_gone
 from support.runs import Start, reports, running_driver, steps_saved
 

@@ -31,13 +31,14 @@ from dreamfoundry.records import Outcome, PriorIdentity
 from dreamfoundry.run import report
 from dreamfoundry.run.default_workers import cores_here, default_num_distill_workers, default_num_export_workers
 from dreamfoundry.run.driver import Workers, drive
+from dreamfoundry.run.exit_codes import RunStatus
 from dreamfoundry.run.lease_keeper import LeaseKeeper
 from dreamfoundry.run.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
 from dreamfoundry.run.outcomes import BAD_ROW, bad_row_outcome, decision_of, now_text, publish, quarantined_outcome
 from dreamfoundry.run.plan import Plan, Tally, prompt_check, vocabulary_hint
 from dreamfoundry.run.progress import Progress, TextStream
 from dreamfoundry.run.ray.session import joins_a_ray, ray_session
-from dreamfoundry.run.report import RunProgress, RunRecord, RunReport, RunStatus
+from dreamfoundry.run.report import RunProgress, RunRecord, RunReport
 from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
 from dreamfoundry.run.scheduling.run_stats import Status
 from dreamfoundry.run.scheduling.scheduler import Scheduler

@@ -5,26 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, TypeVar
 
 from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.library import record_json
+from dreamfoundry.run.exit_codes import EXIT_CODES, RunStatus
 
 MEDIA_TYPE = "application/json"
-
-RunStatus = Literal["complete", "failed", "partial", "refused", "drained", "delegated"]
-
-EXIT_CODES: Mapping[RunStatus, int] = {
-    "complete": 0,
-    "failed": 1,
-    "partial": 3,
-    "refused": 4,
-    "drained": 75,
-    "delegated": 75,
-}
-"""complete: every row is published. failed: infrastructure or a bug. partial: some rows are
-quarantined or lost. refused: manifest or configuration, nothing was started. drained: stopped on
-request, run again. delegated: what is left is in the hands of another run; run again to see."""
 
 
 @dataclass(frozen=True)

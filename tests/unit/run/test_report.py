@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from dreamfoundry.errors import ObjectCorrupt
-from dreamfoundry.run.report import EXIT_CODES, RunReport, from_json, key, to_json
+from dreamfoundry.run.exit_codes import EXIT_CODES
+from dreamfoundry.run.report import RunReport, from_json, key, to_json
 
 
 def report(**changes: Any) -> RunReport:
