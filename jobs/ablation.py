@@ -36,6 +36,7 @@ from dreamfoundry.evaluation.ablation.suites import Suite, quick_suite, read_sui
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.records import FieldSnapshot, PriorIdentity
+from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.loading import bundled_recipe
 from dreamfoundry.settings.prior import PriorConfig
 
@@ -70,7 +71,7 @@ def judged(ask: Ask, field: Any, pictures: Path) -> dict[str, Any]:
     from dreamfoundry.evaluation.ablation.judging import judge, no_surface
 
     row: dict[str, Any] = {"num_steps": field.history.steps_spent, "failure": None, "picture": None}
-    row["attempts"] = [dataclasses.asdict(attempt) for attempt in field.history.attempts]
+    row["attempts"] = to_plain(field.history.candidates)
     if field.snapshot is not None:
         row["picture"] = f"{ask.key[:16]}.png"
         save_views(field.snapshot, pictures / row["picture"])
@@ -117,7 +118,7 @@ def identity_of(path: str, kind: str, output: Path) -> PriorIdentity:
 
 
 def prior_config(path: str) -> PriorConfig:
-    return PriorConfig() if path == "toybox" else PriorConfig(path=path, licence="Apache-2.0")
+    return PriorConfig() if path == "toybox" else PriorConfig(path=path, license="Apache-2.0")
 
 
 def finished(

@@ -45,7 +45,8 @@ from dreamfoundry.library.library import OUTCOMES, VIEW_FILE, Library, decided_o
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.records import Outcome
 from dreamfoundry.run import report
-from dreamfoundry.run.report import EXIT_CODES, RunReport
+from dreamfoundry.run.exit_codes import EXIT_CODES
+from dreamfoundry.run.report import RunReport
 from dreamfoundry.toybox.captions import kind_of
 
 SIDECAR = "asset.json"

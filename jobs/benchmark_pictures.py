@@ -34,7 +34,7 @@ from dreamfoundry.asset.pictures import thumbnail
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
 from dreamfoundry.cli.command_line import CommandLine
 from dreamfoundry.errors import BrowserUnavailable
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 
 NUM_FRAMES = 24
 SIDE_PX = 1024

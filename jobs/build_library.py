@@ -51,7 +51,7 @@ from dreamfoundry.cli.command_line import CommandLine
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
 from dreamfoundry.run.build import RunRequest, RunResult, build_library
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, export_profile
 from dreamfoundry.settings.loading import resolve_recipe
@@ -235,7 +235,7 @@ def summarize(result: RunResult, wall_s: float) -> None:
     if report.lost_rows:
         counts += f", {report.lost_rows} lost in damaged bytes"
     if report.pending:
-        counts += f", {report.pending} pending ({report.word}: run again)"
+        counts += f", {report.pending} pending ({report.status}: run again)"
     where = f"{report.library.rstrip('/')}/index.html"
     if report.price_per_hour:
         wasted = report.optimizer_s["wasted"] / 3600.0 * report.price_per_hour if report.optimizer_s else 0.0

@@ -21,7 +21,7 @@ import sys
 from dreamfoundry.cli.command_line import CommandLine, exit_code_of
 from dreamfoundry.library.store_check import examine
 from dreamfoundry.object_store.open import open_store
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 
 
 def main() -> int:

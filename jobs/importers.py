@@ -37,7 +37,7 @@ from dreamfoundry.asset.gates.browser.page import Browser
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
 from dreamfoundry.cli.command_line import CommandLine
 from dreamfoundry.errors import BrowserUnavailable
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 
 BLENDER_VARIABLE = "DREAMFOUNDRY_BLENDER_PYTHON"
 ASSIMP_LIMIT_S, BLENDER_LIMIT_S = 60.0, 600.0

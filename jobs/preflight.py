@@ -68,9 +68,9 @@ def preflight(recipe: Recipe, device: str, most_slots: int, engine: PriorEngine)
     load_s = time.monotonic() - started_s
     known = known_memory(prior, recipe)
     identity = prior.identity
-    print(f"prior     {identity.prior_id} {identity.revision} ({identity.licence}), weights {identity.digest[:16]}…")
+    print(f"prior     {identity.prior_id} {identity.revision} ({identity.license}), weights {identity.digest[:16]}…")
     for lora in identity.loras:
-        print(f"          with {lora.weight:g} of {lora.lora_id} ({lora.licence}), {lora.digest[:16]}…")
+        print(f"          with {lora.weight:g} of {lora.lora_id} ({lora.license}), {lora.digest[:16]}…")
     print(f"loaded    in {load_s:.1f} s, {prior.num_bytes / MIB:.0f} MiB, {prior.precision} on {device}")
     print(f"per slot  {known.per_slot_bytes / MIB:.1f} MiB of parameters, gradients and moments")
     fit = examine(prior, recipe, device, most_slots=most_slots)

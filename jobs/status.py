@@ -40,7 +40,7 @@ def describe(library: Library) -> int:
     reports = [record for record in runs.values() if isinstance(record, RunReport)]
     for last in reports[-1:]:
         print(
-            f"last run {last.run_id}: {last.word} (exit {last.exit_code}), {last.finished_at}: "
+            f"last run {last.run_id}: {last.status} (exit {last.exit_code}), {last.finished_at}: "
             f"{last.published} published, {last.skipped} skipped, {last.quarantined} quarantined, "
             f"{last.lost_rows} lost, {last.pending} pending of {last.num_rows} rows, {last.num_steps} steps"
             + (f"; {last.message}" if last.message else "")

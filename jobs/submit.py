@@ -19,8 +19,8 @@ import sys
 import threading
 
 from dreamfoundry.errors import InfrastructureError
+from dreamfoundry.run.exit_codes import EXIT_CODES
 from dreamfoundry.run.ray.job import follow, submit
-from dreamfoundry.run.report import EXIT_CODES
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 

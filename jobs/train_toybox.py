@@ -68,7 +68,7 @@ def main() -> int:
     weights = arguments.weights or arguments.output / "weights"
     trainer.export(weights)
     plots.loss_plot(trainer.losses).save(arguments.output / "loss.png")
-    prior = load_prior(PriorConfig(path=str(weights), licence="Apache-2.0"))
+    prior = load_prior(PriorConfig(path=str(weights), license="Apache-2.0"))
     plots.sample_grid(prior).save(arguments.output / "samples.png")
     print("error of the clean picture by share of the schedule, for captions that are …")
     for share, errors in caption_errors(prior, views, config, recipe.shading).items():

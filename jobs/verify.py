@@ -27,7 +27,7 @@ from dreamfoundry.library.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import rebuild
 from dreamfoundry.object_store.open import open_store
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.recipe import Recipe
 
@@ -49,7 +50,7 @@ def recipe_digest(recipe: Recipe) -> str:
 
 @lru_cache(maxsize=256)  # asked for every row of a manifest, with few different recipes
 def _without_prior(recipe: Recipe) -> Mapping[str, Any]:
-    resolved = dataclasses.asdict(recipe)
+    resolved: dict[str, Any] = to_plain(recipe)
     resolved.pop("prior")
     # What is not used cannot change a field, nor its key: how a hash grid would be, a grid that is off.
     unused = {"encoding", "hash_grid"} if recipe.field.encoding == "dense" else set()
@@ -80,7 +81,7 @@ def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
 
 def _without_no_loras(prior: PriorIdentity) -> Mapping[str, Any]:
     """A prior as it was published has the name that it had before there were LoRAs."""
-    named = dataclasses.asdict(prior)
+    named: dict[str, Any] = to_plain(prior)
     if not named["loras"]:
         del named["loras"]
     return named
@@ -92,7 +93,7 @@ def asset_key(field_key: str, profile: ExportProfile, target_height_m: float, me
         {
             "schema": "asset_key.v1",
             "field_key": field_key,
-            "profile": dataclasses.asdict(profile),
+            "profile": profile,
             "target_height_m": target_height_m,
             "metadata": dict(metadata),
             "export_version": EXPORT_VERSION,
@@ -122,6 +123,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(dataclasses.asdict(value))
+    if dataclasses.is_dataclass(value):
+        return _plain(to_plain(value))
     return value

@@ -8,11 +8,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float16, Float32, UInt8, UInt32
+
+from dreamfoundry.errors import ObjectCorrupt
+from dreamfoundry.serialization import Reader, read_record, to_plain
 
 View = Literal["front", "side", "back", "overhead"]
 VIEWS: tuple[View, ...] = ("front", "side", "back", "overhead")
@@ -44,9 +47,11 @@ class Prompt:
 class LoraIdentity:
     """Which low-rank change was merged into a prior, and with which weight."""
 
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"license": "licence"}
+
     lora_id: str
     digest: str
-    licence: str
+    license: str
     weight: float
 
 
@@ -57,16 +62,18 @@ class PriorIdentity:
     `digest` is that of the prior as it was published, before `loras` were merged into it.
     """
 
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"license": "licence"}
+
     prior_id: str
     revision: str
     digest: str
-    licence: str
+    license: str
     research_only: bool = False
     loras: tuple[LoraIdentity, ...] = ()
 
 
 @dataclass(frozen=True)
-class Attempt:
+class CandidateResult:
     """One candidate of a field: the steps it took, how it ended and what was seen of it last.
 
     `verdict` is "chosen", "outrun" (another was better) or the class of the failure.
@@ -82,16 +89,18 @@ class Attempt:
 class FieldHistory:
     """Everything that was tried for one field, and the steps that it was allowed."""
 
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"candidates": "attempts"}
+
     step_budget: int
-    attempts: tuple[Attempt, ...]
+    candidates: tuple[CandidateResult, ...]
 
     @property
     def steps_spent(self) -> int:
-        return sum(attempt.num_steps for attempt in self.attempts)
+        return sum(candidate.num_steps for candidate in self.candidates)
 
     @property
-    def chosen(self) -> Attempt | None:
-        return next((attempt for attempt in self.attempts if attempt.verdict == "chosen"), None)
+    def chosen(self) -> CandidateResult | None:
+        return next((candidate for candidate in self.candidates if candidate.verdict == "chosen"), None)
 
 
 NO_HISTORY = FieldHistory(0, ())
@@ -130,7 +139,7 @@ class FieldSnapshot:
             view_depth=self.view_depth,
             camera_to_world=self.camera_to_world,
             fovy_deg=self.fovy_deg,
-            history=np.str_(json.dumps(asdict(self.history), sort_keys=True)),
+            history=np.str_(json.dumps(to_plain(self.history), sort_keys=True)),
         )
         return buffer.getvalue()
 
@@ -138,9 +147,9 @@ class FieldSnapshot:
     def from_bytes(data: bytes) -> FieldSnapshot:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             values = {name: arrays[name] for name in arrays.files}
-        bound, history = float(values.pop("bound")), json.loads(str(values.pop("history")))
-        attempts = tuple(Attempt(**attempt) for attempt in history["attempts"])
-        return FieldSnapshot(bound=bound, history=FieldHistory(history["step_budget"], attempts), **values)
+        bound, plain = float(values.pop("bound")), json.loads(str(values.pop("history")))
+        history: FieldHistory = Reader(read_record, ObjectCorrupt).read(FieldHistory, plain, "snapshot.history")
+        return FieldSnapshot(bound=bound, history=history, **values)
 
 
 @dataclass(frozen=True)
@@ -236,8 +245,11 @@ class BlobRef:
 class Outcome:
     """What became of one asset key: the only thing that makes an asset exist.
 
-    `provenance` holds what no key may contain (run, device, slots, timings, versions, time).
+    `tries` counts the workers that took it on, the ones that died on it included. `provenance` holds what no key may
+    contain (run, device, slots, timings, versions, time).
     """
+
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"tries": "attempts"}
 
     asset_key: str
     field_key: str
@@ -247,7 +259,7 @@ class Outcome:
     slug: str = ""
     failure_class: str = ""
     message: str = ""
-    attempts: int = 1
+    tries: int = 1
     candidate: int = 0
     files: Mapping[str, BlobRef] = field(default_factory=dict)
     snapshot: BlobRef | None = None

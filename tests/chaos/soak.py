@@ -35,7 +35,7 @@ from dreamfoundry.library.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run import report
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 from dreamfoundry.toybox.captions import COLORS, KINDS
 from support.fault_proxy import FaultProxy
 from support.private_ray import private_nodes
@@ -280,7 +280,7 @@ def figures(library: Library, proxy: FaultProxy, night: Night, chaos: Chaos) -> 
         "rows": night.num_rows,
         "assets": {state: sum(o.state == state for o in outcomes) for state in ("published", "quarantined")},
         "failure_classes": dict(Counter(o.failure_class for o in outcomes if o.failure_class)),
-        "attempts": dict(Counter(o.attempts for o in outcomes)),
+        "attempts": dict(Counter(o.tries for o in outcomes)),
         "deaths": dict(chaos.deaths),
         "runs": len(runs),
         "exit_codes": dict(night.exit_codes),

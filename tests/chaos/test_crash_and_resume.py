@@ -43,7 +43,7 @@ def test_10_a_killed_optimizer_goes_on_from_its_last_checkpoint(ray_cluster: Any
         wait_until(lambda: steps_saved(store) >= NUM_STEPS // 4, "a checkpoint after a quarter of the steps")
         saved = steps_saved(store)
         os.kill(actor_pid(ray_cluster, "distiller-0/1"), signal.SIGKILL)
-        assert run.result(timeout=200).report.word == "complete"
+        assert run.result(timeout=200).report.status == "complete"
 
     (outcome,) = Library(store).outcomes()
     resumed_from = outcome.provenance["resumed_from_step"]
@@ -93,7 +93,7 @@ def test_19_a_terminated_driver_saves_its_work_and_exits_with_75_and_the_next_ru
     second = start(manifest, library, NUM_STEPS)
     output, _ = second.communicate(timeout=250)
     assert second.returncode == 0, output
-    assert sorted(one.word for one in reports(store)) == ["complete", "drained"]
+    assert sorted(one.status for one in reports(store)) == ["complete", "drained"]
     assert sum(one.num_steps for one in reports(store)) == 2 * NUM_STEPS, "no step is made twice"
 
 

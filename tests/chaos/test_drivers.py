@@ -89,5 +89,5 @@ def test_23_a_worker_that_hangs_is_killed_and_its_prompt_is_charged_and_publishe
 
     ended(driver, 0)
     (outcome,) = Library(store).outcomes()
-    assert (outcome.state, outcome.attempts) == ("published", 2)
+    assert (outcome.state, outcome.tries) == ("published", 2)
     wait_until(lambda: not is_running(worker), "the hanging process is gone", timeout_s=10.0)

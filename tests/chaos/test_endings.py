@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.object_store.open import open_store
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 from support.processes import MARK, run_job, wait_until, wait_until_gone
 from support.runs import Start, reports, running_driver, steps_saved
 
@@ -44,7 +44,7 @@ def test_38_exit_code_report_and_status_agree_when_a_run_ends_by_itself(
     output, _ = driver.communicate(timeout=200)
 
     (report,) = reports(open_store(library))
-    assert (report.word, report.exit_code) == (word, driver.returncode), output
+    assert (report.status, report.exit_code) == (word, driver.returncode), output
     assert f"last run {report.run_id}: {word} (exit {driver.returncode})" in status(library)
     assert report.published + report.quarantined == 2 and report.pending == 0
 
@@ -81,7 +81,7 @@ def test_30_weights_that_cannot_be_loaded_end_a_run_soon_with_their_cause(
     assert "PriorUnavailable" in output and str(broken) in output
     assert time.monotonic() - began_s < 150.0, "three set-ups, no more"
     (report,) = reports(open_store(library))
-    assert (report.word, report.pending) == ("failed", 1)
+    assert (report.status, report.pending) == ("failed", 1)
     assert not list(open_store(library).list("outcomes/")), "broken weights are nobody's failure"
 
 

@@ -67,7 +67,7 @@ def all_published_uncharged(driver: subprocess.Popen[str], store: ObjectStore) -
     output, _ = driver.communicate(timeout=250)
     assert driver.returncode == 0, output
     outcomes = list(Library(store).outcomes())
-    assert [(outcome.state, outcome.attempts) for outcome in outcomes] == [("published", 1)] * 2
+    assert [(outcome.state, outcome.tries) for outcome in outcomes] == [("published", 1)] * 2
     resumed = [outcome.provenance["resumed_from_step"] for outcome in outcomes]
     return [step for step in resumed if isinstance(step, int)]
 

@@ -59,10 +59,10 @@ def test_21_a_prompt_that_crashes_its_process_is_quarantined_after_three_deaths_
                 with suppress(LookupError):  # that distiller is not there yet, or no more
                     os.kill(actor_pid(ray_cluster, f"distiller-0/{deaths + 1}"), signal.SIGSEGV)
                     deaths += 1
-        assert run.result(timeout=200).report.word == "partial"
+        assert run.result(timeout=200).report.status == "partial"
 
     assert deaths == 4, "one in company, three alone"
     outcomes = {outcome.prompt_id: outcome for outcome in Library(store).outcomes()}
-    assert outcomes["poison"].failure_class == "worker_died" and outcomes["poison"].attempts == 3
+    assert outcomes["poison"].failure_class == "worker_died" and outcomes["poison"].tries == 3
     assert {outcomes[name].state for name in ("good", "fine")} == {"published"}
-    assert {outcomes[name].attempts for name in ("good", "fine")} == {1}
+    assert {outcomes[name].tries for name in ("good", "fine")} == {1}

@@ -14,7 +14,7 @@ from dreamfoundry.library.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 from dreamfoundry.run.scheduling.timeouts import Limits
 from support.fault_proxy import FaultProxy
 from support.processes import wait_until
@@ -65,7 +65,7 @@ def ended(driver: subprocess.Popen[str], word: str) -> str:
 
 def all_published_at_the_first_attempt(store: ObjectStore) -> None:
     outcomes = list(Library(store).outcomes())
-    assert [(outcome.state, outcome.attempts) for outcome in outcomes] == [("published", 1)] * len(NAMES)
+    assert [(outcome.state, outcome.tries) for outcome in outcomes] == [("published", 1)] * len(NAMES)
     assert list(Audit(Library(store)).defects()) == []
 
 

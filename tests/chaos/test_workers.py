@@ -52,9 +52,9 @@ def test_22_a_prompt_that_raises_is_quarantined_once_with_the_end_of_its_traceba
         assert run.wait(timeout=150) == 3, log.read_text()
     outcomes = {outcome.prompt_id: outcome for outcome in Library(open_store(library)).outcomes()}
     assert {outcomes[name].state for name in ("good", "fine")} == {"published"}
-    assert {outcomes[name].attempts for name in ("good", "fine")} == {1}
+    assert {outcomes[name].tries for name in ("good", "fine")} == {1}
     bad = outcomes["bad"]
-    assert (bad.state, bad.failure_class, bad.attempts) == ("quarantined", "worker_died", 3)
+    assert (bad.state, bad.failure_class, bad.tries) == ("quarantined", "worker_died", 3)
     assert "ValueError: nobody thought of this" in bad.message
 
 

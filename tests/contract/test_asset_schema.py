@@ -1,7 +1,6 @@
 """The sidecar of an exported asset fits its frozen schema, and the schema names what the code does."""
 
 import json
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from dreamfoundry.asset.export import export_asset
 from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.files.sidecar import with_provenance
 from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe
@@ -43,7 +43,12 @@ def test_the_sidecar_of_a_run_tells_where_it_comes_from(sidecar: dict[str, Any])
     told = json.loads(
         with_provenance(
             json.dumps(sidecar).encode(),
-            {"run_id": "r", "created_at": "2026-01-02T03:04:05Z", "recipe": asdict(Recipe()), "prompt_ids": ["row-1"]},
+            {
+                "run_id": "r",
+                "created_at": "2026-01-02T03:04:05Z",
+                "recipe": to_plain(Recipe()),
+                "prompt_ids": ["row-1"],
+            },
         )
     )
 

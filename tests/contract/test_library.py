@@ -48,12 +48,12 @@ def test_of_eight_who_want_a_lease_one_gets_it_and_keeps_it_by_renewing(store: O
         got = list(pool.map(lambda number: leases.acquire("ab" * 32, f"owner {number}", ttl_s=60.0), range(8)))
         (lease,) = [lease for lease in got if lease is not None]
         others = [pool.submit(leases.acquire, "ab" * 32, f"late {number}", 60.0) for number in range(8)]
-        for attempts in range(1, 6):
-            lease = leases.renew(lease, ttl_s=60.0, attempts=attempts)
+        for deaths in range(1, 6):
+            lease = leases.renew(lease, ttl_s=60.0, deaths=deaths)
 
     assert [other.result() for other in others] == [None] * 8
     assert leases.read("ab" * 32) == lease
-    assert (lease.epoch, lease.attempts) == (1, 5)
+    assert (lease.epoch, lease.deaths) == (1, 5)
 
 
 def test_of_eight_renewals_of_one_lease_one_stands_and_the_rest_learn_that_it_is_lost(store: ObjectStore) -> None:
@@ -61,18 +61,18 @@ def test_of_eight_renewals_of_one_lease_one_stands_and_the_rest_learn_that_it_is
     lease = leases.acquire("ab" * 32, "owner", ttl_s=60.0)
     assert lease is not None
 
-    def renew(attempts: int) -> int:
+    def renew(deaths: int) -> int:
         try:
-            return leases.renew(lease, ttl_s=60.0, attempts=attempts).attempts
+            return leases.renew(lease, ttl_s=60.0, deaths=deaths).deaths
         except LeaseLost:
             return 0
 
     with ThreadPoolExecutor(8) as pool:
-        stood = [attempts for attempts in pool.map(renew, range(1, 9)) if attempts]
+        stood = [deaths for deaths in pool.map(renew, range(1, 9)) if deaths]
 
     standing = leases.read("ab" * 32)
     assert standing is not None
-    assert stood == [standing.attempts]
+    assert stood == [standing.deaths]
 
 
 def test_the_first_outcome_of_a_key_stands(store: ObjectStore) -> None:

@@ -36,7 +36,7 @@ def ended(run_id: str) -> RunReport:
         manifest="toys.parquet",
         manifest_digest="0" * 64,
         library="anywhere",
-        word="partial",
+        status="partial",
         started_at="2026-01-01T00:00:00Z",
         finished_at="2026-01-01T02:00:00Z",
         pending=0,

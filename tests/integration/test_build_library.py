@@ -65,7 +65,7 @@ def test_two_optimizers_build_a_manifest_into_s3_once(
     )
     first = build(request)
     steps_of_eight = 8 * request.recipe.optimize.num_steps
-    assert (first.report.word, first.report.published, first.report.num_steps) == ("complete", 9, steps_of_eight)
+    assert (first.report.status, first.report.published, first.report.num_steps) == ("complete", 9, steps_of_eight)
 
     library = Library(open_store(request.library))
     assert sum(outcome.state == "published" for outcome in library.outcomes()) == 8
@@ -76,10 +76,10 @@ def test_two_optimizers_build_a_manifest_into_s3_once(
     assert not list(library.store.list("leases/")), "decided keys need no lease"
 
     second = build(request)
-    assert (second.report.word, second.report.skipped, second.report.num_steps) == ("complete", 9, 0)
+    assert (second.report.status, second.report.skipped, second.report.num_steps) == ("complete", 9, 0)
 
     smaller = build(replace(request, profile=replace(tiny_profile, triangles=(200,))))
-    assert (smaller.report.word, smaller.report.published, smaller.report.num_steps) == ("complete", 9, 0)
+    assert (smaller.report.status, smaller.report.published, smaller.report.num_steps) == ("complete", 9, 0)
 
 
 def test_killing_an_optimizer_in_the_middle_loses_no_prompt(
@@ -101,7 +101,7 @@ def test_killing_an_optimizer_in_the_middle_loses_no_prompt(
         os.kill(actor_pid(ray_cluster, "distiller-0/1"), signal.SIGKILL)
         wait_until(lambda: actors(ray_cluster, "distiller-0/2"), "a fresh actor takes its place")
         report = run.result(timeout=200).report
-    assert (report.word, report.published) == ("complete", 8)
+    assert (report.status, report.published) == ("complete", 8)
 
 
 def test_killing_an_exporter_takes_its_child_along_and_loses_no_prompt(
@@ -119,16 +119,16 @@ def test_killing_an_exporter_takes_its_child_along_and_loses_no_prompt(
         os.kill(exporter, signal.SIGKILL)
         wait_until(lambda: not any(map(is_running, before)), "the child is gone")
         report = run.result(timeout=200).report
-    assert (report.word, report.published) == ("complete", 8)
+    assert (report.status, report.published) == ("complete", 8)
 
 
 def test_a_run_that_is_stopped_ends_drained_and_the_next_one_finishes(request_of: Callable[..., RunRequest]) -> None:
     request = request_of(NAMES[:2], num_slots=1, limits=Limits(slice_s=0.0))
     looks = iter([False] * 5)
     stopped = build(request, should_stop=lambda: next(looks, True))
-    assert (stopped.report.word, stopped.report.exit_code, stopped.report.pending) == ("drained", 75, 2)
+    assert (stopped.report.status, stopped.report.exit_code, stopped.report.pending) == ("drained", 75, 2)
     resumed = build(request)
-    assert (resumed.report.word, resumed.report.published) == ("complete", 2)
+    assert (resumed.report.status, resumed.report.published) == ("complete", 2)
 
 
 def test_a_prompt_that_fails_is_quarantined_with_its_class_and_can_be_retried(
@@ -138,10 +138,10 @@ def test_a_prompt_that_fails_is_quarantined_with_its_class_and_can_be_retried(
     nothing = replace(request.recipe.gates, min_mean_opacity=0.99)
     request = replace(request, recipe=replace(request.recipe, gates=nothing))
     failed = build(request)
-    assert (failed.report.word, failed.report.exit_code) == ("partial", 3)
+    assert (failed.report.status, failed.report.exit_code) == ("partial", 3)
     assert failed.report.failure_classes == {"empty": 1}
     again = build(request)
-    assert (again.report.word, again.report.skipped, again.report.num_steps) == ("partial", 1, 0)
+    assert (again.report.status, again.report.skipped, again.report.num_steps) == ("partial", 1, 0)
     retried = build(replace(request, retry_class="empty"))
     assert (retried.report.quarantined, retried.report.num_steps) == (1, 2)
     (outcome,) = retried.quarantined.values()

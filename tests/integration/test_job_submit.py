@@ -88,7 +88,7 @@ def test_38_a_run_submitted_as_a_job_publishes_its_rows_and_returns_0(
     assert "1 published, 0 skipped, 0 quarantined" in done.stdout
     store = Library(open_store(library)).store
     (key,) = [key for key in store.list("runs/") if key.endswith("report.json")]
-    assert report.from_json(RunReport, store.get(key)).word == "complete"
+    assert report.from_json(RunReport, store.get(key)).status == "complete"
 
 
 @pytest.mark.timeout(1500)

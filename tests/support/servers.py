@@ -127,8 +127,8 @@ def ball_recipe_file(ball_recipe: Recipe, tmp_path: Path) -> Callable[[int], str
             [optimize]
             num_steps = {num_steps}
             views_per_step = 1
-            table_rate = {optimize.table_rate}
-            head_rate = {optimize.head_rate}
+            table_rate = {optimize.table_lr}
+            head_rate = {optimize.head_lr}
             """
         )
         return str(path)

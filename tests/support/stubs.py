@@ -19,7 +19,7 @@ class InstantStages:
     def export(
         self, snapshot: FieldSnapshot, prompt: Prompt, profile: ExportProfile, metadata: Mapping[str, str]
     ) -> Exported:
-        return Exported(AssetBundle("a_ball", FILES, (), {"triangles": 1.0}, {}), attempts=1)
+        return Exported(AssetBundle("a_ball", FILES, (), {"triangles": 1.0}, {}), tries=1)
 
 
 def snapshot() -> FieldSnapshot:

@@ -40,7 +40,7 @@ def test_what_does_not_decide_the_field_leaves_its_key(changed):
 
 
 def test_recipe_and_weights_are_in_the_key_but_not_where_the_weights_lie():
-    elsewhere = dataclasses.replace(Recipe(), prior=PriorConfig(path="/mnt/models/x", licence="MIT"))
+    elsewhere = dataclasses.replace(Recipe(), prior=PriorConfig(path="/mnt/models/x", license="MIT"))
 
     assert key(recipe=with_overrides(Recipe(), {"optimize.num_steps": 2})) != key()
     assert key(prior=dataclasses.replace(PRIOR, digest="def")) != key()

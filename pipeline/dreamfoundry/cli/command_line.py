@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from dreamfoundry.errors import DreamfoundryError, InputError
-from dreamfoundry.run.report import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES
 
 
 class CommandLine(argparse.ArgumentParser):

@@ -28,7 +28,7 @@ TOYBOX = "toybox"
 """The `PriorConfig.path` of the prior that is bundled with the package."""
 
 TOYBOX_ID = "dreamfoundry/toybox"
-TOYBOX_LICENCE = "Apache-2.0"
+TOYBOX_LICENSE = "Apache-2.0"
 
 DESCRIPTION = ("model_index.json", "text_encoder/config.json")
 """The small files that say what kind of model a folder holds."""
@@ -109,25 +109,25 @@ def identity_with_digest(config: PriorConfig, folder: Path) -> PriorIdentity:
     """As `prior_identity`, by the digest that `config` states: of the prior's `folder` only DESCRIPTION is read."""
     if config.path == TOYBOX:
         require(
-            config.licence in ("", TOYBOX_LICENCE) and config.prior_id in ("", TOYBOX_ID),
+            config.license in ("", TOYBOX_LICENSE) and config.prior_id in ("", TOYBOX_ID),
             "prior.licence, prior.prior_id",
-            (config.licence, config.prior_id),
-            f"must be left out for the bundled prior, which is {TOYBOX_ID!r} under {TOYBOX_LICENCE}",
+            (config.license, config.prior_id),
+            f"must be left out for the bundled prior, which is {TOYBOX_ID!r} under {TOYBOX_LICENSE}",
         )
-        prior_id, licence = TOYBOX_ID, TOYBOX_LICENCE
+        prior_id, license = TOYBOX_ID, TOYBOX_LICENSE
     else:
         require(
-            bool(config.licence.strip()),
+            bool(config.license.strip()),
             "prior.licence",
-            config.licence,
+            config.license,
             f"must name the licence of {config.path!r} as an SPDX id "
             '(licence = "Apache-2.0" or "LicenseRef-…"): it is written into every asset',
         )
         _refuse_silent_research_weights(config, folder)
-        prior_id, licence = config.prior_id or folder.resolve().name, config.licence
+        prior_id, license = config.prior_id or folder.resolve().name, config.license
     research_only = config.research_only or any(lora.research_only for lora in config.loras)
     loras = tuple(map(_lora_identity, config.loras))
-    return PriorIdentity(prior_id, config.revision, config.digest, licence, research_only, loras)
+    return PriorIdentity(prior_id, config.revision, config.digest, license, research_only, loras)
 
 
 def pin_digests(config: PriorConfig, identity: PriorIdentity) -> PriorConfig:
@@ -153,7 +153,7 @@ def _lora_identity(config: LoraConfig) -> LoraIdentity:
     file = lora_file(config)
     digest = _file_digest(file)
     require_digest("prior.loras.digest", config.digest, digest, config.path)
-    return LoraIdentity(config.lora_id or file.stem, digest, config.licence, config.weight)
+    return LoraIdentity(config.lora_id or file.stem, digest, config.license, config.weight)
 
 
 def require_digest(key: str, expected: str, found: str, path: str) -> None:
@@ -170,7 +170,7 @@ def _refuse_silent_research_weights(config: PriorConfig, folder: Path) -> None:
     class_name = str(read_json(folder / "model_index.json").get("_class_name", ""))
     width = read_json(folder / "text_encoder" / "config.json").get("d_model", 0)
     is_deepfloyd = class_name.startswith("IF") and int(width) >= _T5_XXL_WIDTH
-    if (is_deepfloyd or "deepfloyd" in config.licence.lower()) and not config.research_only:
+    if (is_deepfloyd or "deepfloyd" in config.license.lower()) and not config.research_only:
         raise ConfigError(
             f"prior.path = {config.path!r} is DeepFloyd IF, licensed for research only: set "
             "prior.research_only = true (every asset will say so) or use another prior"

@@ -124,12 +124,12 @@ class SlotBatch:
         """
         index = self.slots.index(None)
         embeds = encode(self.prior, assignment.prompt, self.recipe.wording)
-        looks, num_steps = self.recipe.looks, self.recipe.optimize.num_steps
+        probes, num_steps = self.recipe.probes, self.recipe.optimize.num_steps
         if checkpoint is None:
-            race = Race(looks, num_steps)
+            race = Race(probes, num_steps)
             slot = Slot(assignment, embeds, race, race.start(), torch.Generator())
         else:
-            race = Race(looks, num_steps, checkpoint.runners)
+            race = Race(probes, num_steps, checkpoint.runners)
             slot = Slot(assignment, embeds, race, checkpoint.candidate, torch.Generator())
             slot.parked, slot.earlier_s = dict(checkpoint.states), checkpoint.optimize_s
         self.slots[index] = slot
@@ -274,7 +274,7 @@ class SlotBatch:
         self.adam.step(
             gradients,
             clip_scales(norms, optimize.max_grad_norm),
-            {name: lrs * (optimize.table_rate if name == "table" else optimize.head_rate) for name in parameters},
+            {name: lrs * (optimize.table_lr if name == "table" else optimize.head_lr) for name in parameters},
             occupied & self.healthy,
         )
 
@@ -293,13 +293,13 @@ def progress_at(optimize: OptimizeConfig, step: int) -> float:
 
 
 def lr_multiplier(optimize: OptimizeConfig, step: int) -> float:
-    """Of the configured rates: a linear warm-up from 0, then a cosine down to `final_rate_share`."""
+    """Of the configured rates: a linear warm-up from 0, then a cosine down to `final_lr_fraction`."""
     progress = progress_at(optimize, step)
     if progress < optimize.warmup_fraction:
         return (step + 1) / max(1.0, optimize.warmup_fraction * optimize.num_steps + 1)
     share = (progress - optimize.warmup_fraction) / max(1e-9, 1.0 - optimize.warmup_fraction)
     cosine = 0.5 * (1.0 + float(torch.cos(torch.tensor(math.pi * share))))  # in single precision, as rates are
-    return optimize.final_rate_share + (1.0 - optimize.final_rate_share) * cosine
+    return optimize.final_lr_fraction + (1.0 - optimize.final_lr_fraction) * cosine
 
 
 def optimize_all(

@@ -86,7 +86,7 @@ class Trial:
 
     def asset_s(self, recipe: Recipe) -> float:
         """Seconds of an optimizer per asset if no candidate fails; exports run beside it."""
-        steps = planned_steps(recipe.looks, recipe.optimize.num_steps)
+        steps = planned_steps(recipe.probes, recipe.optimize.num_steps)
         return steps * self.step_s / self.num_slots + self.snapshot_s
 
 

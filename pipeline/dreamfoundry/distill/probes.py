@@ -57,7 +57,7 @@ def take_look(
     takes for the front.
     """
     one = fields.single(slot)
-    views = reference_cameras(recipe.cameras, recipe.looks.num_views)
+    views = reference_cameras(recipe.cameras, recipe.probes.num_views)
     pictures, opacity = _pictures(one, views, recipe)
     wording = view_index(views.azimuth_deg, views.elevation_deg, recipe.wording)
     front = wording - wording % len(recipe.wording.azimuth_words)  # from the same height
@@ -67,7 +67,7 @@ def take_look(
         "front": embeds.text[0, front.to(device), 0],
         "nothing": embeds.unconditional[:1].expand(len(wording), -1, -1),
     }
-    errors = _denoising_errors(prior, prior.to_noise_space(pictures), asked, recipe.looks.timesteps, seed)
+    errors = _denoising_errors(prior, prior.to_noise_space(pictures), asked, recipe.probes.timesteps, seed)
     nothing, prompt = errors["nothing"].sum(), errors["prompt"].sum()
     elsewhere = torch.tensor([view_of(int(index), recipe.wording) in ("side", "back") for index in wording])
     looks_like_front = errors["front"] < (1.0 - FRONT_MARGIN) * errors["prompt"]

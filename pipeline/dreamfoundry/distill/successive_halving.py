@@ -1,6 +1,6 @@
 """Which candidate of a prompt runs next: successive halving with restarts, under a step budget.
 
-    race = Race(recipe.looks, num_steps)
+    race = Race(recipe.probes, num_steps)
     candidate = race.start()
     while True:
         step = race.next_look(candidate)      # ... optimise the candidate up to there, look at it
@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from dreamfoundry.errors import PromptFailure
-from dreamfoundry.records import Attempt, FieldHistory
-from dreamfoundry.settings.selection import LookConfig
+from dreamfoundry.records import CandidateResult, FieldHistory
+from dreamfoundry.settings.selection import ProbeConfig
 
 MERIT = "prompt_gain"
 """The score that candidates are compared by."""
@@ -67,11 +67,11 @@ class Race:
     A race that was interrupted goes on from its `runners`.
     """
 
-    def __init__(self, looks: LookConfig, num_steps: int, runners: Iterable[Runner] = ()) -> None:
-        self._looks = looks
-        self.look_steps = look_steps(looks, num_steps)
+    def __init__(self, probes: ProbeConfig, num_steps: int, runners: Iterable[Runner] = ()) -> None:
+        self._probes = probes
+        self.look_steps = look_steps(probes, num_steps)
         self._num_steps = num_steps
-        self.step_budget = round(looks.step_budget * num_steps)
+        self.step_budget = round(probes.step_budget * num_steps)
         self._runners = [replace(runner) for runner in runners]
 
     @property
@@ -117,18 +117,18 @@ class Race:
 
         return FieldHistory(
             self.step_budget,
-            tuple(Attempt(r.candidate, r.step, verdict(r), dict(r.scores or {})) for r in self._runners),
+            tuple(CandidateResult(r.candidate, r.step, verdict(r), dict(r.scores or {})) for r in self._runners),
         )
 
     def steps_ahead(self, candidate: int, step: int) -> int:
         """Steps still to do if nothing fails, `candidate` being at `step`."""
         done = sum(runner.step for runner in self._runners if runner.candidate != candidate) + step
-        return max(planned_steps(self._looks, self._num_steps) - done, self._num_steps - step, 0)
+        return max(planned_steps(self._probes, self._num_steps) - done, self._num_steps - step, 0)
 
     def _has_enough(self, stage: int) -> bool:
         """Whether as many have passed this look as go up to it; who failed later has passed it."""
         passed = sum(runner.num_looks > stage for runner in self._runners)
-        return passed >= _num_passing(self._looks, stage, len(self.look_steps))
+        return passed >= _num_passing(self._probes, stage, len(self.look_steps))
 
     def _best_waiting(self, stage: int) -> Runner | None:
         """Of those that have not passed this look and can still be finished: the furthest, the best."""
@@ -136,8 +136,8 @@ class Race:
         return max(waiting, key=lambda r: (r.num_looks, (r.scores or {}).get(MERIT, 0.0)), default=None)
 
     def _may_start(self) -> bool:
-        most = self._looks.best_of + self._looks.max_restarts
-        wanted = sum(runner.failure is not None for runner in self._runners) + self._looks.best_of
+        most = self._probes.best_of + self._probes.max_restarts
+        wanted = sum(runner.failure is not None for runner in self._runners) + self._probes.best_of
         return len(self._runners) < min(most, wanted) and self._affords(self._num_steps)
 
     def _affords(self, steps: int) -> bool:
@@ -151,19 +151,19 @@ class Race:
         return self._runners[-1]
 
 
-def look_steps(looks: LookConfig, num_steps: int) -> tuple[int, ...]:
+def look_steps(probes: ProbeConfig, num_steps: int) -> tuple[int, ...]:
     """The steps after which a candidate is looked at: rising, the end of the run last."""
-    early = {max(1, round(share * num_steps)) for share in looks.at}
+    early = {max(1, round(share * num_steps)) for share in probes.at}
     return (*sorted(step for step in early if step < num_steps), num_steps)
 
 
-def planned_steps(looks: LookConfig, num_steps: int) -> int:
+def planned_steps(probes: ProbeConfig, num_steps: int) -> int:
     """Steps of all candidates together if none fails."""
-    steps = look_steps(looks, num_steps)
+    steps = look_steps(probes, num_steps)
     parts = zip((0, *steps), steps, strict=False)
-    return sum(_num_passing(looks, stage, len(steps)) * (end - start) for stage, (start, end) in enumerate(parts))
+    return sum(_num_passing(probes, stage, len(steps)) * (end - start) for stage, (start, end) in enumerate(parts))
 
 
-def _num_passing(looks: LookConfig, stage: int, num_stages: int) -> int:
+def _num_passing(probes: ProbeConfig, stage: int, num_stages: int) -> int:
     """How many candidates run up to look number `stage`: half as many as to the one before."""
-    return 1 if stage == num_stages - 1 else max(1, -(-looks.best_of // 2**stage))
+    return 1 if stage == num_stages - 1 else max(1, -(-probes.best_of // 2**stage))

@@ -245,7 +245,7 @@ class ClassifierGuidedPrior:
         inner = prior.identity
         digest = hashlib.sha256(f"{inner.digest}/{classifier.digest()}".encode()).hexdigest()
         self.identity = PriorIdentity(
-            f"{inner.prior_id}+classifier", inner.revision, digest, inner.licence, inner.research_only
+            f"{inner.prior_id}+classifier", inner.revision, digest, inner.license, inner.research_only
         )
         self.picture_px, self.device, self.alphas_cumprod = prior.picture_px, prior.device, prior.alphas_cumprod
 

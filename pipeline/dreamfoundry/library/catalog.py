@@ -124,7 +124,7 @@ def row_of(outcome: Outcome, prompt_id: str) -> dict[str, Any]:
         "state": outcome.state,
         "failure_class": outcome.failure_class or None,
         "message": outcome.message or None,
-        "attempts": outcome.attempts,
+        "attempts": outcome.tries,
         "candidate": outcome.candidate,
         "slug": outcome.slug or None,
         "glb_path": f"{folder}/{glb_name}" if glb is not None else None,

@@ -9,8 +9,9 @@ well within the time to live (a third of it is usual).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from dreamfoundry.errors import LeaseLost, ObjectMissing
 from dreamfoundry.library.record_json import from_json, to_json
@@ -21,17 +22,19 @@ LEASE_SCHEMA = "lease.v1"
 
 @dataclass(frozen=True)
 class LeaseRecord:
-    """What the store keeps. `owner` is "" and `expires_at_s` 0 while nobody works on `key`.
+    """The stored lease of `key`. `owner` is "" and `expires_at_s` 0 while nobody works on it.
 
-    `attempts` counts the times the process died on this key alone, `candidate` the restarts for
-    quality; `epoch` grows with every acquisition, so an old owner can be told from a new one.
+    `deaths` counts the workers that died on this key alone. `epoch` grows with every acquisition, so an old owner can
+    be told from a new one. `candidate` is always 0: a key of lease.v1 that older versions of the program insist on.
     """
+
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"deaths": "attempts"}
 
     key: str
     owner: str
     epoch: int
-    attempts: int
-    candidate: int
+    deaths: int
+    candidate: int = field(init=False, default=0)
     expires_at_s: float
 
 
@@ -40,6 +43,10 @@ class Lease(LeaseRecord):
     """A record together with the etag that lets its owner change it."""
 
     etag: str
+
+    @property
+    def record(self) -> LeaseRecord:
+        return LeaseRecord(self.key, self.owner, self.epoch, self.deaths, self.expires_at_s)
 
 
 class Leases:
@@ -56,7 +63,7 @@ class Leases:
         except ObjectMissing:
             return None
         record = from_json(LeaseRecord, LEASE_SCHEMA, data)
-        return Lease(**dataclasses.asdict(record), etag=etag)
+        return Lease(record.key, record.owner, record.epoch, record.deaths, record.expires_at_s, etag)
 
     def acquire(self, key: str, owner: str, ttl_s: float) -> Lease | None:
         """Take `key` for `ttl_s` seconds; None while somebody else holds it.
@@ -64,7 +71,7 @@ class Leases:
         `owner` must be unique to one incarnation of a process. A free or expired lease is taken
         over with the next epoch; its counters stay.
         """
-        fresh = LeaseRecord(key, owner, 1, 0, 0, self._clock() + ttl_s)
+        fresh = LeaseRecord(key, owner, epoch=1, deaths=0, expires_at_s=self._clock() + ttl_s)
         if self._store.create(_path(key), _bytes(fresh), JSON):
             return self._standing(fresh)
         standing = self.read(key)
@@ -72,35 +79,24 @@ class Leases:
             return None
         return self._swap(standing, owner=owner, epoch=standing.epoch + 1, expires_at_s=self._clock() + ttl_s)
 
-    def renew(self, lease: Lease, ttl_s: float, *, attempts: int | None = None, candidate: int | None = None) -> Lease:
-        """Hold on for `ttl_s` more seconds, with counters changed where given; LeaseLost."""
-        renewed = self._swap(
-            lease,
-            attempts=lease.attempts if attempts is None else attempts,
-            candidate=lease.candidate if candidate is None else candidate,
-            expires_at_s=self._clock() + ttl_s,
-        )
+    def renew(self, lease: Lease, ttl_s: float, *, deaths: int | None = None) -> Lease:
+        """Hold on for `ttl_s` more seconds, with another number of `deaths` where given; LeaseLost."""
+        deaths = lease.deaths if deaths is None else deaths
+        renewed = self._swap(lease, deaths=deaths, expires_at_s=self._clock() + ttl_s)
         if renewed is None:
             raise LeaseLost(f"lease of {lease.key} (epoch {lease.epoch}): somebody else owns it now; drop the work")
         return renewed
 
-    def release(self, lease: Lease, *, attempts: int | None = None, candidate: int | None = None) -> None:
-        """Let go, with counters changed where given. A lease that is lost already stays as it is."""
-        self._swap(
-            lease,
-            owner="",
-            attempts=lease.attempts if attempts is None else attempts,
-            candidate=lease.candidate if candidate is None else candidate,
-            expires_at_s=0.0,
-        )
+    def release(self, lease: Lease, *, deaths: int | None = None) -> None:
+        """Let go, with another number of `deaths` where given. A lease that is lost already stays as it is."""
+        self._swap(lease, owner="", deaths=lease.deaths if deaths is None else deaths, expires_at_s=0.0)
 
     def forget(self, key: str) -> None:
         """Remove the record of a key that is decided, with its counters."""
         self._store.delete(_path(key))
 
-    def _swap(self, lease: Lease, **changes: object) -> Lease | None:
-        values = {f.name: getattr(lease, f.name) for f in dataclasses.fields(LeaseRecord)}
-        record = LeaseRecord(**{**values, **changes})
+    def _swap(self, lease: Lease, **changes: Any) -> Lease | None:
+        record = dataclasses.replace(lease.record, **changes)
         if not self._store.replace(_path(lease.key), _bytes(record), JSON, lease.etag):
             return None
         return self._standing(record)
@@ -108,11 +104,7 @@ class Leases:
     def _standing(self, record: LeaseRecord) -> Lease | None:
         """`record`, just written, with its etag; None when it was taken away in between."""
         standing = self.read(record.key)
-        return standing if standing is not None and _same(standing, record) else None
-
-
-def _same(lease: Lease, record: LeaseRecord) -> bool:
-    return all(getattr(lease, f.name) == getattr(record, f.name) for f in dataclasses.fields(record))
+        return standing if standing is not None and standing.record == record else None
 
 
 def _path(key: str) -> str:

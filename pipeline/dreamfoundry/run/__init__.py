@@ -8,7 +8,8 @@
     lease_keeper      leases of this run's fields, renewed on a thread of their own
     default_workers   how many workers a run starts when nobody says
     progress          what a person sees meanwhile
-    report            what a run leaves behind: report, progress, exit codes
+    report            what a run leaves behind: report and progress
+    exit_codes        the status of a run and the exit code of each
     scheduling/       who does what next: a pure state machine, no Ray, no store
     workers/          distiller and exporter, without Ray
     ray/              the same as Ray actors: the only place with Ray

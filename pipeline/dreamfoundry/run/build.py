@@ -31,18 +31,20 @@ from dreamfoundry.records import Outcome, PriorIdentity
 from dreamfoundry.run import report
 from dreamfoundry.run.default_workers import cores_here, default_num_distill_workers, default_num_export_workers
 from dreamfoundry.run.driver import Workers, drive
+from dreamfoundry.run.exit_codes import RunStatus
 from dreamfoundry.run.lease_keeper import LeaseKeeper
 from dreamfoundry.run.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
 from dreamfoundry.run.outcomes import BAD_ROW, bad_row_outcome, decision_of, now_text, publish, quarantined_outcome
 from dreamfoundry.run.plan import Plan, Tally, prompt_check, vocabulary_hint
 from dreamfoundry.run.progress import Progress, TextStream
 from dreamfoundry.run.ray.session import joins_a_ray, ray_session
-from dreamfoundry.run.report import ExitWord, RunProgress, RunRecord, RunReport
+from dreamfoundry.run.report import RunProgress, RunRecord, RunReport
 from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
 from dreamfoundry.run.scheduling.run_stats import Status
 from dreamfoundry.run.scheduling.scheduler import Scheduler
 from dreamfoundry.run.scheduling.supervision import MAX_FAULTS
 from dreamfoundry.run.scheduling.timeouts import Limits
+from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe
@@ -235,8 +237,8 @@ class _Run:
             with self._stage("publish"):
                 publish_projections(self.library, self.run_id, plan.rows())
         tally = plan.tally()
-        word = self._word(tally, bad_rows, num_delegated)
-        summary = self._summary(word, "", tally, bad_rows)
+        status = self._status(tally, bad_rows, num_delegated)
+        summary = self._summary(status, "", tally, bad_rows)
         self._write(self.library.store, summary)
         named = {outcome.prompt_id: outcome for outcome in bad_rows[:MAX_NAMED]}
         for prompt_id, asset_key in plan.quarantined_rows(MAX_NAMED - len(named)):
@@ -292,7 +294,7 @@ class _Run:
         def quarantine(command: Quarantine) -> Decision:
             build = command.build
             outcome = quarantined_outcome(
-                build, command.failure, command.attempts, settings.provenance, command.snapshot, command.history
+                build, command.failure, command.tries, settings.provenance, command.snapshot, command.history
             )
             return decision_of(publish(self.library, outcome, build.instead_of), self.run_id)
 
@@ -357,7 +359,7 @@ class _Run:
         with ray_session(num_cpus=self.request.num_distill_workers + self.request.num_export_workers):
             yield
 
-    def _word(self, tally: Tally, bad_rows: list[Outcome], num_delegated: int) -> ExitWord:
+    def _status(self, tally: Tally, bad_rows: list[Outcome], num_delegated: int) -> RunStatus:
         if tally.pending:
             return "delegated" if num_delegated else "drained"
         return "partial" if tally.failure_classes or bad_rows or self.found.lost else "complete"
@@ -372,7 +374,7 @@ class _Run:
         except InfrastructureError:
             self.stream.write("the run report could not be written either\n")
 
-    def _summary(self, word: ExitWord, message: str, tally: Tally, bad_rows: Sequence[Outcome] = ()) -> RunReport:
+    def _summary(self, status: RunStatus, message: str, tally: Tally, bad_rows: Sequence[Outcome] = ()) -> RunReport:
         request = self.request
         bad = {BAD_ROW: len(bad_rows)} if bad_rows else {}
         return RunReport(
@@ -380,7 +382,7 @@ class _Run:
             manifest=request.manifest,
             manifest_digest=self.found.digest,
             library=request.library,
-            word=word,
+            status=status,
             started_at=self.started_at,
             finished_at=now_text(),
             num_rows=self.found.num_rows,
@@ -426,7 +428,7 @@ class _Run:
             "device": request.device,
             "num_slots": num_slots,
             "num_optimizers": num_distill_workers,
-            "prior": dataclasses.asdict(self.prior),
+            "prior": to_plain(self.prior),
         }
 
     @contextmanager

@@ -65,7 +65,7 @@ class LeaseKeeper:
             if lease is None:
                 return None
             self._held[field_key] = lease
-            return Claim(lease.attempts, lease.epoch)
+            return Claim(lease.deaths, lease.epoch)
 
     def lost(self) -> Collection[str]:
         """Fields that were ours and are somebody else's since this was asked last."""
@@ -95,7 +95,7 @@ class LeaseKeeper:
             if lease is None:
                 return
             try:
-                self._held[field_key] = leases.renew(lease, self._ttl_s, attempts=deaths)
+                self._held[field_key] = leases.renew(lease, self._ttl_s, deaths=deaths)
             except LeaseLost:
                 del self._held[field_key]
                 self._lost.add(field_key)

@@ -150,11 +150,11 @@ class SliceReport:
 
 @dataclass(frozen=True)
 class ExportTask:
-    """One stored field to deliver. `attempts` is what the outcome will say."""
+    """One stored field to deliver. `tries` is what the outcome will say."""
 
     build: Build
     snapshot: BlobRef
-    attempts: int
+    tries: int
     optimize_s: float
     resumed_from_step: int = 0
 
@@ -235,7 +235,7 @@ class Quarantine:
 
     build: Build
     failure: Failure
-    attempts: int
+    tries: int
     snapshot: BlobRef | None
     history: FieldHistory
 

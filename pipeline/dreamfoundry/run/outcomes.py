@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from dreamfoundry.errors import RowError
@@ -11,6 +10,7 @@ from dreamfoundry.identity import digest
 from dreamfoundry.library.library import Library
 from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome
 from dreamfoundry.run.messages import Build, Decision, Failure
+from dreamfoundry.serialization import to_plain
 
 BAD_ROW = "bad_row"
 """The failure class of a row of the manifest that is no prompt."""
@@ -40,7 +40,7 @@ def decision_of(outcome: Outcome, run_id: str) -> Decision:
 def effort(history: FieldHistory) -> dict[str, object]:
     """What a field cost, for the provenance of its outcome: every candidate, and steps against the budget."""
     return {
-        "candidates": [asdict(attempt) for attempt in history.attempts],
+        "candidates": to_plain(history.candidates),
         "steps_spent": history.steps_spent,
         "step_budget": history.step_budget,
     }
@@ -49,7 +49,7 @@ def effort(history: FieldHistory) -> dict[str, object]:
 def quarantined_outcome(
     build: Build,
     failure: Failure,
-    attempts: int,
+    tries: int,
     provenance: Mapping[str, object],
     snapshot: BlobRef | None = None,
     history: FieldHistory = NO_HISTORY,
@@ -63,8 +63,8 @@ def quarantined_outcome(
         state="quarantined",
         failure_class=failure.failure_class,
         message=failure.message,
-        attempts=attempts,
-        candidate=max((attempt.candidate for attempt in history.attempts), default=0),
+        tries=tries,
+        candidate=max((one.candidate for one in history.candidates), default=0),
         snapshot=snapshot,
         provenance={
             **provenance,

@@ -5,26 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import ClassVar, TypeVar
 
 from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.library import record_json
+from dreamfoundry.run.exit_codes import EXIT_CODES, RunStatus
 
 MEDIA_TYPE = "application/json"
-
-ExitWord = Literal["complete", "failed", "partial", "refused", "drained", "delegated"]
-
-EXIT_CODES: Mapping[ExitWord, int] = {
-    "complete": 0,
-    "failed": 1,
-    "partial": 3,
-    "refused": 4,
-    "drained": 75,
-    "delegated": 75,
-}
-"""complete: every row is published. failed: infrastructure or a bug. partial: some rows are
-quarantined or lost. refused: manifest or configuration, nothing was started. drained: stopped on
-request, run again. delegated: what is left is in the hands of another run; run again to see."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +25,13 @@ class RunReport:
     "useful", "wasted" and "idle". `cost` is what they come to at `price_per_hour`, in its currency.
     """
 
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"status": "word"}
+
     run_id: str
     manifest: str
     manifest_digest: str
     library: str
-    word: ExitWord
+    status: RunStatus
     exit_code: int = field(init=False)
     started_at: str
     finished_at: str
@@ -61,7 +50,7 @@ class RunReport:
     message: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exit_code", EXIT_CODES[self.word])
+        object.__setattr__(self, "exit_code", EXIT_CODES[self.status])
         object.__setattr__(self, "cost", cost(self.optimizer_s, self.price_per_hour))
 
 

@@ -1,13 +1,13 @@
-"""What a run is told: frozen dataclasses that refuse nonsense, and the files they are read from.
+"""Settings of a run: frozen dataclasses that refuse impossible values, and the files that they are read from.
 
 values            ramps, ranges, and the one way to refuse a value
-prior             which diffusion model, with which LoRAs, and how prompts are worded for it
+prior             diffusion model, LoRAs, and the wording of prompts for it
 distillation      guidance, cameras, shading, regularisers, learning rates
 field             encoding, density, render resolution, snapshot
 selection         probes, gates on candidates, restarts
-recipe            all of the above: what decides a field, except prompt and seed
+recipe            all of the above: everything that decides a field, except prompt and seed
 loading           recipes from presets, TOML files and dotted overrides
-export_profiles   how an asset is delivered: triangle budgets, texture sizes, file formats
-metadata_policy   what delivered files say about their origin and owner
+export_profiles   delivery of an asset: triangle budgets, texture sizes, file formats
+metadata_policy   origin and owner of an asset in its delivered files
 presets/          the bundled recipes
 """

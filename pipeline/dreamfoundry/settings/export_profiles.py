@@ -1,6 +1,6 @@
-"""How an asset is delivered: the named profiles that a row of the manifest can ask for.
+"""Export profiles: files, triangle budgets and texture sizes that a row of the manifest asks for by name.
 
-A profile is part of the asset key, not of the field key: a field is optimised once for all of them.
+A profile is part of the asset key and not of the field key: a field is optimised once for all of them.
 """
 
 from __future__ import annotations
@@ -14,35 +14,56 @@ from dreamfoundry.settings.values import require
 
 @dataclass(frozen=True)
 class ExportProfile:
-    """How an asset is delivered: triangle budgets per level, texture sides in pixels.
-
-    `detail_maps` adds normals and occlusion of the dense surface, which take seconds, to the base
-    colour. `dense` adds the surface before decimation, with colours at its vertices.
-    `turntable_frames` pictures of `turntable_px` make one turn, 0 none; `video` adds it as MP4.
-    `browser` has every level opened in a browser before publication, which takes seconds.
-    `collision_hulls` is how many convex hulls there may be, 0 for none; more follow the shape more
-    closely and cost the engine more. `usdz` asks for the levels as USDZ too, `engine_bundles` for one
-    file per engine with the finest level and its hulls, `web` for a compressed one. `unwrap_limit_s`
-    bounds the unwrap of one level; after it the child process is killed, and that level has colours at
-    its vertices too.
-    """
+    """Delivery of an asset; a level is a level of detail, finest first."""
 
     name: str = "preview"
+    """Name in the manifest's column `budget_profile`."""
+
     triangles: tuple[int, ...] = (8_000,)
+    """Most triangles of each level, from 100 to 30,000."""
+
     texture_px: tuple[int, ...] = (512,)
+    """Texture side of each level in pixels, a power of two from 64 to 4096."""
+
     detail_maps: bool = True
+    """Normal and occlusion maps of the dense surface beside the base colour; they take seconds."""
+
     dense: bool = False
+    """The surface before decimation too, with colours at its vertices."""
+
     collision_hulls: int = 1
+    """Most convex hulls of the collision mesh, from 0 (none) to 8; more follow the shape and cost the engine more."""
+
     collision_hull_vertices: int = 32
+    """Most vertices of a hull, from 4 to 32, the limit of engines."""
+
     usdz: bool = False
+    """The levels as USDZ too."""
+
     engine_bundles: bool = False
+    """One file per engine with the finest level and its hulls; needs `collision_hulls`."""
+
     web: bool = False
+    """A compressed file for browsers too."""
+
     thumbnail_px: int = 512
+    """Side of the thumbnail in pixels."""
+
     turntable_frames: int = 0
+    """Pictures of one turn, 0 for no turntable."""
+
     turntable_px: int = 256
+    """Side of a turntable picture in pixels, even."""
+
     video: bool = False
+    """The turntable as MP4 too."""
+
     browser: bool = False
+    """Opens every level in a browser before publication; takes seconds."""
+
     unwrap_limit_s: float = 60.0
+    """Seconds for the unwrap of one level; then the child process is killed and the level has colours at its
+    vertices."""
 
     def __post_init__(self) -> None:
         require(
@@ -51,24 +72,28 @@ class ExportProfile:
             (self.triangles, self.texture_px),
             "must name the same number of levels, at least one",
         )
+
         require(
             self.turntable_px % 2 == 0,
             "export.turntable_px",
             self.turntable_px,
             "must be even (films are)",
         )
+
         require(
             all(100 <= count <= 30_000 for count in self.triangles),
             "export.triangles",
             self.triangles,
             "must be from 100 to 30000 per level (unwrapping more takes minutes)",
         )
+
         require(
             all(size & (size - 1) == 0 and 64 <= size <= 4096 for size in self.texture_px),
             "export.texture_px",
             self.texture_px,
             "must be powers of two from 64 to 4096",
         )
+
         require(0 <= self.collision_hulls <= 8, "export.collision_hulls", self.collision_hulls, "must be from 0 to 8")
         require(
             self.collision_hulls > 0 or not self.engine_bundles,
@@ -76,6 +101,7 @@ class ExportProfile:
             self.engine_bundles,
             "must be false where collision_hulls is 0: a bundle is a level with its hulls",
         )
+
         require(
             4 <= self.collision_hull_vertices <= 32,
             "export.collision_hull_vertices",
@@ -129,6 +155,6 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
 
 
 def export_profile(name: str) -> ExportProfile:
-    """The profile called `name`; ConfigError names the ones there are."""
+    """The profile called `name`; ConfigError lists the known ones."""
     require(name in EXPORT_PROFILES, "budget_profile", name, f"must be one of {', '.join(EXPORT_PROFILES)}")
     return EXPORT_PROFILES[name]

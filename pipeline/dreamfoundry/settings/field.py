@@ -1,4 +1,4 @@
-"""The radiance field of an asset, how it is rendered, and the snapshot it leaves."""
+"""The radiance field of an asset, its rendering during optimisation, and its snapshot."""
 
 from __future__ import annotations
 
@@ -13,16 +13,24 @@ from dreamfoundry.settings.values import Range, require
 class HashGridConfig:
     """Many narrow levels, the fine ones in hash tables (instant-ngp, arXiv 2201.05989, section 3).
 
-    Resolutions are vertices per side and grow geometrically from the coarsest to the finest level
-    (equations 2 and 3). A level has at most `entries_per_level` entries: one for each vertex where
-    that suffices, else its vertices share them by a hash (equation 4).
+    Defaults are the paper's.
     """
 
     num_levels: int = 16
+    """Levels, from 1 to 32; their resolutions grow geometrically (equations 2 and 3)."""
+
     features_per_level: int = 2
+    """Features of an entry, from 1 to 8."""
+
     entries_per_level: int = 2**19
+    """Most entries of a level, a power of two from 2^8 to 2^24. A level of fewer vertices has one entry for each; in a
+    larger one vertices share entries by a hash (equation 4)."""
+
     coarsest_resolution: int = 16
+    """Vertices per side of the first level, at least 2."""
+
     finest_resolution: int = 2048
+    """Vertices per side of the last level, up to 65536."""
 
     def __post_init__(self) -> None:
         for key, most in (("num_levels", 32), ("features_per_level", 8)):
@@ -34,12 +42,15 @@ class HashGridConfig:
             self.entries_per_level,
             "must be a power of two from 256 to 16777216 (2^19 = 524288 is that of the paper)",
         )
+
         require(
             2 <= self.coarsest_resolution <= self.finest_resolution <= 2**16,
             "field.hash_grid.coarsest_resolution, finest_resolution",
             (self.coarsest_resolution, self.finest_resolution),
             "must be vertices per side, 2 <= coarsest <= finest <= 65536",
         )
+
+        # one level cannot reach two resolutions
         require(
             self.num_levels > 1 or self.coarsest_resolution == self.finest_resolution,
             "field.hash_grid.num_levels",
@@ -51,39 +62,56 @@ class HashGridConfig:
     def level_resolutions(self) -> tuple[int, ...]:
         """Vertices per side of each level, coarsest first."""
         growth = (self.finest_resolution / self.coarsest_resolution) ** (1.0 / max(1, self.num_levels - 1))
-        # The last one is named: the product may fall short of it by a rounding.
+        # the last one is named: the product may fall short of it by a rounding
         grown = (int(self.coarsest_resolution * growth**level) for level in range(self.num_levels - 1))
         return (*grown, self.finest_resolution)
 
 
 @dataclass(frozen=True)
 class FieldConfig:
-    """The radiance field of one asset: features on grids of several levels and two small heads.
-
-    Grids are `dense` (few wide levels, `level_resolutions` vertices per side, for CPUs) or those
-    of `hash_grid` (many narrow ones, for GPUs). `bound` is the half side of the cube and the
-    radius of the sphere outside of which nothing exists. The density starts as a blob,
-    density_blob_scale * (1 - |x| / density_blob_radius) before the activation (Magic3D) or the
-    Gaussian of DreamFusion. `density_blob_variety` stretches it per candidate, along each axis by
-    a factor within 1 +- this share, so that seeds begin with different shapes. Levels beyond the
-    first fade in, one after the other, until `all_levels_from_fraction` of the steps; 0 has all of
-    them from the start. `occupancy_resolution` is in cells per side of a grid that remembers where
-    there is something, so that rays take most of their samples there; 0 spreads them evenly.
-    """
+    """Features on grids of several levels, and two small heads for density and albedo."""
 
     encoding: Literal["dense", "hash"] = "dense"
+    """Few wide dense levels (`level_resolutions`), fast on CPUs, or many narrow hashed ones (`hash_grid`), for GPUs."""
+
     hash_grid: HashGridConfig = HashGridConfig()
+    """Levels of the encoding "hash"; without effect on "dense"."""
+
     level_resolutions: tuple[int, ...] = (16, 48)
+    """Vertices per side of each dense level, from 2 to 256. Memory grows with the cube."""
+
     features_per_level: int = 8
+    """Features of a vertex of a dense level."""
+
     hidden_width: int = 32
+    """Units of the hidden layer of each head."""
+
     bound: float = 1.0
+    """Half side of the cube that the grids fill, and radius of the sphere outside of which nothing exists, in scene
+    units; positive."""
+
     density_activation: Literal["softplus", "exp"] = "softplus"
+    """Function from the head's output to density; exp has sharper edges after few steps."""
+
     density_blob: Literal["linear", "gaussian"] = "linear"
+    """Shape of the first density, added before the activation: scale (1 - |x| / radius) (Magic3D), or DreamFusion's
+    Gaussian."""
+
     density_blob_scale: float = 10.0
+    """Height of the blob at the origin, before the activation."""
+
     density_blob_radius: float = 0.5
+    """Radius (linear) or standard deviation (Gaussian) of the blob, in scene units."""
+
     density_blob_variety: float = 0.0
+    """Largest stretch of the blob along each axis, drawn per candidate within 1 +- this share; in [0, 1), 0 is off."""
+
     all_levels_from_fraction: float = 0.0
+    """Fraction of the steps, in [0, 1], by which the levels beyond the first have faded in; 0 has all at once."""
+
     occupancy_resolution: int = 0
+    """Cells per side, from 8 to 128, of a grid that sends most samples of a ray to where something is; 0 spreads them
+    evenly."""
 
     def __post_init__(self) -> None:
         require(
@@ -92,12 +120,14 @@ class FieldConfig:
             self.occupancy_resolution,
             "must be 0 (off) or cells per side, from 8 to 128",
         )
+
         require(
             len(self.level_resolutions) > 0 and all(2 <= r <= 256 for r in self.level_resolutions),
             "field.level_resolutions",
             self.level_resolutions,
             "must be a list of vertices per side, each from 2 to 256",
         )
+
         require(self.bound > 0.0, "field.bound", self.bound, "must be positive")
         require(
             0.0 <= self.density_blob_variety < 1.0,
@@ -118,63 +148,78 @@ class FieldConfig:
 
 
 @dataclass(frozen=True)
-class RenderStage:
-    """Pictures from a share of the steps on."""
+class RenderPhase:
+    """Picture size and samples from a fraction of the steps on."""
 
     from_fraction: float
+    """Fraction of the steps at which it begins, between 0 and 1."""
+
     image_px: int
+    """Pixels per side, from 8 to 1024."""
+
     samples_per_ray: int
+    """Samples within the sphere, from 4 to 1024."""
 
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """Pictures during optimisation: `image_px` per side, `samples_per_ray` within the sphere.
-
-    `later` stages replace both from their share of the steps on: empty space is cleared while
-    pictures are cheap. Slots with later stages are rendered one by one.
-    """
+    """Pictures during optimisation, in phases: the first is described here, the others in `later`."""
 
     image_px: int = 64
+    """Pixels per side, from 8 to 1024. Default: DreamFusion's."""
+
     samples_per_ray: int = 64
+    """Samples of a ray within the sphere, from 4 to 1024."""
+
     normal_step: float = 0.02
-    later: tuple[RenderStage, ...] = ()
+    """Half the distance of the finite differences that give normals, in scene units."""
+
+    later: tuple[RenderPhase, ...] = ()
+    """Further phases by rising `from_fraction`: empty space is cleared while pictures are small and cheap. Slots with
+    later phases are rendered one by one."""
 
     def __post_init__(self) -> None:
-        stages: tuple[RenderConfig | RenderStage, ...] = (self, *self.later)
-        for index, stage in enumerate(stages):
+        phases: tuple[RenderConfig | RenderPhase, ...] = (self, *self.later)
+        for index, phase in enumerate(phases):
             where = f"render.later[{index - 1}]" if index else "render"
-            require(8 <= stage.image_px <= 1024, f"{where}.image_px", stage.image_px, "must be from 8 to 1024")
+            require(8 <= phase.image_px <= 1024, f"{where}.image_px", phase.image_px, "must be from 8 to 1024")
             require(
-                4 <= stage.samples_per_ray <= 1024,
+                4 <= phase.samples_per_ray <= 1024,
                 f"{where}.samples_per_ray",
-                stage.samples_per_ray,
+                phase.samples_per_ray,
                 "must be from 4 to 1024",
             )
+
         require(
             all(low < high for low, high in self.spans),
             "render.later.from_fraction",
-            tuple(stage.from_fraction for stage in self.later),
+            tuple(phase.from_fraction for phase in self.later),
             "must be rising fractions of the steps between 0 and 1",
         )
 
     @property
     def spans(self) -> tuple[Range, ...]:
-        """The part of the steps that each stage lasts, as fractions from and until."""
-        return tuple(pairwise((0.0, *(stage.from_fraction for stage in self.later), 1.0)))
+        """First and last fraction of the steps of each phase."""
+        return tuple(pairwise((0.0, *(phase.from_fraction for phase in self.later), 1.0)))
 
     def at(self, progress: float) -> RenderConfig:
-        """What applies at `progress` in [0, 1] of the steps, without stages."""
-        stage = next((late for late in reversed(self.later) if late.from_fraction <= progress), self)
-        return RenderConfig(stage.image_px, stage.samples_per_ray, self.normal_step)
+        """The phase at `progress` in [0, 1] of the steps, as a configuration without later ones."""
+        phase = next((late for late in reversed(self.later) if late.from_fraction <= progress), self)
+        return RenderConfig(phase.image_px, phase.samples_per_ray, self.normal_step)
 
 
 @dataclass(frozen=True)
 class SnapshotConfig:
-    """What the field leaves for the export: grid vertices per side and reference views."""
+    """Samples of a finished field, all that the export reads."""
 
     grid_resolution: int = 96
+    """Vertices per side of the density and albedo grid, from 16 to 512; bounds the detail of a surface."""
+
     num_views: int = 12
+    """Reference views around the field, which decide the isovalue and the scores of likeness."""
+
     view_px: int = 128
+    """Pixels per side of a reference view."""
 
     def __post_init__(self) -> None:
         require(

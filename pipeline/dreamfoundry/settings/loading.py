@@ -6,23 +6,18 @@ value, the rule and the nearest key that would work.
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import tomllib
-import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, cast
 
 from dreamfoundry.errors import ConfigError
+from dreamfoundry.serialization import Reader, stored_fields, to_plain
 from dreamfoundry.settings.recipe import Recipe
 from dreamfoundry.settings.values import Ramp, constant, require
-
-T = TypeVar("T")
 
 
 def recipe_from_toml(path: Path) -> Recipe:
@@ -58,9 +53,9 @@ def _from_tables(tables: Mapping[str, Any]) -> Recipe:
     changes = dict(tables)
     base = changes.pop("base", None)
     if base is None:
-        return _build(Recipe, changes, "")
+        return _recipe(changes)
     require(isinstance(base, str) and base in _presets(), "base", base, f"must be one of {', '.join(_presets())}")
-    return _changed(bundled_recipe(base), changes, "")
+    return _changed(bundled_recipe(base), changes)
 
 
 def resolve_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
@@ -89,75 +84,48 @@ def with_overrides(recipe: Recipe, overrides: Mapping[str, object]) -> Recipe:
             node = node.setdefault(name, {})
             require(isinstance(node, dict), dotted, value, "contradicts another override")
         node[leaf] = value
-    return _changed(recipe, changes, "")
+    return _changed(recipe, changes)
 
 
-def _changed(value: T, changes: Mapping[str, Any], where: str) -> T:
-    """A copy of the dataclass `value` with nested `changes`; unknown keys are refused."""
-    hints = get_type_hints(type(value))
-    replaced: dict[str, Any] = {}
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """A copy of `recipe` with nested `changes` by stored name; unknown keys are refused."""
+    return _recipe(_merged(to_plain(recipe), changes))
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
     for name, change in changes.items():
-        dotted = f"{where}{name}"
-        _require_known(name, hints, dotted)
-        current = getattr(value, name)
-        if isinstance(change, Mapping) and is_dataclass(current) and not isinstance(current, type):
-            replaced[name] = _changed(current, change, f"{dotted}.")
-        else:
-            replaced[name] = _convert(hints[name], change, dotted)
-    return dataclasses.replace(value, **replaced)  # type: ignore[type-var]
+        current = merged.get(name)
+        is_table = isinstance(current, dict) and isinstance(change, Mapping)
+        merged[name] = _merged(cast(dict[str, Any], current), change) if is_table else change
+    return merged
 
 
-def _build(cls: type[T], data: Mapping[str, Any], where: str) -> T:
-    hints = get_type_hints(cls)
+def _recipe(tables: Mapping[str, Any]) -> Recipe:
+    recipe: Recipe = Reader(_read_table, ConfigError).read(Recipe, tables, "")
+    return recipe
+
+
+def _read_table(reader: Reader, cls: type, value: Any, where: str) -> Any:
+    """The dataclass of a table in a recipe; keys that it leaves out have their defaults."""
+    if cls is Ramp and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return constant(reader.read(float, value, where))
+    require(isinstance(value, Mapping), where, value, "must be a table")
+
+    known = stored_fields(cls)
     values: dict[str, Any] = {}
-    for name, value in data.items():
-        _require_known(name, hints, f"{where}{name}")
-        values[name] = _convert(hints[name], value, f"{where}{name}")
-    missing = [
-        f.name
-        for f in fields(cls)  # type: ignore[arg-type]
-        if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    require(not missing, where.rstrip("."), dict(data), f"misses {', '.join(missing)}")
+    for name, item in value.items():
+        dotted = f"{where}.{name}".lstrip(".")
+        _require_known(name, known, dotted)
+        values[known[name].name] = reader.read(known[name].kind, item, dotted)
+
+    missing = [name for name, field in known.items() if field.is_required and name not in value]
+    require(not missing, where, dict(value), f"misses {', '.join(missing)}")
     return cls(**values)
 
 
-def _require_known(name: str, hints: Mapping[str, Any], dotted: str) -> None:
-    if name not in hints:
-        close = get_close_matches(name, hints, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known keys here: {', '.join(hints)}"
+def _require_known(name: str, known: Mapping[str, object], dotted: str) -> None:
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known keys here: {', '.join(known)}"
         raise ConfigError(f"{dotted}: unknown recipe key; {hint}")
-
-
-def _convert(kind: Any, value: Any, dotted: str) -> Any:
-    """`value` from TOML or JSON as the annotated type `kind`, without silent conversions."""
-    origin = get_origin(kind)
-    if kind is Ramp and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return constant(_finite(float(value), dotted))
-    if is_dataclass(kind):
-        require(isinstance(value, Mapping), dotted, value, "must be a table")
-        return _build(typing.cast(type[Any], kind), value, f"{dotted}.")
-    if origin is Literal:
-        require(value in get_args(kind), dotted, value, f"must be one of {', '.join(map(repr, get_args(kind)))}")
-        return value
-    if origin is tuple:
-        require(isinstance(value, (list, tuple)), dotted, value, "must be a list")
-        items = get_args(kind)
-        if len(items) == 2 and items[1] is Ellipsis:
-            return tuple(_convert(items[0], item, dotted) for item in value)
-        require(len(value) == len(items), dotted, value, f"must have {len(items)} items")
-        return tuple(_convert(item_kind, item, dotted) for item_kind, item in zip(items, value, strict=True))
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _finite(float(value), dotted)
-    require(
-        isinstance(value, kind) and not (kind is int and isinstance(value, bool)),
-        dotted,
-        value,
-        f"must be of type {kind.__name__}",
-    )
-    return value
-
-
-def _finite(value: float, dotted: str) -> float:
-    require(math.isfinite(value), dotted, value, "must be a finite number")
-    return value

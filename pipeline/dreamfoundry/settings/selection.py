@@ -1,4 +1,4 @@
-"""When a candidate is evaluated, what ends it, and how many there may be."""
+"""Selection among candidates: mid-run evaluations (probes), gates, restarts."""
 
 from __future__ import annotations
 
@@ -10,36 +10,47 @@ from dreamfoundry.settings.values import Ramp, constant, require
 
 @dataclass(frozen=True)
 class GateConfig:
-    """What ends a candidate, at every look and in the end; `distill.probes` defines the scores.
-
-    Mean opacity is that of the views, in [0, 1]. `min_prompt_gain` is a ramp over the run, since
-    an early field resembles nothing yet; -1 switches it off, and 0 and 1 the two before it.
-    """
+    """Limits that end a candidate, at every probe and at the end; `distill.probes` defines the scores."""
 
     min_mean_opacity: float = 0.02
+    """Least mean opacity of the views, in [0, 1]; below it a field is empty. 0 is off."""
+
     max_mean_opacity: float = 0.85
+    """Most mean opacity of the views, in [0, 1]; above it a field fills its box. 1 is off."""
+
     min_flatness_ratio: float = 0.08
+    """Least ratio of smallest to middle spread of the volume, in [0, 1]; below it a field is a plate. 0 is off."""
+
     max_several_faces_share: float = 1.0
+    """Most share, in [0, 1], of side and back views that the prior takes for the front. 1 is off."""
+
     min_prompt_gain: Ramp = constant(-1.0)
+    """Least gain of the prompt over the unconditional wording, in [-1, 1]; a ramp, since an early field resembles
+    nothing yet. -1 is off."""
 
 
 @dataclass(frozen=True)
-class LookConfig:
-    """When a field is looked at while it is made, and what may follow (`distill.successive_halving`).
-
-    `at` are fractions of the steps; the end is always looked at. `best_of` candidates race by
-    successive halving; up to `max_restarts` more replace candidates that a gate refused, as long
-    as `step_budget` (in whole runs of the prompt, all candidates together) allows a whole run.
-    A look pictures the field from `num_views` sides and asks the prior at `timesteps`, fractions
-    of its noise schedule.
-    """
+class ProbeConfig:
+    """Mid-run evaluations of a field, and further candidates (`distill.successive_halving`)."""
 
     at: tuple[float, ...] = (0.15,)
+    """Rising fractions of the steps, between 0 and 1, of the early probes; the end is always probed."""
+
     best_of: int = 1
+    """Candidates that compete by successive halving, from 1 to 64; above 1 they need `at`."""
+
     max_restarts: int = 1
+    """Most further candidates in place of those that a gate refused; 0 is off."""
+
     step_budget: float = 2.5
+    """Steps of all candidates together, in whole runs of `optimize.num_steps`, at least 1; a restart needs a whole run
+    of what is left."""
+
     num_views: int = 8
+    """Views of a probe, evenly around, at least 4."""
+
     timesteps: tuple[float, ...] = (0.5, 0.75)
+    """Noise levels at which the prior is asked, fractions of its schedule between 0 and 1, at least one."""
 
     def __post_init__(self) -> None:
         require(
@@ -48,12 +59,15 @@ class LookConfig:
             self.at,
             "must be rising fractions of the steps between 0 and 1",
         )
+
         require(1 <= self.best_of <= 64, "looks.best_of", self.best_of, "must be from 1 to 64")
         require(
             self.best_of == 1 or len(self.at) > 0, "looks.best_of", self.best_of, "needs looks.at: where to compare"
         )
+
         require(self.max_restarts >= 0, "looks.max_restarts", self.max_restarts, "must be 0 (off) or more")
         require(self.step_budget >= 1.0, "looks.step_budget", self.step_budget, "must be at least 1, one whole run")
+
         require(self.num_views >= 4, "looks.num_views", self.num_views, "must be at least 4: front, sides and back")
         require(
             len(self.timesteps) > 0 and all(0.0 < share < 1.0 for share in self.timesteps),

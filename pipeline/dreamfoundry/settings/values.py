@@ -1,4 +1,4 @@
-"""Numbers that move over a run, and the refusal of values that cannot be meant."""
+"""Ramps over a run, ranges, and the refusal of impossible values."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dreamfoundry.errors import ConfigError
 
 Range = tuple[float, float]
+"""Lowest and highest value."""
 
 
 def require(condition: bool, key: str, value: object, rule: str) -> None:
@@ -20,9 +21,16 @@ class Ramp:
     """A number that moves linearly from `start` to `end` between two fractions of the run."""
 
     start: float
+    """Value up to `from_fraction` of the steps."""
+
     end: float
+    """Value from `until_fraction` of the steps on."""
+
     from_fraction: float = 0.0
+    """Fraction of the steps at which it begins to move, in [0, 1)."""
+
     until_fraction: float = 1.0
+    """Fraction of the steps at which it has arrived, in (0, 1]."""
 
     def __post_init__(self) -> None:
         require(
@@ -39,4 +47,5 @@ class Ramp:
 
 
 def constant(value: float) -> Ramp:
+    """A ramp that stays at `value`; recipes write it as a plain number."""
     return Ramp(value, value)

@@ -190,7 +190,7 @@ class Factory:
         build = Build(key, key, Prompt("p", "hostile", target_height_m=1.0), ("p",), Recipe(), profile, blob)
         self.child.start()
         (group,) = children(os.getpid(), "export_process")
-        report = self.exporter.export(ExportTask(build, blob, attempts=1, optimize_s=0.0))
+        report = self.exporter.export(ExportTask(build, blob, tries=1, optimize_s=0.0))
         assert report.fault is None
         outcome = self.library.get_outcome(key)
         assert outcome is not None

@@ -35,7 +35,7 @@ def prior(
     request: pytest.FixtureRequest, tiny_stable_diffusion_folder: Path, tiny_deepfloyd_folder: Path
 ) -> ScorePrior:
     folder = tiny_stable_diffusion_folder if request.param == "latent" else tiny_deepfloyd_folder
-    return load_prior(PriorConfig(path=str(folder), licence="MIT"))
+    return load_prior(PriorConfig(path=str(folder), license="MIT"))
 
 
 class Watched:

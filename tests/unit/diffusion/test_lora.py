@@ -55,7 +55,7 @@ def as_diffusers(folder: Path) -> LoraConfig:
         tensors[f"{part}.{layer}.lora_A.weight"], tensors[f"{part}.{layer}.lora_B.weight"] = factors(layer)
     header = {"format": "pt", "lora_adapter_metadata": json.dumps({"unet.lora_alpha": 6, "text_encoder.lora_alpha": 6})}
     save_file(tensors, folder / "style.safetensors", metadata=header)
-    return LoraConfig(str(folder), 0.5, licence="CC-BY-4.0")
+    return LoraConfig(str(folder), 0.5, license="CC-BY-4.0")
 
 
 def as_older_diffusers(folder: Path) -> LoraConfig:
@@ -67,7 +67,7 @@ def as_older_diffusers(folder: Path) -> LoraConfig:
     ):
         tensors[f"{name}.{kind}.down.weight"], tensors[f"{name}.{kind}.up.weight"] = factors(layer)
     save_file(tensors, folder / "style.safetensors")
-    return LoraConfig(str(folder), 1.5, licence="CC-BY-4.0")
+    return LoraConfig(str(folder), 1.5, license="CC-BY-4.0")
 
 
 def as_kohya(folder: Path) -> LoraConfig:
@@ -77,12 +77,12 @@ def as_kohya(folder: Path) -> LoraConfig:
         tensors[f"{name}.lora_down.weight"], tensors[f"{name}.lora_up.weight"] = factors(layer)
         tensors[f"{name}.alpha"] = torch.tensor(6.0)
     save_file(tensors, folder / "style.safetensors")
-    return LoraConfig(str(folder / "style.safetensors"), 0.5, licence="CC-BY-4.0")
+    return LoraConfig(str(folder / "style.safetensors"), 0.5, license="CC-BY-4.0")
 
 
 @pytest.fixture
 def plain(tiny_stable_diffusion_folder: Path) -> PriorConfig:
-    return PriorConfig(path=str(tiny_stable_diffusion_folder), licence="MIT")
+    return PriorConfig(path=str(tiny_stable_diffusion_folder), license="MIT")
 
 
 def loaded(config: PriorConfig, dtype: torch.dtype = torch.float32) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -121,7 +121,7 @@ def test_several_loras_add_up_and_the_weights_stay_frozen_in_their_precision(
 
 
 def test_a_lora_for_another_model_is_refused_by_name(tmp_path: Path, tiny_deepfloyd_folder: Path) -> None:
-    config = PriorConfig(path=str(tiny_deepfloyd_folder), licence="MIT", loras=(as_kohya(tmp_path),))
+    config = PriorConfig(path=str(tiny_deepfloyd_folder), license="MIT", loras=(as_kohya(tmp_path),))
     with pytest.raises(PriorUnavailable, match=r"style.safetensors' cannot be merged: .* of its 3 layers are not in"):
         load_prior(config)
 
@@ -133,7 +133,7 @@ def test_a_lora_of_another_width_is_refused(plain: PriorConfig, tmp_path: Path) 
         tmp_path / "wide.safetensors",
     )
     with pytest.raises(PriorUnavailable, match=r"to_k is \(320, 2\) @ \(2, 768\), but that layer .* is \(8, 16\)"):
-        load_prior(replace(plain, loras=(LoraConfig(str(tmp_path), licence="MIT"),)))
+        load_prior(replace(plain, loras=(LoraConfig(str(tmp_path), license="MIT"),)))
 
 
 @pytest.mark.parametrize(
@@ -154,17 +154,17 @@ def test_a_file_that_is_no_plain_lora_is_refused(
 ) -> None:
     save_file(tensors, tmp_path / "odd.safetensors", metadata=header)
     with pytest.raises(PriorUnavailable, match=message):
-        load_prior(replace(plain, loras=(LoraConfig(str(tmp_path), licence="MIT"),)))
+        load_prior(replace(plain, loras=(LoraConfig(str(tmp_path), license="MIT"),)))
 
 
 def test_a_damaged_lora_is_named(plain: PriorConfig, tmp_path: Path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(b"half a file")
     with pytest.raises(PriorUnavailable, match="torn.safetensors' cannot be merged"):
-        load_prior(replace(plain, loras=(LoraConfig(str(tmp_path), licence="MIT"),)))
+        load_prior(replace(plain, loras=(LoraConfig(str(tmp_path), license="MIT"),)))
 
 
 def test_where_no_lora_or_more_than_one_lies_nothing_is_guessed(plain: PriorConfig, tmp_path: Path) -> None:
-    config = replace(plain, loras=(LoraConfig(str(tmp_path), licence="MIT"),))
+    config = replace(plain, loras=(LoraConfig(str(tmp_path), license="MIT"),))
     with pytest.raises(PriorUnavailable, match="or a folder with exactly one$"):
         prior_identity(config)
     for name in ("a", "b"):
@@ -172,7 +172,7 @@ def test_where_no_lora_or_more_than_one_lies_nothing_is_guessed(plain: PriorConf
     with pytest.raises(PriorUnavailable, match=r"exactly one \(here: a.safetensors, b.safetensors\)"):
         prior_identity(config)
     with pytest.raises(PriorUnavailable, match="nowhere.safetensors"):
-        prior_identity(replace(plain, loras=(LoraConfig(str(tmp_path / "nowhere.safetensors"), licence="MIT"),)))
+        prior_identity(replace(plain, loras=(LoraConfig(str(tmp_path / "nowhere.safetensors"), license="MIT"),)))
 
 
 def test_a_lora_without_a_licence_is_refused() -> None:
@@ -187,7 +187,7 @@ def test_key_and_files_of_an_asset_name_the_loras_of_its_prior(plain: PriorConfi
         (),
         (lora,),
         (replace(lora, weight=0.75),),
-        (replace(lora, licence="MIT"),),
+        (replace(lora, license="MIT"),),
         (replace(lora, path=str(tmp_path / "copy.safetensors"), lora_id="style"),),
     ]
     prompt = Prompt("row", "a mug")

@@ -24,7 +24,7 @@ from dreamfoundry.settings.prior import PriorConfig
 
 
 def config_of(folder: Path, **changes: Any) -> PriorConfig:
-    return replace(PriorConfig(path=str(folder), licence="MIT"), **changes)
+    return replace(PriorConfig(path=str(folder), license="MIT"), **changes)
 
 
 @pytest.fixture(scope="module")
@@ -171,15 +171,15 @@ def test_the_identity_names_the_weights(tiny_deepfloyd_folder: Path) -> None:
     config = config_of(tiny_deepfloyd_folder, prior_id="someone/tiny", revision="abc")
     identity = load_prior(config).identity
     assert identity == prior_identity(config)
-    assert (identity.prior_id, identity.revision, identity.licence) == ("someone/tiny", "abc", "MIT")
+    assert (identity.prior_id, identity.revision, identity.license) == ("someone/tiny", "abc", "MIT")
     assert prior_identity(config_of(tiny_deepfloyd_folder)).prior_id == tiny_deepfloyd_folder.name
 
 
 def test_the_bundled_prior_has_one_name_and_one_licence() -> None:
     identity = prior_identity(PriorConfig())
-    assert (identity.prior_id, identity.licence) == ("dreamfoundry/toybox", "Apache-2.0")
+    assert (identity.prior_id, identity.license) == ("dreamfoundry/toybox", "Apache-2.0")
     with pytest.raises(ConfigError, match="must be left out for the bundled prior"):
-        prior_identity(PriorConfig(licence="MIT"))
+        prior_identity(PriorConfig(license="MIT"))
 
 
 def test_the_digest_changes_with_a_weight_and_not_with_a_neighbouring_file(copied: Path) -> None:
@@ -206,7 +206,7 @@ def test_an_fp16_variant_is_used_where_it_is_all_there_is(copied: Path, pixel: S
 def test_identity_needs_no_torch(tiny_deepfloyd_folder: Path) -> None:
     program = (
         "import sys; from dreamfoundry.settings.prior import PriorConfig; from dreamfoundry.diffusion import weights; "
-        f"print(weights.prior_identity(PriorConfig({str(tiny_deepfloyd_folder)!r}, licence='MIT')).digest); "
+        f"print(weights.prior_identity(PriorConfig({str(tiny_deepfloyd_folder)!r}, license='MIT')).digest); "
         "sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
     )
     package_root = Path(sys.modules["dreamfoundry"].__file__ or "").parents[1]
@@ -224,12 +224,12 @@ def test_a_folder_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_stated_licence_is_refused(tiny_deepfloyd_folder: Path) -> None:
     with pytest.raises(ConfigError, match="prior.licence = '': must name the licence"):
-        load_prior(config_of(tiny_deepfloyd_folder, licence=""))
+        load_prior(config_of(tiny_deepfloyd_folder, license=""))
 
 
 def test_deepfloyd_needs_a_word_that_it_is_for_research(copied: Path) -> None:
     with pytest.raises(ConfigError, match="prior.research_only = true"):
-        prior_identity(config_of(copied, licence="LicenseRef-DeepFloyd-IF"))
+        prior_identity(config_of(copied, license="LicenseRef-DeepFloyd-IF"))
     edit_json(copied / "text_encoder" / "config.json", d_model=4096)
     with pytest.raises(ConfigError, match="prior.research_only = true"):
         prior_identity(config_of(copied))

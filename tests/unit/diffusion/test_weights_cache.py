@@ -45,7 +45,7 @@ def mirror(tmp_path: Path, tiny_deepfloyd_folder: Path) -> CountedStore:
 
 @pytest.fixture
 def config() -> PriorConfig:
-    return PriorConfig(path=URL, licence="MIT")
+    return PriorConfig(path=URL, license="MIT")
 
 
 def test_a_mirrored_prior_is_the_prior(
@@ -61,7 +61,7 @@ def test_a_mirrored_prior_is_the_prior(
 
     here = fetch_weights(pin_digests(config, identity), tmp_path / "cache")
     assert load_prior(here).identity == identity
-    local = PriorConfig(path=str(tiny_deepfloyd_folder), licence="MIT", prior_id="tiny-if")
+    local = PriorConfig(path=str(tiny_deepfloyd_folder), license="MIT", prior_id="tiny-if")
     assert prior_identity(local) == identity, "the key does not say where the weights lay"
 
 
@@ -139,7 +139,7 @@ def test_a_mirror_without_a_digest_says_how_to_make_one(
 
 def test_a_mirrored_prior_needs_a_licence_too(mirror: CountedStore, tmp_path: Path, config: PriorConfig) -> None:
     with pytest.raises(ConfigError, match="prior.licence = '': must name the licence"):
-        resolve_identity(replace(config, licence=""), tmp_path, lambda url: mirror)
+        resolve_identity(replace(config, license=""), tmp_path, lambda url: mirror)
 
 
 def test_an_empty_place_is_no_mirror(tmp_path: Path, config: PriorConfig) -> None:
@@ -177,7 +177,7 @@ def test_another_prior_is_not_written_over_a_mirror(mirror: CountedStore, tiny_s
 def test_a_lora_on_s3_is_fetched_by_driver_and_worker(tmp_path: Path, path: str) -> None:
     store = CountedStore(tmp_path / "style")
     store.put("paper.safetensors", b"weights", "application/octet-stream")
-    config = PriorConfig(loras=(LoraConfig(path, licence="MIT"),))
+    config = PriorConfig(loras=(LoraConfig(path, license="MIT"),))
 
     identity = resolve_identity(config, tmp_path / "cache", lambda url: store)
 

@@ -176,7 +176,7 @@ def test_more_assignments_than_slots_all_end_and_places_are_refilled_at_once():
 
     assert sorted(result.assignment.prompt.prompt_id for result in results) == names
     assert all(result.history.steps_spent == 6 for result in results)
-    looks = len(names) * 2 * 3 * len(SMALL.looks.timesteps)  # an early one and the last, three wordings each
+    looks = len(names) * 2 * 3 * len(SMALL.probes.timesteps)  # an early one and the last, three wordings each
     assert prior.num_predictions == 3 * 6 + looks  # two, two, then one: three rounds of six steps
 
 
@@ -221,7 +221,7 @@ def test_a_volume_that_a_gate_refuses_is_a_failure_with_its_class(overrides, fai
 
     assert isinstance(result.failure, failure)
     assert result.snapshot is None
-    assert [attempt.verdict for attempt in result.history.attempts] == [failure.failure_class] * 2  # one restart
+    assert [one.verdict for one in result.history.candidates] == [failure.failure_class] * 2  # one restart
 
 
 RACE = with_overrides(
@@ -231,11 +231,11 @@ RACE = with_overrides(
 
 def test_the_best_of_three_goes_on_and_the_others_stay_behind():
     (result,) = optimize_all(AnalyticPrior(), RACE, [assignment("red")], num_slots=1)
-    attempts = result.history.attempts
+    candidates = result.history.candidates
 
     assert result.failure is None and result.snapshot.history == result.history
-    assert sorted(attempt.num_steps for attempt in attempts) == [3, 6, 12]
-    assert [attempt.verdict for attempt in sorted(attempts, key=lambda a: a.num_steps)] == ["outrun"] * 2 + ["chosen"]
+    assert sorted(one.num_steps for one in candidates) == [3, 6, 12]
+    assert [one.verdict for one in sorted(candidates, key=lambda a: a.num_steps)] == ["outrun"] * 2 + ["chosen"]
     assert result.history.steps_spent == 21
 
 
@@ -297,7 +297,7 @@ def test_24_a_prompt_made_to_fail_ends_in_its_class_and_its_neighbours_keep_ever
     failed = together["green"]
 
     assert failed.failure.failure_class == failure_class
-    assert [(a.candidate, a.verdict) for a in failed.history.attempts] == [(n, failure_class) for n in range(3)]
+    assert [(a.candidate, a.verdict) for a in failed.history.candidates] == [(n, failure_class) for n in range(3)]
     assert 0 < failed.history.steps_spent < failed.history.step_budget == 60
     for name in ("red", "blue"):
         assert together[name].snapshot.to_bytes() == without[name].snapshot.to_bytes()

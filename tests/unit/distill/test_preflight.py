@@ -110,7 +110,7 @@ def test_the_best_is_the_fastest_for_an_asset_and_hours_follow(prior: DiffusersP
     trials = tuple(Trial(slots, 0, 0, step_s, 0.5) for slots, step_s in ((1, 1.0), (2, 1.2), (4, 2.4)))
     best = dataclasses.replace(fit, trials=trials).best
     assert best.num_slots == 2
-    steps = planned_steps(ball_recipe.looks, ball_recipe.optimize.num_steps)
+    steps = planned_steps(ball_recipe.probes, ball_recipe.optimize.num_steps)
     assert best.asset_s(ball_recipe) == pytest.approx(steps * 0.6 + 0.5)
 
 

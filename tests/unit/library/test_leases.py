@@ -36,7 +36,7 @@ def test_a_free_key_is_taken_for_a_while(leases: Leases) -> None:
     lease = leases.acquire(KEY, "one", ttl_s=60.0)
 
     assert lease is not None
-    assert (lease.owner, lease.epoch, lease.attempts, lease.candidate) == ("one", 1, 0, 0)
+    assert (lease.owner, lease.epoch, lease.deaths) == ("one", 1, 0)
     assert lease.expires_at_s == 1060.0
     assert leases.read(KEY) == lease
 
@@ -78,24 +78,24 @@ def test_an_owner_who_woke_up_too_late_learns_that_the_lease_is_lost(leases: Lea
 
     with pytest.raises(LeaseLost, match="epoch 1"):
         leases.renew(slept, ttl_s=60.0)
-    leases.release(slept, attempts=7)
+    leases.release(slept, deaths=7)
 
     assert leases.read(KEY) == taken
 
 
-def test_attempts_survive_owners_releases_and_takeovers(leases: Leases, clock: Clock) -> None:
+def test_deaths_survive_owners_releases_and_takeovers(leases: Leases, clock: Clock) -> None:
     first = leases.acquire(KEY, "one", ttl_s=60.0)
     assert first is not None
-    leases.renew(first, ttl_s=60.0, attempts=first.attempts + 1)
+    leases.renew(first, ttl_s=60.0, deaths=first.deaths + 1)
     clock.now_s += 100.0
     second = leases.acquire(KEY, "two", ttl_s=60.0)
     assert second is not None
-    leases.release(second, attempts=second.attempts + 1, candidate=1)
+    leases.release(second, deaths=second.deaths + 1)
 
     third = leases.acquire(KEY, "three", ttl_s=60.0)
 
     assert third is not None
-    assert (third.epoch, third.attempts, third.candidate) == (3, 2, 1)
+    assert (third.epoch, third.deaths) == (3, 2)
 
 
 def test_a_released_key_is_free_at_once(leases: Leases) -> None:
@@ -109,13 +109,13 @@ def test_a_released_key_is_free_at_once(leases: Leases) -> None:
 def test_a_forgotten_key_starts_anew(leases: Leases) -> None:
     lease = leases.acquire(KEY, "one", ttl_s=60.0)
     assert lease is not None
-    leases.release(lease, attempts=2)
+    leases.release(lease, deaths=2)
     leases.forget(KEY)
 
     assert leases.read(KEY) is None
     fresh = leases.acquire(KEY, "two", ttl_s=60.0)
     assert fresh is not None
-    assert (fresh.epoch, fresh.attempts) == (1, 0)
+    assert (fresh.epoch, fresh.deaths) == (1, 0)
 
 
 @pytest.mark.parametrize("expired", [False, True])

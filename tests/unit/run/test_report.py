@@ -1,11 +1,12 @@
-"""The run report: one word, one code, every row counted, strict on the way back."""
+"""The run report: one status, one code, every row counted, strict on the way back."""
 
 from typing import Any
 
 import pytest
 
 from dreamfoundry.errors import ObjectCorrupt
-from dreamfoundry.run.report import EXIT_CODES, RunReport, from_json, key, to_json
+from dreamfoundry.run.exit_codes import EXIT_CODES
+from dreamfoundry.run.report import RunReport, from_json, key, to_json
 
 
 def report(**changes: Any) -> RunReport:
@@ -14,7 +15,7 @@ def report(**changes: Any) -> RunReport:
         "manifest": "manifest.parquet",
         "manifest_digest": "0" * 64,
         "library": "out/demo",
-        "word": "partial",
+        "status": "partial",
         "started_at": "2026-01-01T00:00:00Z",
         "finished_at": "2026-01-01T01:00:00Z",
         "num_rows": 10,
@@ -35,24 +36,24 @@ def test_a_report_is_read_as_it_was_written() -> None:
     )
 
 
-@pytest.mark.parametrize(("word", "exit_code"), EXIT_CODES.items())
-def test_the_word_decides_the_exit_code(word: Any, exit_code: int) -> None:
-    assert report(word=word).exit_code == exit_code
-    assert f'"exit_code":{exit_code},'.encode() in to_json(report(word=word))
+@pytest.mark.parametrize(("status", "exit_code"), EXIT_CODES.items())
+def test_the_status_decides_the_exit_code(status: Any, exit_code: int) -> None:
+    assert report(status=status).exit_code == exit_code
+    assert f'"exit_code":{exit_code},'.encode() in to_json(report(status=status))
 
 
 def test_only_a_run_that_published_everything_exits_with_zero() -> None:
-    assert [word for word, code in EXIT_CODES.items() if code == 0] == ["complete"]
+    assert [status for status, code in EXIT_CODES.items() if code == 0] == ["complete"]
 
 
-def test_a_report_whose_code_contradicts_its_word_is_refused() -> None:
+def test_a_report_whose_code_contradicts_its_status_is_refused() -> None:
     written = to_json(report()).replace(b'"exit_code":3', b'"exit_code":0')
 
     with pytest.raises(ObjectCorrupt, match="exit_code"):
         from_json(RunReport, written)
 
 
-def test_a_report_with_an_unknown_word_is_refused() -> None:
+def test_a_report_with_an_unknown_status_is_refused() -> None:
     with pytest.raises(ObjectCorrupt, match=r"run_report\.v1\.word = 'fine'"):
         from_json(RunReport, to_json(report()).replace(b'"partial"', b'"fine"'))
 

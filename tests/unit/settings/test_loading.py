@@ -1,20 +1,22 @@
 """Recipes: presets load, overrides change one key, nonsense is refused by name."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import pytest
 
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.settings.distillation import CameraConfig
-from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, ExportProfile, export_profile
 from dreamfoundry.settings.loading import bundled_recipe, recipe_from_toml, with_overrides
 from dreamfoundry.settings.recipe import Recipe
 from dreamfoundry.settings.values import Ramp
 
 
-def test_the_presets_of_the_package_load_and_differ():
+def test_the_presets_of_the_package_load_and_differ() -> None:
     assert bundled_recipe("toybox") != bundled_recipe("dreamfusion")
 
 
-def test_a_file_keeps_the_defaults_of_keys_it_leaves_out(tmp_path):
+def test_a_file_keeps_the_defaults_of_keys_it_leaves_out(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("[optimize]\nnum_steps = 7\n[losses]\nopacity = { start = 0.0, end = 1.0 }\n")
     recipe = recipe_from_toml(path)
@@ -24,7 +26,7 @@ def test_a_file_keeps_the_defaults_of_keys_it_leaves_out(tmp_path):
     assert recipe.cameras == CameraConfig()
 
 
-def test_a_file_may_start_from_a_preset(tmp_path):
+def test_a_file_may_start_from_a_preset(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('base = "toybox"\n[optimize]\nnum_steps = 7\n[losses.opacity]\nstart = 0.0\nend = 1.0\n')
 
@@ -34,16 +36,24 @@ def test_a_file_may_start_from_a_preset(tmp_path):
     assert recipe_from_toml(path) == expected
 
 
-def test_the_preset_for_gpus_is_dreamfusions_with_other_samples_and_another_encoding():
+def test_the_preset_for_gpus_is_dreamfusions_with_other_samples_and_another_encoding() -> None:
     changes = {"field.encoding": "hash", "field.occupancy_resolution": 32, "render.samples_per_ray": 128}
     assert bundled_recipe("dreamfusion_hash") == with_overrides(bundled_recipe("dreamfusion"), changes)
 
 
-def test_an_override_changes_one_key_and_nothing_else():
+def test_an_override_changes_one_key_and_nothing_else() -> None:
     recipe = with_overrides(Recipe(), {"guidance.guidance_scale": 8})
 
     assert recipe.guidance.guidance_scale == 8.0
     assert with_overrides(recipe, {"guidance.guidance_scale": 101.0}) == Recipe()
+
+
+def test_a_key_keeps_its_stored_name_whatever_the_field_is_called_in_python() -> None:
+    recipe = with_overrides(Recipe(), {"optimize.table_rate": 0.5})
+
+    assert recipe.optimize.table_lr == 0.5
+    with pytest.raises(ConfigError, match="optimize.table_lr: unknown recipe key; did you mean 'table_rate'"):
+        with_overrides(Recipe(), {"optimize.table_lr": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +83,7 @@ def test_an_override_changes_one_key_and_nothing_else():
         ({"optimize.num_steps": 3, "optimize.num_steps.more": 4}, "contradicts another override"),
     ],
 )
-def test_nonsense_is_refused_with_key_value_and_rule(overrides, message):
+def test_nonsense_is_refused_with_key_value_and_rule(overrides: Mapping[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         with_overrides(Recipe(), overrides)
 
@@ -90,7 +100,7 @@ def test_nonsense_is_refused_with_key_value_and_rule(overrides, message):
         ("base = 3\n", "base = 3: must be one of dreamfusion"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why(tmp_path, text, message):
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(text)
 
@@ -98,32 +108,8 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, text, message):
         recipe_from_toml(path)
 
 
-def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path):
+def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         recipe_from_toml(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="dreamfusion, dreamfusion_hash, toybox"):
         bundled_recipe("stable")
-
-
-def test_a_ramp_is_flat_outside_its_fractions_and_linear_between():
-    ramp = Ramp(1.0, 3.0, 0.25, 0.75)
-
-    assert [ramp.at(progress) for progress in (0.0, 0.25, 0.5, 0.75, 1.0)] == [1.0, 1.0, 2.0, 3.0, 3.0]
-
-
-@pytest.mark.parametrize(
-    ("profile", "message"),
-    [
-        ({"triangles": (8000, 4000)}, "same number of levels"),
-        ({"triangles": (90_000,)}, "unwrapping more takes minutes"),
-        ({"texture_px": (500,)}, "powers of two"),
-    ],
-)
-def test_an_impossible_export_profile_is_refused(profile, message):
-    with pytest.raises(ConfigError, match=message):
-        ExportProfile(**profile)
-
-
-def test_an_unknown_profile_is_answered_with_the_known_ones():
-    with pytest.raises(ConfigError, match=", ".join(EXPORT_PROFILES)):
-        export_profile("tiny")

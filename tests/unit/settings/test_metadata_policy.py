@@ -94,7 +94,7 @@ def test_the_digest_of_a_prompt_does_not_depend_on_how_its_letters_are_composed(
 
 
 def test_a_research_prior_marks_its_assets_whatever_the_owner_says(ball_snapshot: FieldSnapshot) -> None:
-    prior = dataclasses.replace(PRIOR, licence="LicenseRef-Research", research_only=True)
+    prior = dataclasses.replace(PRIOR, license="LicenseRef-Research", research_only=True)
     policy = MetadataPolicy(asset_license="CC0-1.0", copyright_holder="A Studio")
     bundle = export_asset(ball_snapshot, PROMPT, profile=PROFILE, metadata=metadata(policy, prior))
 

@@ -54,7 +54,7 @@ def asset_metadata(
             "id": prior.prior_id,
             "revision": prior.revision,
             "digest": prior.digest,
-            "license": prior.licence,
+            "license": prior.license,
             # absent rather than empty: keys of assets made before there were LoRAs stay what they are
             **({"loras": [_lora_metadata(lora) for lora in prior.loras]} if prior.loras else {}),
         },
@@ -69,7 +69,7 @@ def asset_metadata(
 
 
 def _lora_metadata(lora: LoraIdentity) -> dict[str, Any]:
-    return {"id": lora.lora_id, "digest": lora.digest, "license": lora.licence, "weight": lora.weight}
+    return {"id": lora.lora_id, "digest": lora.digest, "license": lora.license, "weight": lora.weight}
 
 
 def prompt_sha256(text: str) -> str:

@@ -11,7 +11,7 @@ from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.asset.findings import block
 from dreamfoundry.asset.gates.check import Check, CheckResult
 from dreamfoundry.records import Finding
-from dreamfoundry.settings.metadata_policy import canonical_licence
+from dreamfoundry.settings.metadata_policy import canonical_license
 
 GATE = "metadata"
 EXTRAS_KEY = "dreamfoundry"
@@ -67,9 +67,10 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
     if document["scenes"][0].get("extras") != asset["extras"]:
         yield "the extras of its scene, which Blender shows, are not those of its asset"
 
-    licence = extras["asset_license"]
-    if canonical_licence(licence) != licence:
-        yield f"asset_license = {licence!r}: must be SPDX in its usual spelling, or NOASSERTION"
+    license = extras["asset_license"]
+    if canonical_license(license) != license:
+        yield f"asset_license = {license!r}: must be SPDX in its usual spelling, or NOASSERTION"
+
     digest = hashlib.sha256(unicodedata.normalize("NFC", extras.get("prompt", "")).encode()).hexdigest()
     if "prompt" in extras and extras["prompt_sha256"] != digest:
         yield f"prompt_sha256 = {extras['prompt_sha256']!r}: that of the prompt is {digest}"

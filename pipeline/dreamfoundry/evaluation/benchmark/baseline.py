@@ -95,7 +95,7 @@ class OnePrompt:
         optimize = recipe.optimize
         self.optimizer = torch.optim.Adam(
             [
-                {"params": [tensor], "rate": optimize.table_rate if name == "table" else optimize.head_rate}
+                {"params": [tensor], "rate": optimize.table_lr if name == "table" else optimize.head_lr}
                 for name, tensor in fields.parameters().items()
             ],
             betas=optimize.betas,

@@ -114,7 +114,7 @@ class FieldJob:
 
     def start_over(self) -> None:
         """Have all steps ahead again, unless the field is stored."""
-        probes, num_steps = self.recipe.looks, self.recipe.optimize.num_steps
+        probes, num_steps = self.recipe.probes, self.recipe.optimize.num_steps
         self.steps_left = 0 if self.snapshot is not None else planned_steps(probes, num_steps)
 
     def finish(self, finished: FinishedField) -> float:

@@ -89,7 +89,7 @@ class Distiller:
     def run_slice(self, command: RunSlice) -> SliceReport:
         """Optimise for about `max_s` seconds, less if a slot becomes free before. Never raises."""
         self._tasks |= {task.field_key: task for task in command.add}
-        self._planned_steps = planned_steps(command.recipe.looks, command.recipe.optimize.num_steps)
+        self._planned_steps = planned_steps(command.recipe.probes, command.recipe.optimize.num_steps)
         self._waiting.extend(command.add)
         return self._answer(lambda: self._run(command))
 

@@ -42,7 +42,7 @@ Stages = Callable[..., AssetBundle]
 """What the child runs: `dreamfoundry.asset.export.export_asset`, or another function that can be imported."""
 
 EXPORT_LIMIT_S = 600.0
-"""For one export with all its attempts; less than the patience of the scheduler with an exporter."""
+"""For one export with all its tries; less than the patience of the scheduler with an exporter."""
 
 MEMORY_LIMIT_BYTES = 4 * 2**30
 """Private memory of each process of an export; a `game_prop` from a grid of 128 takes 0.4 GiB at its peak."""
@@ -58,13 +58,13 @@ MAX_TRIES = 3
 
 @dataclass(frozen=True)
 class Exported:
-    """How an export ended, in which attempt, and what that attempt cost.
+    """How an export ended, in which try, and what that try cost.
 
     `cpu_s` is of the child and all that it starts; None if the child was killed, or off Linux.
     """
 
     result: AssetBundle | Failure
-    attempts: int
+    tries: int
     cpu_s: float | None = None
 
 
@@ -103,13 +103,13 @@ class ExportProcess:
         InfrastructureError if no child can be started, or this machine has no room to work in.
         """
         request, left_s = (snapshot, prompt, profile, dict(metadata)), self._limit_s
-        for attempt in range(1, MAX_TRIES + 1):
+        for number in range(1, MAX_TRIES + 1):
             connection, started_s = self._warm_connection(), time.monotonic()
             spent_s = self._cpu_s()
             try:
                 result = self._attempt(connection, request, started_s + left_s)
                 total_s = self._cpu_s()
-                return Exported(result, attempt, None if spent_s is None or total_s is None else total_s - spent_s)
+                return Exported(result, number, None if spent_s is None or total_s is None else total_s - spent_s)
             except _ChildDied as death:
                 last, left_s = death, left_s - (time.monotonic() - started_s)
         error = ExportOutOfMemory if last.is_shortage else ExportDied

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import asdict
 
 from dreamfoundry.asset.deliverables import MEDIA_TYPES
 from dreamfoundry.asset.export import export_asset
@@ -22,6 +21,7 @@ from dreamfoundry.records import FieldHistory, FieldSnapshot, Outcome
 from dreamfoundry.run.messages import Decision, ExportReport, ExportTask, Failure, Fault, WorkerSettings
 from dreamfoundry.run.outcomes import decision_of, effort, now_text, publish, quarantined_outcome
 from dreamfoundry.run.workers.export_process import Exported, ExportProcess
+from dreamfoundry.serialization import to_plain
 
 
 def open_exporter(settings: WorkerSettings) -> Exporter:
@@ -83,12 +83,12 @@ class Exporter:
             "optimize_s": task.optimize_s,
             "export_s": time.monotonic() - started_at,
             "export_cpu_s": exported.cpu_s,
-            "export_attempts": exported.attempts,
+            "export_attempts": exported.tries,
             "resumed_from_step": task.resumed_from_step,
         }
         if isinstance(result, Failure):
             provenance = {**self._settings.provenance, **cost}
-            return quarantined_outcome(task.build, result, task.attempts, provenance, task.snapshot, history)
+            return quarantined_outcome(task.build, result, task.tries, provenance, task.snapshot, history)
         told = with_provenance(result.files["asset.json"], self._provenance(task))
         files = {
             name: self._library.put_blob(data, MEDIA_TYPES[name.rsplit(".", 1)[-1]])
@@ -101,7 +101,7 @@ class Exporter:
             prompt=task.build.prompt.text,
             state="published",
             slug=result.slug,
-            attempts=task.attempts,
+            tries=task.tries,
             candidate=history.chosen.candidate if history.chosen else 0,
             files=files,
             snapshot=task.snapshot,
@@ -125,5 +125,5 @@ class Exporter:
             **rows,
             "created_at": now_text(),
             "optimize_s": task.optimize_s,
-            "recipe": {name: value for name, value in asdict(task.build.recipe).items() if name != "prior"},
+            "recipe": {name: value for name, value in to_plain(task.build.recipe).items() if name != "prior"},
         }

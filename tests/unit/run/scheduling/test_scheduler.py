@@ -341,7 +341,7 @@ def test_an_exporter_that_dies_does_not_cost_the_field_an_attempt_and_is_given_u
         world.start_all()
         for worker, command in list(world.running.items()):
             if isinstance(command, Export) and command.task.build.asset_key == "deadly/0/preview":
-                assert command.task.attempts == 1
+                assert command.task.tries == 1
                 deaths += 1
                 world.die(worker)
             else:

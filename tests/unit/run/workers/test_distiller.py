@@ -305,7 +305,7 @@ class RecordingProcess(InstantProcess):
     """Writes down what the files are to say."""
 
     def export(self, *arguments: Any) -> Exported:
-        return Exported(AssetBundle("a", {"asset.json": json.dumps(arguments[-1]).encode()}, (), {}, {}), attempts=1)
+        return Exported(AssetBundle("a", {"asset.json": json.dumps(arguments[-1]).encode()}, (), {}, {}), tries=1)
 
 
 def test_what_the_files_of_an_exporter_say_follows_the_policy_of_its_run(tmp_path: Path) -> None:

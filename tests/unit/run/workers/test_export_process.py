@@ -86,7 +86,7 @@ def test_one_warm_child_serves_many_exports_and_sees_no_gpu(
     world = world_of()
     world.child.start()
     first, second = world.export("work"), world.export("work")
-    assert (first.attempts, second.attempts) == (1, 1)
+    assert (first.tries, second.tries) == (1, 1)
     assert isinstance(first.result, AssetBundle) and first.result.files == {"asset.json": b"{'gpus': ''}"}
     assert len(world.pids) == 2 and len(set(world.pids)) == 1 and os.getpid() not in world.pids
 
@@ -123,12 +123,12 @@ def test_a_stage_that_crashes_is_tried_again_and_given_up_in_the_end(world_of: C
     exported = world.export("crash")
     assert isinstance(exported.result, Failure) and exported.result.failure_class == "export_died"
     assert "stage unwrap" in exported.result.message and "SIGSEGV" in exported.result.message
-    assert exported.attempts == MAX_TRIES == len(set(world.pids))
+    assert exported.tries == MAX_TRIES == len(set(world.pids))
 
 
 def test_a_crash_that_does_not_come_again_costs_one_attempt(world_of: Callable[..., World]) -> None:
     exported = world_of().export("crash once")
-    assert isinstance(exported.result, AssetBundle) and exported.attempts == 2
+    assert isinstance(exported.result, AssetBundle) and exported.tries == 2
 
 
 def test_too_little_memory_has_a_class_of_its_own_and_is_not_tried_again(world_of: Callable[..., World]) -> None:
@@ -136,7 +136,7 @@ def test_too_little_memory_has_a_class_of_its_own_and_is_not_tried_again(world_o
     exported = world.export("eat")
     assert isinstance(exported.result, Failure) and exported.result.failure_class == "export_memory"
     assert "stage unwrap" in exported.result.message and "1 GiB" in exported.result.message
-    assert exported.attempts == 1
+    assert exported.tries == 1
 
 
 def test_34_a_full_disk_is_the_fault_of_the_machine_and_the_next_export_has_a_fresh_child(
@@ -171,7 +171,7 @@ def test_a_child_that_was_killed_while_idle_is_replaced_at_no_charge(world_of: C
     os.kill(world.pids[0], signal.SIGKILL)
     wait_until(lambda: not is_running(world.pids[0]), "the child is dead")
     exported = world.export("work")
-    assert isinstance(exported.result, AssetBundle) and exported.attempts == 1
+    assert isinstance(exported.result, AssetBundle) and exported.tries == 1
 
 
 def test_a_child_that_cannot_start_is_nobodys_fault_and_says_why(
@@ -262,9 +262,9 @@ def test_an_exporter_quarantines_a_deadly_export_and_keeps_the_field(
     settings = WorkerSettings("", PriorConfig(), PriorIdentity("any", "r1", "d" * 64, "Apache-2.0", False), "cpu", 1)
     build = Build("a" * 64, "f" * 64, Prompt("p", "a cube"), ("p",), Recipe(), ExportProfile(), snapshot)
     exporter = Exporter(library, settings, ExportProcess(export_fakes.crash_always))
-    report = exporter.export(ExportTask(build, snapshot, attempts=1, optimize_s=2.0))
+    report = exporter.export(ExportTask(build, snapshot, tries=1, optimize_s=2.0))
     exporter.close()
     assert report.decision is not None and report.decision.state == "quarantined"
     outcome = library.get_outcome(build.asset_key)
     assert outcome is not None and outcome.failure_class == "export_died" and outcome.snapshot == snapshot
-    assert (outcome.attempts, outcome.provenance["export_attempts"]) == (1, MAX_TRIES)
+    assert (outcome.tries, outcome.provenance["export_attempts"]) == (1, MAX_TRIES)

@@ -61,7 +61,7 @@ def test_a_run_can_start_from_the_weights_of_another(views: TracedViews, tmp_pat
 
 def test_the_trained_folder_loads_as_a_prior_and_draws_pictures(views: TracedViews, tmp_path: Path) -> None:
     trained(TINY, views, tmp_path).export(tmp_path / "weights")
-    prior = load_prior(PriorConfig(path=str(tmp_path / "weights"), licence="Apache-2.0"))
+    prior = load_prior(PriorConfig(path=str(tmp_path / "weights"), license="Apache-2.0"))
     pictures = ddim_pictures(
         prior,
         ["a red cube, front view, white background"],
