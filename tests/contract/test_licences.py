@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from dreamfoundry.diffusion.weights import TOYBOX_LICENCE
+from dreamfoundry.diffusion.weights import TOYBOX_LICENSE
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -141,6 +141,6 @@ def test_the_bundled_prior_says_its_licence_and_the_words_come_along() -> None:
     card = (ROOT / "pipeline/dreamfoundry/toybox/MODEL_CARD.md").read_text(encoding="utf-8")
     words = (ROOT / "LICENSE").read_text(encoding="utf-8")
 
-    assert re.search(rf"\b{re.escape(TOYBOX_LICENCE)}\b", card)
-    assert PROJECT["license"] == TOYBOX_LICENCE and PROJECT["license-files"] == ["LICENSE"]
+    assert re.search(rf"\b{re.escape(TOYBOX_LICENSE)}\b", card)
+    assert PROJECT["license"] == TOYBOX_LICENSE and PROJECT["license-files"] == ["LICENSE"]
     assert "Apache License" in words and "Version 2.0" in words
