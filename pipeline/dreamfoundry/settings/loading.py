@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass, replace
 from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from dreamfoundry.errors import ConfigError
-from dreamfoundry.serialization import Reader, stored_fields, to_plain
+from dreamfoundry.serialization import Reader, stored_fields
 from dreamfoundry.settings.recipe import Recipe
 from dreamfoundry.settings.values import Ramp, constant, require
+
+T = TypeVar("T")
 
 
 def recipe_from_toml(path: Path) -> Recipe:
@@ -53,9 +56,10 @@ def _from_tables(tables: Mapping[str, Any]) -> Recipe:
     changes = dict(tables)
     base = changes.pop("base", None)
     if base is None:
-        return _recipe(changes)
+        recipe: Recipe = _READER.read(Recipe, changes, "")
+        return recipe
     require(isinstance(base, str) and base in _presets(), "base", base, f"must be one of {', '.join(_presets())}")
-    return _changed(bundled_recipe(base), changes)
+    return _changed(bundled_recipe(base), changes, "")
 
 
 def resolve_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
@@ -84,26 +88,26 @@ def with_overrides(recipe: Recipe, overrides: Mapping[str, object]) -> Recipe:
             node = node.setdefault(name, {})
             require(isinstance(node, dict), dotted, value, "contradicts another override")
         node[leaf] = value
-    return _changed(recipe, changes)
+    return _changed(recipe, changes, "")
 
 
-def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """A copy of `recipe` with nested `changes` by stored name; unknown keys are refused."""
-    return _recipe(_merged(to_plain(recipe), changes))
+def _changed(value: T, changes: Mapping[str, Any], where: str) -> T:
+    """A copy of the dataclass `value` with nested `changes` by stored name; unknown keys are refused.
 
-
-def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(values)
+    Only what changes is read: rows of a manifest bring their overrides by the hundred thousand.
+    """
+    known = stored_fields(cast(type, type(value)))
+    replaced: dict[str, Any] = {}
     for name, change in changes.items():
-        current = merged.get(name)
-        is_table = isinstance(current, dict) and isinstance(change, Mapping)
-        merged[name] = _merged(cast(dict[str, Any], current), change) if is_table else change
-    return merged
-
-
-def _recipe(tables: Mapping[str, Any]) -> Recipe:
-    recipe: Recipe = Reader(_read_table, ConfigError).read(Recipe, tables, "")
-    return recipe
+        dotted = f"{where}.{name}".lstrip(".")
+        _require_known(name, known, dotted)
+        field = known[name]
+        current = getattr(value, field.name)
+        is_table = is_dataclass(current) and isinstance(change, Mapping)
+        replaced[field.name] = (
+            _changed(current, change, dotted) if is_table else _READER.read(field.kind, change, dotted)
+        )
+    return replace(value, **replaced)  # type: ignore[type-var]
 
 
 def _read_table(reader: Reader, cls: type, value: Any, where: str) -> Any:
@@ -122,6 +126,9 @@ def _read_table(reader: Reader, cls: type, value: Any, where: str) -> Any:
     missing = [name for name, field in known.items() if field.is_required and name not in value]
     require(not missing, where, dict(value), f"misses {', '.join(missing)}")
     return cls(**values)
+
+
+_READER = Reader(_read_table, ConfigError)
 
 
 def _require_known(name: str, known: Mapping[str, object], dotted: str) -> None:
