@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from dreamfoundry.asset.files import gltf_writer, xmp
 from dreamfoundry.asset.files.glb_reader import Glb
@@ -19,6 +21,14 @@ class MasterWriter:
     slug: str
     metadata: Mapping[str, object]
     place: Placement
+
+    @cached_property
+    def _copyright(self) -> str:
+        return copyright_line(self.metadata)
+
+    @cached_property
+    def _packet(self) -> dict[str, Any]:
+        return xmp.packet(self.metadata, self._copyright)
 
     def write(
         self, levels: Sequence[TexturedMesh | ColoredMesh], hulls: Sequence[Surface], dense: ColoredMesh | None
@@ -43,7 +53,7 @@ class MasterWriter:
         """`<slug>_collision.glb`: all collision hulls."""
         placed = [replace(hull, vertices=self.place(hull.vertices)) for hull in hulls]
         data = gltf_writer.write_collision_glb(
-            placed, slug=self.slug, metadata=self.metadata, copyright_text=copyright_line(self.metadata)
+            placed, slug=self.slug, metadata=self.metadata, copyright_text=self._copyright
         )
         return self._stamped(f"{self.slug}_collision.glb", data)
 
@@ -54,9 +64,9 @@ class MasterWriter:
             slug=self.slug,
             level=number,
             metadata=self.metadata,
-            copyright_text=copyright_line(self.metadata),
+            copyright_text=self._copyright,
         )
         return self._stamped(name, data)
 
     def _stamped(self, name: str, data: bytes) -> Glb:
-        return Glb(name, xmp.stamped(data, xmp.packet(self.metadata, copyright_line(self.metadata))))
+        return Glb(name, xmp.stamped(data, self._packet))
