@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.asset.export import export_asset
-from dreamfoundry.asset.files.glb_reader import node_names
+from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.identity import asset_key
@@ -76,7 +76,7 @@ def test_a_confidential_prompt_is_in_no_file_and_no_name(ball_snapshot: FieldSna
         "asset_abcdef12.glb",
         "asset_abcdef12_collision.glb",
     }
-    assert node_names(bundle.files["asset_abcdef12.glb"]) == ["asset_abcdef12_LOD0"]
+    assert Glb("", bundle.files["asset_abcdef12.glb"]).node_names == ["asset_abcdef12_LOD0"]
     for name, data in bundle.files.items():
         for word in (b"zebra", b"quagga", b"okapi"):
             assert word not in data and word.decode() not in name

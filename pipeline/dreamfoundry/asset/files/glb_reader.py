@@ -132,11 +132,6 @@ class Glb:
         return self.image(self.document["textures"][texture]["source"])
 
 
-def node_names(data: bytes) -> list[str]:
-    """The nodes of a GLB by name, in their order. Raises ValueError where there are none."""
-    return Glb("", data).node_names
-
-
 def read_glb(data: bytes, name: str = "") -> DeliveredMesh:
     """The mesh of the node called `name`; without a name, of the only node. ValueError for anything else."""
     return _mesh(*split_glb(data), name)

@@ -1,4 +1,4 @@
-"""Stage 5, collision: a few convex hulls around a surface, in place of its triangles.
+"""Stage 4, collision: a few convex hulls around a surface, in place of its triangles.
 
 Engines test collisions against convex bodies. One hull fills the space under a table and the hole of
 a ring; several follow the shape. They are found as in approximate convex decomposition (Lien and

@@ -1,4 +1,4 @@
-"""Stage 5, levels of detail: fewer triangles, still closed.
+"""Stage 4, levels of detail: fewer triangles, still closed.
 
 Edge collapse by quadric error (Garland and Heckbert, SIGGRAPH 1997; fast-simplification), then a
 pass through manifold3d, which restores a manifold where collapses pinched the surface.

@@ -64,7 +64,7 @@ class Supervisor:
             field_keys=[job.key for job in jobs] or None,
         )
 
-        # the rules of blame: see the head of this file
+        # the rules of blame: see `scheduler`
         if is_innocent:
             for job in jobs:
                 self._backlog.await_slot(job)

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from dreamfoundry.asset.files.engine_bundle import engine_bundles
-from dreamfoundry.asset.files.glb_reader import Glb, node_names, read_glb
+from dreamfoundry.asset.files.glb_reader import Glb, read_glb
 from dreamfoundry.asset.files.gltf_writer import write_collision_glb, write_glb
 from dreamfoundry.asset.gates.khronos import check_khronos
 from dreamfoundry.asset.surface.collision import collision_hull
@@ -32,7 +32,7 @@ def bundles(master: bytes, collision: bytes) -> dict[str, bytes]:
 
 
 def test_each_engine_knows_the_hulls_by_its_own_names(bundles: dict[str, bytes]) -> None:
-    assert {name: node_names(data) for name, data in bundles.items()} == {
+    assert {name: Glb("", data).node_names for name, data in bundles.items()} == {
         "beacon_unreal.glb": ["beacon_LOD0", "UCX_beacon_LOD0_00", "UCX_beacon_LOD0_01"],
         "beacon_godot.glb": ["beacon_LOD0", "beacon_LOD0_00-convcolonly", "beacon_LOD0_01-convcolonly"],
     }
@@ -42,9 +42,9 @@ def test_level_and_hulls_are_those_of_the_files_of_their_own(
     bundles: dict[str, bytes], master: bytes, collision: bytes
 ) -> None:
     for data in bundles.values():
-        first, *hulls = node_names(data)
+        first, *hulls = Glb("", data).node_names
         pairs = [(read_glb(data, first), read_glb(master))]
-        for hull, own in zip(hulls, node_names(collision), strict=True):
+        for hull, own in zip(hulls, Glb("", collision).node_names, strict=True):
             pairs.append((read_glb(data, hull), read_glb(collision, own)))
         for bundled, alone in pairs:
             np.testing.assert_array_equal(bundled.vertices, alone.vertices)

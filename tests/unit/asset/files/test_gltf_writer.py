@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from dreamfoundry.asset.files.glb_reader import node_names, read_glb
+from dreamfoundry.asset.files.glb_reader import Glb, read_glb
 from dreamfoundry.asset.files.gltf_writer import write_collision_glb, write_glb
 from dreamfoundry.asset.surface.collision import collision_hull
 from dreamfoundry.records import ColoredMesh, Surface, TexturedMesh
@@ -205,10 +205,10 @@ def test_collision_hulls_have_their_engine_names_and_no_material(torus_surface: 
 
     data = write_collision_glb(hulls, slug="ring", metadata=METADATA, copyright_text="nobody")
 
-    assert node_names(data) == ["UCX_ring_LOD0_00", "UCX_ring_LOD0_01"]
+    assert Glb("", data).node_names == ["UCX_ring_LOD0_00", "UCX_ring_LOD0_01"]
     assert document(data)["scenes"][0]["nodes"] == [0, 1]
     assert "materials" not in document(data) or not document(data)["materials"]
-    for name, hull in zip(node_names(data), hulls, strict=True):
+    for name, hull in zip(Glb("", data).node_names, hulls, strict=True):
         np.testing.assert_array_equal(read_glb(data, name).vertices, hull.vertices)
         np.testing.assert_array_equal(read_glb(data, name).faces, hull.faces)
 
