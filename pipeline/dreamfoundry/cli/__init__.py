@@ -1,1 +1,4 @@
-"""The command line."""
+"""The command line.
+
+command_line   help with examples, and the exit codes that every program shares
+"""

@@ -1,13 +1,17 @@
-"""The frozen 2D prior: who it is, what it is asked, and what it says about a picture.
+"""The frozen 2D prior: its identity, its weights, and the gradient that it gives to pictures.
 
-| module    | what it knows                                                        | imports        |
-|-----------|----------------------------------------------------------------------|----------------|
-| weights   | where the weights lie, their digest and licence                      | no torch       |
-| prior     | `ScorePrior`, and one loader for any diffusers folder                | torch, diffusers |
-| analytic  | a prior in closed form: no weights, exact, for tests and dry runs    | torch          |
-| prompts   | the wording of a prompt for each view, shading and background        | torch          |
-| noising   | the forward process: pictures, noise, and how much of each           | torch          |
-| perp_neg  | wordings between views, and away from the wrong ones                 | torch          |
-| inversion | the noise that belongs to a picture                                 | torch          |
-| guidance  | score distillation: from a noise prediction to a gradient            | torch          |
+| module         | contents                                                            | imports          |
+|----------------|---------------------------------------------------------------------|------------------|
+| weights        | folder of the weights, their digest and licence                     | no torch         |
+| weights_cache  | weights on S3, fetched once per machine                             | no torch         |
+| prior          | `ScorePrior`, and one loader for any diffusers folder               | torch, diffusers |
+| lora           | low-rank changes, merged into the weights at loading                | torch            |
+| cuda_graph     | networks recorded once per shape and replayed                       | torch            |
+| random_weights | SD 2.1 and DeepFloyd IF with random weights, for measurements       | torch, diffusers |
+| analytic       | a prior in closed form: exact, without weights, for tests           | torch            |
+| prompts        | wordings of a prompt per view, shading and background               | torch            |
+| noising        | the forward process: pictures and noise                             | torch            |
+| perp_neg       | embeddings between views, and away from the wrong ones              | torch            |
+| inversion      | the noise that belongs to a picture                                 | torch            |
+| guidance       | score distillation: from a noise prediction to a gradient           | torch            |
 """

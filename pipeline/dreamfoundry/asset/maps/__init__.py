@@ -1,1 +1,10 @@
-"""Stage 5: textured levels. Unwrap, tangents, maps baked from the dense surface, base colour."""
+"""Stage 5: textured levels.
+
+levels      every level unwrapped and baked
+unwrap      the UV atlas, in a child process that can be killed
+texture     base colour from the field, and the other maps of a level
+bake        normals and ambient occlusion of the dense surface
+tangents    frames at vertices, as MikkTSpace makes them
+rasterize   triangles to pixels
+srgb        linear light and sRGB
+"""

@@ -1,4 +1,8 @@
-"""Comparing recipes on the toys: suites of variants, judged surfaces, figures with intervals, a report.
+"""Comparing recipes on the toys. Reads the true surfaces, so no build may import it.
 
-Like evaluation it reads the true surfaces, so no build may import it. `jobs/ablation.py` is the loop.
+suites    variants and the reason for each, from TOML
+results   fields asked for, finished, and still to do
+judging   one field against its true toy
+figures   numbers with intervals
+report    a page, a plot, a sheet of pictures
 """

@@ -1,5 +1,8 @@
-"""How fast an asset is made, against a loop in the shape of the research codes.
+"""Speed of an asset, against a loop in the shape of the research codes.
 
-`baseline` is that loop, `measure` puts a stopwatch to it and to ours, `ceilings` says what the
-device can do at all. `jobs/benchmark.py` is the program.
+baseline    that loop
+measure     a stopwatch for it and for ours
+stopwatch   the parts of a step: prior, Adam, field and renderer
+ceilings    the peak rates of the device
+operators   the operators that a step spends its time in
 """
