@@ -20,6 +20,7 @@ not needed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -90,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         "assets_per_hour_ratio": ratio,
         "factors": {
             f"{before} -> {after}": figures[before]["step_s"] / figures[after]["step_s"]
-            for before, after in zip(names, names[1:], strict=False)
+            for before, after in itertools.pairwise(names)
         },
         "step_ratio": figures[BASELINE.name]["step_s"] / figures[fastest]["step_s"],
         "prior_efficiency": {

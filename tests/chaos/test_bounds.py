@@ -89,6 +89,8 @@ def test_06_a_finished_run_decides_so_before_ray_starts_and_writes_only_its_repo
     before = {stat.key: stat.modified_s for stat in store.stats()}
     second = run()
     assert second.returncode == 3, second.stderr
-    assert "300 skipped" in second.stdout and "0 optimisation steps" in second.stdout
+    assert "300 skipped" in second.stdout
+    assert "0 optimisation steps" in second.stdout
     changed = {stat.key for stat in store.stats() if before.get(stat.key) != stat.modified_s}
-    assert len(changed) == 1 and changed.pop().endswith("/report.json")
+    assert len(changed) == 1
+    assert changed.pop().endswith("/report.json")

@@ -47,7 +47,8 @@ def test_10_a_killed_optimizer_goes_on_from_its_last_checkpoint(ray_cluster: Any
 
     (outcome,) = Library(store).outcomes()
     resumed_from = outcome.provenance["resumed_from_step"]
-    assert isinstance(resumed_from, int) and saved <= resumed_from < NUM_STEPS
+    assert isinstance(resumed_from, int)
+    assert saved <= resumed_from < NUM_STEPS
     assert not list(store.list("checkpoints/")), "a published asset needs no checkpoint"
 
 

@@ -46,7 +46,8 @@ def test_38_exit_code_report_and_status_agree_when_a_run_ends_by_itself(
     (report,) = reports(open_store(library))
     assert (report.status, report.exit_code) == (word, driver.returncode), output
     assert f"last run {report.run_id}: {word} (exit {driver.returncode})" in status(library)
-    assert report.published + report.quarantined == 2 and report.pending == 0
+    assert report.published + report.quarantined == 2
+    assert report.pending == 0
 
 
 def test_38_a_driver_that_was_killed_leaves_no_report_and_the_status_says_so(
@@ -60,8 +61,10 @@ def test_38_a_driver_that_was_killed_leaves_no_report_and_the_status_says_so(
     driver.kill()
     driver.communicate()
 
-    assert driver.returncode == -signal.SIGKILL and reports(store) == []
-    assert "with 1 assets to build" in status(library) and "It has left no report" in status(library)
+    assert driver.returncode == -signal.SIGKILL
+    assert reports(store) == []
+    assert "with 1 assets to build" in status(library)
+    assert "It has left no report" in status(library)
 
 
 def test_30_weights_that_cannot_be_loaded_end_a_run_soon_with_their_cause(
@@ -78,7 +81,8 @@ def test_30_weights_that_cannot_be_loaded_end_a_run_soon_with_their_cause(
     output, _ = driver.communicate(timeout=200)
 
     assert driver.returncode == EXIT_CODES["failed"], output
-    assert "PriorUnavailable" in output and str(broken) in output
+    assert "PriorUnavailable" in output
+    assert str(broken) in output
     assert time.monotonic() - began_s < 150.0, "three set-ups, no more"
     (report,) = reports(open_store(library))
     assert (report.status, report.pending) == ("failed", 1)

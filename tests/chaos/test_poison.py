@@ -63,6 +63,7 @@ def test_21_a_prompt_that_crashes_its_process_is_quarantined_after_three_deaths_
 
     assert deaths == 4, "one in company, three alone"
     outcomes = {outcome.prompt_id: outcome for outcome in Library(store).outcomes()}
-    assert outcomes["poison"].failure_class == "worker_died" and outcomes["poison"].tries == 3
+    assert outcomes["poison"].failure_class == "worker_died"
+    assert outcomes["poison"].tries == 3
     assert {outcomes[name].state for name in ("good", "fine")} == {"published"}
     assert {outcomes[name].tries for name in ("good", "fine")} == {1}

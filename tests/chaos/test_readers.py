@@ -67,4 +67,6 @@ def test_01_a_writer_that_dies_between_any_two_writes_leaves_no_asset_or_a_whole
         deaths += 1
 
     assert deaths >= len(FILES) + 1 + 2 * len(FILES), "it died before each blob, the outcome and each view"
-    assert states == sorted(states) and states[0] == 0 and states[-1] == 1
+    assert states == sorted(states)
+    assert states[0] == 0
+    assert states[-1] == 1

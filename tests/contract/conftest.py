@@ -97,7 +97,8 @@ def radosgw(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         line = process.stdout.readline()
         assert line, f"radosgw did not start; its words are in {folder}"
@@ -164,19 +165,19 @@ class MetadataService:
         self.token, self.is_away, self.num_questions = "first", False, 0
 
         class Handler(BaseHTTPRequestHandler):
-            def do_PUT(handler) -> None:  # `self` is the service
+            def do_PUT(handler) -> None:  # noqa: N805 `self` is the service
                 lifetime_s = handler.headers["X-aws-ec2-metadata-token-ttl-seconds"]
                 is_right = handler.path == "/latest/api/token" and lifetime_s
                 self._answer(handler, 200 if is_right else 400, self.token)
 
-            def do_GET(handler) -> None:
+            def do_GET(handler) -> None:  # noqa: N805 `self` is the service
                 document = self.documents.get(handler.path.removeprefix("/latest/meta-data/"))
                 if handler.headers["X-aws-ec2-metadata-token"] != self.token:
                     self._answer(handler, 401, "")
                 else:
                     self._answer(handler, 200 if document else 404, json.dumps(document))
 
-            def log_message(handler, *words: object) -> None:
+            def log_message(handler, *words: object) -> None:  # noqa: N805
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -160,11 +160,11 @@ def test_a_pointer_to_what_does_not_exist_is_corrected(library: Library) -> None
 
 
 def test_a_second_publication_of_the_same_rows_writes_nothing(store: ObjectStore, library: Library) -> None:
-    before = {stat.key: store.read(stat.key) + (stat.modified_s,) for stat in store.stats()}
+    before = {stat.key: (*store.read(stat.key), stat.modified_s) for stat in store.stats()}
 
     publish_projections(library, "run-3", {"chair": NEW, "stool": OLD}.items())
 
-    assert {stat.key: store.read(stat.key) + (stat.modified_s,) for stat in store.stats()} == before
+    assert {stat.key: (*store.read(stat.key), stat.modified_s) for stat in store.stats()} == before
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,8 @@ def test_a_blob_that_is_not_what_its_outcome_says_is_named_with_it(
 
     (defect,) = defects(library)
     assert defect.key == key
-    assert problem in defect.problem and outcome_key(OLD) in defect.problem
+    assert problem in defect.problem
+    assert outcome_key(OLD) in defect.problem
     assert "put a good copy there" in defect.remedy
 
 
@@ -268,7 +269,8 @@ def test_the_program_says_line_by_line_what_is_wrong_and_rebuilds_it(tmp_path: P
     assert "not ok  index.html: is missing; run jobs/verify.py --rebuild\n" in wrong.stdout
     right = verify(str(tmp_path), "--rebuild")
     assert right.returncode == 0
-    assert "1 outcomes, 3 blobs" in right.stdout and "nothing is wrong" in right.stdout
+    assert "1 outcomes, 3 blobs" in right.stdout
+    assert "nothing is wrong" in right.stdout
     assert projections(library) == before
     (tmp_path / outcome_key(OLD)).parent.mkdir(parents=True)
     (tmp_path / outcome_key(OLD)).write_bytes(b"{")

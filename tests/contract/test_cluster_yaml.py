@@ -95,7 +95,8 @@ def test_workers_watch_for_notices_of_the_cloud_once_their_raylet_runs(cluster: 
 
     assert "ray start --address=$RAY_HEAD_IP:6379" in start
     assert "python /opt/dreamfoundry/infra/spot_watch.py --address $RAY_HEAD_IP:6379" in watch
-    assert watch.startswith("nohup flock -n ") and watch.endswith("&")
+    assert watch.startswith("nohup flock -n ")
+    assert watch.endswith("&")
     assert not any("spot_watch" in command for command in cluster["head_start_ray_commands"])
 
 

@@ -143,7 +143,7 @@ def test_with_the_policy_of_a_run_nothing_else_can_be_touched_on_a_real_store(li
         lambda: open_at("elsewhere").get("k"),
         lambda: list(open_at("elsewhere").list("k")),
     ):
-        with pytest.raises(StoreUnavailable, match="AccessDenied|403"):
+        with pytest.raises(StoreUnavailable, match=r"AccessDenied|403"):
             forbidden()
 
 

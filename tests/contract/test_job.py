@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import ray
@@ -45,8 +45,8 @@ class Head(BaseHTTPRequestHandler):
 @pytest.fixture
 def head() -> Iterator[tuple[str, type[Head]]]:
     class Own(Head):
-        refusals: list[str] = []
-        submitted: list[dict[str, Any]] = []
+        refusals: ClassVar[list[str]] = []
+        submitted: ClassVar[list[dict[str, Any]]] = []
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
     thread = threading.Thread(target=server.serve_forever)
@@ -67,6 +67,6 @@ def test_a_head_whose_agent_is_not_there_yet_is_asked_again(head: tuple[str, typ
 def test_any_other_refusal_is_final(head: tuple[str, type[Head]]) -> None:
     address, answers = head
     answers.refusals += ["the working_dir is too large"]
-    with pytest.raises(InfrastructureError, match="was not accepted by http.*the working_dir is too large"):
+    with pytest.raises(InfrastructureError, match=r"was not accepted by http.*the working_dir is too large"):
         submit(address, ["python", "build.py"])
     assert answers.submitted == []

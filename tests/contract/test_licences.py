@@ -142,5 +142,7 @@ def test_the_bundled_prior_says_its_licence_and_the_words_come_along() -> None:
     words = (ROOT / "LICENSE").read_text(encoding="utf-8")
 
     assert re.search(rf"\b{re.escape(TOYBOX_LICENSE)}\b", card)
-    assert PROJECT["license"] == TOYBOX_LICENSE and PROJECT["license-files"] == ["LICENSE"]
-    assert "Apache License" in words and "Version 2.0" in words
+    assert PROJECT["license"] == TOYBOX_LICENSE
+    assert PROJECT["license-files"] == ["LICENSE"]
+    assert "Apache License" in words
+    assert "Version 2.0" in words

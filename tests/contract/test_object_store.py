@@ -247,9 +247,11 @@ for write in (store.put, store.create):
         print(error)
 """
     first, second = opened_elsewhere(program, dict(os.environ)).splitlines()
-    assert "large: File too large; no file may be so large here" in first and first == second
+    assert "large: File too large; no file may be so large here" in first
+    assert first == second
     store = DirectoryStore(tmp_path)
-    assert list(store.list()) == ["small"] and list(store.unfinished()) == []
+    assert list(store.list()) == ["small"]
+    assert list(store.unfinished()) == []
 
 
 def opened_elsewhere(program: str, environment: dict[str, str]) -> str:

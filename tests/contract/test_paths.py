@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,8 @@ def test_a_view_is_refused_or_lies_in_the_folder_of_its_prompt(
     library = Library(store)
     ref = library.put_blob(b"mesh", TEXT)
     outcome = Outcome("ab" * 32, "cd" * 32, prompt_id or "row", "a chair", "published", files={name: ref})
-    try:
+    with contextlib.suppress(ValueError, StoreUnavailable):
         library.write_view(outcome)
-    except (ValueError, StoreUnavailable):
-        pass
     shown = [key.split("/") for key in store.list() if not key.startswith("blobs/")]
 
     assert all(parts[0] == "assets" and parts[1] == outcome.prompt_id for parts in shown)

@@ -62,7 +62,7 @@ def test_05_what_never_arrives_whole_is_named_by_no_outcome(
     library = Library(through_proxy(retry_timeout_s=1.0))
     fault_proxy.rule("^PUT .*blobs", action)
 
-    with pytest.raises(StoreUnavailable, match="altered|SHA256|IncompleteBody|Timeout"):
+    with pytest.raises(StoreUnavailable, match=r"altered|SHA256|IncompleteBody|Timeout"):
         library.publish(published(library.put_blob(b"the mesh of a chair", TEXT)))
 
     assert list(new_s3_store().list("outcomes/")) == []

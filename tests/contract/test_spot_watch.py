@@ -24,7 +24,8 @@ PROGRAM = Path(__file__).parents[2] / "infra" / "spot_watch.py"
 @pytest.fixture(scope="module")
 def spot_watch() -> Any:
     spec = importlib.util.spec_from_file_location("spot_watch", PROGRAM)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["spot_watch"] = module  # where dataclasses look for their annotations
     spec.loader.exec_module(module)

@@ -107,7 +107,8 @@ def test_the_line_through_two_numbers_of_slots_predicts_the_peak_of_the_next(pri
     recipe = with_overrides(bundled_recipe("dreamfusion"), {"optimize.num_steps": 100})
     fit = examine(prior, recipe, "cuda", most_slots=4)
     last = fit.trials[-1]
-    assert last.num_slots == 4 and last.peak_bytes == pytest.approx(last.predicted_bytes, rel=0.15)
+    assert last.num_slots == 4
+    assert last.peak_bytes == pytest.approx(last.predicted_bytes, rel=0.15)
     assert last.peak_bytes < fit.usable_bytes
 
 

@@ -49,8 +49,10 @@ def test_a_second_run_makes_only_what_is_missing_or_stale_and_its_page_counts_on
     figures = json.loads((tmp_path / "mine" / "figures.json").read_text())
     assert [(variant["variant"], variant["asked"]) for variant in figures["variants"]] == [("three", 1), ("two", 1)]
     page = (tmp_path / "docs" / "mine.md").read_text()
-    assert "Three steps or two." in page and f"jobs/ablation.py {suite}" in page
-    assert (tmp_path / "docs" / "mine.png").exists() and (tmp_path / "docs" / "mine_fields.png").exists()
+    assert "Three steps or two." in page
+    assert f"jobs/ablation.py {suite}" in page
+    assert (tmp_path / "docs" / "mine.png").exists()
+    assert (tmp_path / "docs" / "mine_fields.png").exists()
 
 
 def test_without_time_nothing_is_started_and_the_page_is_written_all_the_same(tmp_path):
@@ -65,6 +67,8 @@ def test_an_unknown_key_or_suite_is_refused_before_any_work(tmp_path):
     typo = run(tmp_path, "--variant", "typo; guidance.guidance_scal = 3.0")
     missing = run(tmp_path, "papers")
 
-    assert typo.returncode != 0 and "did you mean 'guidance_scale'" in typo.stderr
-    assert missing.returncode != 0 and "no such file" in missing.stderr
+    assert typo.returncode != 0
+    assert "did you mean 'guidance_scale'" in typo.stderr
+    assert missing.returncode != 0
+    assert "no such file" in missing.stderr
     assert not (tmp_path / "results.jsonl").exists()

@@ -146,7 +146,8 @@ def test_a_prompt_that_fails_is_quarantined_with_its_class_and_can_be_retried(
     assert (retried.report.quarantined, retried.report.num_steps) == (1, 2)
     (outcome,) = retried.quarantined.values()
     tried = outcome.provenance["candidates"]
-    assert isinstance(tried, list) and [(c["candidate"], c["num_steps"], c["verdict"]) for c in tried] == [
+    assert isinstance(tried, list)
+    assert [(c["candidate"], c["num_steps"], c["verdict"]) for c in tried] == [
         (0, 1, "empty"),
         (1, 1, "empty"),
     ]
@@ -175,7 +176,7 @@ def test_bad_rows_are_refused_together_or_quarantined_on_request(request_of: Cal
 def test_missing_weights_say_what_to_do(request_of: Callable[..., RunRequest], tmp_path: Path) -> None:
     request = request_of(["one"])
     prior = replace(request.recipe.prior, path=str(tmp_path / "nowhere"))
-    with pytest.raises(PriorUnavailable, match="nowhere.*bundled prior"):
+    with pytest.raises(PriorUnavailable, match=r"nowhere.*bundled prior"):
         build(replace(request, recipe=replace(request.recipe, prior=prior)))
 
 
@@ -212,4 +213,5 @@ def test_an_unreachable_bucket_exits_with_1_and_says_why(s3_url: str, write_mani
     manifest = write_manifest(prompt_id=["one"], prompt=["a red cube"])
     done = job(manifest, "s3://no-such-bucket/library")
     assert done.returncode == 1
-    assert "no-such-bucket" in done.stderr and "Traceback" not in done.stderr
+    assert "no-such-bucket" in done.stderr
+    assert "Traceback" not in done.stderr

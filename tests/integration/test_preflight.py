@@ -18,5 +18,5 @@ def test_a_node_says_how_many_slots_fit_or_why_none(ray_cluster: Any, ball_recip
     identity = PriorIdentity("tiny-if", "", "0" * 64, "Apache-2.0")
     settings = WorkerSettings("", ball_recipe.prior, identity, "cpu", num_threads=1)
     assert slots_that_fit(settings, ball_recipe, 2) in (SlotsFit(1), SlotsFit(2))
-    with pytest.raises(PriorUnavailable, match="prior.digest = '0+', but the weights in"):
+    with pytest.raises(PriorUnavailable, match=r"prior.digest = '0+', but the weights in"):
         slots_that_fit(replace(settings, prior=replace(ball_recipe.prior, digest="0" * 64)), ball_recipe, 2)

@@ -51,7 +51,8 @@ def main() -> None:
     settings = WorkerSettings(url, PriorConfig(), PRIOR, "cpu", 1)
     library = Library(cast(ObjectStore, MortalStore(store, num_writes)))
     report = Exporter(library, settings, cast(ExportProcess, InstantStages())).export(ExportTask(build, ref, 1, 1.0))
-    assert report.decision is not None and report.decision.state == "published", report
+    assert report.decision is not None, report
+    assert report.decision.state == "published", report
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def test_a_field_is_found_by_its_stored_name_and_says_where_its_value_comes_from
 def test_a_value_becomes_its_annotated_type(kind: Any, value: object, expected: object) -> None:
     read = READER.read(kind, value, "key")
 
-    assert read == expected and type(read) is type(expected)
+    assert read == expected
+    assert type(read) is type(expected)
 
 
 @pytest.mark.parametrize(

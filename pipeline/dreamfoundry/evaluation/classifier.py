@@ -11,6 +11,7 @@ Dimension key:  B rows Â· C, h, w the noise space (3 and the pixels of a side) Â
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -93,7 +94,7 @@ class NoisyClassifier(nn.Module):
         self.picture_px = picture_px
         self.register_buffer("alphas_cumprod", alphas_cumprod.clone())
         self.stem = nn.Conv2d(3, WIDTHS[0], 3, padding=1)
-        self.blocks = nn.ModuleList(_Block(*pair) for pair in zip(WIDTHS[:-1], WIDTHS[1:], strict=True))
+        self.blocks = nn.ModuleList(_Block(*pair) for pair in itertools.pairwise(WIDTHS))
         self.norm = nn.GroupNorm(8, WIDTHS[-1])
         side = picture_px // 2 ** len(self.blocks)
         # Toys stand in the middle: where a part is says more about the kind than that it is there.

@@ -252,4 +252,5 @@ def test_a_limit_that_real_stages_exceed_ends_them_with_all_that_they_started(
     finally:
         hasty.exporter.close()
     assert outcome.failure_class == "export_timeout"
-    assert "export_limit_s = 0.5 s" in outcome.message and "fewer triangles" in outcome.message
+    assert "export_limit_s = 0.5 s" in outcome.message
+    assert "fewer triangles" in outcome.message

@@ -54,7 +54,8 @@ def test_a_shape_is_recorded_once_it_has_been_seen_a_few_times() -> None:
     for call in range(RECORDED_AFTER_CALLS + 3):
         answer, right = asked(replay, rows=2, seed=call)
         assert torch.equal(answer, right)
-    assert recorder.shapes == [torch.Size([2, 3])] and recorder.num_replays == 3
+    assert recorder.shapes == [torch.Size([2, 3])]
+    assert recorder.num_replays == 3
 
 
 def test_each_shape_has_a_recording_of_its_own() -> None:
@@ -73,7 +74,8 @@ def test_values_of_another_order_in_memory_are_another_shape() -> None:
     for value in (pictures, pictures.to(memory_format=torch.channels_last)):
         for _ in range(RECORDED_AFTER_CALLS + 1):
             answer = replay(value, value)
-            assert torch.equal(answer, compute(value, value)) and answer.stride() == value.stride()
+            assert torch.equal(answer, compute(value, value))
+            assert answer.stride() == value.stride()
     assert len(recorder.shapes) == 2
 
 
@@ -137,5 +139,6 @@ def test_a_replayed_gradient_is_the_gradient_of_each_part(num_parts: int) -> Non
         (gradient,) = torch.autograd.grad((torch.cat(parts) * probe).sum(), value)
         assert torch.equal(torch.cat(parts), value.sin())
         assert torch.allclose(gradient, value.cos() * probe)
-    assert forward_recorder.num_replays > 0 and backward_recorder.num_replays > 0
+    assert forward_recorder.num_replays > 0
+    assert backward_recorder.num_replays > 0
     assert len(forward_recorder.shapes) == len(backward_recorder.shapes) == 1

@@ -117,7 +117,8 @@ def test_several_loras_add_up_and_the_weights_stay_frozen_in_their_precision(
         for loras in ((replace(lora, weight=0.5),), (replace(lora, weight=0.25), replace(lora, weight=0.25)))
     )
     assert torch.allclose(once[CROSS].weight.float(), twice[CROSS].weight.float(), atol=0.1)
-    assert once[CROSS].weight.dtype == torch.bfloat16 and not once[CROSS].weight.requires_grad
+    assert once[CROSS].weight.dtype == torch.bfloat16
+    assert not once[CROSS].weight.requires_grad
 
 
 def test_a_lora_for_another_model_is_refused_by_name(tmp_path: Path, tiny_deepfloyd_folder: Path) -> None:
@@ -159,19 +160,19 @@ def test_a_file_that_is_no_plain_lora_is_refused(
 
 def test_a_damaged_lora_is_named(plain: PriorConfig, tmp_path: Path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(b"half a file")
-    with pytest.raises(PriorUnavailable, match="torn.safetensors' cannot be merged"):
+    with pytest.raises(PriorUnavailable, match=r"torn.safetensors' cannot be merged"):
         load_prior(replace(plain, loras=(LoraConfig(str(tmp_path), license="MIT"),)))
 
 
 def test_where_no_lora_or_more_than_one_lies_nothing_is_guessed(plain: PriorConfig, tmp_path: Path) -> None:
     config = replace(plain, loras=(LoraConfig(str(tmp_path), license="MIT"),))
-    with pytest.raises(PriorUnavailable, match="or a folder with exactly one$"):
+    with pytest.raises(PriorUnavailable, match=r"or a folder with exactly one$"):
         prior_identity(config)
     for name in ("a", "b"):
         (tmp_path / f"{name}.safetensors").touch()
     with pytest.raises(PriorUnavailable, match=r"exactly one \(here: a.safetensors, b.safetensors\)"):
         prior_identity(config)
-    with pytest.raises(PriorUnavailable, match="nowhere.safetensors"):
+    with pytest.raises(PriorUnavailable, match=r"nowhere.safetensors"):
         prior_identity(replace(plain, loras=(LoraConfig(str(tmp_path / "nowhere.safetensors"), license="MIT"),)))
 
 
@@ -193,17 +194,19 @@ def test_key_and_files_of_an_asset_name_the_loras_of_its_prior(plain: PriorConfi
     prompt = Prompt("row", "a mug")
     identities = [prior_identity(replace(plain, loras=loras)) for loras in variants]
     keys = [field_key(prompt, Recipe(), identity) for identity in identities]
-    assert len(set(keys)) == 4 and keys[1] == keys[4], "where it lies is not in the key"
+    assert len(set(keys)) == 4
+    assert keys[1] == keys[4], "the path is not in the key"
 
     prior = asset_metadata(prompt, identities[1], keys[1], "a" * 64, "e" * 64, ExportProfile())["prior"]
     digest = identities[1].loras[0].digest
     assert prior["loras"] == [{"id": "style", "digest": digest, "license": "CC-BY-4.0", "weight": 0.5}]
-    assert len(digest) == 64 and prior["license"] == "MIT"
+    assert len(digest) == 64
+    assert prior["license"] == "MIT"
     assert "loras" not in asset_metadata(prompt, identities[0], keys[0], "a" * 64, "e" * 64, ExportProfile())["prior"]
 
 
 def test_a_research_lora_makes_research_assets_and_a_pinned_one_is_compared(plain: PriorConfig, tmp_path: Path) -> None:
     lora = as_kohya(tmp_path)
     assert prior_identity(replace(plain, loras=(replace(lora, research_only=True),))).research_only
-    with pytest.raises(PriorUnavailable, match="prior.loras.digest = '0+', but the weights in .*style"):
+    with pytest.raises(PriorUnavailable, match=r"prior.loras.digest = '0+', but the weights in .*style"):
         prior_identity(replace(plain, loras=(replace(lora, digest="0" * 64),)))

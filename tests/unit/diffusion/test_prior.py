@@ -53,7 +53,9 @@ def test_a_latent_prior_answers_in_latents(latent: ScorePrior) -> None:
     latents = latent.to_noise_space(torch.rand(2, 3, 20, 20))
     assert latents.shape == (2, 4, 8, 8)
     noise = latent.predict_noise(latents, torch.tensor([3, 990]), embeds)
-    assert noise.shape == latents.shape and noise.dtype == torch.float32 and noise.isfinite().all()
+    assert noise.shape == latents.shape
+    assert noise.dtype == torch.float32
+    assert noise.isfinite().all()
 
 
 def test_a_pixel_prior_answers_in_signed_pixels(pixel: ScorePrior) -> None:
@@ -121,7 +123,8 @@ def test_pictures_receive_a_gradient_through_the_encoder_and_weights_do_not(late
     assert isinstance(latent, DiffusersPrior)
     pictures = torch.rand(1, 3, 16, 16, requires_grad=True)
     latent.to_noise_space(pictures).sum().backward()
-    assert pictures.grad is not None and pictures.grad.abs().sum() > 0
+    assert pictures.grad is not None
+    assert pictures.grad.abs().sum() > 0
     parts = (latent._vae, latent._unet, latent._text_encoder)
     assert not any(weight.requires_grad for part in parts for weight in part.parameters())
     assert not any(part.training for part in parts)
@@ -153,13 +156,15 @@ def test_a_prediction_has_a_graph_only_where_its_input_brings_one(latent: ScoreP
         assert prior.predict_noise(noisy, torch.tensor([1]), embeds).grad_fn is None
         noisy.requires_grad_()
         prior.predict_noise(noisy, torch.tensor([1]), embeds).sum().backward()
-        assert noisy.grad is not None and noisy.grad.abs().sum() > 0
+        assert noisy.grad is not None
+        assert noisy.grad.abs().sum() > 0
 
 
 def test_the_text_matters(latent: ScorePrior, pixel: ScorePrior) -> None:
     for prior in (latent, pixel):
         one, other, again = prior.encode_prompts(["a mug", "a car", "a mug"])
-        assert torch.allclose(one, again, atol=1e-5) and not torch.allclose(one, other, atol=1e-2)
+        assert torch.allclose(one, again, atol=1e-5)
+        assert not torch.allclose(one, other, atol=1e-2)
 
 
 def test_a_text_that_would_be_cut_off_is_refused(latent: ScorePrior) -> None:
@@ -192,7 +197,7 @@ def test_the_digest_changes_with_a_weight_and_not_with_a_neighbouring_file(copie
     weights["conv_in.bias"][0] += 1e-3
     save_file(weights, file, metadata={"format": "pt"})
     assert weights_digest(copied) != before
-    with pytest.raises(PriorUnavailable, match="prior.digest = .* restore the weights"):
+    with pytest.raises(PriorUnavailable, match=r"prior.digest = .* restore the weights"):
         load_prior(config_of(copied, digest=before))
 
 
@@ -218,20 +223,20 @@ def test_identity_needs_no_torch(tiny_deepfloyd_folder: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(PriorUnavailable, match='nowhere.*model_index.json is missing.*prior.path = "toybox"'):
+    with pytest.raises(PriorUnavailable, match=r'nowhere.*model_index.json is missing.*prior.path = "toybox"'):
         load_prior(config_of(tmp_path / "nowhere"))
 
 
 def test_a_folder_without_a_stated_licence_is_refused(tiny_deepfloyd_folder: Path) -> None:
-    with pytest.raises(ConfigError, match="prior.licence = '': must name the licence"):
+    with pytest.raises(ConfigError, match=r"prior.licence = '': must name the licence"):
         load_prior(config_of(tiny_deepfloyd_folder, license=""))
 
 
 def test_deepfloyd_needs_a_word_that_it_is_for_research(copied: Path) -> None:
-    with pytest.raises(ConfigError, match="prior.research_only = true"):
+    with pytest.raises(ConfigError, match=r"prior.research_only = true"):
         prior_identity(config_of(copied, license="LicenseRef-DeepFloyd-IF"))
     edit_json(copied / "text_encoder" / "config.json", d_model=4096)
-    with pytest.raises(ConfigError, match="prior.research_only = true"):
+    with pytest.raises(ConfigError, match=r"prior.research_only = true"):
         prior_identity(config_of(copied))
     assert prior_identity(config_of(copied, research_only=True)).research_only
 
@@ -241,7 +246,7 @@ def test_weights_that_are_missing_or_damaged_are_refused(copied: Path) -> None:
     weights = load_file(file)
     weights.pop("conv_in.bias")
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(PriorUnavailable, match="lacks weights: conv_in.bias"):
+    with pytest.raises(PriorUnavailable, match=r"lacks weights: conv_in.bias"):
         load_prior(config_of(copied))
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(PriorUnavailable, match="cannot be loaded"):
@@ -268,7 +273,7 @@ def test_a_part_of_an_unknown_kind_is_named(copied: Path, file: str, changes: di
 def test_a_schedule_of_another_family_is_refused(copied: Path) -> None:
     flow = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000}
     (copied / "scheduler" / "scheduler_config.json").write_text(json.dumps(flow))
-    with pytest.raises(PriorUnavailable, match="FlowMatchEulerDiscreteScheduler.*no beta_schedule"):
+    with pytest.raises(PriorUnavailable, match=r"FlowMatchEulerDiscreteScheduler.*no beta_schedule"):
         load_prior(config_of(copied))
 
 
@@ -311,7 +316,9 @@ def test_a_parked_text_encoder_visits_the_device_for_each_prompt_only() -> None:
     prior.park_text_encoder()
     assert prior.encode_prompts(["a", "b"]).shape == (2, 77, 4)
     assert encoder.places == ["cpu", "meta", "cpu"]
-    assert parkable == 3 * 5 * 4 and before - prior.num_bytes == parkable and prior.parkable_bytes == 0
+    assert parkable == 3 * 5 * 4
+    assert before - prior.num_bytes == parkable
+    assert prior.parkable_bytes == 0
 
 
 def test_parking_changes_no_embedding_and_frees_nothing_where_host_and_device_are_one(

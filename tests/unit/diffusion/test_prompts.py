@@ -78,7 +78,8 @@ def test_embeddings_stand_where_their_texts_stand() -> None:
     )
     embeds = encode(prior, CHAIR, wording)
     texts = view_texts(CHAIR, wording)
-    assert embeds.text.shape == (2, 8, 3, 1, 48) and embeds.unconditional.shape == (3, 1, 48)
+    assert embeds.text.shape == (2, 8, 3, 1, 48)
+    assert embeds.unconditional.shape == (3, 1, 48)
     for shading in range(2):
         for view in range(8):
             for background in range(3):
@@ -172,7 +173,7 @@ def test_of_several_bands_only_the_last_is_overhead() -> None:
 
 @pytest.mark.parametrize("bounds_deg", [(), (10.0,), (10.0, 10.0), (20.0, 10.0), (10.0, 20.0, 30.0)])
 def test_bounds_that_do_not_stand_between_the_elevation_words_are_refused(bounds_deg: tuple[float, ...]) -> None:
-    with pytest.raises(ConfigError, match="wording.elevation_bounds_deg = .*must rise and stand between the 3"):
+    with pytest.raises(ConfigError, match=r"wording.elevation_bounds_deg = .*must rise and stand between the 3"):
         WordingConfig(elevation_words=("low", "{azimuth}", "overhead"), elevation_bounds_deg=bounds_deg)
 
 
@@ -200,5 +201,5 @@ def test_a_text_for_one_view_is_used_for_all_words_of_that_view() -> None:
 
 @pytest.mark.parametrize("words", [("front",), ("front", "side", "back")])
 def test_an_odd_or_too_small_number_of_words_is_refused(words: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="wording.azimuth_words = .*even number"):
+    with pytest.raises(ConfigError, match=r"wording.azimuth_words = .*even number"):
         WordingConfig(azimuth_words=words)

@@ -15,7 +15,8 @@ def test_it_is_as_large_as_stable_diffusion_2_1() -> None:
         for part in (prior._unet, prior._text_encoder, prior._vae)
     ]
     assert sizes == [865.9, 340.4, 34.2], "millions, as published; of the VAE the encoder only"
-    assert prior.picture_px == 512 and prior.precision == "float16"
+    assert prior.picture_px == 512
+    assert prior.precision == "float16"
     assert prior.parkable_bytes == 2 * sum(weight.numel() for weight in prior._text_encoder.parameters()) + 77 * 8
 
 
@@ -25,7 +26,8 @@ def test_shapes_are_those_of_the_real_one() -> None:
     assert latents.shape == (1, 4, 64, 64)
     embeds = torch.zeros(2, 77, 1024, device="meta", dtype=torch.float16)
     noise = prior.predict_noise(latents.repeat(2, 1, 1, 1), torch.zeros(2, dtype=torch.long, device="meta"), embeds)
-    assert noise.shape == (2, 4, 64, 64) and noise.dtype == torch.float32
+    assert noise.shape == (2, 4, 64, 64)
+    assert noise.dtype == torch.float32
 
 
 @pytest.mark.parametrize(("name", "millions"), [("if-m", 371.6), ("if-l", 935.4), ("if-xl", 4304.7)])

@@ -53,7 +53,8 @@ def test_a_mirrored_prior_is_the_prior(
 ) -> None:
     done = run_job("mirror_prior.py", str(tiny_deepfloyd_folder), f"{s3_url}/priors/tiny-if")
     digest = weights_digest(tiny_deepfloyd_folder)
-    assert done.returncode == 0 and f'digest = "{digest}"' in done.stdout
+    assert done.returncode == 0
+    assert f'digest = "{digest}"' in done.stdout
 
     identity = resolve_identity(config, tmp_path / "cache")
     assert (identity.prior_id, identity.digest) == ("tiny-if", digest)
@@ -77,7 +78,8 @@ def test_weights_are_fetched_once_however_many_ask_at_once(
     with ThreadPoolExecutor(4) as pool:
         folders = set(pool.map(ask, range(4)))
     assert len(folders) == 1
-    assert len(mirror.fetched) == len(set(mirror.fetched)) and "unet/config.json" in mirror.fetched
+    assert len(mirror.fetched) == len(set(mirror.fetched))
+    assert "unet/config.json" in mirror.fetched
     assert not list((tmp_path / "cache").glob("*.part"))
 
 
@@ -89,7 +91,8 @@ def test_what_a_killed_process_left_is_no_folder(mirror: CountedStore, tmp_path:
 
     again = fetch_weights(config, tmp_path / "cache", lambda url: mirror)
 
-    assert again.path == str(whole) and not half.exists()
+    assert again.path == str(whole)
+    assert not half.exists()
     load_prior(again)
 
 
@@ -97,13 +100,14 @@ def test_a_mirror_that_has_changed_is_fetched_again(mirror: CountedStore, tmp_pa
     before = fetch_weights(config, tmp_path / "cache", lambda url: mirror).path
     mirror.put("scheduler/scheduler_config.json", b"{}", "application/json")
     after = fetch_weights(config, tmp_path / "cache", lambda url: mirror).path
-    assert after != before and (Path(after) / "scheduler/scheduler_config.json").read_bytes() == b"{}"
+    assert after != before
+    assert (Path(after) / "scheduler/scheduler_config.json").read_bytes() == b"{}"
 
 
 def test_weights_of_another_digest_never_appear_in_the_cache(
     mirror: CountedStore, tmp_path: Path, config: PriorConfig
 ) -> None:
-    with pytest.raises(PriorUnavailable, match="prior.digest = '0+', but the weights in 's3://shelf/priors/tiny-if'"):
+    with pytest.raises(PriorUnavailable, match=r"prior.digest = '0+', but the weights in 's3://shelf/priors/tiny-if'"):
         fetch_weights(replace(config, digest="0" * 64), tmp_path / "cache", lambda url: mirror)
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
@@ -138,13 +142,13 @@ def test_a_mirror_without_a_digest_says_how_to_make_one(
 
 
 def test_a_mirrored_prior_needs_a_licence_too(mirror: CountedStore, tmp_path: Path, config: PriorConfig) -> None:
-    with pytest.raises(ConfigError, match="prior.licence = '': must name the licence"):
+    with pytest.raises(ConfigError, match=r"prior.licence = '': must name the licence"):
         resolve_identity(replace(config, license=""), tmp_path, lambda url: mirror)
 
 
 def test_an_empty_place_is_no_mirror(tmp_path: Path, config: PriorConfig) -> None:
     empty = DirectoryStore(tmp_path / "empty")
-    with pytest.raises(PriorUnavailable, match="prior.path = 's3://.*nothing at all"):
+    with pytest.raises(PriorUnavailable, match=r"prior.path = 's3://.*nothing at all"):
         fetch_weights(config, tmp_path / "cache", lambda url: empty)
 
 
@@ -183,4 +187,5 @@ def test_a_lora_on_s3_is_fetched_by_driver_and_worker(tmp_path: Path, path: str)
 
     assert [lora.lora_id for lora in identity.loras] == ["paper"]
     here = fetch_weights(pin_digests(config, identity), tmp_path / "cache", lambda url: store)
-    assert prior_identity(here) == identity and store.fetched == ["paper.safetensors"]
+    assert prior_identity(here) == identity
+    assert store.fetched == ["paper.safetensors"]

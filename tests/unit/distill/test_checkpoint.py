@@ -72,7 +72,8 @@ def test_11_an_interrupted_assignment_ends_with_the_bits_of_an_uninterrupted_one
     data = checkpoint_after(num_steps).to_bytes()
     resumed = run_to_the_end(batch_with((RED, Checkpoint.from_bytes(data, "field-red")), (BLUE, None)))["field-red"]
 
-    assert resumed.snapshot is not None and uninterrupted.snapshot is not None
+    assert resumed.snapshot is not None
+    assert uninterrupted.snapshot is not None
     assert resumed.snapshot.to_bytes() == uninterrupted.snapshot.to_bytes()
     assert resumed.history == uninterrupted.history
 
@@ -84,14 +85,16 @@ def test_a_checkpoint_knows_its_steps_and_the_time_it_took() -> None:
     assert len(checkpoint.states) == 3, "two parked candidates and the one that runs"
     assert checkpoint.optimize_s > 0.0
     slot = batch_with((RED, checkpoint)).slots[0]
-    assert slot is not None and slot.optimize_s >= checkpoint.optimize_s
+    assert slot is not None
+    assert slot.optimize_s >= checkpoint.optimize_s
 
 
 def test_a_free_slot_and_one_that_diverged_have_no_checkpoint() -> None:
     batch = batch_with((RED, None))
     batch.healthy[0] = False
 
-    assert batch.checkpoint(0) is None and batch.checkpoint(1) is None
+    assert batch.checkpoint(0) is None
+    assert batch.checkpoint(1) is None
 
 
 def test_the_failure_of_an_earlier_candidate_survives() -> None:
@@ -99,7 +102,8 @@ def test_the_failure_of_an_earlier_candidate_survives() -> None:
     checkpoint.runners[0].failure = FlatField("thin as paper")
     failure = Checkpoint.from_bytes(checkpoint.to_bytes(), "field-red").runners[0].failure
 
-    assert type(failure) is FlatField and str(failure) == "thin as paper"
+    assert type(failure) is FlatField
+    assert str(failure) == "thin as paper"
 
 
 @pytest.mark.parametrize("kind", PromptFailure.__subclasses__())
@@ -112,7 +116,7 @@ def test_14_another_field_or_format_is_refused_by_name() -> None:
 
     with pytest.raises(ObjectCorrupt, match="field-red"):
         Checkpoint.from_bytes(data, "field-green")
-    with pytest.raises(ObjectCorrupt, match="checkpoint.v0"):
+    with pytest.raises(ObjectCorrupt, match=r"checkpoint.v0"):
         Checkpoint.from_bytes(in_format("checkpoint.v0", data), "field-red")
 
 

@@ -158,7 +158,8 @@ def test_a_slot_that_diverges_stops_before_the_update_and_leaves_its_neighbours_
         results += batch.harvest()
     by_name = {result.assignment.prompt.prompt_id: result for result in results}
     assert isinstance(by_name["green"].failure, OptimizationDiverged)
-    assert by_name["red"].failure is None and by_name["blue"].failure is None
+    assert by_name["red"].failure is None
+    assert by_name["blue"].failure is None
 
 
 def test_draws_follow_from_identity_not_from_order():
@@ -233,7 +234,8 @@ def test_the_best_of_three_goes_on_and_the_others_stay_behind():
     (result,) = optimize_all(AnalyticPrior(), RACE, [assignment("red")], num_slots=1)
     candidates = result.history.candidates
 
-    assert result.failure is None and result.snapshot.history == result.history
+    assert result.failure is None
+    assert result.snapshot.history == result.history
     assert sorted(one.num_steps for one in candidates) == [3, 6, 12]
     assert [one.verdict for one in sorted(candidates, key=lambda a: a.num_steps)] == ["outrun"] * 2 + ["chosen"]
     assert result.history.steps_spent == 21
@@ -312,5 +314,6 @@ def test_a_rate_warms_up_and_then_falls_to_its_final_share():
     shares = [lr_multiplier(dataclasses.replace(SMALL.optimize, num_steps=100), step) for step in range(100)]
 
     assert np.argmax(shares) in range(8, 13)
-    assert shares[0] < 0.2 and max(shares) <= 1.0
+    assert shares[0] < 0.2
+    assert max(shares) <= 1.0
     assert shares[-1] == pytest.approx(0.01, abs=1e-3)

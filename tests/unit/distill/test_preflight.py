@@ -47,7 +47,8 @@ def test_live_bytes_are_those_of_the_tensors_alive_and_views_cost_nothing() -> N
         del first
         third = torch.ones(256, dtype=torch.uint8)
     assert live.now == second.nbytes + third.nbytes
-    assert peak_of_two >= KIB + second.nbytes and live.peak < 3 * KIB
+    assert peak_of_two >= KIB + second.nbytes
+    assert live.peak < 3 * KIB
 
 
 def test_live_bytes_see_what_autograd_keeps_and_what_its_way_back_makes() -> None:
@@ -63,10 +64,12 @@ def test_live_bytes_see_what_autograd_keeps_and_what_its_way_back_makes() -> Non
 
 def test_a_trial_measures_at_least_what_is_known(prior: DiffusersPrior, ball_recipe: Recipe) -> None:
     fit = examine(prior, ball_recipe, "cpu", most_slots=4)
-    assert [trial.num_slots for trial in fit.trials] == [1, 2, 4] and fit.too_many == 0
+    assert [trial.num_slots for trial in fit.trials] == [1, 2, 4]
+    assert fit.too_many == 0
     for trial in fit.trials:
         assert trial.peak_bytes >= known_memory(prior, ball_recipe).at(trial.num_slots)
-        assert trial.step_s > 0.0 and trial.snapshot_s > 0.0
+        assert trial.step_s > 0.0
+        assert trial.snapshot_s > 0.0
 
 
 def test_the_line_through_two_trials_predicts_the_next(prior: DiffusersPrior, ball_recipe: Recipe) -> None:
@@ -78,14 +81,15 @@ def test_slots_that_would_not_fit_are_not_tried(prior: DiffusersPrior, ball_reci
     generous = examine(prior, ball_recipe, "cpu", most_slots=4)
     usable = max(generous.trials[1].peak_bytes, generous.trials[1].predicted_bytes)
     fit = examine(prior, ball_recipe, "cpu", most_slots=4, usable_bytes=usable)
-    assert [trial.num_slots for trial in fit.trials] == [1, 2] and fit.too_many == 4
+    assert [trial.num_slots for trial in fit.trials] == [1, 2]
+    assert fit.too_many == 4
     assert fit.best in fit.trials
 
 
 def test_a_device_that_is_too_small_for_one_slot_is_refused_with_what_it_would_take(
     prior: DiffusersPrior, ball_recipe: Recipe
 ) -> None:
-    with pytest.raises(PriorUnavailable, match="not even one slot fits beside tiny-if: 0.0 GiB of cpu may be used"):
+    with pytest.raises(PriorUnavailable, match=r"not even one slot fits beside tiny-if: 0.0 GiB of cpu may be used"):
         examine(prior, ball_recipe, "cpu", most_slots=4, usable_bytes=KIB)
 
 
@@ -102,7 +106,8 @@ def test_memory_that_runs_out_ends_the_search(
     monkeypatch.setattr(prior, "predict_noise", small)
     many_views = dataclasses.replace(ball_recipe, optimize=dataclasses.replace(ball_recipe.optimize, views_per_step=4))
     fit = examine(prior, many_views, "cpu", most_slots=8)
-    assert [trial.num_slots for trial in fit.trials] == [1, 2] and fit.too_many == 4
+    assert [trial.num_slots for trial in fit.trials] == [1, 2]
+    assert fit.too_many == 4
 
 
 def test_the_best_is_the_fastest_for_an_asset_and_hours_follow(prior: DiffusersPrior, ball_recipe: Recipe) -> None:
@@ -116,7 +121,8 @@ def test_the_best_is_the_fastest_for_an_asset_and_hours_follow(prior: DiffusersP
 
 def test_the_model_is_a_line() -> None:
     model = MemoryModel.through(Trial(2, 0, 500, 1.0, 1.0), Trial(4, 0, 800, 1.0, 1.0))
-    assert model == MemoryModel(fixed_bytes=200, per_slot_bytes=150) and model.at(8) == 1400
+    assert model == MemoryModel(fixed_bytes=200, per_slot_bytes=150)
+    assert model.at(8) == 1400
 
 
 def test_a_worker_without_the_gpu_that_it_should_have_says_so() -> None:
@@ -137,11 +143,15 @@ def test_the_program_prints_a_line_per_number_of_slots(ball_recipe_file: object)
     assert callable(ball_recipe_file)
     done = run_job("preflight.py", "--recipe", ball_recipe_file(4), "--most-slots", "2")
     assert done.returncode == 0, done.stderr
-    assert "tiny-if" in done.stdout and done.stdout.count("an hour") == 2 and "--slots " in done.stdout.splitlines()[-1]
+    assert "tiny-if" in done.stdout
+    assert done.stdout.count("an hour") == 2
+    assert "--slots " in done.stdout.splitlines()[-1]
 
 
 def test_the_program_says_in_one_line_why_a_prior_cannot_be_used(ball_recipe_file: object) -> None:
     assert callable(ball_recipe_file)
     done = run_job("preflight.py", "--recipe", ball_recipe_file(4), "--set", f"prior.digest={'0' * 64}")
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith("error: prior.digest = ") and len(done.stderr.splitlines()) == 1
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: prior.digest = ")
+    assert len(done.stderr.splitlines()) == 1

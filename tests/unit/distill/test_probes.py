@@ -133,8 +133,10 @@ def test_a_field_that_passes_every_gate_goes_on():
 def test_a_score_beyond_its_gate_ends_the_candidate_and_says_which(gates, scores, failure_class):
     failure = judge(GOOD | scores, gates, 0.15)
 
-    assert failure is not None and failure.failure_class == failure_class
-    assert next(iter(scores)) in str(failure) and "15%" in str(failure)
+    assert failure is not None
+    assert failure.failure_class == failure_class
+    assert next(iter(scores)) in str(failure)
+    assert "15%" in str(failure)
 
 
 def test_a_gate_that_rises_over_the_run_lets_early_fields_pass():

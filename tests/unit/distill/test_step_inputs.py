@@ -46,7 +46,8 @@ def test_textureless_slots_are_told_the_textureless_wording():
     told = draws.noise_sample.embeds.text[:, 0, 0].reshape(40, 4)[:, 0].bool()
 
     assert torch.equal(told, draws.batches[0].is_textureless)
-    assert draws.batches[0].is_textureless.any() and not draws.batches[0].is_textureless.all()
+    assert draws.batches[0].is_textureless.any()
+    assert not draws.batches[0].is_textureless.all()
     assert (draws.batches[0].is_lit | ~draws.batches[0].is_textureless).all()
 
 
@@ -101,7 +102,8 @@ def test_an_inversion_ends_up_to_its_overshoot_above_the_timestep_and_within_the
     above = asked.inverted_to - asked.timesteps
     inside = asked.timesteps < 900
 
-    assert int(above.min()) >= 0 and int(above[inside].max()) in (48, 49)
+    assert int(above.min()) >= 0
+    assert int(above[inside].max()) in (48, 49)
     assert float(above[inside].float().mean()) == pytest.approx(24.5, abs=1.5)
     assert int(asked.inverted_to.max()) <= 999
 
@@ -115,5 +117,7 @@ def test_without_an_inversion_there_is_no_overshoot_to_draw():
 def test_negatives_are_told_only_where_they_are_asked_for():
     plain, away = draw(slot_inputs(1)).noise_sample.embeds, draw(slot_inputs(1), recipe=ALL_AT_ONCE).noise_sample.embeds
 
-    assert plain.negatives.shape == (4, 0, 1, 3) and plain.negative_weights.shape == (4, 0)
-    assert away.negatives.shape == (4, 2, 1, 3) and away.negative_weights.shape == (4, 2)
+    assert plain.negatives.shape == (4, 0, 1, 3)
+    assert plain.negative_weights.shape == (4, 0)
+    assert away.negatives.shape == (4, 2, 1, 3)
+    assert away.negative_weights.shape == (4, 2)

@@ -28,7 +28,8 @@ def run(
 def test_a_single_candidate_is_looked_at_and_runs_to_its_end():
     race, move, trail = run(ProbeConfig(at=(0.2,), best_of=1), {})
 
-    assert trail == [(0, 20), (0, 100)] and move == Finish(0)
+    assert trail == [(0, 20), (0, 100)]
+    assert move == Finish(0)
     assert [one.verdict for one in race.history(0).candidates] == ["chosen"]
     assert race.history(0).steps_spent == planned_steps(ProbeConfig(at=(0.2,)), NUM_STEPS) == 100
 
@@ -46,14 +47,16 @@ def test_four_candidates_are_halved_at_each_look():
 def test_a_failed_candidate_is_replaced_by_a_new_one():
     race, move, trail = run(ProbeConfig(at=(0.2,), max_restarts=2, step_budget=2.0), {}, failing={0: 20, 1: 20})
 
-    assert trail == [(0, 20), (1, 20), (2, 20), (2, 100)] and move == Finish(2)
+    assert trail == [(0, 20), (1, 20), (2, 20), (2, 100)]
+    assert move == Finish(2)
     assert [one.verdict for one in race.history(2).candidates] == ["flat", "flat", "chosen"]
 
 
 def test_a_winner_that_fails_in_the_end_gives_way_to_the_best_that_was_parked():
     _, move, trail = run(ProbeConfig(at=(0.2,), best_of=3, max_restarts=0), {1: 0.3, 2: 0.2}, failing={1: 100})
 
-    assert trail[-2:] == [(1, 100), (2, 100)] and move == Finish(2)
+    assert trail[-2:] == [(1, 100), (2, 100)]
+    assert move == Finish(2)
 
 
 def test_restarts_end_with_the_class_of_the_candidate_that_came_furthest():

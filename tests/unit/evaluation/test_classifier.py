@@ -60,7 +60,8 @@ def test_it_is_a_score_prior_with_an_identity_of_its_own(inner: AnalyticPrior, c
     prior = ClassifierGuidedPrior(inner, classifier)
 
     assert isinstance(prior, ScorePrior)
-    assert prior.identity.digest != inner.identity.digest and prior.identity.prior_id != inner.identity.prior_id
+    assert prior.identity.digest != inner.identity.digest
+    assert prior.identity.prior_id != inner.identity.prior_id
 
 
 def test_the_noise_follows_dhariwal_and_nichol(inner: AnalyticPrior, classifier: NoisyClassifier) -> None:

@@ -30,7 +30,8 @@ def test_the_toy_itself_scores_nearly_perfectly_whatever_its_size_place_and_yaw(
     chamfer, yaw_deg, f_scores = best_yaw(aligned(moved(kind)), kind)
 
     assert chamfer < 0.01
-    assert f_scores[0] > 0.99 and f_scores[1] > 0.9
+    assert f_scores[0] > 0.99
+    assert f_scores[1] > 0.9
     if kind in KINDS_WITH_FRONT:
         assert yaw_deg == 330.0  # turned back by 30 degrees
 
@@ -55,7 +56,8 @@ def test_a_sphere_scores_well_only_against_the_sphere():
 def test_alignment_puts_the_base_at_zero_and_the_height_at_one():
     points = aligned(moved("tree"))
 
-    assert points[:, 1].min() == pytest.approx(0.0) and points[:, 1].max() == pytest.approx(1.0)
+    assert points[:, 1].min() == pytest.approx(0.0)
+    assert points[:, 1].max() == pytest.approx(1.0)
     assert np.ptp(true_surface("tree")[:, 1]) == pytest.approx(1.0)
 
 

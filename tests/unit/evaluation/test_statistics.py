@@ -52,4 +52,5 @@ def test_without_a_wrong_or_a_right_one_nothing_is_said() -> None:
 def test_figures_say_over_how_many_results_they_are() -> None:
     assert share_of([True, False, True, True]) == Figure(0.75, wilson_interval(3, 4), 4, 3)
     assert mean_of([1.0, 2.0], ["a", "b"]) == Figure(1.5, mean_interval([1.0, 2.0], ["a", "b"]), 2)
-    assert share_of([]) is None and mean_of([], []) is None
+    assert share_of([]) is None
+    assert mean_of([], []) is None

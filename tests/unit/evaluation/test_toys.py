@@ -40,17 +40,20 @@ def test_the_few_prompts_cover_all_kinds_and_colors_and_a_third_is_held_out() ->
     asked = pairs(few_prompts())
 
     assert len(set(asked)) == 24
-    assert {kind for _, kind in asked} == set(KINDS) and {color for color, _ in asked} == set(COLORS)
+    assert {kind for _, kind in asked} == set(KINDS)
+    assert {color for color, _ in asked} == set(COLORS)
     assert sum(pair in held_out_pairs() for pair in asked) == 8
 
 
 def test_all_held_out_pairs_are_asked_and_as_many_trained_ones_with_the_same_kinds() -> None:
     trained, held_out = (asked := pairs(all_held_out_prompts()))[:27], asked[27:]
 
-    assert set(held_out) == held_out_pairs() and len(set(trained)) == 27
+    assert set(held_out) == held_out_pairs()
+    assert len(set(trained)) == 27
     assert not set(trained) & held_out_pairs()
     assert Counter(kind for _, kind in trained) == Counter(kind for _, kind in held_out)
-    assert {kind for _, kind in trained} == set(KINDS) and {color for color, _ in trained} == set(COLORS)
+    assert {kind for _, kind in trained} == set(KINDS)
+    assert {color for color, _ in trained} == set(COLORS)
     assert all_held_out_prompts() == all_held_out_prompts()
 
 
@@ -61,8 +64,11 @@ def test_the_true_toy_is_judged_right_in_everything() -> None:
 
     found = judged("a red car", 0, made, DeliveredSurface(points, colors))
 
-    assert found["published"] and found["kind_correct"] and found["color_correct"]
-    assert found["is_second_front"] is False and found["front_error_deg"] == 0.0
+    assert found["published"]
+    assert found["kind_correct"]
+    assert found["color_correct"]
+    assert found["is_second_front"] is False
+    assert found["front_error_deg"] == 0.0
     assert found["f_score_5_percent"] == pytest.approx(1.0)
     assert found["hsv_saturation_error"] == pytest.approx(0.0)
     assert (found["flatness_ratio"], found["num_candidates"], found["steps_spent"]) == (0.7, 2, 300)
@@ -73,7 +79,9 @@ def test_what_was_not_published_counts_as_wrong_and_has_no_surface_to_measure(ma
     found = figures([judged("a red car", 0, made, None)], {})
 
     assert (found["published"].value, found["kind_correct"].value, found["f_score_5_percent"].value) == (0.0, 0.0, 0.0)
-    assert "hsv_saturation_error" not in found and "is_second_front" not in found and "steps_spent" not in found
+    assert "hsv_saturation_error" not in found
+    assert "is_second_front" not in found
+    assert "steps_spent" not in found
 
 
 def test_a_prompt_without_a_kind_or_a_color_is_refused() -> None:
@@ -94,7 +102,8 @@ def test_scores_are_held_against_the_truth_and_absent_ones_left_out() -> None:
     rows += [row(kind_correct=False)]  # no scores
     found = separations(rows)
 
-    assert set(found) == {"kind_correct"} and set(found["kind_correct"]) == {"prompt_gain", "genus"}
+    assert set(found) == {"kind_correct"}
+    assert set(found["kind_correct"]) == {"prompt_gain", "genus"}
     gain = found["kind_correct"]["prompt_gain"]
     assert (gain.auc, gain.num_wrong, gain.num_right) == (pytest.approx(5 / 6), 3, 2)
     assert found["kind_correct"]["genus"].auc == 0.5
@@ -140,8 +149,10 @@ def test_the_tables_show_counts_intervals_and_only_what_was_measured(mixed) -> N
     assert "| published | 75% (30% to 95%; 3 of 4) | 50% (9% to 91%; 1 of 2) | 100% (34% to 100%; 2 of 2) |" in text
     assert re.search(r"\| F-score at 5 % of the diagonal \| 0\.60 \(0\.40 to 0\.80\) \|", text)
     assert "| cube | 2 | 1 of 2 | 0 of 2 | 1 of 2 | 0.40 |" in text
-    assert "| `prompt_gain` | 1.00 |" in text and "tiny@0123" in text
-    assert "R-Precision with colour" not in text and "candidates" not in text
+    assert "| `prompt_gain` | 1.00 |" in text
+    assert "tiny@0123" in text
+    assert "R-Precision with colour" not in text
+    assert "candidates" not in text
     widths = [line.count("|") for line in text.splitlines() if line.startswith("| F") or line.startswith("| pub")]
     assert set(widths) == {5}
 

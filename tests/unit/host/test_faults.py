@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -33,4 +34,4 @@ def test_34_a_full_disk_is_a_fault_of_the_machine() -> None:
 
 def test_a_file_that_is_not_there_stays_a_bug() -> None:
     with pytest.raises(FileNotFoundError), machine_faults():
-        open("/nowhere/at/all")
+        Path("/nowhere/at/all").read_bytes()

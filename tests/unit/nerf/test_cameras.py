@@ -67,9 +67,12 @@ def test_training_cameras_keep_to_their_ranges_and_cover_the_circle():
     cameras = sample_cameras(config, 4000, generator)
     distance = cameras.positions.norm(dim=-1)
 
-    assert cameras.elevation_deg.min() >= -10.0 and cameras.elevation_deg.max() <= 80.0
-    assert distance.min() >= 2.499 and distance.max() <= 3.001
-    assert cameras.fovy_deg.min() >= 40.0 and cameras.fovy_deg.max() <= 50.0
+    assert cameras.elevation_deg.min() >= -10.0
+    assert cameras.elevation_deg.max() <= 80.0
+    assert distance.min() >= 2.499
+    assert distance.max() <= 3.001
+    assert cameras.fovy_deg.min() >= 40.0
+    assert cameras.fovy_deg.max() <= 50.0
     # Each of the 4000 strata of the circle holds one camera.
     gaps_deg = torch.diff(cameras.azimuth_deg.sort().values)
     assert gaps_deg.max() < 2 * 360.0 / 4000 + 1e-3
@@ -94,7 +97,8 @@ def test_fields_of_view_are_uniform_in_degrees_or_in_focal_length(uniform_in):
     drawn = fovy_deg if uniform_in == "degrees" else focal
     quartiles = (drawn.quantile(torch.tensor([0.25, 0.5, 0.75])) - drawn.min()) / (drawn.max() - drawn.min())
 
-    assert fovy_deg.min() == pytest.approx(20.0, abs=0.1) and fovy_deg.max() == pytest.approx(100.0, abs=0.1)
+    assert fovy_deg.min() == pytest.approx(20.0, abs=0.1)
+    assert fovy_deg.max() == pytest.approx(100.0, abs=0.1)
     assert quartiles.tolist() == pytest.approx([0.25, 0.5, 0.75], abs=0.015)
 
 

@@ -186,7 +186,8 @@ def test_a_single_slot_shares_memory_and_tracks_no_gradients() -> None:
     fields, points = fields_of(3), points_of(1, 20)
     one = fields.single(2)
     torch.testing.assert_close(one.density(points)[0], fields.density(points.expand(3, -1, -1))[2].detach())
-    assert one.num_slots == 1 and not one.density(points).requires_grad
+    assert one.num_slots == 1
+    assert not one.density(points).requires_grad
     assert one.parameters()["table"].data_ptr() == fields.parameters()["table"][2].data_ptr()
 
 
@@ -225,7 +226,8 @@ def test_a_level_that_does_not_count_yet_is_as_if_it_were_zero_and_gets_no_gradi
         emptied.parameters()["table"][0, finest] = 0.0
     torch.testing.assert_close(fields.density(points), emptied.density(points))
     (gradient,) = torch.autograd.grad(fields.density(points).sum(), fields.parameters()["table"])
-    assert gradient[0, finest].abs().max() == 0 and gradient[1, finest].abs().max() > 0
+    assert gradient[0, finest].abs().max() == 0
+    assert gradient[1, finest].abs().max() > 0
 
 
 def test_a_single_slot_sees_the_levels_it_had_in_its_place() -> None:

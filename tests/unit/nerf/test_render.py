@@ -161,7 +161,8 @@ def test_the_whole_rendering_has_the_numerical_gradient() -> None:
 def test_normals_pass_gradients_to_the_field_and_depth_does_not() -> None:
     fields, (origins, directions) = random_fields(1), random_rays(1, 5)
     seen = render(fields, origins, directions, MIDDLE, RenderConfig(samples_per_ray=8))
-    assert seen.normals is not None and not seen.depth.requires_grad
+    assert seen.normals is not None
+    assert not seen.depth.requires_grad
     (gradient,) = torch.autograd.grad(seen.normals[..., 0].sum(), fields.parameters()["table"])
     assert gradient.abs().max() > 0
 
@@ -174,8 +175,10 @@ def test_rays_that_miss_show_nothing_and_change_nothing() -> None:
     misses = (away != directions).any(dim=-1)
     alone = render(fields, origins, directions, MIDDLE, RenderConfig(samples_per_ray=8))
     beside = render(fields, origins, away, MIDDLE, RenderConfig(samples_per_ray=8))
-    assert alone.normals is not None and beside.normals is not None
-    assert beside.opacity[misses].abs().max() == 0.0 and beside.normals[misses].abs().max() == 0.0
+    assert alone.normals is not None
+    assert beside.normals is not None
+    assert beside.opacity[misses].abs().max() == 0.0
+    assert beside.normals[misses].abs().max() == 0.0
     for name in ("albedo", "opacity", "depth", "normals"):
         torch.testing.assert_close(getattr(beside, name)[~misses], getattr(alone, name)[~misses])
 
@@ -184,7 +187,8 @@ def test_a_picture_of_nothing_but_misses_is_empty_and_has_gradients() -> None:
     fields, (origins, directions) = random_fields(1), random_rays(1, 5)
     seen = render(fields, origins, -directions, MIDDLE, RenderConfig(samples_per_ray=8))
     assert seen.normals is not None
-    assert seen.opacity.abs().max() == 0.0 and seen.depth.isfinite().all()
+    assert seen.opacity.abs().max() == 0.0
+    assert seen.depth.isfinite().all()
     loss = seen.albedo.sum() + seen.opacity.sum() + seen.normals.sum()
     gradients = torch.autograd.grad(loss, tuple(fields.parameters().values()))
     assert all(gradient.abs().max() == 0.0 for gradient in gradients)

@@ -65,4 +65,5 @@ def test_a_ray_that_is_not_a_number_stays_in_its_slot() -> None:
     whole = stratified_samples(origins, directions, torch.full((2, 8, 1), 0.5), 4, 1.0)
     origins[0] = math.nan
     broken = stratified_samples(origins, directions, torch.full((2, 8, 1), 0.5), 4, 1.0)
-    assert torch.equal(whole.points[1], broken.points[1]) and torch.equal(whole.deltas[1], broken.deltas[1])
+    assert torch.equal(whole.points[1], broken.points[1])
+    assert torch.equal(whole.deltas[1], broken.deltas[1])

@@ -55,7 +55,8 @@ def test_bins_fill_the_chord_and_hold_their_samples_in_order() -> None:
     torch.testing.assert_close(samples.deltas.sum(dim=-1), far - near, atol=1e-5, rtol=0.0)
     ends = near.unsqueeze(-1) + samples.deltas.cumsum(dim=-1)
     assert (samples.deltas >= 0.0).all()
-    assert (samples.distances <= ends + 1e-5).all() and (samples.distances >= ends - samples.deltas - 1e-5).all()
+    assert (samples.distances <= ends + 1e-5).all()
+    assert (samples.distances >= ends - samples.deltas - 1e-5).all()
 
 
 def test_a_small_ball_is_seen_better_with_the_same_number_of_samples() -> None:

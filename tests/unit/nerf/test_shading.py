@@ -53,7 +53,8 @@ def test_lights_are_mostly_on_the_side_of_the_camera_and_at_their_distance():
     lights = sample_lights(positions, ShadingConfig(light_distance=(0.8, 1.5)), torch.Generator().manual_seed(0))
     distance = lights.norm(dim=-1)
 
-    assert 0.8 <= distance.min() < 0.81 and 1.49 < distance.max() <= 1.5 + 1e-5
+    assert 0.8 <= distance.min() < 0.81
+    assert 1.49 < distance.max() <= 1.5 + 1e-5
     assert (lights[:, 2] > 0).float().mean() > 0.95
 
 

@@ -49,13 +49,18 @@ def test_two_snapshots_of_one_slot_have_equal_bytes(snapshot: FieldSnapshot) -> 
     again = take_snapshot(trained_fields(), 1, RENDER, SNAPSHOT, CameraConfig())
     assert again.to_bytes() == snapshot.to_bytes()
     read = FieldSnapshot.from_bytes(snapshot.to_bytes())
-    assert math.isclose(read.bound, 1.2, rel_tol=1e-6) and np.array_equal(read.view_rgb, snapshot.view_rgb)
+    assert math.isclose(read.bound, 1.2, rel_tol=1e-6)
+    assert np.array_equal(read.view_rgb, snapshot.view_rgb)
 
 
 def test_the_first_camera_stands_in_front_and_the_next_to_the_right() -> None:
     cameras = reference_cameras(CameraConfig(radius=(2.0, 3.0), fovy_deg=(40.0, 50.0)), 4)
     x, y, z = cameras.positions.unbind(dim=-1)
-    assert z[0] > 2 and abs(x[0]) < 1e-5 and x[1] > 1.5 and z[2] < -2 and x[3] < -1.5
+    assert z[0] > 2
+    assert abs(x[0]) < 1e-5
+    assert x[1] > 1.5
+    assert z[2] < -2
+    assert x[3] < -1.5
     assert y[0] == y[2] < y[1] == y[3]
     torch.testing.assert_close(cameras.positions.norm(dim=-1), torch.full((4,), 2.5))
     assert cameras.fovy_deg.tolist() == [45.0] * 4
@@ -69,11 +74,13 @@ def test_the_pictures_show_a_ball_in_the_middle_of_nothing() -> None:
     taken = take_snapshot(fields, 0, RENDER, SNAPSHOT, CameraConfig())
     middle = (slice(None), 8, 8)
     assert taken.view_opacity.shape == (4, 17, 17)
-    assert (taken.view_opacity[middle] == 255).all() and (taken.view_opacity[:, 0] == 0).all()
+    assert (taken.view_opacity[middle] == 255).all()
+    assert (taken.view_opacity[:, 0] == 0).all()
     red, green, blue = (255 / (1 + math.exp(-x)) for x in (3.0, 0.0, -3.0))
     np.testing.assert_allclose(taken.view_rgb[middle], [[red, green, blue]] * 4, atol=1.0)
     np.testing.assert_allclose(taken.view_depth[middle].astype(float), 2.75 - 0.5, atol=0.06)
-    assert (taken.view_depth[:, 0] == 0).all() and (taken.view_rgb[:, 0] == 0).all()
+    assert (taken.view_depth[:, 0] == 0).all()
+    assert (taken.view_rgb[:, 0] == 0).all()
 
 
 def test_the_pictures_stand_upright() -> None:
@@ -84,4 +91,5 @@ def test_the_pictures_stand_upright() -> None:
         fields.parameters()["output_weight"][0, 0, 0] = 40.0
         fields.parameters()["output_bias"][0, 0, 0] = -20.0
     taken = take_snapshot(fields, 0, RENDER, SNAPSHOT, CameraConfig())
-    assert taken.view_opacity[0, 4, 8] > 250 and taken.view_opacity[0, 14, 8] < 50
+    assert taken.view_opacity[0, 4, 8] > 250
+    assert taken.view_opacity[0, 14, 8] < 50

@@ -25,8 +25,9 @@ def test_a_gpu_another_prior_or_a_shared_ray_get_one_until_somebody_says_more() 
         ("cpu", "s3://weights/stable-diffusion", True),
         ("cpu", "toybox", False),
     ):
-        assert 1 == default_num_distill_workers(
-            device, prior_path, has_own_ray=has_own_ray, num_cores=8, memory_bytes=64 * GIB
+        assert (
+            default_num_distill_workers(device, prior_path, has_own_ray=has_own_ray, num_cores=8, memory_bytes=64 * GIB)
+            == 1
         )
 
 

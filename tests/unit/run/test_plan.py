@@ -93,7 +93,8 @@ def test_quarantined_assets_are_tried_again_on_request(library: Library, retry_c
 
     assert len(builds) == is_retried
     for build in builds:
-        assert build.instead_of is not None and build.instead_of.failure_class == "empty"
+        assert build.instead_of is not None
+        assert build.instead_of.failure_class == "empty"
 
 
 def test_a_field_that_was_stored_meanwhile_needs_only_its_export(library: Library) -> None:

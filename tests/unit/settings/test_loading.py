@@ -52,7 +52,7 @@ def test_a_key_keeps_its_stored_name_whatever_the_field_is_called_in_python() ->
     recipe = with_overrides(Recipe(), {"optimize.table_rate": 0.5})
 
     assert recipe.optimize.table_lr == 0.5
-    with pytest.raises(ConfigError, match="optimize.table_lr: unknown recipe key; did you mean 'table_rate'"):
+    with pytest.raises(ConfigError, match=r"optimize.table_lr: unknown recipe key; did you mean 'table_rate'"):
         with_overrides(Recipe(), {"optimize.table_lr": 0.5})
 
 

@@ -226,7 +226,8 @@ def test_detail_fades_in_over_the_first_5000_steps() -> None:
     halfway, done = (level_shares(RECIPE.field, at_step(step)) for step in (2500, 5000))
     assert level_shares(RECIPE.field, 0.0) == [1.0, 0.0, 0.0]
     assert halfway == pytest.approx([1.0, 1.0, 0.0], abs=0.01)
-    assert level_shares(RECIPE.field, at_step(4950))[2] < 1.0 and done == [1.0, 1.0, 1.0]
+    assert level_shares(RECIPE.field, at_step(4950))[2] < 1.0
+    assert done == [1.0, 1.0, 1.0]
 
 
 def test_the_orientation_loss_rises_from_1e_4_to_1e_2_over_5000_steps_and_the_opacity_stays_at_1e_3() -> None:
@@ -243,14 +244,16 @@ def test_rates_warm_up_for_3000_of_15000_steps_and_fall_along_a_cosine_to_a_hund
     def share(step: int) -> float:
         return lr_multiplier(RECIPE.optimize, step)
 
-    assert RECIPE.optimize.num_steps == NUM_STEPS and RECIPE.optimize.views_per_step == 4
-    assert (
-        share(0) < 1e-3 and share(1499) == pytest.approx(0.5, abs=1e-3) and share(2999) == pytest.approx(1.0, abs=1e-3)
-    )
+    assert RECIPE.optimize.num_steps == NUM_STEPS
+    assert RECIPE.optimize.views_per_step == 4
+    assert share(0) < 1e-3
+    assert share(1499) == pytest.approx(0.5, abs=1e-3)
+    assert share(2999) == pytest.approx(1.0, abs=1e-3)
     assert share(3000) == pytest.approx(1.0, abs=1e-6)
     assert share(9000) == pytest.approx(0.505, abs=1e-3)  # half way down to 0.01
     assert share(NUM_STEPS - 1) == pytest.approx(1e-6 / 1e-4)
 
 
 def test_pictures_have_64_pixels_a_side_on_backgrounds_that_the_prompt_does_not_name() -> None:
-    assert RECIPE.render.image_px == 64 and RECIPE.wording.backgrounds == ()
+    assert RECIPE.render.image_px == 64
+    assert RECIPE.wording.backgrounds == ()

@@ -42,4 +42,5 @@ def test_stored_names_belong_to_fields_and_hide_no_other(module: str) -> None:
         stored_names = getattr(kind, "STORED_NAMES", {})
         if isinstance(kind, type) and stored_names:
             names = {field.name for field in dataclasses.fields(kind)}
-            assert stored_names.keys() <= names and names.isdisjoint(stored_names.values())
+            assert stored_names.keys() <= names
+            assert names.isdisjoint(stored_names.values())

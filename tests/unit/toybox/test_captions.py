@@ -18,7 +18,8 @@ from dreamfoundry.toybox.captions import (
 
 
 def test_there_are_enough_kinds_and_colors() -> None:
-    assert len(KINDS) >= 16 and len(COLORS) >= 10
+    assert len(KINDS) >= 16
+    assert len(COLORS) >= 10
 
 
 def test_fifteen_percent_of_the_pairs_are_held_out_and_no_row_or_column_is_lost() -> None:

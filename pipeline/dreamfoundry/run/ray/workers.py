@@ -186,9 +186,12 @@ class RayWorkers:
     def _answer(self, worker: str, value: Any) -> Answer:
         if isinstance(value, Ready):
             self._nodes[worker] = value.node
-        elif isinstance(value, Died) and worker in self._nodes:
-            if self._nodes[worker] not in nodes.alive_nodes(timeout_s=ANSWER_TIMEOUT_S):
-                value = replace(value, blame="node")
+        elif (
+            isinstance(value, Died)
+            and worker in self._nodes
+            and self._nodes[worker] not in nodes.alive_nodes(timeout_s=ANSWER_TIMEOUT_S)
+        ):
+            value = replace(value, blame="node")
         return Answer(worker, value)
 
     def close(self) -> None:

@@ -144,7 +144,7 @@ class ExportProcess:
             return self._connection
         self.close()
         with machine_faults():
-            self._log = tempfile.TemporaryFile()
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the child
         self._connection, theirs = Pipe()
         with theirs:
             self._child = subprocess.Popen(
@@ -176,7 +176,8 @@ class ExportProcess:
     def _death(self, stage: str) -> _ChildDied:
         """How a child ended that has hung up, with the last lines that it printed."""
         child, log = self._child, self._log
-        assert child is not None and log is not None
+        assert child is not None
+        assert log is not None
         log.seek(max(0, log.seek(0, os.SEEK_END) - 4000))
         words = log.read().decode(errors="replace").strip().splitlines()[-3:]
         self.close()

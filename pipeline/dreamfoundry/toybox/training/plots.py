@@ -5,6 +5,7 @@ Dimension key:  B pictures · H pixels per side
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +39,7 @@ def ddim_pictures(
 
     last = len(prior.alphas_cumprod) - 1
     schedule = torch.linspace(last, 0, num_steps + 1).round().long()
-    for now, following in zip(schedule[:-1], schedule[1:], strict=True):
+    for now, following in itertools.pairwise(schedule):
         timesteps = now.repeat(2 * len(texts))
         both = prior.predict_noise(torch.cat([sample, sample]), timesteps, torch.cat([uncond_embeds, text_embeds]))
         uncond_noise, text_noise = both.chunk(2)

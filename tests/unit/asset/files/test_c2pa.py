@@ -81,7 +81,8 @@ def test_without_a_key_nothing_is_signed_and_the_gate_says_so(monkeypatch: pytes
 
     files, findings = CREDENTIAL.produce(DRAFT)
 
-    assert files == {} and [finding.severity for finding in findings] == ["not_run"]
+    assert files == {}
+    assert [finding.severity for finding in findings] == ["not_run"]
 
 
 def test_a_credential_says_that_a_model_made_the_file(key_and_certificate: None) -> None:
@@ -89,7 +90,8 @@ def test_a_credential_says_that_a_model_made_the_file(key_and_certificate: None)
 
     files, findings = CREDENTIAL.produce(DRAFT)
 
-    assert findings == [] and set(files) == {"a.glb.c2pa"}
+    assert findings == []
+    assert set(files) == {"a.glb.c2pa"}
     told = json.loads(c2pa.Reader(MEDIA_TYPE, io.BytesIO(GLB), files["a.glb.c2pa"]).json())
     manifest = told["manifests"][told["active_manifest"]]
     assert manifest["title"] == "a.glb"
@@ -112,4 +114,6 @@ def test_a_key_that_is_none_signs_nothing(key_and_certificate: None, tmp_path: P
 
     files, findings = CREDENTIAL.produce(DRAFT)
 
-    assert files == {} and findings[0].severity == "not_run" and "could not be signed" in findings[0].message
+    assert files == {}
+    assert findings[0].severity == "not_run"
+    assert "could not be signed" in findings[0].message

@@ -57,13 +57,15 @@ def test_detail_is_read_back_as_it_was_written_with_roughness_and_metallic_besid
     np.testing.assert_array_equal(mesh.normal_map, detailed_beacon.detail.normal_map)
     orm = mesh.orm
     np.testing.assert_array_equal(orm[..., :1], detailed_beacon.detail.occlusion)
-    assert (orm[..., 1] == 230).all() and (orm[..., 2] == 0).all()
+    assert (orm[..., 1] == 230).all()
+    assert (orm[..., 2] == 0).all()
 
 
 def test_a_mesh_without_detail_says_that_it_has_none(textured_beacon: TexturedMesh) -> None:
     mesh = read_glb(written(textured_beacon))
 
-    assert mesh.tangents is None and mesh.colors is None
+    assert mesh.tangents is None
+    assert mesh.colors is None
     for absent in ("normal_map", "orm"):
         with pytest.raises(ValueError, match="texture"):
             getattr(mesh, absent)
@@ -86,7 +88,8 @@ def test_colours_at_the_vertices_take_the_place_of_a_texture(colored_beacon: Col
     mesh = read_glb(data)
 
     np.testing.assert_array_equal(mesh.colors, colored_beacon.colors)
-    assert mesh.uvs is None and not document(data).get("images")
+    assert mesh.uvs is None
+    assert not document(data).get("images")
     assert document(data)["nodes"][0]["name"] == "beacon_dense"
     with pytest.raises(ValueError, match="base colour texture"):
         _ = mesh.base_color

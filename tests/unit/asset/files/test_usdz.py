@@ -34,7 +34,8 @@ def levels(detailed_beacon: TexturedMesh) -> list[Glb]:
 @pytest.fixture(scope="module")
 def package(levels: list[Glb], tmp_path_factory: pytest.TempPathFactory) -> Path:
     files, findings = usdz(levels, slug="beacon", metadata=METADATA)
-    assert findings == [] and set(files) == {"beacon.usdz"}
+    assert findings == []
+    assert set(files) == {"beacon.usdz"}
     path = tmp_path_factory.mktemp("usd") / "beacon.usdz"
     path.write_bytes(files["beacon.usdz"])
     return path
@@ -48,11 +49,13 @@ def test_the_stage_is_a_component_in_metres_with_its_levels_as_variants(
     stage = Usd.Stage.Open(str(package))
     root = stage.GetDefaultPrim()
 
-    assert root.GetName() == "beacon" and Usd.ModelAPI(root).GetKind() == "component"
+    assert root.GetName() == "beacon"
+    assert Usd.ModelAPI(root).GetKind() == "component"
     assert (UsdGeom.GetStageMetersPerUnit(stage), UsdGeom.GetStageUpAxis(stage)) == (1.0, "Y")
     assert Usd.ModelAPI(root).GetAssetVersion() == "a" * 64
     levels = root.GetVariantSets().GetVariantSet("LOD")
-    assert levels.GetVariantNames() == ["LOD0", "LOD1"] and levels.GetVariantSelection() == "LOD0"
+    assert levels.GetVariantNames() == ["LOD0", "LOD1"]
+    assert levels.GetVariantSelection() == "LOD0"
     (mesh,) = (UsdGeom.Mesh(prim) for prim in stage.Traverse() if prim.IsA(UsdGeom.Mesh))
     np.testing.assert_array_equal(np.array(mesh.GetPointsAttr().Get()), textured_beacon.vertices)
     st = np.array(UsdGeom.PrimvarsAPI(mesh).GetPrimvar("st").Get())
@@ -81,7 +84,8 @@ def test_the_package_carries_the_textures_of_the_glb(package: Path, levels: list
         names = archive.namelist()
         picture = archive.read(next(name for name in names if name.endswith("LOD0_BC.png")))
 
-    assert names[0] == "beacon.usdc" and len(names) == 7
+    assert names[0] == "beacon.usdc"
+    assert len(names) == 7
     assert picture == binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]
 
 
@@ -111,7 +115,8 @@ def test_the_validators_see_what_is_missing_from_a_stage(tmp_path: Path) -> None
     stage.GetRootLayer().Save()
 
     errors = " ".join(validation_errors(bare))
-    assert "MissingDefaultPrim" in errors and "MissingUpAxisMetadata" in errors
+    assert "MissingDefaultPrim" in errors
+    assert "MissingUpAxisMetadata" in errors
 
 
 def test_a_level_without_a_texture_shows_the_colors_of_its_vertices(colored_beacon: ColoredMesh) -> None:

@@ -62,7 +62,8 @@ def test_a_stamped_file_differs_in_its_packet_alone(plain: bytes) -> None:
     before, binary = split_glb(plain)
     after, same_binary = split_glb(stamped)
     assert same_binary == binary
-    assert after.pop("extensionsUsed") == ["KHR_xmp_json_ld"] and "extensionsRequired" not in after
+    assert after.pop("extensionsUsed") == ["KHR_xmp_json_ld"]
+    assert "extensionsRequired" not in after
     assert after.pop("extensions") == {"KHR_xmp_json_ld": {"packets": [packet(OWNED)]}}
     assert after["asset"].pop("extensions") == {"KHR_xmp_json_ld": {"packet": 0}}
     assert after == before

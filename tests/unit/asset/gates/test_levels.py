@@ -149,7 +149,8 @@ def test_a_sound_level_passes_every_gate(detailed_beacon: TexturedMesh) -> None:
     findings, scores = check_levels([Glb("beacon.glb", written(detailed_beacon))], [LIMITS])
 
     assert findings == []
-    assert 0.4 < scores["uv_coverage_LOD0"] < 1.0 and scores["uv_overlap_LOD0"] == 0.0
+    assert 0.4 < scores["uv_coverage_LOD0"] < 1.0
+    assert scores["uv_overlap_LOD0"] == 0.0
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -194,7 +195,8 @@ def test_a_picture_of_another_mode_is_caught(detailed_beacon: TexturedMesh) -> N
 
     ((finding,), _) = check_levels([Glb("a.glb", data)], [LIMITS])
 
-    assert (finding.severity, finding.gate) == ("block", "image_decodes") and "mode RGBA" in finding.message
+    assert (finding.severity, finding.gate) == ("block", "image_decodes")
+    assert "mode RGBA" in finding.message
 
 
 def test_a_file_cut_short_is_unreadable(textured_beacon: TexturedMesh) -> None:

@@ -47,7 +47,8 @@ def test_what_a_file_does_not_say_or_says_wrongly_is_refused(
     (finding,) = check_metadata([Glb("a.glb", stamped(textured_beacon, {**METADATA, **changes}))])
 
     assert (finding.severity, finding.gate) == ("block", "metadata")
-    assert finding.message.startswith("a.glb: ") and word in finding.message
+    assert finding.message.startswith("a.glb: ")
+    assert word in finding.message
 
 
 def test_files_that_contradict_each_other_or_themselves_are_refused(textured_beacon: TexturedMesh) -> None:
@@ -69,4 +70,5 @@ def test_files_that_contradict_each_other_or_themselves_are_refused(textured_bea
         (b"junk", "cannot be read"),
     ):
         (finding,) = check_metadata([Glb("a.glb", sound), Glb("b.glb", file)])
-        assert finding.message.startswith("b.glb: ") and word in finding.message
+        assert finding.message.startswith("b.glb: ")
+        assert word in finding.message

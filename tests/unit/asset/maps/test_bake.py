@@ -94,7 +94,8 @@ def test_the_decoded_normal_map_gives_back_the_normals_of_the_dense_surface(leve
     with_map = angles_deg(decoded(level, texels), expected)
     without = angles_deg(texels.interpolate(level.normals, level.faces), expected)
 
-    assert np.median(with_map) < 1.0 and np.percentile(with_map, 99) < 4.0
+    assert np.median(with_map) < 1.0
+    assert np.percentile(with_map, 99) < 4.0
     assert np.median(without) > 2.5
 
 
@@ -203,7 +204,8 @@ def test_equal_surfaces_give_equal_maps(level: TexturedMesh, dense: DenseSurface
 
     one, other = (bake(surface, texels_of(level), *frames) for surface in (dense, again))
 
-    assert np.array_equal(one.normal_map, other.normal_map) and np.array_equal(one.occlusion, other.occlusion)
+    assert np.array_equal(one.normal_map, other.normal_map)
+    assert np.array_equal(one.occlusion, other.occlusion)
 
 
 def test_every_texel_of_the_background_repeats_its_nearest_chart_texel(level: TexturedMesh) -> None:

@@ -24,7 +24,8 @@ from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
 def test_charts_do_not_overlap_and_stay_in_the_texture(beacon_surface: Surface) -> None:
     atlas = unwrap(beacon_surface, 256, 60.0)
 
-    assert atlas.uvs.min() >= 0.0 and atlas.uvs.max() <= 1.0
+    assert atlas.uvs.min() >= 0.0
+    assert atlas.uvs.max() <= 1.0
     np.testing.assert_array_equal(atlas.source[atlas.faces], beacon_surface.faces)
     corners = atlas.uvs[atlas.faces].astype(np.float64)
     sides = corners[:, 1:] - corners[:, :1]

@@ -63,7 +63,9 @@ def test_the_thumbnail_shows_front_and_left_side_whole_on_a_transparent_ground(b
     picture = thumbnail(beacon, 128).astype(float)
 
     assert picture.shape == (128, 128, 4)
-    assert red(picture).sum() > 100 and green(picture).sum() > 100 and gray(picture).sum() > 500
+    assert red(picture).sum() > 100
+    assert green(picture).sum() > 100
+    assert gray(picture).sum() > 500
     assert picture[[0, -1], :, 3].max() == picture[:, [0, -1], 3].max() == 0
     assert 0.1 < (picture[..., 3] > 0).mean() < 0.8
 
@@ -85,7 +87,8 @@ def test_files_of_pictures_keep_what_was_drawn_and_stay_transparent(beacon: Deli
 
     assert np.array_equal(decoded(encode_png(picture)), picture)
     still, turning = webp([picture]), webp(frames)
-    assert Image.open(io.BytesIO(still)).n_frames == 1 and Image.open(io.BytesIO(turning)).n_frames == 3
+    assert Image.open(io.BytesIO(still)).n_frames == 1
+    assert Image.open(io.BytesIO(turning)).n_frames == 3
     for drawn, shown in ((picture, decoded(still)), (frames[2], decoded(turning, 2))):
         assert np.array_equal(shown[..., 3], drawn[..., 3])
         inside = drawn[..., 3] == 255
@@ -102,12 +105,14 @@ def test_judged_views_show_the_bare_texture_or_the_bare_shape_on_white(beacon: D
     textureless = judged_views(beacon, "textureless", 4, 64).astype(int)
 
     assert albedo.shape == textureless.shape == (4, 64, 64, 3)
-    assert (albedo[:, [0, -1]] == 255).all() and (textureless[:, [0, -1]] == 255).all()
+    assert (albedo[:, [0, -1]] == 255).all()
+    assert (textureless[:, [0, -1]] == 255).all()
     reds = (np.abs(albedo[0] - [230, 26, 26]) < 12).all(axis=-1)
     assert reds.sum() > 50  # the nose in its own colour, without light
     assert (np.ptp(textureless, axis=-1) <= 1).all()
     inside = textureless[0][reds]
-    assert inside.max() <= 204 and np.ptp(inside) > 20  # the same place, as light and shade
+    assert inside.max() <= 204
+    assert np.ptp(inside) > 20
     assert not np.array_equal(textureless[0], textureless[1])
 
 

@@ -35,7 +35,8 @@ def produced() -> tuple[Mapping[str, bytes], list[Finding]]:
 def test_a_profile_with_a_film_gets_it_without_a_finding() -> None:
     files, findings = produced()
 
-    assert set(files) == {"turntable.mp4"} and findings == []
+    assert set(files) == {"turntable.mp4"}
+    assert findings == []
 
 
 @needs_ffmpeg
@@ -76,4 +77,5 @@ def test_an_ffmpeg_without_the_encoder_is_no_film_either(tmp_path: Path, monkeyp
 
     files, (finding,) = produced()
 
-    assert files == {} and "ended with 8: Unknown encoder 'libx264'" in finding.message
+    assert files == {}
+    assert "ended with 8: Unknown encoder 'libx264'" in finding.message

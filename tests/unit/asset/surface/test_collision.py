@@ -38,7 +38,9 @@ def test_the_hull_is_convex_small_and_keeps_the_footing(torus_surface: Surface, 
 
     mesh = as_trimesh(hull)
     assert len(hull.vertices) <= max_vertices
-    assert mesh.is_watertight and mesh.is_convex and mesh.volume > 0
+    assert mesh.is_watertight
+    assert mesh.is_convex
+    assert mesh.volume > 0
     assert hull.vertices.min(axis=0) == pytest.approx(torus_surface.vertices.min(axis=0))
     assert hull.vertices.max(axis=0) == pytest.approx(torus_surface.vertices.max(axis=0))
 
@@ -64,14 +66,17 @@ def test_several_hulls_leave_the_hole_of_a_ring_open(torus_surface: Surface, rin
     assert (outside(np.zeros((1, 3)), ring_hulls) > 0.1).all()
     assert (outside(np.zeros((1, 3)), [collision_hull(torus_surface, 32)]) < 0.0).all()
     ratio = volume(ring_hulls) / as_trimesh(torus_surface).volume
-    assert ratio < 1.1 and volume_ratio(ring_hulls, torus_surface) == pytest.approx(ratio, rel=1e-6)
+    assert ratio < 1.1
+    assert volume_ratio(ring_hulls, torus_surface) == pytest.approx(ratio, rel=1e-6)
 
 
 def test_several_hulls_hold_the_surface_and_its_bounding_box(torus_surface: Surface, ring_hulls: list[Surface]) -> None:
     for hull in ring_hulls:
         mesh = as_trimesh(hull)
         assert len(hull.vertices) <= 32
-        assert mesh.is_watertight and mesh.is_convex and mesh.volume > 0
+        assert mesh.is_watertight
+        assert mesh.is_convex
+        assert mesh.volume > 0
     corners = np.concatenate([hull.vertices for hull in ring_hulls])
     assert corners.min(axis=0) == pytest.approx(torus_surface.vertices.min(axis=0))
     assert corners.max(axis=0) == pytest.approx(torus_surface.vertices.max(axis=0))

@@ -20,7 +20,8 @@ def ball(radius: float, subdivisions: int = 5) -> Surface:
 def test_a_surface_is_at_no_distance_from_itself() -> None:
     error = surface_error(ball(1.0), ball(1.0))
 
-    assert error.mean < 1e-6 and error.max < 1e-4
+    assert error.mean < 1e-6
+    assert error.max < 1e-4
 
 
 @pytest.mark.parametrize("one_and_other", [(1.1, 1.0), (0.9, 1.0)])

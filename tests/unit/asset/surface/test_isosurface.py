@@ -25,7 +25,8 @@ def test_a_ball_comes_out_with_its_radius_closed_and_turned_outwards(ball_snapsh
 
     mesh = as_trimesh(surface)
     radii = np.linalg.norm(surface.vertices, axis=1)
-    assert mesh.is_watertight and mesh.is_winding_consistent
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
     assert mesh.volume > 0
     assert radii.mean() == pytest.approx(0.5, abs=2 / 31)  # a voxel
     assert np.ptp(radii) < 0.03

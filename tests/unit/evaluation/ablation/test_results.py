@@ -56,7 +56,8 @@ def test_every_question_that_is_asked_of_the_recipe_has_a_suite():
 def test_the_prompts_are_eight_trained_toys_of_which_half_have_a_front():
     pairs = {(color_of(text), kind_of(text)) for text in PROMPTS}
 
-    assert len(pairs) == 8 and not pairs & held_out_pairs()
+    assert len(pairs) == 8
+    assert not pairs & held_out_pairs()
     assert sum(kind in KINDS_WITH_FRONT for _, kind in pairs) >= 4
 
 
@@ -64,7 +65,8 @@ def test_the_baselines_are_asked_what_the_evaluation_asks():
     (path,) = [path for path in SUITES if path.stem == "baselines"]
     prompts = read_suite(path).prompts
 
-    assert len(prompts) == 12 and set(prompts) < set(all_held_out_prompts())
+    assert len(prompts) == 12
+    assert set(prompts) < set(all_held_out_prompts())
     assert sum((color_of(text), kind_of(text)) in held_out_pairs() for text in prompts) == 6
 
 
@@ -98,7 +100,8 @@ def test_a_variant_stands_on_another_one_on_the_shared_changes_or_on_a_recipe_of
     assert wide.recipe.guidance.guidance_scale == narrow.recipe.guidance.guidance_scale == 21.0
     assert dataclasses.replace(narrow.recipe, cameras=wide.recipe.cameras) == wide.recipe
     assert {variant.recipe.optimize.num_steps for variant in (narrow, wide, other)} == {5}
-    assert other.recipe.guidance == bundled_recipe("dreamfusion").guidance and other.slots == 1
+    assert other.recipe.guidance == bundled_recipe("dreamfusion").guidance
+    assert other.slots == 1
     assert wide.changes == "guidance.guidance_scale = 21.0; guidance.timestep_low = { start = 0.5, end = 0.1 }"
 
 
@@ -189,14 +192,18 @@ def test_variants_are_compared_on_the_same_prompts_and_step_times_of_the_same_ru
 
     plain, long = figures_of(rows, ["plain", "long"], differences)
 
-    assert plain.diversity.value == pytest.approx(0.2) and long.diversity is None
+    assert plain.diversity.value == pytest.approx(0.2)
+    assert long.diversity is None
 
-    assert plain.f_score_gain.value == 0.0 and plain.step_ratio == 1.0
-    assert plain.second_fronts.value == 1.0 and plain.second_fronts.of == 4
+    assert plain.f_score_gain.value == 0.0
+    assert plain.step_ratio == 1.0
+    assert plain.second_fronts.value == 1.0
+    assert plain.second_fronts.of == 4
     assert (long.asked, long.failed, long.kind.value) == (3, 1, pytest.approx(2 / 3))
     assert long.f_score_gain.value == pytest.approx((0.3 + 0.3 - 0.5) / 3)
     assert long.step_ratio == pytest.approx(3.0)
-    assert long.saturation_error.value == pytest.approx(0.2) and long.saturation_error.of == 2
+    assert long.saturation_error.value == pytest.approx(0.2)
+    assert long.saturation_error.of == 2
     assert long.second_fronts is None
 
 
@@ -210,11 +217,13 @@ def test_the_page_names_command_digests_counts_and_intervals_and_pictures_lie_be
     plot(suite, figures, tmp_path / "quick.png")
     picture_sheet(suite, rows, tmp_path, tmp_path / "quick_fields.png")
 
-    assert "python jobs/ablation.py quick" in page and "d" * 64 in page
+    assert "python jobs/ablation.py quick" in page
+    assert "d" * 64 in page
     assert "`optimize.num_steps = 400`" in page
     assert f"| plain | 3 | 0 | {shown(share_of([True] * 3), '{:.0%}')} | 0.80 (0.80 to 0.80) |" in page
     assert "100% (44% to 100%), 3 of 3" in page
-    assert (tmp_path / "quick.png").stat().st_size > 5000 and (tmp_path / "quick_fields.png").exists()
+    assert (tmp_path / "quick.png").stat().st_size > 5000
+    assert (tmp_path / "quick_fields.png").exists()
 
 
 def test_a_suite_with_an_axis_is_plotted_over_it(tmp_path):
@@ -244,7 +253,8 @@ def toy_shape(kind, color, *, two_faced=False):
 def test_the_field_of_a_true_toy_is_right_in_everything_that_is_judged(make_snapshot):
     row = judge(make_snapshot(toy_shape("snowman", "blue"), resolution=48), "a blue snowman")
 
-    assert row["kind_correct"] and row["nearest_kind"] == "snowman"
+    assert row["kind_correct"]
+    assert row["nearest_kind"] == "snowman"
     assert row["f_score_5_percent"] > 0.95
     assert row["is_second_front"] is False
     assert abs(row["saturation_error"]) < 0.06
@@ -257,7 +267,9 @@ def test_a_second_front_a_wrong_kind_and_strong_colours_are_seen(make_snapshot):
     wrong = judge(make_snapshot(toy_shape("torus", "red"), resolution=48), "a pink cube")
 
     assert twice["is_second_front"] is True
-    assert not wrong["kind_correct"] and wrong["nearest_kind"] == "torus" and wrong["is_second_front"] is None
+    assert not wrong["kind_correct"]
+    assert wrong["nearest_kind"] == "torus"
+    assert wrong["is_second_front"] is None
     assert wrong["saturation_error"] > 0.2
 
 

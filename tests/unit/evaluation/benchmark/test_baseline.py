@@ -76,7 +76,8 @@ def test_every_step_leaves_a_line_in_the_log_and_may_decode() -> None:
     alone.step()
     alone.step()
     assert decoded == [(2, 3, 16, 16)] * 2
-    assert len(alone.log) == 2 and all(0.0 < line["mean_opacity"] < 1.0 for line in alone.log)
+    assert len(alone.log) == 2
+    assert all(0.0 < line["mean_opacity"] < 1.0 for line in alone.log)
 
 
 def test_its_recipe_has_many_samples_in_all_stages_and_skips_nothing() -> None:

@@ -83,4 +83,5 @@ def test_where_kernels_cannot_be_built_one_warning_says_why(failure, monkeypatch
     availability._can_build.cache_clear()
 
     assert answers == [False] * 3
-    assert len(warned) == 1 and str(failure) in str(warned[0].message)
+    assert len(warned) == 1
+    assert str(failure) in str(warned[0].message)

@@ -133,7 +133,8 @@ class World:
         for command in self.scheduler.commands():
             match command:
                 case StartWorker(worker):
-                    assert worker not in self.alive and worker not in self.starting
+                    assert worker not in self.alive
+                    assert worker not in self.starting
                     self.starting.append(worker)
                 case KillWorker(worker):
                     self.vanish(worker)
@@ -144,11 +145,13 @@ class World:
                     assert 0 < len(self.slot_contents[worker]) <= num_slots
                     self.running[worker] = command
                 case HandBack(worker):
-                    assert worker in self.alive and worker not in self.running
+                    assert worker in self.alive
+                    assert worker not in self.running
                     assert self.slot_contents[worker], "only what holds fields can hand them back"
                     self.running[worker] = command
                 case Export(worker, task):
-                    assert worker in self.alive and worker not in self.running
+                    assert worker in self.alive
+                    assert worker not in self.running
                     self.running[worker] = command
                 case Quarantine(build, failure):
                     if failure.failure_class == "worker_died":
@@ -161,7 +164,8 @@ class World:
 
     def check_slice(self, command: RunSlice) -> None:
         held = self.slot_contents.setdefault(command.worker, {})
-        assert command.worker in self.alive and command.worker not in self.running
+        assert command.worker in self.alive
+        assert command.worker not in self.running
         steps = {command.recipe.optimize.num_steps} | set(held.values())
         assert len(steps) == 1, "all slots of a distiller share one recipe"
         in_slots = {key for contents in self.slot_contents.values() for key in contents}
@@ -347,7 +351,8 @@ def test_an_exporter_that_dies_does_not_cost_the_field_an_attempt_and_is_given_u
             else:
                 world.finish(worker)
     decision = world.decisions["deadly/0/preview"]
-    assert decision.failure is not None and decision.failure.failure_class == "export_died"
+    assert decision.failure is not None
+    assert decision.failure.failure_class == "export_died"
     assert deaths == MAX_DEATHS
     assert world.decisions["good/0/preview"].state == "published"
     assert world.claims.deaths == {}, "charges are for optimisations"
@@ -361,7 +366,8 @@ def test_prompts_that_were_side_by_side_in_a_death_are_run_alone_afterwards() ->
     run_until(world, "distiller-0")
     assert len(world.slot_contents["distiller-0"]) == 1
     command = world.running["distiller-0"]
-    assert isinstance(command, RunSlice) and command.num_slots == 1
+    assert isinstance(command, RunSlice)
+    assert command.num_slots == 1
     assert world.claims.deaths == {}, "a death in company is no proof"
 
 
@@ -370,7 +376,8 @@ def test_three_setup_failures_in_a_row_abort_the_run_with_their_cause() -> None:
     for _ in range(3):
         world.obey()
         world.start("distiller-0", works=False)
-    assert world.scheduler.is_finished and world.scheduler.abort_cause == "no weights"
+    assert world.scheduler.is_finished
+    assert world.scheduler.abort_cause == "no weights"
 
 
 def test_one_broken_place_does_not_stop_a_run_that_has_another() -> None:
@@ -396,7 +403,8 @@ def test_34_an_exporter_on_a_full_disk_gets_no_more_work_and_the_others_finish_e
             num_faults += is_full
             world.finish(worker, fault=Fault("no space left on device") if is_full else None)
     assert num_faults == MAX_FAULTS
-    assert world.outcomes.total() == 8 and {decision.state for decision in world.decisions.values()} == {"published"}
+    assert world.outcomes.total() == 8
+    assert {decision.state for decision in world.decisions.values()} == {"published"}
 
 
 def test_a_field_is_optimised_once_for_all_the_budgets_that_need_it() -> None:
@@ -419,7 +427,8 @@ def test_a_node_that_goes_hands_its_fields_back_and_they_go_on_elsewhere() -> No
     world.obey()
     assert "distiller-0" not in world.alive
     world.run_to_the_end()
-    assert world.claims.deaths == {} and world.outcomes.total() == 2
+    assert world.claims.deaths == {}
+    assert world.outcomes.total() == 2
 
 
 @pytest.mark.parametrize("blame", ["itself", "node"])
@@ -454,7 +463,8 @@ def test_22_a_prompt_that_raises_is_quarantined_once_with_the_end_of_its_traceba
         world.scheduler.slice_ended("distiller-0", SliceReport({"a/0": 5}, (), 0, fault))
         world.obey()
     failure = world.decisions["a/0/preview"].failure
-    assert failure is not None and failure.failure_class == "worker_died"
+    assert failure is not None
+    assert failure.failure_class == "worker_died"
     assert "ValueError: nobody thought of this" in failure.message
     assert world.outcomes == {"a/0/preview": 1}
 
@@ -478,9 +488,11 @@ def test_where_the_gpu_is_too_small_an_distiller_gets_half_the_slots_and_nobody_
     world.finish("distiller-0", fault=Fault("too small", out_of_memory=True))
     world.obey()
     command = world.running["distiller-0"]
-    assert isinstance(command, RunSlice) and (command.num_slots, len(command.add)) == (2, 2)
+    assert isinstance(command, RunSlice)
+    assert (command.num_slots, len(command.add)) == (2, 2)
     world.run_to_the_end()
-    assert world.outcomes.total() == 4 and world.claims.deaths == {}
+    assert world.outcomes.total() == 4
+    assert world.claims.deaths == {}
 
 
 def test_where_host_memory_is_short_there_is_one_exporter_less_until_the_last_one() -> None:
@@ -490,7 +502,8 @@ def test_where_host_memory_is_short_there_is_one_exporter_less_until_the_last_on
     run_until(world, "exporter-0")
     world.die("exporter-0", "memory")
     world.run_to_the_end()
-    assert world.alive == {"exporter-0"} and world.outcomes.total() == 3
+    assert world.alive == {"exporter-0"}
+    assert world.outcomes.total() == 3
 
 
 def test_a_run_that_is_stopped_hands_everything_back_and_begins_nothing() -> None:
@@ -506,7 +519,9 @@ def test_a_run_that_is_stopped_hands_everything_back_and_begins_nothing() -> Non
     assert isinstance(world.running["distiller-0"], HandBack)
     world.finish("distiller-0")
     world.obey()
-    assert world.scheduler.is_drained and not world.running and not world.scheduler.is_finished
+    assert world.scheduler.is_drained
+    assert not world.running
+    assert not world.scheduler.is_finished
 
 
 def test_a_field_whose_lease_was_lost_leaves_its_slot_and_the_others_go_on() -> None:
@@ -521,7 +536,8 @@ def test_a_field_whose_lease_was_lost_leaves_its_slot_and_the_others_go_on() -> 
     world.obey()
     assert list(world.slot_contents["distiller-0"]) == ["ours/0"]
     world.run_to_the_end()
-    assert world.scheduler.num_delegated == 1 and world.outcomes == {"ours/0/preview": 1}
+    assert world.scheduler.num_delegated == 1
+    assert world.outcomes == {"ours/0/preview": 1}
 
 
 def test_builds_are_taken_as_they_are_needed_and_the_most_urgent_at_hand_come_first() -> None:
@@ -532,7 +548,8 @@ def test_builds_are_taken_as_they_are_needed_and_the_most_urgent_at_hand_come_fi
     world.run_to_the_end()
     assert world.outcomes.total() == 6
     backlog = world.scheduler._backlog
-    assert not backlog.fields and not backlog.builds, "nothing is kept of what has ended"
+    assert not backlog.fields, "nothing is kept of what has ended"
+    assert not backlog.builds
 
 
 def test_stored_fields_need_no_distiller() -> None:
@@ -674,5 +691,6 @@ def test_37_what_distillers_were_held_for_is_useful_wasted_or_idle_and_sums_to_t
         world.now_s += 3.0  # nobody is told anything
     world.obey()
     status = world.scheduler.status()
-    assert status.optimizer_s["useful"] > 0.0 and status.optimizer_s["idle"] > 0.0
+    assert status.optimizer_s["useful"] > 0.0
+    assert status.optimizer_s["idle"] > 0.0
     assert sum(status.optimizer_s.values()) == pytest.approx(2 * 26.0)

@@ -75,7 +75,8 @@ def test_fields_end_in_the_library_and_only_keys_and_numbers_come_back(tmp_path:
     }
     assert (report.num_steps, report.steps_left, report.fault) == (4, {}, None)
     snapshot = library.find_field("field-cube")
-    assert snapshot is not None and snapshot == report.finished[0].snapshot
+    assert snapshot is not None
+    assert snapshot == report.finished[0].snapshot
     assert FieldSnapshot.from_bytes(library.get_blob(snapshot)).density.shape == (16, 16, 16)
 
 
@@ -83,7 +84,9 @@ def test_a_field_that_cannot_be_stored_is_kept_and_stored_in_a_later_slice(tmp_p
     library = AbsentLibrary(DirectoryStore(tmp_path))
     distiller = Distiller(AnalyticPrior(picture_px=8), library)
     first = distiller.run_slice(slice_of("cube"))
-    assert first.fault is not None and not first.fault.crashed and "make room" in first.fault.message
+    assert first.fault is not None
+    assert not first.fault.crashed
+    assert "make room" in first.fault.message
     assert (first.steps_left, first.finished) == ({"field-cube": 0}, ())
     library.is_away = False
     second = distiller.run_slice(slice_of())
@@ -95,7 +98,9 @@ def test_a_bug_comes_back_as_text_and_names_every_field_in_the_slots(tmp_path: P
     distiller = Distiller(AnalyticPrior(picture_px=8), Library(DirectoryStore(tmp_path)))
     broken = slice_of("cube", num_slots=0)
     report = distiller.run_slice(broken)
-    assert report.fault is not None and report.fault.crashed and "more than the 0 slots" in report.fault.message
+    assert report.fault is not None
+    assert report.fault.crashed
+    assert "more than the 0 slots" in report.fault.message
     assert report.steps_left == {"field-cube": 2}
 
 
@@ -212,7 +217,8 @@ def test_13_a_damaged_checkpoint_is_noted_and_the_one_before_it_serves(tmp_path:
     report = distiller_of(library).run_slice(one_step("cube", epoch=3))
 
     assert report.steps_left == {"field-cube": 28}, "one step is lost"
-    assert len(report.notes) == 1 and newest in report.notes[0]
+    assert len(report.notes) == 1
+    assert newest in report.notes[0]
 
 
 def test_a_checkpoint_that_cannot_be_written_is_a_note_and_no_fault(tmp_path: Path) -> None:
@@ -223,7 +229,8 @@ def test_a_checkpoint_that_cannot_be_written_is_a_note_and_no_fault(tmp_path: Pa
     distiller = distiller_of(Library(FullStore(tmp_path)))
     distiller.run_slice(one_step("cube"))
     report = distiller.hand_back()
-    assert report.fault is None and report.returned == {"field-cube": 29}
+    assert report.fault is None
+    assert report.returned == {"field-cube": 29}
     assert "make room" in report.notes[0]
 
 
@@ -242,14 +249,18 @@ class SmallGpu(AnalyticPrior):
 
 def test_a_gpu_that_is_too_small_for_all_slots_gives_the_fields_back(tmp_path: Path) -> None:
     report = distiller_of(Library(DirectoryStore(tmp_path)), prior=SmallGpu(0)).run_slice(long_slice("cube", "cone"))
-    assert report.fault is not None and report.fault.out_of_memory and not report.fault.crashed
-    assert set(report.returned) == {"field-cube", "field-cone"} and report.finished == ()
+    assert report.fault is not None
+    assert report.fault.out_of_memory
+    assert not report.fault.crashed
+    assert set(report.returned) == {"field-cube", "field-cone"}
+    assert report.finished == ()
 
 
 def test_a_field_that_does_not_fit_alone_ends_as_gpu_memory(tmp_path: Path) -> None:
     distiller = distiller_of(Library(DirectoryStore(tmp_path)), prior=SmallGpu(0))
     report = distiller.run_slice(long_slice("cube", num_slots=1))
-    assert report.fault is None and report.finished[0].failure is not None
+    assert report.fault is None
+    assert report.finished[0].failure is not None
     assert report.finished[0].failure.failure_class == "gpu_memory"
     assert "2.00 GiB" in report.finished[0].failure.message
 
@@ -269,7 +280,8 @@ def test_a_run_learns_that_somebody_else_has_taken_its_field(tmp_path: Path) -> 
     with LeaseKeeper(str(tmp_path), "awake", ttl_s=60.0) as awake:
         assert awake.claim("field") == Claim(deaths=0, epoch=2)
         asleep.charge("field", 1)
-        assert set(asleep.lost()) == {"field"} and set(asleep.lost()) == set()
+        assert set(asleep.lost()) == {"field"}
+        assert set(asleep.lost()) == set()
 
 
 def test_what_another_run_gave_up_is_known_with_its_class(tmp_path: Path) -> None:
@@ -322,4 +334,5 @@ def test_what_the_files_of_an_exporter_say_follows_the_policy_of_its_run(tmp_pat
     assert outcome is not None
     told = json.loads(library.get_blob(outcome.files["asset.json"]))
     assert told["asset_license"] == "CC0-1.0"
-    assert "prompt" not in told and "a ball" not in json.dumps(told)
+    assert "prompt" not in told
+    assert "a ball" not in json.dumps(told)

@@ -87,8 +87,11 @@ def test_one_warm_child_serves_many_exports_and_sees_no_gpu(
     world.child.start()
     first, second = world.export("work"), world.export("work")
     assert (first.tries, second.tries) == (1, 1)
-    assert isinstance(first.result, AssetBundle) and first.result.files == {"asset.json": b"{'gpus': ''}"}
-    assert len(world.pids) == 2 and len(set(world.pids)) == 1 and os.getpid() not in world.pids
+    assert isinstance(first.result, AssetBundle)
+    assert first.result.files == {"asset.json": b"{'gpus': ''}"}
+    assert len(world.pids) == 2
+    assert len(set(world.pids)) == 1
+    assert os.getpid() not in world.pids
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted from /proc")
@@ -97,7 +100,8 @@ def test_the_cpu_time_of_an_export_is_its_own_and_that_of_what_it_has_started(
 ) -> None:
     world = world_of()
     costly, cheap = world.export("have work done").cpu_s, world.export("work").cpu_s
-    assert costly is not None and cheap is not None
+    assert costly is not None
+    assert cheap is not None
     assert cheap < export_fakes.HELPER_CPU_S <= costly + 0.02, "a tick is 0.01 s"
     assert world.export("crash").cpu_s is None, "what a dead process has used nobody knows"
 
@@ -110,7 +114,8 @@ def test_a_stage_that_hangs_is_killed_with_all_that_it_started_and_named_with_th
     started_s = time.monotonic()
     failure = world.failure("hang")
     assert failure.failure_class == "export_timeout"
-    assert "stage unwrap" in failure.message and "limit_s = 1 s" in failure.message
+    assert "stage unwrap" in failure.message
+    assert "limit_s = 1 s" in failure.message
     assert "fewer triangles" in failure.message
     assert 1.0 <= time.monotonic() - started_s < 10.0
     assert not marked_processes(mark), "the helper of the hanging stage is gone as well"
@@ -121,21 +126,26 @@ def test_a_stage_that_hangs_is_killed_with_all_that_it_started_and_named_with_th
 def test_a_stage_that_crashes_is_tried_again_and_given_up_in_the_end(world_of: Callable[..., World]) -> None:
     world = world_of()
     exported = world.export("crash")
-    assert isinstance(exported.result, Failure) and exported.result.failure_class == "export_died"
-    assert "stage unwrap" in exported.result.message and "SIGSEGV" in exported.result.message
+    assert isinstance(exported.result, Failure)
+    assert exported.result.failure_class == "export_died"
+    assert "stage unwrap" in exported.result.message
+    assert "SIGSEGV" in exported.result.message
     assert exported.tries == MAX_TRIES == len(set(world.pids))
 
 
 def test_a_crash_that_does_not_come_again_costs_one_attempt(world_of: Callable[..., World]) -> None:
     exported = world_of().export("crash once")
-    assert isinstance(exported.result, AssetBundle) and exported.tries == 2
+    assert isinstance(exported.result, AssetBundle)
+    assert exported.tries == 2
 
 
 def test_too_little_memory_has_a_class_of_its_own_and_is_not_tried_again(world_of: Callable[..., World]) -> None:
     world = world_of(memory_limit_bytes=2**30)
     exported = world.export("eat")
-    assert isinstance(exported.result, Failure) and exported.result.failure_class == "export_memory"
-    assert "stage unwrap" in exported.result.message and "1 GiB" in exported.result.message
+    assert isinstance(exported.result, Failure)
+    assert exported.result.failure_class == "export_memory"
+    assert "stage unwrap" in exported.result.message
+    assert "1 GiB" in exported.result.message
     assert exported.tries == 1
 
 
@@ -152,7 +162,8 @@ def test_34_a_full_disk_is_the_fault_of_the_machine_and_the_next_export_has_a_fr
 def test_a_kill_by_the_kernel_counts_as_want_of_memory(world_of: Callable[..., World]) -> None:
     failure = world_of().failure("be killed")
     assert failure.failure_class == "export_memory"
-    assert "SIGKILL" in failure.message and "fewer exports at once" in failure.message
+    assert "SIGKILL" in failure.message
+    assert "fewer exports at once" in failure.message
 
 
 def test_a_refusal_of_a_stage_keeps_its_class(world_of: Callable[..., World]) -> None:
@@ -171,7 +182,8 @@ def test_a_child_that_was_killed_while_idle_is_replaced_at_no_charge(world_of: C
     os.kill(world.pids[0], signal.SIGKILL)
     wait_until(lambda: not is_running(world.pids[0]), "the child is dead")
     exported = world.export("work")
-    assert isinstance(exported.result, AssetBundle) and exported.tries == 1
+    assert isinstance(exported.result, AssetBundle)
+    assert exported.tries == 1
 
 
 def test_a_child_that_cannot_start_is_nobodys_fault_and_says_why(
@@ -264,7 +276,10 @@ def test_an_exporter_quarantines_a_deadly_export_and_keeps_the_field(
     exporter = Exporter(library, settings, ExportProcess(export_fakes.crash_always))
     report = exporter.export(ExportTask(build, snapshot, tries=1, optimize_s=2.0))
     exporter.close()
-    assert report.decision is not None and report.decision.state == "quarantined"
+    assert report.decision is not None
+    assert report.decision.state == "quarantined"
     outcome = library.get_outcome(build.asset_key)
-    assert outcome is not None and outcome.failure_class == "export_died" and outcome.snapshot == snapshot
+    assert outcome is not None
+    assert outcome.failure_class == "export_died"
+    assert outcome.snapshot == snapshot
     assert (outcome.tries, outcome.provenance["export_attempts"]) == (1, MAX_TRIES)

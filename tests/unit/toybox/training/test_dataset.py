@@ -30,7 +30,8 @@ def test_held_out_pairs_are_never_shown(views: TracedViews) -> None:
 def test_batches_are_a_function_of_the_step(views: TracedViews) -> None:
     (first, captions), (second, same) = (training_batch(views, TINY, ShadingConfig(), 3) for _ in range(2))
 
-    assert torch.equal(first, second) and captions == same
+    assert torch.equal(first, second)
+    assert captions == same
     assert not torch.equal(first, training_batch(views, TINY, ShadingConfig(), 4)[0])
 
 

@@ -72,4 +72,5 @@ def test_the_trained_folder_loads_as_a_prior_and_draws_pictures(views: TracedVie
     )
 
     assert pictures.shape == (1, 3, 8, 8)
-    assert 0.0 <= pictures.min() and pictures.max() <= 1.0
+    assert pictures.min() >= 0.0
+    assert pictures.max() <= 1.0

@@ -75,7 +75,8 @@ def test_a_texture_with_broken_data_is_an_error_on_the_console_and_blocks(
     ((finding,), _) = check_levels(browser, [Glb("beacon.glb", bytes(data))])
 
     assert (finding.severity, finding.gate) == ("block", "browser")
-    assert "beacon.glb: console error" in finding.message and "texture" in finding.message
+    assert "beacon.glb: console error" in finding.message
+    assert "texture" in finding.message
 
 
 @needs_browser
@@ -97,7 +98,8 @@ def test_a_needle_that_is_hardly_to_be_seen_blocks(browser: Browser, textured_be
 
     ((finding,), _) = check_levels(browser, [Glb("beacon.glb", written(needle))])
 
-    assert finding.severity == "block" and "covers" in finding.message
+    assert finding.severity == "block"
+    assert "covers" in finding.message
 
 
 @needs_browser
@@ -110,7 +112,8 @@ def test_a_level_of_another_shape_warns(browser: Browser, textured_beacon: Textu
     )
 
     (finding,) = findings
-    assert finding.severity == "warn" and finding.message.startswith("a_LOD1.glb: silhouette IoU")
+    assert finding.severity == "warn"
+    assert finding.message.startswith("a_LOD1.glb: silhouette IoU")
     assert gate.silhouette_iou(renderings["a.glb"], renderings["a.glb"]) == 1.0
 
 
@@ -136,7 +139,8 @@ def test_nothing_is_left_running_when_the_process_that_opened_it_is_killed() -> 
     environment = {**package_environment(), MARK: "parent-killed"}
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
     try:
-        assert parent.stdout is not None and parent.stdout.readline() == "open\n"
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "open\n"
         assert len(marked_processes("parent-killed")) > 1
     finally:
         parent.send_signal(signal.SIGKILL)
@@ -177,5 +181,6 @@ def test_a_chromium_that_hangs_or_dies_is_not_run_and_is_killed(
 
     _, (finding,) = BROWSER.produce(DRAFT)
 
-    assert finding.severity == "not_run" and words in finding.message
+    assert finding.severity == "not_run"
+    assert words in finding.message
     wait_until_gone(f"fake-{behaviour[:4]}", timeout_s=20.0)
