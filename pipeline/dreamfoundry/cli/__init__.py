@@ -1,4 +1,6 @@
-"""The command line.
+"""The command line: `dreamfoundry COMMAND`, a module for each command.
 
-command_line   help with examples, and the exit codes that every program shares
+main           the table of commands, and one way to end
+command_line   help that teaches, kinds of flags, exit codes
+make           text, CSV or JSONL -> a manifest
 """

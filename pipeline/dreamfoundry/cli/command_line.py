@@ -1,21 +1,87 @@
-"""What the programs in jobs/ share: help that teaches, and documented exit codes."""
+"""Help that teaches, kinds of flags, and documented exit codes: shared by all commands."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Annotated, Literal, NoReturn, Protocol
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from dreamfoundry.errors import DreamfoundryError, InputError
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
+HELP_FORMAT: Literal["plaintext"] = "plaintext"
+"""Docstrings are shown as they are written, brackets and indented examples included."""
+
+DEFAULTS = Parameter(negative=())
+"""No flag gets a --no-flag or --empty-flag beside it."""
+
+Flag = Annotated[bool, Parameter(show_default=False)]
+"""On when given, off by default."""
+
+Repeated = Annotated[list[str], Parameter(show_default=False)]
+"""One value each time; the flag can be repeated."""
+
+Positive = Annotated[int, Parameter(validator=Number(gte=1))]
+
+LibraryUrl = Annotated[str, Parameter(help="a directory or s3://bucket/prefix")]
+
+RecipeName = Annotated[str, Parameter(help="a bundled preset or a TOML file")]
+
+RecipeChanges = Annotated[Repeated, Parameter(name="--set", help="change one recipe key; can be repeated")]
+"""KEY=VALUE each."""
+
+
+class Stream(Protocol):
+    """A text stream that may be a terminal."""
+
+    def isatty(self) -> bool: ...
+
+
+def command_app(name: str, about: str | None) -> App:
+    """The app of a command whose module has the docstring `about`.
+
+    Its first line stands above the flags; the rest (examples, prose, exit codes) below them.
+    """
+    summary, _, teaching = (about or "").partition("\n\n")
+    return App(
+        name=name,
+        help=summary,
+        help_epilogue=flowing(teaching.strip()),
+        help_format=HELP_FORMAT,
+        help_formatter=help_formatter(sys.stdout),
+        default_parameter=DEFAULTS,
+    )
+
+
+def flowing(text: str) -> str:
+    """`text` with the lines of each paragraph joined, for any width; indented lines stay as they are."""
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", text)
+
+
+def help_formatter(stream: Stream) -> Literal["default", "plain"]:
+    """Panels on a terminal, plain lines elsewhere."""
+    return "default" if stream.isatty() else "plain"
+
+
+def report_errors(act: Callable[[], int]) -> int:
+    """The exit code of `act`; our errors become one line on standard error, Ctrl-C the code of a stop."""
+    try:
+        return act()
+    except DreamfoundryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CODES["refused" if isinstance(error, InputError) else "failed"]
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return EXIT_CODES["drained"]
+
 
 class CommandLine(argparse.ArgumentParser):
-    """Arguments of a program whose docstring is `about`: one line, then what there is to teach.
-
-    What cannot be used ends with the documented exit code where argparse has 2.
-    """
+    """Flags of a program in jobs/ that is not a command of `dreamfoundry` yet."""
 
     def __init__(self, about: str | None) -> None:
         summary, _, teaching = (about or "").partition("\n\n")
@@ -26,10 +92,4 @@ class CommandLine(argparse.ArgumentParser):
         self.exit(EXIT_CODES["refused"], f"error: {message}\n")
 
 
-def exit_code_of(act: Callable[[], int]) -> int:
-    """What `act` returns; errors of ours become one line and their exit code."""
-    try:
-        return act()
-    except DreamfoundryError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return EXIT_CODES["refused" if isinstance(error, InputError) else "failed"]
+exit_code_of = report_errors

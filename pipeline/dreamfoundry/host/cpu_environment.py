@@ -22,4 +22,4 @@ CPU_ENVIRONMENT = {
 def restart_with(environment: Mapping[str, str]) -> None:
     """Start this program again in `environment`, unless it has these variables already."""
     if not os.environ.items() >= environment.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **environment})
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **environment})

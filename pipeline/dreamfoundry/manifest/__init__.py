@@ -2,4 +2,5 @@
 
 reader   whole files: digest, damaged pages, repeated rows, 32 bytes of memory a row
 row      one row: columns, types, ranges, refusals
+writer   text, CSV or JSONL -> a Parquet table
 """

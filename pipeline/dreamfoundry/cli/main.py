@@ -1,0 +1,85 @@
+"""The command `dreamfoundry`: one table of commands, one way to end.
+
+A command is a module of this folder with `app`, and is imported when it is called: `dreamfoundry --help`
+loads neither torch nor Ray nor Arrow. The programs in jobs/ call `run` with the name of theirs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from dreamfoundry import __version__
+from dreamfoundry.cli.command_line import DEFAULTS, HELP_FORMAT, help_formatter, report_errors
+from dreamfoundry.run.exit_codes import EXIT_CODES
+
+ABOUT = """Text to published 3D assets, without 3D data.
+
+examples:
+  dreamfoundry preview "a red mushroom"
+  dreamfoundry make prompts.txt prompts.parquet
+  dreamfoundry build prompts.parquet out/library
+  dreamfoundry COMMAND --help"""
+
+EXIT_TABLE = """exit codes of every command:
+   0  done; every row is published
+   1  infrastructure (a store, weights, workers) or a bug
+   3  done, but some rows are quarantined or lost
+   4  the manifest, the recipe or the command line cannot be used; nothing was started
+  75  stopped on request, or another run has the rest: run again"""
+
+COMMANDS = {
+    "make": "Make a manifest from lines of text, CSV or JSONL.",
+}
+"""Name of a module in this folder -> first line of its docstring."""
+
+DEV_COMMANDS: dict[str, str] = {}
+"""Name of a module in `dev` -> first line of its docstring."""
+
+
+def _app() -> App:
+    """All commands, none of them imported yet."""
+    app = App(
+        name="dreamfoundry",
+        help=ABOUT,
+        help_epilogue=EXIT_TABLE,
+        help_format=HELP_FORMAT,
+        help_formatter=help_formatter(sys.stdout),
+        version=__version__,
+        default_parameter=DEFAULTS,
+    )
+    for name, summary in COMMANDS.items():
+        app.command(f"dreamfoundry.cli.{name}:app", name=name, help=summary)
+
+    dev = App(name="dev", help="Measure, compare and train: for those who work on dreamfoundry itself.")
+    for name, summary in DEV_COMMANDS.items():
+        dev.command(f"dreamfoundry.cli.dev.{name}:app", name=name.replace("_", "-"), help=summary)
+    if DEV_COMMANDS:
+        app.command(dev)
+
+    app.register_install_completion_command(help="Install completion of commands and flags for this shell.")
+    return app
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Carry out one command line, without the name of the program; the exit code."""
+    app = _app()
+
+    def call() -> int:
+        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        return result if isinstance(result, int) else EXIT_CODES["complete"]
+
+    try:
+        return report_errors(call)
+    except CycloptsError as error:
+        names = [name for name in (error.command_chain or ()) if not name.startswith("-")]
+        command = " ".join(["dreamfoundry", *names])
+        print(f"error: {error}\ntry: {command} --help", file=sys.stderr)
+        return EXIT_CODES["refused"]
+
+
+def main() -> int:
+    """Entry point of the console script and of `python -m dreamfoundry`."""
+    return run(sys.argv[1:])
