@@ -50,8 +50,9 @@ from typing import get_args
 from dreamfoundry.cli.command_line import CommandLine
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.errors import ConfigError, InfrastructureError, InputError
-from dreamfoundry.run.build import RunRequest, RunResult, build_library
+from dreamfoundry.run.build import build_library
 from dreamfoundry.run.exit_codes import EXIT_CODES
+from dreamfoundry.run.request import RunRequest, RunResult
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, export_profile
 from dreamfoundry.settings.loading import resolve_recipe

@@ -43,7 +43,7 @@ from dreamfoundry.run.messages import (
     SliceReport,
     WorkerKind,
 )
-from dreamfoundry.run.plan import Plan
+from dreamfoundry.run.plan import Plan, PlanInputs
 from dreamfoundry.run.scheduling.field_job import Claim
 from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
 from dreamfoundry.run.scheduling.scheduler import Scheduler
@@ -169,9 +169,7 @@ def main() -> None:
     plan = Plan(
         lambda: read_prompts(manifest, found.skip_rows),
         library,
-        recipe=Recipe(),
-        profile=export_profile("preview"),
-        prior=PRIOR,
+        PlanInputs(Recipe(), export_profile("preview"), PRIOR),
     )
     planned_s = time.monotonic()
 

@@ -19,7 +19,7 @@ from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Prompt
 from dreamfoundry.run.messages import Failure
 from dreamfoundry.run.outcomes import quarantined_outcome
-from dreamfoundry.run.plan import Plan
+from dreamfoundry.run.plan import Plan, PlanInputs
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import recipe_from_toml
 from dreamfoundry.settings.recipe import Recipe
@@ -73,9 +73,7 @@ def test_06_a_finished_run_decides_so_before_ray_starts_and_writes_only_its_repo
     plan = Plan(
         lambda: prompts,
         Library(store),
-        recipe=recipe,
-        profile=export_profile("preview"),
-        prior=prior_identity(recipe.prior),
+        PlanInputs(recipe, export_profile("preview"), prior_identity(recipe.prior)),
     )
     for build in plan.builds():
         Library(store).publish(quarantined_outcome(build, Failure("empty", "why"), 1, {"run_id": "an earlier one"}))

@@ -16,7 +16,7 @@ from dreamfoundry.identity import field_key
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.records import Prompt
-from dreamfoundry.run.build import RunRequest
+from dreamfoundry.run.request import RunRequest
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.recipe import Recipe

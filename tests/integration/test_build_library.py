@@ -18,8 +18,9 @@ from dreamfoundry.errors import ManifestError, PriorUnavailable
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run import report
-from dreamfoundry.run.build import RunRequest, RunResult, build_library
+from dreamfoundry.run.build import build_library
 from dreamfoundry.run.report import RunReport
+from dreamfoundry.run.request import RunRequest, RunResult
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.recipe import Recipe

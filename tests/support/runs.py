@@ -14,8 +14,9 @@ from pathlib import Path
 
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.run import report
-from dreamfoundry.run.build import RunRequest, RunResult, build_library
+from dreamfoundry.run.build import build_library
 from dreamfoundry.run.report import RunReport
+from dreamfoundry.run.request import RunRequest, RunResult
 from support.processes import JOBS
 
 IMPATIENT = ("--actors", "1", "--limit", "lease_s=3", "--limit", "slice_s=0.3", "--limit", "checkpoint_s=0.3")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sys
 
-from dreamfoundry.run.build import RunRequest, build_library
+from dreamfoundry.run.build import build_library
 from dreamfoundry.run.driver import Workers
 from dreamfoundry.run.messages import WorkerSettings
+from dreamfoundry.run.request import RunRequest
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import bundled_recipe
 

@@ -1,14 +1,18 @@
 """One run: a manifest becomes a library on many processes.
 
-    build             from request to report: check, plan, drive, publish
-    plan              rows -> builds: keys, what exists already, what shares a field
+    build             from request to result: check, plan, build, publish
+    request           the request of a run and its result
+    run_records       the facts of one run, and the records it writes
+    wiring            workers, slots, scheduler and leases of a run, connected
+    prompt_check      words outside of the prior's vocabulary, refused
+    plan              rows -> builds: keys, existing assets, shared fields
     driver            the loop: carries out the scheduler's commands, feeds answers back
-    messages          the plain values that travel between driver and workers
-    outcomes          how a decision is written down
+    messages          the plain values between driver and workers
+    outcomes          decisions as records in the library
     lease_keeper      leases of this run's fields, renewed on a thread of their own
-    default_workers   how many workers a run starts when nobody says
-    progress          what a person sees meanwhile
-    report            what a run leaves behind: report and progress
+    default_workers   numbers of workers when the request names none
+    progress          the progress display of a person at a terminal
+    report            the records of a run: report and progress
     exit_codes        the status of a run and the exit code of each
     scheduling/       who does what next: a pure state machine, no Ray, no store
     workers/          distiller and exporter, without Ray

@@ -7,96 +7,40 @@ Nothing is started before the whole manifest has been checked. torch is never im
 
 from __future__ import annotations
 
-import dataclasses
+import logging
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dreamfoundry.diffusion.weights import PriorEngine, pin_digests
 from dreamfoundry.diffusion.weights_cache import resolve_identity, weights_cache
 from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
 from dreamfoundry.host.faults import machine_faults
-from dreamfoundry.identity import recipe_digest
+from dreamfoundry.host.log_events import is_enabled, log_context, log_event, recording
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.manifest.reader import ManifestReport, read_prompts, scan
 from dreamfoundry.object_store.open import local_copy, open_store
-from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.records import Outcome, PriorIdentity
-from dreamfoundry.run import report
-from dreamfoundry.run.default_workers import cores_here, default_num_distill_workers, default_num_export_workers
-from dreamfoundry.run.driver import Workers, drive
+from dreamfoundry.records import Outcome
 from dreamfoundry.run.exit_codes import RunStatus
-from dreamfoundry.run.lease_keeper import LeaseKeeper
-from dreamfoundry.run.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
-from dreamfoundry.run.outcomes import BAD_ROW, bad_row_outcome, decision_of, now_text, publish, quarantined_outcome
-from dreamfoundry.run.plan import Plan, Tally, prompt_check, vocabulary_hint
+from dreamfoundry.run.outcomes import bad_row_outcome, now_text, publish
+from dreamfoundry.run.plan import Plan, PlanInputs, Tally
 from dreamfoundry.run.progress import Progress, TextStream
-from dreamfoundry.run.ray.session import joins_a_ray, ray_session
-from dreamfoundry.run.report import RunProgress, RunRecord, RunReport
-from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
+from dreamfoundry.run.prompt_check import VocabularyCheck, vocabulary_check
+from dreamfoundry.run.request import RunRequest, RunResult
+from dreamfoundry.run.run_records import RunContext, RunRecords, provenance
 from dreamfoundry.run.scheduling.run_stats import Status
-from dreamfoundry.run.scheduling.scheduler import Scheduler
-from dreamfoundry.run.scheduling.supervision import MAX_FAULTS
-from dreamfoundry.run.scheduling.timeouts import Limits
-from dreamfoundry.serialization import to_plain
-from dreamfoundry.settings.export_profiles import ExportProfile
-from dreamfoundry.settings.metadata_policy import MetadataPolicy
-from dreamfoundry.settings.recipe import Recipe
+from dreamfoundry.run.wiring import OpenWorkers, build_assets, open_workers_for
 
-MAX_DEFAULT_SLOTS = 4
+LOG = logging.getLogger(__name__)
 
 MAX_NAMED = 20
 """Quarantined rows that a result names; the catalog names all."""
 
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What is asked of a run. `num_slots` 0 chooses: on a GPU what is fastest there, tried out first,
-    on a CPU up to MAX_DEFAULT_SLOTS, and never more than there are prompts. `num_distill_workers` 0
-    and `num_export_workers` 0 are what `default_workers` says.
-
-    `retry_class` is the class of quarantined outcomes to try again, "all" for every one.
-    Without `use_ray` everything runs in this process, one call at a time. `price_per_hour` is that
-    of one distiller with its machine, in any currency.
-    """
-
-    manifest: str
-    library: str
-    recipe: Recipe
-    profile: ExportProfile
-    metadata_policy: MetadataPolicy = MetadataPolicy()
-    num_distill_workers: int = 0
-    num_export_workers: int = 0
-    num_slots: int = 0
-    device: str = "cpu"
-    prior_engine: PriorEngine = "graphs"
-    retry_class: str = ""
-    quarantine_bad_rows: bool = False
-    use_ray: bool = True
-    limits: Limits = Limits()
-    price_per_hour: float = 0.0
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """The report that was written, and why the first MAX_NAMED rows are quarantined."""
-
-    report: RunReport
-    quarantined: Mapping[str, Outcome] = field(default_factory=dict)
-
-
-OpenWorkers = Callable[[WorkerSettings, str], Workers]
-"""Makes the workers of a run from what they are told and the run's id."""
-
-
-SlotsThatFit = Callable[[WorkerSettings, Recipe, int], SlotsFit]
-"""Tries out how many slots a worker should have, up to a number."""
+LAST_WRITE_S = 5.0
+"""Retry timeout of a failed run's report: a store that is away was waited for before."""
 
 
 def build_library(
@@ -105,57 +49,24 @@ def build_library(
     should_stop: Callable[[], bool] = lambda: False,
     open_workers: OpenWorkers | None = None,
 ) -> RunResult:
-    """Build what `request` asks for; progress goes to `stream`.
+    """Build everything in `request`; progress goes to `stream`.
 
     Raises InputError before anything is written, InfrastructureError when the run cannot go on
     (its report says "failed"). After `should_stop` the run ends as "drained". `open_workers` is for
     other workers than the real ones.
     """
-    request = _with_crew(request)
-    with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder:
-        manifest = _local_manifest(request.manifest, Path(folder))
-        run = _Run.begin(request, manifest, stream, open_workers or _open_workers_for(request))
-        try:
-            with machine_faults():
-                return run.carry_out(should_stop)
-        except InfrastructureError as error:
-            run.report_failure(str(error))
-            raise
+    request = request.with_workers()
+    log_file = Path(request.log_file) if request.log_file else None
+    log_stream = stream if log_file is not None and not stream.isatty() else None
+    with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder, recording(log_file, log_stream):
+        started_s = time.monotonic()
+        context = _check(request, _local_manifest(request.manifest, Path(folder)), stream)
+        records = RunRecords(context, scan_s=time.monotonic() - started_s)
 
-
-def _with_crew(request: RunRequest) -> RunRequest:
-    has_own_ray = request.use_ray and not joins_a_ray()
-    num_distill_workers = request.num_distill_workers or default_num_distill_workers(
-        request.device, request.recipe.prior.path, has_own_ray=has_own_ray
-    )
-    num_export_workers = request.num_export_workers or default_num_export_workers(
-        num_distill_workers, has_own_ray=has_own_ray
-    )
-    return dataclasses.replace(request, num_distill_workers=num_distill_workers, num_export_workers=num_export_workers)
-
-
-def _open_workers_for(request: RunRequest) -> OpenWorkers:
-    if request.use_ray:
-        return _open_ray_workers
-    from dreamfoundry.run.workers.local import LocalWorkers  # brings torch
-
-    return lambda settings, run_id: LocalWorkers(settings)
-
-
-def _open_ray_workers(settings: WorkerSettings, run_id: str) -> Workers:
-    from dreamfoundry.run.ray.workers import RayWorkers  # brings ray, once its environment is set
-
-    return RayWorkers(settings, run_id)
-
-
-def _slots_that_fit_for(request: RunRequest) -> SlotsThatFit:
-    if request.use_ray:
-        from dreamfoundry.run.ray import workers  # brings ray
-
-        return workers.slots_that_fit
-    from dreamfoundry.run.workers import distiller  # brings torch
-
-    return distiller.slots_that_fit
+        with log_context(run_id=context.run_id):
+            if log_file is not None and is_enabled():
+                context.progress.note(f"log events of this run: {log_file}")
+            return _carry_out(context, records, open_workers or open_workers_for(request), should_stop)
 
 
 def _local_manifest(url: str, folder: Path) -> Path:
@@ -165,276 +76,132 @@ def _local_manifest(url: str, folder: Path) -> Path:
         raise ManifestError(str(error)) from None
 
 
-def _refuse_bad_rows(found: ManifestReport, request: RunRequest) -> None:
-    if not found.row_errors or request.quarantine_bad_rows:
+def _check(request: RunRequest, manifest: Path, stream: TextStream) -> RunContext:
+    """Check everything that can be checked without starting anything."""
+    started_at = now_text()
+    prior = resolve_identity(request.recipe.prior, weights_cache())
+    check = vocabulary_check(request.recipe.prior)
+    scanned = scan(manifest, check, request.recipe)
+    _refuse_bad_rows(scanned, request, check)
+    for warning in scanned.warnings:
+        stream.write(f"warning: {warning}\n")
+    if scanned.ignored_columns:
+        stream.write(f"columns that are not read: {', '.join(scanned.ignored_columns)}\n")
+
+    progress = Progress(stream)
+
+    def on_wait(message: str) -> None:
+        progress.note(message)
+        log_event(LOG, "store_wait", logging.WARNING, message=message)
+
+    return RunContext(
+        request=request,
+        manifest=manifest,
+        scan=scanned,
+        prior=prior,
+        library=Library(open_store(request.library, retry_timeout_s=request.limits.store_s, on_wait=on_wait)),
+        stream=stream,
+        progress=progress,
+        run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+        started_at=started_at,
+    )
+
+
+def _refuse_bad_rows(scanned: ManifestReport, request: RunRequest, check: VocabularyCheck | None) -> None:
+    if not scanned.row_errors or request.quarantine_bad_rows:
         return
-    lines = [f"{len(found.row_errors)} of {found.num_rows} rows of {request.manifest} cannot be used:"]
-    lines += [f"  {error}" for error in found.row_errors]
-    if any("toybox" in str(error) for error in found.row_errors):
-        lines.append(vocabulary_hint(request.recipe))
+    lines = [f"{len(scanned.row_errors)} of {scanned.num_rows} rows of {request.manifest} cannot be used:"]
+    lines += [f"  {error}" for error in scanned.row_errors]
+    if check is not None and check.num_refused:
+        lines.append(check.hint)
     lines.append("mend them, or run with --quarantine-bad-rows to record them as quarantined and build the rest")
     raise ManifestError("\n".join(lines))
 
 
-@dataclass
-class _Run:
-    request: RunRequest
-    manifest: Path
-    found: ManifestReport
-    prior: PriorIdentity
-    library: Library
-    stream: TextStream
-    progress: Progress
-    open_workers: OpenWorkers
-    run_id: str
-    started_at: str
-    timings_s: dict[str, float] = field(default_factory=dict)
-    status: Status = Status(0)
+def _carry_out(
+    context: RunContext, records: RunRecords, open_workers: OpenWorkers, should_stop: Callable[[], bool]
+) -> RunResult:
+    """Plan, build, publish; a run that fails leaves a report too, if the store can still be reached."""
+    request = context.request
+    log_event(LOG, "run_started", manifest=request.manifest, library=request.library, num_rows=context.scan.num_rows)
+    started_s = time.monotonic()
     plan: Plan | None = None
+    try:
+        with machine_faults():
+            bad_rows = [
+                publish(context.library, bad_row_outcome(error, context.scan.digest, provenance(context)), None)
+                for error in context.scan.row_errors
+            ]
+            with records.stage("plan"):
+                plan = _plan(context)
+            num_delegated = _build_and_publish(context, plan, records, open_workers, should_stop)
+            result = _result(context, plan, records, bad_rows, num_delegated)
+    except InfrastructureError as error:
+        log_event(LOG, "run_failed", logging.ERROR, cause=f"{type(error).__name__}: {error}", seconds=_since(started_s))
+        _report_failure(context, plan, records, str(error))
+        raise
 
-    @staticmethod
-    def begin(request: RunRequest, manifest: Path, stream: TextStream, open_workers: OpenWorkers) -> _Run:
-        """Check everything that can be checked without starting anything."""
-        started_at, started_s = now_text(), time.monotonic()
-        prior = resolve_identity(request.recipe.prior, weights_cache())
-        found = scan(manifest, prompt_check(request.recipe), request.recipe)
-        _refuse_bad_rows(found, request)
-        for warning in found.warnings:
-            stream.write(f"warning: {warning}\n")
-        if found.ignored_columns:
-            stream.write(f"columns that are not read: {', '.join(found.ignored_columns)}\n")
-        progress = Progress(stream)
-        library = Library(open_store(request.library, retry_timeout_s=request.limits.store_s, on_wait=progress.note))
-        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        timings_s = {"scan": time.monotonic() - started_s}
-        return _Run(
-            request, manifest, found, prior, library, stream, progress, open_workers, run_id, started_at, timings_s
-        )
+    log_event(LOG, "run_ended", status=result.report.status, seconds=_since(started_s))
+    return result
 
-    def carry_out(self, should_stop: Callable[[], bool]) -> RunResult:
-        """Plan, build, publish the projections."""
-        request = self.request
-        bad_rows = [
-            publish(self.library, bad_row_outcome(error, self.found.digest, self._provenance()), None)
-            for error in self.found.row_errors
-        ]
-        with self._stage("plan"):
-            self.plan = plan = Plan(
-                lambda: read_prompts(self.manifest, self.found.skip_rows, request.recipe),
-                self.library,
-                recipe=request.recipe,
-                profile=request.profile,
-                prior=self.prior,
-                metadata_policy=request.metadata_policy,
-                retry_class=request.retry_class,
-            )
-        num_builds, num_delegated = plan.num_builds, 0
-        if num_builds:
-            self._write_progress(Status(num_builds, waiting=num_builds))
-            with self._stage("build"):
-                num_delegated = self._drive(plan, num_builds, should_stop)
-        if not plan.is_shown():
-            with self._stage("publish"):
-                publish_projections(self.library, self.run_id, plan.rows())
-        tally = plan.tally()
-        status = self._status(tally, bad_rows, num_delegated)
-        summary = self._summary(status, "", tally, bad_rows)
-        self._write(self.library.store, summary)
-        named = {outcome.prompt_id: outcome for outcome in bad_rows[:MAX_NAMED]}
-        for prompt_id, asset_key in plan.quarantined_rows(MAX_NAMED - len(named)):
-            if outcome := self.library.get_outcome(asset_key):
-                named[prompt_id] = outcome
-        return RunResult(summary, named)
 
-    def _drive(self, plan: Plan, num_builds: int, should_stop: Callable[[], bool]) -> int:
-        """Build what is open in `plan`; returns the number of builds that are left to other runs."""
-        request = self.request
-        num_distill_workers = min(request.num_distill_workers, num_builds)
-        settings = WorkerSettings(
-            library_url=self.library.store.url,
-            prior=pin_digests(request.recipe.prior, self.prior),
-            prior_identity=self.prior,
-            device=request.device,
-            prior_engine=request.prior_engine,
-            checkpoint_s=request.limits.checkpoint_s,
-            store_s=request.limits.store_s / MAX_FAULTS,  # so many waits in a row retire a worker
-            num_threads=max(1, cores_here() // num_distill_workers),
-            metadata_policy=request.metadata_policy,
-        )
-        with self._workers_session():
-            slots = self._slots(settings, -(-num_builds // num_distill_workers))
-            settings = dataclasses.replace(
-                settings,
-                text_encoder_on_host=slots.text_encoder_on_host,
-                provenance=self._provenance(num_distill_workers, slots.num_slots),
-            )
-            return self._drive_workers(plan, num_builds, num_distill_workers, slots.num_slots, settings, should_stop)
+def _plan(context: RunContext) -> Plan:
+    request = context.request
+    inputs = PlanInputs(request.recipe, request.profile, context.prior, request.metadata_policy)
+    return Plan(
+        lambda: read_prompts(context.manifest, context.scan.skip_rows, request.recipe),
+        context.library,
+        inputs,
+        retry_class=request.retry_class,
+    )
 
-    def _slots(self, settings: WorkerSettings, most_slots: int) -> SlotsFit:
-        """As many as were asked for; else on a GPU what is fastest there, on a CPU up to MAX_DEFAULT_SLOTS."""
-        request = self.request
-        if request.num_slots or not request.device.startswith("cuda"):
-            return SlotsFit(request.num_slots or min(MAX_DEFAULT_SLOTS, most_slots))
-        with self._stage("preflight"):
-            fit = _slots_that_fit_for(request)(settings, request.recipe, most_slots)
-        self.progress.note(f"{fit.num_slots} slots for each distiller")
-        return fit
 
-    def _drive_workers(
-        self,
-        plan: Plan,
-        num_builds: int,
-        num_distill_workers: int,
-        num_slots: int,
-        settings: WorkerSettings,
-        should_stop: Callable[[], bool],
-    ) -> int:
-        request = self.request
+def _build_and_publish(
+    context: RunContext, plan: Plan, records: RunRecords, open_workers: OpenWorkers, should_stop: Callable[[], bool]
+) -> int:
+    """Returns the number of builds left to other runs."""
+    num_delegated = 0
+    if plan.num_builds:
+        records.update(Status(plan.num_builds, waiting=plan.num_builds))
+        with records.stage("build"):
+            num_delegated = build_assets(context, plan, records, open_workers, should_stop)
 
-        def quarantine(command: Quarantine) -> Decision:
-            build = command.build
-            outcome = quarantined_outcome(
-                build, command.failure, command.tries, settings.provenance, command.snapshot, command.history
-            )
-            return decision_of(publish(self.library, outcome, build.instead_of), self.run_id)
+    # a run that changed nothing leaves catalog and page alone, so that repeating it is cheap
+    if not plan.is_shown():
+        with records.stage("publish"):
+            publish_projections(context.library, context.run_id, plan.rows())
+    return num_delegated
 
-        def take_note(build: Build, decision: Decision) -> None:
-            failure_class = decision.failure.failure_class if decision.failure is not None else ""
-            plan.decide(build.asset_key, decision.state, failure_class, is_ours=decision.is_ours)
 
-        with self._claims() as claims:
-            config = SchedulerConfig(
-                num_builds=num_builds,
-                num_distill_workers=num_distill_workers,
-                num_export_workers=min(request.num_export_workers, num_builds),
-                num_slots=num_slots,
-                limits=request.limits,
-            )
-            ports = SchedulerPorts(claims, time.monotonic, recipe_digest, take_note)
-            scheduler = Scheduler(plan.builds(), config, ports)
-            workers = self.open_workers(settings, self.run_id)
-            show_metrics = self._metrics()
+def _result(
+    context: RunContext, plan: Plan, records: RunRecords, bad_rows: Sequence[Outcome], num_delegated: int
+) -> RunResult:
+    tally = plan.tally()
+    status = _run_status(tally, has_bad_rows=bool(bad_rows or context.scan.lost), num_delegated=num_delegated)
+    summary = records.report(status, tally, len(bad_rows))
+    records.write(context.library.store, summary)
 
-            told_s = time.monotonic()
+    named = {outcome.prompt_id: outcome for outcome in bad_rows[:MAX_NAMED]}
+    for prompt_id, asset_key in plan.quarantined_rows(MAX_NAMED - len(named)):
+        if outcome := context.library.get_outcome(asset_key):
+            named[prompt_id] = outcome
+    return RunResult(summary, named)
 
-            def on_status(status: Status) -> None:
-                nonlocal told_s
-                self.progress.show(status)
-                show_metrics(status)
-                if time.monotonic() - told_s >= request.limits.progress_s:
-                    self._write_progress(status)
-                    told_s = time.monotonic()
 
-            try:
-                drive(
-                    scheduler,
-                    workers,
-                    quarantine=quarantine,
-                    on_status=on_status,
-                    on_note=self.progress.note,
-                    should_stop=should_stop,
-                )
-            finally:
-                self.progress.close()
-                self.status = scheduler.status()
-        return scheduler.num_delegated
+def _run_status(tally: Tally, *, has_bad_rows: bool, num_delegated: int) -> RunStatus:
+    if tally.pending:
+        return "delegated" if num_delegated else "drained"
+    return "partial" if tally.failure_classes or has_bad_rows else "complete"
 
-    def _claims(self) -> LeaseKeeper:
-        limits = self.request.limits
-        return LeaseKeeper(self.library.store.url, self.run_id, limits.lease_s, limits.store_s)
 
-    def _metrics(self) -> Callable[[Status], None]:
-        """What is called with each status for the sake of Prometheus; without Ray there is no page for it."""
-        if not self.request.use_ray:
-            return lambda status: None
-        from dreamfoundry.run.ray.metrics import FleetMetrics  # brings ray
+def _report_failure(context: RunContext, plan: Plan | None, records: RunRecords, message: str) -> None:
+    tally = plan.tally() if plan is not None else None
+    summary = records.report("failed", tally, message=message)
+    try:
+        records.write(open_store(context.request.library, retry_timeout_s=LAST_WRITE_S), summary)
+    except InfrastructureError:
+        context.stream.write("the run report could not be written either\n")
 
-        return FleetMetrics().show
 
-    @contextmanager
-    def _workers_session(self) -> Iterator[None]:
-        if not self.request.use_ray:
-            yield
-            return
-        with ray_session(num_cpus=self.request.num_distill_workers + self.request.num_export_workers):
-            yield
-
-    def _status(self, tally: Tally, bad_rows: list[Outcome], num_delegated: int) -> RunStatus:
-        if tally.pending:
-            return "delegated" if num_delegated else "drained"
-        return "partial" if tally.failure_classes or bad_rows or self.found.lost else "complete"
-
-    def report_failure(self, message: str) -> None:
-        """Leave a report that says why the run ended early, if the store can still be reached."""
-        rows_at_hand = self.found.num_rows - self.found.num_lost_rows
-        tally = self.plan.tally() if self.plan is not None else Tally(0, 0, 0, rows_at_hand, {})
-        summary = self._summary("failed", message, tally)
-        try:  # a store that is away has been waited for
-            self._write(open_store(self.request.library, retry_timeout_s=5.0), summary)
-        except InfrastructureError:
-            self.stream.write("the run report could not be written either\n")
-
-    def _summary(self, status: RunStatus, message: str, tally: Tally, bad_rows: Sequence[Outcome] = ()) -> RunReport:
-        request = self.request
-        bad = {BAD_ROW: len(bad_rows)} if bad_rows else {}
-        return RunReport(
-            run_id=self.run_id,
-            manifest=request.manifest,
-            manifest_digest=self.found.digest,
-            library=request.library,
-            status=status,
-            started_at=self.started_at,
-            finished_at=now_text(),
-            num_rows=self.found.num_rows,
-            published=tally.published,
-            skipped=tally.skipped + (len(self.found.repeated_rows) if self.plan is not None else 0),
-            quarantined=tally.quarantined + len(bad_rows),
-            lost_rows=self.found.num_lost_rows,
-            pending=tally.pending,
-            failure_classes={**tally.failure_classes, **bad},
-            timings_s=dict(self.timings_s),
-            num_steps=self.status.steps_done,
-            optimizer_s=self.status.optimizer_s,
-            price_per_hour=request.price_per_hour,
-            message=message,
-        )
-
-    def _write_progress(self, status: Status) -> None:
-        progress = RunProgress(
-            run_id=self.run_id,
-            manifest=self.request.manifest,
-            started_at=self.started_at,
-            at=now_text(),
-            num_builds=status.num_builds,
-            published=status.published,
-            quarantined=status.quarantined,
-            num_steps=status.steps_done,
-            optimizer_s=status.optimizer_s,
-            price_per_hour=self.request.price_per_hour,
-            eta_s=self.progress.eta_s(status),
-        )
-        self._write(self.library.store, progress)
-
-    def _write(self, store: ObjectStore, record: RunRecord) -> None:
-        store.put(report.key(type(record), self.run_id), report.to_json(record), report.MEDIA_TYPE)
-
-    def _provenance(self, num_distill_workers: int = 0, num_slots: int = 0) -> dict[str, object]:
-        """What every outcome of this run records beside its timings."""
-        request = self.request
-        return {
-            "run_id": self.run_id,
-            "manifest": request.manifest,
-            "manifest_digest": self.found.digest,
-            "device": request.device,
-            "num_slots": num_slots,
-            "num_optimizers": num_distill_workers,
-            "prior": to_plain(self.prior),
-        }
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        started_s = time.monotonic()
-        try:
-            yield
-        finally:
-            self.timings_s[name] = time.monotonic() - started_s
+def _since(started_s: float) -> float:
+    return time.monotonic() - started_s

@@ -48,6 +48,7 @@ class WorkerSettings:
     `provenance` is recorded in each outcome; it holds the run's id and machine settings. Between two
     checkpoints of a field lie `checkpoint_s` seconds. A call waits `store_s` for a store that is away.
     With `text_encoder_on_host` the text encoder of the prior leaves its place on the GPU to slots.
+    With `logs_events` a worker writes log events to its stderr and, if that is given, to `log_file`.
     """
 
     library_url: str
@@ -61,6 +62,8 @@ class WorkerSettings:
     text_encoder_on_host: bool = False
     metadata_policy: MetadataPolicy = MetadataPolicy()
     provenance: Mapping[str, object] = field(default_factory=dict)
+    logs_events: bool = False
+    log_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class SliceReport:
 
 @dataclass(frozen=True)
 class ExportTask:
-    """One stored field to deliver. `tries` is what the outcome will say."""
+    """One stored field to deliver. `tries` of its distillation are recorded in the outcome."""
 
     build: Build
     snapshot: BlobRef

@@ -64,7 +64,7 @@ def quarantined_outcome(
         failure_class=failure.failure_class,
         message=failure.message,
         tries=tries,
-        candidate=max((one.candidate for one in history.candidates), default=0),
+        candidate=max((candidate.candidate for candidate in history.candidates), default=0),
         snapshot=snapshot,
         provenance={
             **provenance,

@@ -6,9 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 
-from dreamfoundry.diffusion.weights import TOYBOX
 from dreamfoundry.identity import asset_key, canonical_json, field_key
 from dreamfoundry.library.library import Library, decided_order
 from dreamfoundry.library.projections import shown
@@ -18,39 +16,19 @@ from dreamfoundry.settings.export_profiles import ExportProfile, export_profile
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.metadata_policy import DEFAULT_POLICY, MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe
-from dreamfoundry.toybox.captions import COLORS, KINDS, VOCABULARY, unknown_words
 
 EVERY_CLASS = "all"
 """The failure class that stands for all of them in a retry."""
 
 
-def prompt_check(recipe: Recipe) -> Callable[[Prompt], str | None] | None:
-    """What the prior of `recipe` refuses about a prompt before anything is loaded."""
-    return _unknown_to_toybox if recipe.prior.path == TOYBOX else None
+@dataclass(frozen=True)
+class PlanInputs:
+    """Everything that decides keys besides the rows; `profile` serves rows that name none."""
 
-
-def vocabulary_hint(recipe: Recipe) -> str:
-    """What a prompt may say, for the end of a list of refused rows; empty if there is no limit."""
-    if recipe.prior.path != TOYBOX:
-        return ""
-    kinds = ", ".join(" = ".join((kind, *synonyms)) for kind, synonyms in KINDS.items())
-    return (
-        f"toybox knows the kinds {kinds}; the colours {', '.join(COLORS)}; "
-        "and a, an, one, the, small, toy. Any other prior takes any words: --set prior.path=FOLDER"
-    )
-
-
-def _unknown_to_toybox(prompt: Prompt) -> str | None:
-    texts = (prompt.text, prompt.negative_text, *prompt.view_texts.values())
-    words = dict.fromkeys(word for text in texts for word in unknown_words(text))
-    if not words:
-        return None
-    return "toybox was never trained on " + ", ".join(map(_with_suggestion, words))
-
-
-def _with_suggestion(word: str) -> str:
-    close = get_close_matches(word, VOCABULARY, n=1, cutoff=0.7)
-    return f"{word!r} (did you mean {close[0]!r}?)" if close else repr(word)
+    recipe: Recipe
+    profile: ExportProfile
+    prior: PriorIdentity
+    metadata_policy: MetadataPolicy = DEFAULT_POLICY
 
 
 @dataclass(frozen=True)
@@ -75,7 +53,7 @@ class Plan:
     """What a run has to do, and what has become of it: for every row its asset key, for every key its end.
 
     It lies in a temporary file, so that memory does not grow with the manifest. `prompts` opens the
-    manifest, each time with the same prompts in the same order; `profile` serves rows that name none.
+    manifest, each time with the same prompts in the same order.
     Outcomes that exist are left alone, except quarantined ones of `retry_class` (EVERY_CLASS for all).
     Rows that ask for the same asset share one build. Not for several threads.
     """
@@ -84,16 +62,13 @@ class Plan:
         self,
         prompts: Callable[[], Iterable[Prompt]],
         library: Library,
+        inputs: PlanInputs,
         *,
-        recipe: Recipe,
-        profile: ExportProfile,
-        prior: PriorIdentity,
-        metadata_policy: MetadataPolicy = DEFAULT_POLICY,
         retry_class: str = "",
     ) -> None:
         self._prompts, self._library = prompts, library
-        self._recipe, self._profile, self._prior = recipe, profile, prior
-        self._metadata_policy = asdict(metadata_policy)
+        self._inputs = inputs
+        self._metadata_policy = asdict(inputs.metadata_policy)
         self._recipes: dict[bytes, Recipe] = {}
         self._has_changed = False  # an outcome, since it was shown
         self._table = sqlite3.connect("")  # a file without a name, gone with the connection
@@ -220,10 +195,10 @@ class Plan:
         """What a row stands for: its recipe and its keys."""
         changes = canonical_json(prompt.overrides)
         if changes not in self._recipes:
-            self._recipes[changes] = with_overrides(self._recipe, prompt.overrides)
+            self._recipes[changes] = with_overrides(self._inputs.recipe, prompt.overrides)
         recipe = self._recipes[changes]
-        profile = export_profile(prompt.budget_profile) if prompt.budget_profile else self._profile
-        field = field_key(prompt, recipe, self._prior)
+        profile = export_profile(prompt.budget_profile) if prompt.budget_profile else self._inputs.profile
+        field = field_key(prompt, recipe, self._inputs.prior)
         key = asset_key(field, profile, prompt.target_height_m, self._metadata_policy)
         return _Resolved(recipe, profile, field, key)
 

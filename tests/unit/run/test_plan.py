@@ -14,7 +14,7 @@ from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
 from dreamfoundry.run.messages import Failure
 from dreamfoundry.run.outcomes import quarantined_outcome
-from dreamfoundry.run.plan import EVERY_CLASS, Plan, Tally
+from dreamfoundry.run.plan import EVERY_CLASS, Plan, PlanInputs, Tally
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
@@ -36,9 +36,7 @@ def plan_of(library: Library, *prompts: Prompt, retry_class: str = "", recipe: R
     return Plan(
         lambda: prompts,
         library,
-        recipe=recipe,
-        profile=export_profile("preview"),
-        prior=PRIOR,
+        PlanInputs(recipe, export_profile("preview"), PRIOR),
         retry_class=retry_class,
     )
 
@@ -196,7 +194,7 @@ def test_prompts_are_read_as_builds_are_taken(library: Library) -> None:
                 taken.append(prompt.prompt_id)
                 yield prompt
 
-    plan = Plan(Manifest, library, recipe=Recipe(), profile=export_profile("preview"), prior=PRIOR)
+    plan = Plan(Manifest, library, PlanInputs(Recipe(), export_profile("preview"), PRIOR))
     taken.clear()
     next(plan.builds())
     assert taken == ["chair"]

@@ -15,7 +15,7 @@ from dreamfoundry.identity import asset_key
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import FieldSnapshot, PriorIdentity, Prompt
-from dreamfoundry.run.plan import Plan
+from dreamfoundry.run.plan import Plan, PlanInputs
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe
@@ -108,7 +108,7 @@ def test_the_policy_of_a_run_is_in_the_keys_of_its_plan(tmp_path: Path) -> None:
     library = Library(DirectoryStore(tmp_path))
     keys = set()
     for policy in (MetadataPolicy(), CONFIDENTIAL):
-        plan = Plan(lambda: [PROMPT], library, recipe=Recipe(), profile=PROFILE, prior=PRIOR, metadata_policy=policy)
+        plan = Plan(lambda: [PROMPT], library, PlanInputs(Recipe(), PROFILE, PRIOR, policy))
         keys |= {build.asset_key for build in plan.builds()}
 
     assert len(keys) == 2

@@ -42,7 +42,7 @@ Stages = Callable[..., AssetBundle]
 """What the child runs: `dreamfoundry.asset.export.export_asset`, or another function that can be imported."""
 
 EXPORT_LIMIT_S = 600.0
-"""For one export with all its tries; less than the patience of the scheduler with an exporter."""
+"""For one export with all its tries; less than the time limit of the scheduler for an exporter."""
 
 MEMORY_LIMIT_BYTES = 4 * 2**30
 """Private memory of each process of an export; a `game_prop` from a grid of 128 takes 0.4 GiB at its peak."""
@@ -58,7 +58,7 @@ MAX_TRIES = 3
 
 @dataclass(frozen=True)
 class Exported:
-    """How an export ended, in which try, and what that try cost.
+    """The end of an export, after how many tries, and the cost of the last one.
 
     `cpu_s` is of the child and all that it starts; None if the child was killed, or off Linux.
     """
@@ -107,16 +107,16 @@ class ExportProcess:
             connection, started_s = self._warm_connection(), time.monotonic()
             spent_s = self._cpu_s()
             try:
-                result = self._attempt(connection, request, started_s + left_s)
+                result = self._try(connection, request, started_s + left_s)
                 total_s = self._cpu_s()
                 return Exported(result, number, None if spent_s is None or total_s is None else total_s - spent_s)
             except _ChildDied as death:
                 last, left_s = death, left_s - (time.monotonic() - started_s)
         error = ExportOutOfMemory if last.is_shortage else ExportDied
-        message = f"{last}, the last of {MAX_TRIES} attempts; {REMEDY}"
+        message = f"{last}, the last of {MAX_TRIES} tries; {REMEDY}"
         return Exported(Failure(error.failure_class, message), MAX_TRIES)
 
-    def _attempt(self, connection: Connection, request: tuple[object, ...], end_s: float) -> AssetBundle | Failure:
+    def _try(self, connection: Connection, request: tuple[object, ...], end_s: float) -> AssetBundle | Failure:
         """_ChildDied if the child ends without a result."""
         stage = "start"
         try:

@@ -1,0 +1,43 @@
+"""Words that a prior was never trained on, refused before anything is loaded."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from dreamfoundry.diffusion.weights import TOYBOX
+from dreamfoundry.records import Prompt
+from dreamfoundry.settings.prior import PriorConfig
+from dreamfoundry.toybox.captions import COLORS, KINDS, VOCABULARY, unknown_words
+
+
+class VocabularyCheck:
+    """Refuses prompts with words outside of the toybox's vocabulary; `num_refused` counts them."""
+
+    hint = (
+        f"toybox knows the kinds {', '.join(' = '.join((kind, *synonyms)) for kind, synonyms in KINDS.items())}; "
+        f"the colours {', '.join(COLORS)}; and a, an, one, the, small, toy. "
+        "Any other prior takes any words: --set prior.path=FOLDER"
+    )
+    """The words that a prompt may use, for the end of a list of refused rows."""
+
+    def __init__(self) -> None:
+        self.num_refused = 0
+
+    def __call__(self, prompt: Prompt) -> str | None:
+        """Why the prompt is refused, with the nearest words; None if it is not."""
+        texts = (prompt.text, prompt.negative_text, *prompt.view_texts.values())
+        words = dict.fromkeys(word for text in texts for word in unknown_words(text))
+        if not words:
+            return None
+        self.num_refused += 1
+        return "toybox was never trained on " + ", ".join(map(_with_suggestion, words))
+
+
+def vocabulary_check(prior: PriorConfig) -> VocabularyCheck | None:
+    """The check of a prior with a vocabulary; None for one that takes any words."""
+    return VocabularyCheck() if prior.path == TOYBOX else None
+
+
+def _with_suggestion(word: str) -> str:
+    close = get_close_matches(word, VOCABULARY, n=1, cutoff=0.7)
+    return f"{word!r} (did you mean {close[0]!r}?)" if close else repr(word)
