@@ -6,6 +6,7 @@ The priors answer nonsense, but through the same files, classes and channels as 
 from __future__ import annotations
 
 import json
+import os
 import string
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from typing import Any
 import pytest
 
 pytest_plugins = ("support.servers",)
+
+# Tensors of tests are small. Two OpenMP threads wait for each other, spinning, in every small loop, and beside other
+# work for most of the time. Read when torch is imported, so it is set before; processes of tests inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
