@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -29,6 +29,25 @@ TOYBOX = "toybox"
 
 TOYBOX_ID = "dreamfoundry/toybox"
 TOYBOX_LICENSE = "Apache-2.0"
+
+
+@dataclass(frozen=True)
+class BundledPrior:
+    """A prior that comes with the package, and facts about it that a run plans with.
+
+    `peak_bytes` is the host memory to plan for one distill worker on a CPU: with four slots the
+    toybox peaks at 0.9 GiB (docs/benchmarks), the rest is room. A `has_closed_vocabulary` prior
+    was trained on the words of `toybox.captions` only; any other prior takes any words.
+    """
+
+    peak_bytes: int
+    has_closed_vocabulary: bool
+
+
+def bundled_prior(path: str) -> BundledPrior | None:
+    """The bundled prior that a `PriorConfig.path` names; None for a folder of weights."""
+    return BundledPrior(peak_bytes=3 * 2**29, has_closed_vocabulary=True) if path == TOYBOX else None
+
 
 DESCRIPTION = ("model_index.json", "text_encoder/config.json")
 """The small files that say what kind of model a folder holds."""

@@ -167,7 +167,7 @@ def _build_and_publish(
             num_delegated = build_assets(context, plan, records, open_workers, should_stop)
 
     # a run that changed nothing leaves catalog and page alone, so that repeating it is cheap
-    if not plan.is_shown():
+    if not plan.is_projected():
         with records.stage("publish"):
             publish_projections(context.library, context.run_id, plan.rows())
     return num_delegated

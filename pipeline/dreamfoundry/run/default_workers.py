@@ -1,4 +1,4 @@
-"""How many distillers and export workers a run has where nobody has said it.
+"""Default numbers of distill workers and export workers of a run.
 
 On a CPU, processes of one thread each make more of the cores than one process with all of them, and do
 not wait for each other when other work takes a core: a step's threads meet in hundreds of small loops,
@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import os
 
-from dreamfoundry.diffusion.weights import TOYBOX
-
-CPU_DISTILLER_BYTES = 3 * 2**29
-"""The toybox with four slots peaks at 0.9 GiB (docs/benchmarks); the rest is room."""
+from dreamfoundry.diffusion.weights import bundled_prior
 
 
 def cores_here() -> int:
@@ -23,15 +20,16 @@ def cores_here() -> int:
 def default_num_distill_workers(
     device: str, prior_path: str, *, has_own_ray: bool, num_cores: int | None = None, memory_bytes: int | None = None
 ) -> int:
-    """One per core in half of the memory, but only for the toybox on a CPU in a Ray of its own; else one.
+    """One per core in half of the memory, but only for a bundled prior on a CPU in a Ray of its own; else one.
 
-    Another prior may be many times larger, and GPUs and clusters are shared: there somebody has to say.
+    Another prior may be many times larger, and GPUs and clusters are shared: there the request must name a number.
     """
-    if device != "cpu" or prior_path != TOYBOX or not has_own_ray:
+    prior = bundled_prior(prior_path)
+    if device != "cpu" or prior is None or not has_own_ray:
         return 1
     cores = num_cores or cores_here()
     memory = memory_bytes or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(cores, memory // 2 // CPU_DISTILLER_BYTES))
+    return max(1, min(cores, memory // 2 // prior.peak_bytes))
 
 
 def default_num_export_workers(num_distill_workers: int, *, has_own_ray: bool) -> int:

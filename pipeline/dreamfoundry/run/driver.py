@@ -1,4 +1,4 @@
-"""The loop of a run: carries out the scheduler's commands and feeds the answers back."""
+"""The loop of a run: carry out the scheduler's commands and feed the answers back."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from dreamfoundry.run.scheduling.run_stats import Status
 from dreamfoundry.run.scheduling.scheduler import Scheduler
 
 TURN_S = 0.5
-"""Longest time between two looks at the progress, the limits and a request to stop."""
+"""Longest time between two checks of progress, limits and a request to stop."""
 
 
 @runtime_checkable
 class Workers(Protocol):
-    """Processes that do the work. Every started call leads to one Answer, unless it is killed."""
+    """The worker processes of a run. Every started call leads to one Answer, unless it is killed."""
 
     def start(self, worker: str, kind: WorkerKind) -> None:
         """A fresh process for `worker`; answers Ready or Died."""
@@ -72,7 +72,7 @@ def drive(
 ) -> None:
     """Run until every build has ended, or until everything is in a safe place after `should_stop()`.
 
-    `quarantine` writes a quarantined outcome and says what stands; notes are for the operator.
+    `quarantine` writes a quarantined outcome and returns the decision that stands; notes are for the operator.
     Raises InfrastructureError with the cause when no worker of a kind can be kept alive.
     """
     deadline_s = float("inf")
@@ -81,20 +81,26 @@ def drive(
             if should_stop() and not scheduler.is_stopping:
                 scheduler.stop()
                 deadline_s = time.monotonic() + scheduler.limits.drain_s
+
             scheduler.leave(workers.leaving())
             for command in scheduler.commands():
                 _carry_out(command, scheduler, workers, quarantine)
+
             started_s = time.monotonic()
             answers = workers.wait(TURN_S)
             for answer in answers:
                 _feed_back(answer, scheduler, workers)
+
             on_status(scheduler.status())
             for note in scheduler.take_notes():
                 on_note(note)
-            if not answers and not scheduler.is_finished:  # nothing may be under way: a lease is waited for
+
+            # with no call under way `wait` may return early, and a lease of another run may be all that is left
+            if not answers and not scheduler.is_finished:
                 time.sleep(max(0.0, TURN_S - (time.monotonic() - started_s)))
     finally:
         workers.close()
+
     if scheduler.abort_cause is not None:
         raise InfrastructureError(scheduler.abort_cause)
 

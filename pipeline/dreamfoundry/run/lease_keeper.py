@@ -1,7 +1,7 @@
-"""The leases of one run: taken around each field, renewed on a thread of their own.
+"""The leases of one run: held around each field, renewed on a thread of their own.
 
-A lease avoids that two runs spend their time on the same field. It protects nothing: that is
-the outcome's conditional create. A lease that is lost ends the work on its field.
+A lease keeps two runs from spending their time on the same field. It protects nothing: the
+conditional create of the outcome does. A lost lease ends the work on its field.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class LeaseKeeper:
 
     A context manager: leases that are still held at the end are released with their counters.
     `owner` is the id of the run; after `ttl_s` without renewal a lease is free for others.
-    What the driver asks waits up to `store_s` for a store that is away; renewals are tried again at
+    Calls of the driver wait up to `store_s` for a store that is away; renewals are tried again at
     the next turn. All requests go through clients of its own, one at a time, so a slow request
     elsewhere never delays a renewal.
     """
@@ -68,7 +68,7 @@ class LeaseKeeper:
             return Claim(lease.deaths, lease.epoch)
 
     def lost(self) -> Collection[str]:
-        """Fields that were ours and are somebody else's since this was asked last."""
+        """Fields that another run has taken over since the last call."""
         with self._lock:
             lost, self._lost = self._lost, set()
         return lost
@@ -85,7 +85,7 @@ class LeaseKeeper:
                 self._leases.forget(field_key)
 
     def standing(self, asset_key: str) -> Decision | None:
-        """What the outcome that exists now says, if there is one."""
+        """The decision of the outcome that exists now, if there is one."""
         outcome = self._library.get_outcome(asset_key)
         return None if outcome is None else decision_of(outcome, self._owner)
 

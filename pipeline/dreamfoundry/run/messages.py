@@ -1,4 +1,4 @@
-"""Plain values that travel between scheduler, driver and workers: keys and numbers, no bytes.
+"""Plain values between scheduler, driver and workers: keys and numbers, no bytes.
 
 Workers answer with these and never raise: an exception of a library may not be readable in
 another process, so it crosses as text.
@@ -43,7 +43,7 @@ class Build:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What every worker of a run is told when it starts.
+    """Settings of every worker of a run, sent when it starts.
 
     `provenance` is recorded in each outcome; it holds the run's id and machine settings. Between two
     checkpoints of a field lie `checkpoint_s` seconds. A call waits `store_s` for a store that is away.
@@ -68,7 +68,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class SlotsFit:
-    """What a worker's device has room for, tried out: so many slots, with or without the text encoder."""
+    """The slots that fit on a worker's device, tried out, with the text encoder on it or on the host."""
 
     num_slots: int
     text_encoder_on_host: bool = False
@@ -76,7 +76,7 @@ class SlotsFit:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a prompt cannot become an asset: the class and message of a PromptFailure."""
+    """The reason that a prompt cannot become an asset: class and message of a PromptFailure."""
 
     failure_class: str
     message: str
@@ -88,7 +88,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Decision:
-    """How a build ended. `is_ours` is False if another run decided it meanwhile."""
+    """The end of a build. `is_ours` is False if another run decided it meanwhile."""
 
     state: OutcomeState
     failure: Failure | None = None
@@ -97,10 +97,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Fault:
-    """What went wrong and is not known to be the prompt's fault.
+    """A fault that is not known to be the prompt's.
 
-    `crashed`: nobody expected it, so the worker's state cannot be trusted and it is treated as
-    if its process had died. `out_of_memory`: the GPU cannot hold so many slots.
+    `crashed`: unexpected, so the worker's state cannot be trusted and the worker is treated as
+    if its process had died. `out_of_memory`: the GPU cannot hold that number of slots.
     """
 
     message: str
@@ -134,7 +134,7 @@ class FinishedField:
 
 @dataclass(frozen=True)
 class SliceReport:
-    """What a distiller did in one slice.
+    """The work of a distiller in one slice.
 
     `steps_left` has the steps to the end of each field still in a slot, if nothing fails, and
     `returned` those of fields that have left their slot unfinished, with a checkpoint where one
@@ -164,7 +164,7 @@ class ExportTask:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What the outcome that now stands for an asset key says, or the fault that prevented one."""
+    """The decision that now stands for an asset key, or the fault that prevented one."""
 
     asset_key: str
     decision: Decision | None
@@ -173,14 +173,14 @@ class ExportReport:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker has loaded what it needs. `node` names its machine, where there are several."""
+    """A worker has loaded everything. `node` names its machine, where there are several."""
 
     node: str = ""
 
 
 @dataclass(frozen=True)
 class Died:
-    """A worker is gone, or never came up: by itself, with its node, or for want of host memory."""
+    """A worker is gone, or never came up: by itself, with its node, or for lack of host memory."""
 
     cause: str
     blame: Blame = "itself"
@@ -188,7 +188,7 @@ class Died:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one worker has to say."""
+    """One answer of a worker."""
 
     worker: str
     value: Ready | Died | SliceReport | ExportReport

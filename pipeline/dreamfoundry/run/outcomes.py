@@ -1,4 +1,4 @@
-"""Outcomes of builds: how a quarantine is written down, and how one decision stands."""
+"""Outcomes as records: quarantined builds, bad rows, the effort of a field, and the decision that stands."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def now_text() -> str:
 
 
 def publish(library: Library, outcome: Outcome, instead_of: Outcome | None) -> Outcome:
-    """Decide the key of `outcome`, and return what stands now: it, or an earlier one."""
+    """Decide the key of `outcome`; returns the outcome that stands now, this one or an earlier one."""
     if library.publish(outcome, instead_of):
         return outcome
     return library.get_outcome(outcome.asset_key) or outcome
 
 
 def decision_of(outcome: Outcome, run_id: str) -> Decision:
-    """What an outcome that stands says about its build to the run `run_id`.
+    """The decision of an outcome that stands, for the run `run_id`.
 
-    It is ours by its provenance: whoever wrote it may have died before it could say so.
+    It is ours by its provenance: its writer may have died before it could answer.
     """
     failure = Failure(outcome.failure_class, outcome.message) if outcome.state == "quarantined" else None
     return Decision(outcome.state, failure, is_ours=outcome.provenance.get("run_id") == run_id)
 
 
 def effort(history: FieldHistory) -> dict[str, object]:
-    """What a field cost, for the provenance of its outcome: every candidate, and steps against the budget."""
+    """The cost of a field, for the provenance of its outcome: every candidate, and steps against the budget."""
     return {
         "candidates": to_plain(history.candidates),
         "steps_spent": history.steps_spent,
@@ -54,7 +54,7 @@ def quarantined_outcome(
     snapshot: BlobRef | None = None,
     history: FieldHistory = NO_HISTORY,
 ) -> Outcome:
-    """A build that was given up; `snapshot` is the field, if there is one to look at."""
+    """The outcome of a build that was given up; `snapshot` is its field, if one was stored."""
     return Outcome(
         asset_key=build.asset_key,
         field_key=build.field_key,
@@ -76,7 +76,7 @@ def quarantined_outcome(
 
 
 def bad_row_outcome(error: RowError, manifest_digest: str, provenance: Mapping[str, object]) -> Outcome:
-    """A row that is no prompt; its key is its place in the manifest."""
+    """The outcome of a row that is no prompt; its key is its place in the manifest."""
     return Outcome(
         asset_key=digest({"schema": "bad_row.v1", "manifest": manifest_digest, "row": error.row}),
         field_key="",

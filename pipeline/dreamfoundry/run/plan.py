@@ -1,4 +1,4 @@
-"""From rows to builds: resolved recipes, keys, what exists already. Writes nothing to the library, no torch."""
+"""From rows to builds: resolved recipes, keys, existing assets. Writes nothing to the library, no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dreamfoundry.settings.metadata_policy import DEFAULT_POLICY, MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe
 
 EVERY_CLASS = "all"
-"""The failure class that stands for all of them in a retry."""
+"""A retry of this class retries every failure class."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class PlanInputs:
 
 @dataclass(frozen=True)
 class Tally:
-    """How the rows of a manifest stand. `skipped` were decided elsewhere: before, or by another run.
+    """Rows of a manifest by state. `skipped` were decided elsewhere: before, or by another run.
 
-    `failure_classes` counts all rows that are quarantined, whoever decided it.
+    `failure_classes` counts all quarantined rows, of this run and of others.
     """
 
     published: int
@@ -46,13 +46,13 @@ class Tally:
 
 
 _STANDING = "SELECT asset_key FROM decided WHERE asset_key IN (SELECT asset_key FROM rows)"
-_SHOWN_AS_PUBLISHED = f"{_STANDING} AND asset_key IN (SELECT asset_key FROM shown WHERE state = 'published')"
+_IN_CATALOG_AS_PUBLISHED = f"{_STANDING} AND asset_key IN (SELECT asset_key FROM catalog WHERE state = 'published')"
 
 
 class Plan:
-    """What a run has to do, and what has become of it: for every row its asset key, for every key its end.
+    """The work of a run and its state: the asset key of every row, the end of every key.
 
-    It lies in a temporary file, so that memory does not grow with the manifest. `prompts` opens the
+    It is kept in a temporary file, so that memory does not grow with the manifest. `prompts` opens the
     manifest, each time with the same prompts in the same order.
     Outcomes that exist are left alone, except quarantined ones of `retry_class` (EVERY_CLASS for all).
     Rows that ask for the same asset share one build. Not for several threads.
@@ -70,23 +70,28 @@ class Plan:
         self._inputs = inputs
         self._metadata_policy = asdict(inputs.metadata_policy)
         self._recipes: dict[bytes, Recipe] = {}
-        self._has_changed = False  # an outcome, since it was shown
+        self._has_changed = False  # an outcome, since the catalog was written
+
         self._table = sqlite3.connect("")  # a file without a name, gone with the connection
         self._table.executescript(
             """
             CREATE TABLE rows (asset_key TEXT NOT NULL, prompt_id TEXT NOT NULL);
             CREATE TABLE ends (asset_key TEXT PRIMARY KEY, state TEXT, failure_class TEXT, is_ours INT) WITHOUT ROWID;
             CREATE TABLE decided (asset_key TEXT PRIMARY KEY) WITHOUT ROWID;
-            CREATE TABLE shown
+            CREATE TABLE catalog
                 (asset_key TEXT, prompt_id TEXT, state TEXT, created_at TEXT, PRIMARY KEY (asset_key, prompt_id))
                 WITHOUT ROWID;
             """
         )
+
+        # the manifest is read row by row: only keys are kept
         pairs = ((self._resolve(prompt).asset_key, prompt.prompt_id) for prompt in prompts())
         self._table.executemany("INSERT INTO rows VALUES (?, ?)", pairs)
         self._table.execute("CREATE INDEX rows_by_key ON rows (asset_key)")
+
+        # the catalog as it stands, and the keys that have an outcome
         self._table.executemany(
-            "INSERT INTO shown (prompt_id, asset_key, state, created_at) VALUES (?, ?, ?, ?)", shown(library)
+            "INSERT INTO catalog (prompt_id, asset_key, state, created_at) VALUES (?, ?, ?, ?)", shown(library)
         )
         self._table.executemany("INSERT INTO decided VALUES (?)", ((key,) for key in library.decided()))
         self._retried = self._note_standing(retry_class)
@@ -120,7 +125,7 @@ class Plan:
             )
 
     def decide(self, asset_key: str, state: OutcomeState, failure_class: str, *, is_ours: bool) -> None:
-        """Take note of the end of an asset."""
+        """Note the end of an asset."""
         self._table.execute(
             "INSERT OR REPLACE INTO ends VALUES (?, ?, ?, ?)", (asset_key, state, failure_class, is_ours)
         )
@@ -137,16 +142,16 @@ class Plan:
             (limit,),
         ).fetchall()
 
-    def is_shown(self) -> bool:
-        """Whether the catalog and all that goes with it say already how every row and every outcome stands."""
-        if self._has_changed or not self._one("SELECT EXISTS (SELECT 1 FROM shown)"):
+    def is_projected(self) -> bool:
+        """True if catalog and page already hold the state of every row and every outcome."""
+        if self._has_changed or not self._one("SELECT EXISTS (SELECT 1 FROM catalog)"):
             return False
         news = (
             "SELECT 1 FROM ends WHERE is_ours",
-            "SELECT asset_key FROM decided EXCEPT SELECT asset_key FROM shown",
-            "SELECT asset_key FROM shown EXCEPT SELECT asset_key FROM decided",
+            "SELECT asset_key FROM decided EXCEPT SELECT asset_key FROM catalog",
+            "SELECT asset_key FROM catalog EXCEPT SELECT asset_key FROM decided",
             "SELECT asset_key, prompt_id FROM rows JOIN ends USING (asset_key) EXCEPT "
-            "SELECT asset_key, prompt_id FROM shown",
+            "SELECT asset_key, prompt_id FROM catalog",
         )
         return not any(self._one(f"SELECT EXISTS ({query})") for query in news)
 
@@ -164,24 +169,25 @@ class Plan:
         return Tally(counts["published"], counts["quarantined"], counts["skipped"], counts["pending"], dict(classes))
 
     def _note_standing(self, retry_class: str) -> frozenset[str]:
-        """Note the ends of assets that have an outcome; those that are tried again are returned.
+        """Note the ends of assets that have an outcome; returns the keys to try again.
 
-        What is shown as published stays so. All others are read: somebody may have tried again.
+        An asset published in the catalog stays published. All other outcomes are read: another run may
+        have tried again.
         """
-        self._table.execute(f"INSERT INTO ends SELECT asset_key, 'published', '', 0 FROM ({_SHOWN_AS_PUBLISHED})")
-        unread = self._table.execute(f"{_STANDING} EXCEPT {_SHOWN_AS_PUBLISHED}")
+        self._table.execute(f"INSERT INTO ends SELECT asset_key, 'published', '', 0 FROM ({_IN_CATALOG_AS_PUBLISHED})")
+        unread = self._table.execute(f"{_STANDING} EXCEPT {_IN_CATALOG_AS_PUBLISHED}")
         retried = set()
         for outcome in self._library.outcomes_of(key for (key,) in unread):
-            self._has_changed |= not self._is_shown(outcome)
+            self._has_changed |= not self._is_in_catalog(outcome)
             if outcome.state == "quarantined" and retry_class in (EVERY_CLASS, outcome.failure_class):
                 retried.add(outcome.asset_key)
             else:
                 self.decide(outcome.asset_key, outcome.state, outcome.failure_class, is_ours=False)
         return frozenset(retried)
 
-    def _is_shown(self, outcome: Outcome) -> bool:
+    def _is_in_catalog(self, outcome: Outcome) -> bool:
         created_at, asset_key = decided_order(outcome)
-        query = "SELECT EXISTS (SELECT 1 FROM shown WHERE asset_key = ? AND state = ? AND created_at = ?)"
+        query = "SELECT EXISTS (SELECT 1 FROM catalog WHERE asset_key = ? AND state = ? AND created_at = ?)"
         return self._one(query, asset_key, outcome.state, created_at) == 1
 
     def _has_ended(self, asset_key: str) -> bool:
@@ -192,7 +198,7 @@ class Plan:
         return int(value)
 
     def _resolve(self, prompt: Prompt) -> _Resolved:
-        """What a row stands for: its recipe and its keys."""
+        """Resolve the recipe, the profile and the keys of a row."""
         changes = canonical_json(prompt.overrides)
         if changes not in self._recipes:
             self._recipes[changes] = with_overrides(self._inputs.recipe, prompt.overrides)

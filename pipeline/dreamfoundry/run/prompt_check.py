@@ -1,10 +1,10 @@
-"""Words that a prior was never trained on, refused before anything is loaded."""
+"""Refusal of words that a prior was never trained on, before anything is loaded."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 
-from dreamfoundry.diffusion.weights import TOYBOX
+from dreamfoundry.diffusion.weights import bundled_prior
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.toybox.captions import COLORS, KINDS, VOCABULARY, unknown_words
@@ -24,7 +24,7 @@ class VocabularyCheck:
         self.num_refused = 0
 
     def __call__(self, prompt: Prompt) -> str | None:
-        """Why the prompt is refused, with the nearest words; None if it is not."""
+        """The reason of a refusal, with the nearest words; None if the prompt is fine."""
         texts = (prompt.text, prompt.negative_text, *prompt.view_texts.values())
         words = dict.fromkeys(word for text in texts for word in unknown_words(text))
         if not words:
@@ -35,7 +35,8 @@ class VocabularyCheck:
 
 def vocabulary_check(prior: PriorConfig) -> VocabularyCheck | None:
     """The check of a prior with a vocabulary; None for one that takes any words."""
-    return VocabularyCheck() if prior.path == TOYBOX else None
+    bundled = bundled_prior(prior.path)
+    return VocabularyCheck() if bundled is not None and bundled.has_closed_vocabulary else None
 
 
 def _with_suggestion(word: str) -> str:

@@ -19,7 +19,7 @@ from dreamfoundry.settings.recipe import Recipe
 
 @dataclass(frozen=True)
 class RunRequest:
-    """Everything that a run is asked to do.
+    """The inputs of a run: manifest, library, recipe, workers and limits.
 
     `num_slots` 0 chooses: on a GPU what is fastest there, tried out first, on a CPU a small number,
     and never more than there are prompts. `num_distill_workers` 0 and `num_export_workers` 0 are the
@@ -50,7 +50,7 @@ class RunRequest:
 
     @property
     def has_own_ray(self) -> bool:
-        """Whether the run starts a Ray of its own, on this machine."""
+        """True if the run starts a Ray of its own, on this machine."""
         return self.use_ray and not joins_a_ray()
 
     def with_workers(self) -> RunRequest:
@@ -66,7 +66,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The report that was written, and why the first rows are quarantined."""
+    """The report as written, and the outcomes of the first quarantined rows by prompt id."""
 
     report: RunReport
     quarantined: Mapping[str, Outcome] = field(default_factory=dict)

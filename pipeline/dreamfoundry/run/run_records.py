@@ -80,9 +80,10 @@ class RunRecords:
         self._status = status
 
     def update(self, status: Status) -> None:
-        """Write the progress of the run when the last one is `progress_s` old."""
+        """Write the progress of the run, at most once in `progress_s`."""
         if time.monotonic() - self._written_s < self._context.request.limits.progress_s:
             return
+
         context = self._context
         progress = RunProgress(
             run_id=context.run_id,
@@ -97,6 +98,7 @@ class RunRecords:
             price_per_hour=context.request.price_per_hour,
             eta_s=context.progress.eta_s(status),
         )
+
         self.write(context.library.store, progress)
         self._written_s = time.monotonic()
 

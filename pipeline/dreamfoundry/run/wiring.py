@@ -25,18 +25,19 @@ from dreamfoundry.run.scheduling.supervision import MAX_FAULTS
 from dreamfoundry.settings.recipe import Recipe
 
 MAX_DEFAULT_SLOTS = 4
+"""Slots of a distill worker on a CPU when the request names no number."""
 
 OpenWorkers = Callable[[WorkerSettings, str], Workers]
 """Makes the workers of a run from their settings and the run's id."""
 
 SlotsThatFit = Callable[[WorkerSettings, Recipe, int], SlotsFit]
-"""Tries out how many slots a worker should have, up to a number."""
+"""Tries out the number of slots of a worker, up to a limit."""
 
 
 def build_assets(
     context: RunContext, plan: Plan, records: RunRecords, open_workers: OpenWorkers, should_stop: Callable[[], bool]
 ) -> int:
-    """Build everything that is open in `plan`; returns the number of builds left to other runs."""
+    """Build every open asset of `plan`; returns the number of builds left to other runs."""
     request = context.request
     num_distill_workers = min(request.num_distill_workers, plan.num_builds)
     settings = _worker_settings(context, num_distill_workers)
@@ -150,7 +151,7 @@ def _worker_settings(context: RunContext, num_distill_workers: int) -> WorkerSet
 
 
 def _choose_slots(context: RunContext, records: RunRecords, settings: WorkerSettings, most_slots: int) -> SlotsFit:
-    """The number that was asked for; else on a GPU the fastest there, on a CPU up to MAX_DEFAULT_SLOTS."""
+    """The number of the request; else on a GPU the fastest there, on a CPU up to MAX_DEFAULT_SLOTS."""
     request = context.request
     if request.num_slots or not request.device.startswith("cuda"):
         return SlotsFit(request.num_slots or min(MAX_DEFAULT_SLOTS, most_slots))

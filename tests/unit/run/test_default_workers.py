@@ -1,20 +1,19 @@
-"""How many distillers and export workers a run has where nobody has said it."""
+"""Default numbers of distill workers and export workers."""
 
-from dreamfoundry.run.default_workers import (
-    CPU_DISTILLER_BYTES,
-    default_num_distill_workers,
-    default_num_export_workers,
-)
+from dreamfoundry.diffusion.weights import TOYBOX, bundled_prior
+from dreamfoundry.run.default_workers import default_num_distill_workers, default_num_export_workers
 
 GIB = 2**30
 
 
-def test_a_laptop_gets_one_optimizer_for_each_core() -> None:
+def test_a_laptop_gets_one_distiller_for_each_core() -> None:
     assert default_num_distill_workers("cpu", "toybox", has_own_ray=True, num_cores=6, memory_bytes=32 * GIB) == 6
 
 
 def test_distillers_take_no_more_than_half_of_the_memory_but_there_is_always_one() -> None:
-    two_at_most = 5 * CPU_DISTILLER_BYTES
+    prior = bundled_prior(TOYBOX)
+    assert prior is not None
+    two_at_most = 5 * prior.peak_bytes
     assert default_num_distill_workers("cpu", "toybox", has_own_ray=True, num_cores=16, memory_bytes=two_at_most) == 2
     assert default_num_distill_workers("cpu", "toybox", has_own_ray=True, num_cores=16, memory_bytes=GIB) == 1
 

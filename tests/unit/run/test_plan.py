@@ -130,19 +130,19 @@ def show(library: Library, *prompts: Prompt) -> None:
 def test_06_a_library_that_shows_all_outcomes_of_all_rows_needs_no_publishing(library: Library) -> None:
     publish(library, plan_of(library, CHAIR, TABLE))
     quarantine(library, plan_of(library, CHAIR, TABLE), "empty")
-    assert not plan_of(library, CHAIR, TABLE).is_shown()
+    assert not plan_of(library, CHAIR, TABLE).is_projected()
 
     show(library, CHAIR, TABLE)
 
-    assert plan_of(library, CHAIR, TABLE).is_shown()
-    assert plan_of(library, CHAIR).is_shown()
-    assert not plan_of(library, CHAIR, TABLE, STOOL).is_shown(), "the stool is not in the catalog"
+    assert plan_of(library, CHAIR, TABLE).is_projected()
+    assert plan_of(library, CHAIR).is_projected()
+    assert not plan_of(library, CHAIR, TABLE, STOOL).is_projected(), "the stool is not in the catalog"
     library.store.delete("index.html")
-    assert not plan_of(library, CHAIR, TABLE).is_shown(), "the last thing that is written is missing"
+    assert not plan_of(library, CHAIR, TABLE).is_projected(), "the last thing that is written is missing"
 
 
 def test_an_empty_library_still_gets_its_page(library: Library) -> None:
-    assert not plan_of(library, CHAIR).is_shown()
+    assert not plan_of(library, CHAIR).is_projected()
 
 
 @pytest.mark.parametrize("end", ["published", "quarantined"])
@@ -152,7 +152,7 @@ def test_an_outcome_of_this_run_is_to_be_shown(library: Library, end: OutcomeSta
     plan = plan_of(library, CHAIR, TABLE)
     plan.decide(next(plan.builds()).asset_key, end, "", is_ours=True)
 
-    assert not plan.is_shown()
+    assert not plan.is_projected()
 
 
 def test_an_outcome_that_another_run_left_unshown_is_to_be_shown(library: Library) -> None:
@@ -160,7 +160,7 @@ def test_an_outcome_that_another_run_left_unshown_is_to_be_shown(library: Librar
     show(library, CHAIR)
     publish(library, plan_of(library, TABLE))
 
-    assert not plan_of(library, CHAIR).is_shown()
+    assert not plan_of(library, CHAIR).is_projected()
 
 
 def test_what_another_run_tried_again_is_to_be_shown(library: Library) -> None:
@@ -171,7 +171,7 @@ def test_what_another_run_tried_again_is_to_be_shown(library: Library) -> None:
     later = replace(again, provenance={**again.provenance, "created_at": "2999-01-01T00:00:00Z"})
     assert library.publish(later, instead_of=build.instead_of)
 
-    assert not plan_of(library, CHAIR).is_shown()
+    assert not plan_of(library, CHAIR).is_projected()
 
 
 def test_06_what_is_shown_as_published_is_not_read_again(library: Library) -> None:
@@ -182,7 +182,7 @@ def test_06_what_is_shown_as_published_is_not_read_again(library: Library) -> No
     plan = plan_of(library, CHAIR)
 
     assert plan.tally() == Tally(0, 0, skipped=1, pending=0, failure_classes={})
-    assert plan.is_shown()
+    assert plan.is_projected()
 
 
 def test_prompts_are_read_as_builds_are_taken(library: Library) -> None:

@@ -1,7 +1,7 @@
 """Submit a command as a Ray job and follow it to its true exit code.
 
-`ray job submit` says 1 for every failure and 0 for a job that was stopped; the code of the driver
-itself stands in the job's details only.
+`ray job submit` exits with 1 for every failure and with 0 for a job that was stopped; the exit code
+of the driver itself is in the job's details only.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ STOP_WAIT_S = 110
 """Time that a stopped job gets between SIGTERM and SIGKILL; Ray's default is 3 s."""
 
 AGENT_WAIT_S = 60.0
-"""A head answers before the agent runs that starts its jobs; for so long it may take none."""
+"""A head answers before its agent, which starts jobs, is up; until then it may accept none."""
 
 NO_AGENT_YET = "No available agent"
-"""What Ray then says; nothing has been accepted."""
+"""Part of Ray's message then; nothing has been accepted."""
 
 MAX_SILENCE_S = 120.0
 """After this long without an answer from the head, following ends with an error."""
@@ -39,6 +39,7 @@ def submit(address: str, command: Sequence[str], *, working_dir: str = "", submi
     runtime_env: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}}
     if working_dir:
         runtime_env["working_dir"] = working_dir
+
     while True:
         try:
             name: str = client.submit_job(
@@ -54,28 +55,31 @@ def submit(address: str, command: Sequence[str], *, working_dir: str = "", submi
 def follow(address: str, name: str, stream: TextStream, should_stop: Callable[[], bool] = lambda: False) -> int:
     """Copy the job's log to `stream` until it ends; returns the exit code of its driver.
 
-    When `should_stop()` turns true the job is asked to stop, once, and followed to its end.
+    When `should_stop()` turns true the job gets one request to stop and is followed to its end.
     """
     client = _client(address)
-    shown, is_stopping, heard_s = 0, False, time.monotonic()
+    num_copied, is_stopping, answered_s = 0, False, time.monotonic()
     while True:
         if should_stop() and not is_stopping:
             is_stopping = bool(client.stop_job(name))
+
+        # the head may be away for a while: the job does not need it
         try:
             details = client.get_job_info(name)
             log = client.get_job_logs(name)
         except (ConnectionError, RuntimeError) as error:
-            if time.monotonic() - heard_s > MAX_SILENCE_S:
+            if time.monotonic() - answered_s > MAX_SILENCE_S:
                 raise InfrastructureError(
                     f"no answer from {address} for {MAX_SILENCE_S:.0f} s ({error}); the job may go on: "
                     "jobs/status.py reads its report from the library"
                 ) from None
             time.sleep(POLL_S)
             continue
-        heard_s = time.monotonic()
-        stream.write(log[shown:])
+        answered_s = time.monotonic()
+
+        stream.write(log[num_copied:])
         stream.flush()
-        shown = len(log)
+        num_copied = len(log)
         if details.status.is_terminal():
             return _exit_code(details)
         time.sleep(POLL_S)

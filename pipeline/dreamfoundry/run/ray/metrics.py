@@ -27,7 +27,7 @@ class Metric:
 
     @property
     def exported_name(self) -> str:
-        """What Ray makes of the name on the page."""
+        """The name on the metrics page, with the prefix and suffix that Ray adds."""
         return f"ray_{self.name}" + ("_total" if self.kind == "counter" else "")
 
 
@@ -59,7 +59,7 @@ class FleetMetrics:
         self._counted: dict[tuple[Metric, str], float] = {}
 
     def show(self, status: Status) -> None:
-        """Export where the run stands now."""
+        """Export the status of the run now."""
         self._count(PUBLISHED, {"": status.published})
         self._count(QUARANTINED, status.failure_classes)
         self._count(STEPS, {"": status.steps_done})

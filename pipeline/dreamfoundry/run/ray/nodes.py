@@ -1,7 +1,7 @@
-"""The nodes of a Ray cluster: which live, which are about to go, and how one is told to go.
+"""The nodes of a Ray cluster: live ones, draining ones, and the call that drains one.
 
-Ray has no public call for this. What is private to Ray stands here and nowhere else, and
-tests/contract/test_nodes.py holds it against the installed version.
+Ray has no public call for this. Ray's private calls are here and nowhere else, and
+tests/contract/test_nodes.py checks them against the installed version.
 
 A node that drains gets no new work; whatever runs there goes on, also past the deadline. A draining
 node on which nothing runs any more leaves the cluster by itself.
@@ -22,13 +22,13 @@ PREEMPTION = "DRAIN_NODE_REASON_PREEMPTION"
 """The machine will be taken away: Ray's drain is never refused for this reason."""
 
 ANSWER_TIMEOUT_S = 10.0
-"""For those who can ask again. A run cannot: it waits longer (module `ray_workers`)."""
+"""For callers that can try again. A run cannot: it waits longer (`run.ray.workers`)."""
 
 
 def drain(node_id: str, message: str, deadline_at_s: float = math.inf, *, address: str = "") -> None:
     """Announce that the machine of a node will be taken away at `deadline_at_s`, in Unix time.
 
-    `message` says why, for Ray's log. A second call replaces the deadline. `address` is the
+    `message` is the reason, for Ray's log. A second call replaces the deadline. `address` is the
     "host:port" of the head's GCS; without one, the Ray that this process is connected to is meant.
     InfrastructureError if the head does not answer, or knows no such live node.
     """

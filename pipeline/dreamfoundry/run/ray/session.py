@@ -23,7 +23,7 @@ OBJECT_STORE_BYTES = 100 * 2**20
 LISTENER_TIMEOUT_S = 10.0
 
 LOG_BYTES = 32 * 2**20
-"""What one process may print before its log is cut off and begun anew; one older part is kept."""
+"""Output of one process before its log is rotated; one older part is kept."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def ray_session(num_cpus: int) -> Iterator[None]:
 
 
 def joins_a_ray() -> bool:
-    """Whether a session would use a Ray that is there already, with processors of its own number."""
+    """True if a session would use an existing Ray, which has its own number of processors."""
     ray = sys.modules.get("ray")
     return bool(os.environ.get("RAY_ADDRESS")) or (ray is not None and ray.is_initialized())
 
@@ -91,12 +91,12 @@ def _require_listener(address: str) -> None:
 
 
 def _prepare_environment() -> None:
-    """What Ray reads when it is imported or started."""
+    """Set the variables that Ray reads when it is imported or started."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ROTATION_MAX_BYTES", str(LOG_BYTES))  # unset, Ray lets them grow without end
     os.environ.setdefault("RAY_ROTATION_BACKUP_COUNT", "1")
     if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
-        # Left alone, a private Ray writes its token into the home folder, for every later one.
+        # left alone, a private Ray writes its token into the home folder, for every later one.
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
 
 

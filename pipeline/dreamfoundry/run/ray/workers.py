@@ -1,6 +1,6 @@
-"""Optimizers and exporters as Ray actors.
+"""Distillers and exporters as Ray actors.
 
-Actors never restart and calls are never retried by Ray: with `max_restarts=0` a death is seen as
+Actors never restart and calls are never retried by Ray: with `max_restarts=0` a death is
 a definite error within milliseconds, and each incarnation gets a fresh handle. What happens then
 is the scheduler's decision. Only keys and numbers pass through Ray.
 """
@@ -39,15 +39,14 @@ from dreamfoundry.settings.recipe import Recipe
 NAMESPACE = "dreamfoundry"
 
 DRAIN_POLL_S = 2.0
-"""Time between two looks at which nodes are about to go."""
+"""Time between two polls for draining nodes."""
 
 ANSWER_TIMEOUT_S = 60.0
 """A small answer that Ray calls ready is fetched within this, or its worker counts as dead. A head that does not
 answer within it ends the run: on a machine with too much to do it may well need 10 s."""
 
-
 PREFLIGHT_TIMEOUT_S = 1800.0
-"""Within this a node is found, the prior fetched and loaded, and a few dozen steps are made."""
+"""Within this a node is allocated, the prior fetched and loaded, and a few dozen steps are made."""
 
 
 class DistillActor:
@@ -96,15 +95,15 @@ class ExportActor:
 
 
 def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
-    """Try it out where a distiller would run, before there are any. PriorUnavailable says why none fits."""
+    """Try out slots where a distiller would run, before there are any; PriorUnavailable if none fits."""
     num_gpus = 1 if settings.device.startswith("cuda") else 0
     remote: Any = ray.remote  # its process, and what that holds of the GPU, goes with the call
     call = remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(_slots_that_fit_here)
-    found = _fetch(call.remote(settings, recipe, most_slots), PREFLIGHT_TIMEOUT_S)
-    if isinstance(found, Died):
-        raise PriorUnavailable(found.cause)
-    assert isinstance(found, SlotsFit)
-    return found
+    fit = _fetch(call.remote(settings, recipe, most_slots), PREFLIGHT_TIMEOUT_S)
+    if isinstance(fit, Died):
+        raise PriorUnavailable(fit.cause)
+    assert isinstance(fit, SlotsFit)
+    return fit
 
 
 def _slots_that_fit_here(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit | Died:
@@ -126,8 +125,8 @@ def _ready() -> Ready:
 class RayWorkers:
     """Implements the driver's `Workers`.
 
-    The actors of a run are named "{run_id}/{worker}/{incarnation}" in NAMESPACE, so that somebody
-    beside the driver can ask for their `pid`. `classes` are other classes with the same methods.
+    The actors of a run are named "{run_id}/{worker}/{incarnation}" in NAMESPACE, so that others
+    than the driver can read their `pid`. `classes` are other classes with the same methods.
     """
 
     def __init__(self, settings: WorkerSettings, run_id: str, classes: Mapping[WorkerKind, type] = ACTORS) -> None:
@@ -136,7 +135,7 @@ class RayWorkers:
         self._calls: dict[Any, str] = {}  # ObjectRef -> worker
         self._nodes: dict[str, str] = {}  # worker -> node id
         self._draining: Collection[str] = ()  # node ids
-        self._asked_s = float("-inf")
+        self._polled_s = float("-inf")
         self._incarnations: Counter[str] = Counter()
 
     def start(self, worker: str, kind: WorkerKind) -> None:
@@ -161,8 +160,8 @@ class RayWorkers:
         self._calls[self._actors[worker].hand_back.remote()] = worker
 
     def leaving(self) -> Collection[str]:
-        if time.monotonic() - self._asked_s > DRAIN_POLL_S:
-            self._asked_s = time.monotonic()
+        if time.monotonic() - self._polled_s > DRAIN_POLL_S:
+            self._polled_s = time.monotonic()
             self._draining = nodes.draining(timeout_s=ANSWER_TIMEOUT_S)
         return [worker for worker, node in self._nodes.items() if node in self._draining]
 
@@ -200,7 +199,7 @@ class RayWorkers:
 
 
 def _fetch(call: Any, timeout_s: float = ANSWER_TIMEOUT_S) -> Any:
-    """The answer of a call, or Died with what Ray says about it."""
+    """The answer of a call, or Died with Ray's error."""
     try:
         return ray.get(call, timeout=timeout_s)
     except RayError as error:

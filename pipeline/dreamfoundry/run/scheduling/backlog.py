@@ -1,4 +1,4 @@
-"""The work that is left: builds that have not ended, in the queues where they wait."""
+"""The open work of a run: builds that have not ended, in the queues where they wait."""
 
 from __future__ import annotations
 
@@ -105,19 +105,19 @@ class Backlog:
             self.await_export(job.builds)
 
     def await_slot(self, job: FieldJob) -> None:
-        """Let a field wait that left its slot unfinished; the lease of another run may have to end first."""
+        """Queue a field that left its slot unfinished; the lease of another run may have to end first."""
         if job.is_claimed:
             self.queue.push(job)
         else:
             self.postpone(job)
 
     def suspect(self, job: FieldJob) -> None:
-        """Let a field wait to be run alone."""
+        """Queue a field to be run alone."""
         job.suspect()
         self.queue.push(job)
 
     def await_export(self, builds: Iterable[Build]) -> None:
-        """Let those that are open wait for an export."""
+        """Queue the open ones among `builds` for an export."""
         for build in filter(self.is_open, builds):
             queue = self._ready if build.snapshot is None else self._stored
             queue[build.asset_key] = build  # once, although its field may have brought it already
@@ -128,7 +128,7 @@ class Backlog:
         return queue.popitem(last=False)[1] if queue else None
 
     def postpone(self, job: FieldJob) -> None:
-        """Let a field wait until the lease of another run is over."""
+        """Keep a field back until the lease of another run is over."""
         job.postpone()
         self._postponed[job] = self._clock() + self._lease_s
 
@@ -136,7 +136,7 @@ class Backlog:
         return job in self._postponed
 
     def recall(self) -> None:
-        """Let those that have been postponed long enough wait as before."""
+        """Queue postponed fields whose time is over."""
         now_s = self._clock()
         for job in [job for job, until_s in self._postponed.items() if until_s <= now_s]:
             del self._postponed[job]
@@ -188,7 +188,7 @@ class FieldQueue:
         return len(self._suspects) + sum(map(len, self._heaps.values()))
 
     def push(self, job: FieldJob) -> None:
-        """Let a field wait."""
+        """Queue a field."""
         if job.is_suspect:
             self._suspects.append(job)
         else:

@@ -40,7 +40,7 @@ class Completions:
         if job.is_claimed:
             return True
         if self._backlog.is_postponed(job):
-            return False  # asked already, for another build of the same field
+            return False  # another build of the same field has tried before
 
         claim = self._claims.claim(job.key)
         if claim is None:

@@ -1,4 +1,4 @@
-"""Who does what next: a pure state machine. Events in, commands out, no Ray, an injected clock.
+"""The state machine of a run, pure. Events in, commands out, no Ray, an injected clock.
 
     field:  waiting -> optimizing -> optimized | failed
     build:  (its field) -> ready -> exporting -> published | quarantined
@@ -53,6 +53,10 @@ class Scheduler:
         self.limits = config.limits
         self.is_stopping = False
         self._claims, self._clock = ports.claims, ports.clock
+        self._outbox: list[Command] = []
+        self._notes: list[str] = []
+
+        # the state: work, workers, figures
         self._backlog = Backlog(
             builds,
             num_builds=config.num_builds,
@@ -67,7 +71,8 @@ class Scheduler:
             num_slots=config.num_slots,
         )
         self._stats = RunStats(ports.clock())
-        self._outbox: list[Command] = []
+
+        # the rules, which act on the state and send commands of their own
         self._completions = Completions(
             self._backlog, self._stats, ports.claims, on_decision=ports.on_decision, send=self._outbox.append
         )
@@ -75,7 +80,7 @@ class Scheduler:
         self._supervisor = Supervisor(
             self._backlog, self._pool, self._stats, self._completions, clock=ports.clock, send=self._outbox.append
         )
-        self._notes: list[str] = []
+
         self._backlog.take_more()
 
     @property
@@ -90,7 +95,7 @@ class Scheduler:
 
     @property
     def is_drained(self) -> bool:
-        """After `stop`: nothing is under way any more."""
+        """True after `stop` when nothing is under way any more."""
         return self.is_stopping and self._pool.is_at_rest
 
     @property
@@ -112,7 +117,7 @@ class Scheduler:
         self._stats.pass_time(self._clock(), self._pool.num_up("distiller"))
         self._supervisor.kill_overdue(self.limits)
 
-        # what is at hand: more builds, minus what other runs took, plus what waited for their leases
+        # more builds, minus those that other runs took, plus those that waited for leases
         if not self.is_stopping:
             self._backlog.take_more()
         for key in self._claims.lost():
@@ -130,7 +135,7 @@ class Scheduler:
         return commands
 
     def stop(self) -> None:
-        """Begin nothing new, and bring what is under way to a safe place: see `is_drained`."""
+        """Begin nothing new, and bring all fields to a safe place: see `is_drained`."""
         self.is_stopping = True
         self._dispatcher.stop()
         log_event(LOG, "drain_started", limit_s=self.limits.drain_s)
@@ -144,7 +149,7 @@ class Scheduler:
             worker.leave()
 
     def worker_ready(self, name: str) -> None:
-        """A started worker has loaded what it needs."""
+        """A started worker has loaded everything."""
         worker = self._pool[name]
         worker.ready()
         log_event(LOG, "worker_ready", worker=name, seconds=self._clock() - worker.since_s)
@@ -173,7 +178,7 @@ class Scheduler:
             log_event(LOG, "field_handed_back", field_key=key, asset_keys=job.asset_keys, worker=name)
         self._notes.extend(report.notes)
 
-        self._supervisor.judge_fault(worker, report.fault)
+        self._supervisor.handle_fault(worker, report.fault)
 
     def export_ended(self, name: str, report: ExportReport) -> None:
         """An exporter has answered."""
@@ -198,7 +203,7 @@ class Scheduler:
     def decided(self, asset_key: str, decision: Decision) -> None:
         """The outcome of a Quarantine command stands."""
         build = self._backlog.builds.get(asset_key)
-        if build is not None:  # not left to another run meanwhile
+        if build is not None:  # else another run has it by now
             self._completions.decide(build, decision)
 
     def _finish_field(self, worker: Worker, finished: FinishedField) -> None:

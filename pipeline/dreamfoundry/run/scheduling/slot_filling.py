@@ -1,4 +1,4 @@
-"""Which fields go into the free slots of a distiller."""
+"""Fields for the free slots of a distiller."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SlotFiller:
         if worker.fields:
             return self._fill(worker)
 
-        # a class may turn out to hold nothing for us: other runs own its fields, or have decided them
+        # a class may hold nothing for us: other runs own its fields, or have decided them
         while (shape := queue.best_shape(worker.shape_class)) is not None:
             worker.reshape(shape, self._pool.num_slots_for(shape))
             if added := self._fill(worker):
@@ -52,6 +52,7 @@ class SlotFiller:
         """
         if not worker.has_room:
             return []
+
         most = min(worker.num_slots, self._pool.even_share(len(self._backlog.queue)))
         added: list[FieldJob] = []
         while len(worker.fields) < most and (job := self._backlog.queue.pop(worker.shape_class)) is not None:

@@ -80,8 +80,8 @@ class Supervisor:
         else:
             self.count_fault(worker, cause)
 
-    def judge_fault(self, worker: Worker, fault: Fault | None) -> None:
-        """Do what a fault in an answer asks for; none ends a row of faults."""
+    def handle_fault(self, worker: Worker, fault: Fault | None) -> None:
+        """Apply the rules to the fault of an answer; an answer without one ends a row of faults."""
         if fault is None:
             worker.recover()
         elif fault.out_of_memory:

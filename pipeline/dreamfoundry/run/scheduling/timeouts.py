@@ -1,4 +1,4 @@
-"""How long a run waits for what."""
+"""Time limits of a run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Patience, in seconds. A worker that does not answer within its limit is killed.
+    """Time limits, in seconds. A worker that does not answer within its limit is killed.
 
-    `drain_s` is what a run takes at most from a request to stop to its end. A field whose run has
+    `drain_s` is the most that a run takes from a request to stop to its end. A field whose run has
     died without notice is free for others after `lease_s`; between two checkpoints lie `checkpoint_s`.
     While the store is away for up to `store_s` the run waits, and no prompt is charged for it. Every
-    `progress_s` the library is told how far the run is.
+    `progress_s` the progress of the run is written into the library.
     """
 
     slice_s: float = 5.0

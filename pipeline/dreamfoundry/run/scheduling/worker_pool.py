@@ -37,11 +37,11 @@ class Worker:
 
     @property
     def has_room(self) -> bool:
-        """Whether a distiller could take a field; an empty one may change its number of slots."""
+        """True if a distiller could take a field; an empty one may change its number of slots."""
         return not self.fields or len(self.fields) < self.num_slots
 
     def start(self) -> None:
-        """Get a process, which loads what it needs."""
+        """Get a process, which loads prior or exporter."""
         self.state = "starting"
 
     def ready(self) -> None:

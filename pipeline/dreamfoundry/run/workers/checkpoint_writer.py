@@ -1,4 +1,4 @@
-"""Checkpoints of the fields in a distiller: due when, written beside the step thread, found again."""
+"""Checkpoints of the fields in a distiller: due dates, writes beside the step thread, reads."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CheckpointWriter:
         return None
 
     def is_due(self, field_key: str) -> bool:
-        """Whether the last checkpoint of a field is old enough and nothing is being written."""
+        """True if the last checkpoint of a field is old enough and no write is under way."""
         writing = self._writing.get(field_key)
         return self._clock() - self._saved_s[field_key] >= self._interval_s and (writing is None or writing.done())
 
@@ -66,7 +66,7 @@ class CheckpointWriter:
         self._saved_s.pop(field_key, None)
 
     def take_news(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Fields that were saved, and notes for the operator, since this was asked last."""
+        """Fields that were saved, and notes for the operator, since the last call."""
         saved, self._saved = tuple(self._saved), []
         notes, self._notes = tuple(self._notes), []
         return saved, notes

@@ -57,7 +57,7 @@ def load_resident_prior(config: PriorConfig, device: str, engine: PriorEngine) -
 
 
 def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
-    """How many slots a worker with these settings should have, tried out on its device."""
+    """The best number of slots for a worker with these settings, tried out on its device."""
     torch.set_num_threads(settings.num_threads)
     prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
     fit = examine(prior, recipe, settings.device, most_slots=most_slots)
@@ -101,7 +101,7 @@ class Distiller:
         self._finished, self._num_steps, self._returned = [], 0, {}
         fault: Fault | None = None
         try:
-            self._save_finished()
+            self._save_finished()  # first those that a slice before could not store
             work()
         except torch.OutOfMemoryError as error:
             fault = self._make_room(error)
@@ -109,9 +109,11 @@ class Distiller:
             fault = Fault(f"{type(error).__name__}: {error}")
         except Exception:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
             fault = Fault(traceback.format_exc(limit=-4), crashed=True)
+
         for key in (*self._returned, *(field.field_key for field in self._finished)):
             del self._tasks[key]
             self._resumed_from.pop(key, None)
+
         return SliceReport(
             self._steps_left(),
             tuple(self._finished),
@@ -172,7 +174,7 @@ class Distiller:
         if batch is None or (batch.recipe, len(batch.slots)) != (recipe, num_slots):
             if batch is not None and batch.num_live:
                 raise RuntimeError("the recipe of a distiller changes only when its slots are empty")
-            self._batch = None  # lets the memory of the old one go first
+            self._batch = None  # frees the memory of the old one first
             self._batch = batch = SlotBatch(self._prior, recipe, num_slots, self._device)
         return batch
 

@@ -2,7 +2,7 @@
 
 A stage may hang, crash in native code or eat all memory, and none of these may take the worker
 with it. The child is this file run as a program. It keeps its imports between exports and is
-replaced when it was killed, died, or met something that nobody expected.
+replaced when it was killed, died, or met an unexpected error.
 
 Nothing outlives the worker (docs/adr/0009-exports-run-in-a-child-that-can-be-killed.md): the child
 and what it starts die with their parents, and form one process group, which is killed as a whole.
@@ -39,7 +39,7 @@ from dreamfoundry.run.messages import Failure, Fault
 from dreamfoundry.settings.export_profiles import ExportProfile
 
 Stages = Callable[..., AssetBundle]
-"""What the child runs: `dreamfoundry.asset.export.export_asset`, or another function that can be imported."""
+"""The function run by the child: `dreamfoundry.asset.export.export_asset`, or another that can be imported."""
 
 EXPORT_LIMIT_S = 600.0
 """For one export with all its tries; less than the time limit of the scheduler for an exporter."""
@@ -77,7 +77,7 @@ class ExportProcess:
         self._stages, self._limit_s, self._memory_limit_bytes = stages, limit_s, memory_limit_bytes
         self._child: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
-        self._log: IO[bytes] | None = None  # what the child prints; its last lines may explain a death
+        self._log: IO[bytes] | None = None  # the output of the child; its last lines may explain a death
 
     def start(self) -> None:
         """Have a warm child ready; InfrastructureError if it does not come up."""
@@ -112,6 +112,7 @@ class ExportProcess:
                 return Exported(result, number, None if spent_s is None or total_s is None else total_s - spent_s)
             except _ChildDied as death:
                 last, left_s = death, left_s - (time.monotonic() - started_s)
+
         error = ExportOutOfMemory if last.is_shortage else ExportDied
         message = f"{last}, the last of {MAX_TRIES} tries; {REMEDY}"
         return Exported(Failure(error.failure_class, message), MAX_TRIES)
@@ -134,14 +135,16 @@ class ExportProcess:
                 stage = value
         except (EOFError, OSError):
             raise self._death(stage) from None
+
         self.close()
         message = f"stage {stage}: killed when the export had taken export_limit_s = {self._limit_s:g} s; {REMEDY}"
         return Failure(ExportTimeout.failure_class, message)
 
     def _warm_connection(self) -> Connection:
-        """The way to a child that has its imports and waits; a new one if need be."""
+        """The connection to a child that has its imports and waits; a new child if need be."""
         if self._connection is not None and not self._connection.poll():  # a hang-up could be read
             return self._connection
+
         self.close()
         with machine_faults():
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the child
@@ -159,6 +162,8 @@ class ExportProcess:
                 stdout=self._log,
                 stderr=self._log,
             )
+
+        # the child imports the module of the stages when it receives them
         try:
             self._connection.send(self._stages)
             if self._connection.poll(START_LIMIT_S):
@@ -167,6 +172,7 @@ class ExportProcess:
             cause = f"not ready after {START_LIMIT_S:g} s"
         except (EOFError, OSError):
             cause = str(self._death("start"))
+
         self.close()
         raise InfrastructureError(f"the process of the exports does not come up: {cause}")
 
@@ -174,12 +180,13 @@ class ExportProcess:
         return None if self._child is None else cpu_s(self._child.pid)
 
     def _death(self, stage: str) -> _ChildDied:
-        """How a child ended that has hung up, with the last lines that it printed."""
+        """The end of a child that has hung up, with its last lines of output."""
         child, log = self._child, self._log
         assert child is not None
         assert log is not None
         log.seek(max(0, log.seek(0, os.SEEK_END) - 4000))
         words = log.read().decode(errors="replace").strip().splitlines()[-3:]
+
         self.close()
         status = child.returncode
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
@@ -190,7 +197,7 @@ class ExportProcess:
 class _ChildDied(Exception):
     """The child ended without a result.
 
-    `is_shortage`: for want of memory, its own or the machine's; the kernel then sends SIGKILL.
+    `is_shortage`: for lack of memory, its own or the machine's; the kernel then sends SIGKILL.
     """
 
     def __init__(self, message: str, is_shortage: bool) -> None:
@@ -201,7 +208,8 @@ class _ChildDied(Exception):
 def _main() -> None:
     parent, descriptor, memory_limit_bytes = map(int, sys.argv[1:])
     die_with(parent)
-    # Private memory rather than address space: Node reserves far more than it uses.
+
+    # private memory rather than address space: Node reserves far more than it uses.
     resource.setrlimit(resource.RLIMIT_DATA, (memory_limit_bytes, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     connection = Connection(descriptor)
     os.dup(descriptor)  # open to the very end: when the worker reads a hang-up, the exit status stands
@@ -220,7 +228,7 @@ def _result(
     profile: ExportProfile,
     metadata: Mapping[str, object],
 ) -> AssetBundle | Failure | Fault:
-    """What is not foreseen here ends the child with a traceback, which the worker reads."""
+    """Run the stages; an unforeseen error ends the child with a traceback, which the worker reads."""
     stage = "start"
 
     def on_stage(name: str) -> None:

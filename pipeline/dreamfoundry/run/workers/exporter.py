@@ -57,8 +57,8 @@ class Exporter:
             return ExportReport(key, None, fault=Fault(traceback.format_exc(limit=-4), crashed=True))
 
     def _decide(self, task: ExportTask) -> Decision:
-        """What stands afterwards, with its named views: our outcome or an earlier one."""
-        build, started_at = task.build, time.monotonic()
+        """Decide one asset key and write its named views; returns the decision that stands, ours or an earlier one."""
+        build, started_s = task.build, time.monotonic()
         snapshot = FieldSnapshot.from_bytes(self._library.get_blob(task.snapshot))
         metadata = asset_metadata(
             build.prompt,
@@ -69,19 +69,21 @@ class Exporter:
             build.profile,
             self._settings.metadata_policy,
         )
+
         exported = self._child.export(snapshot, build.prompt, build.profile, metadata)
-        outcome = self._outcome(task, exported, snapshot.history, started_at)
+        outcome = self._outcome(task, exported, snapshot.history, started_s)
+
         standing = publish(self._library, outcome, build.instead_of)
         if standing.state == "published":
             for prompt_id in build.prompt_ids:
                 self._library.write_view(standing, prompt_id)
         return decision_of(standing, str(self._settings.provenance.get("run_id", "")))
 
-    def _outcome(self, task: ExportTask, exported: Exported, history: FieldHistory, started_at: float) -> Outcome:
+    def _outcome(self, task: ExportTask, exported: Exported, history: FieldHistory, started_s: float) -> Outcome:
         result = exported.result
         cost = {
             "optimize_s": task.optimize_s,
-            "export_s": time.monotonic() - started_at,
+            "export_s": time.monotonic() - started_s,
             "export_cpu_s": exported.cpu_s,
             "export_attempts": exported.tries,
             "resumed_from_step": task.resumed_from_step,
@@ -89,11 +91,13 @@ class Exporter:
         if isinstance(result, Failure):
             provenance = {**self._settings.provenance, **cost}
             return quarantined_outcome(task.build, result, task.tries, provenance, task.snapshot, history)
-        told = with_provenance(result.files["asset.json"], self._provenance(task))
+
+        sidecar = with_provenance(result.files["asset.json"], self._provenance(task))
         files = {
             name: self._library.put_blob(data, MEDIA_TYPES[name.rsplit(".", 1)[-1]])
-            for name, data in {**result.files, "asset.json": told}.items()
+            for name, data in {**result.files, "asset.json": sidecar}.items()
         }
+
         return Outcome(
             asset_key=task.build.asset_key,
             field_key=task.build.field_key,
@@ -118,7 +122,7 @@ class Exporter:
         )
 
     def _provenance(self, task: ExportTask) -> dict[str, object]:
-        """What the sidecar tells of the run: no key has it, no other file does."""
+        """The run's part of the sidecar: it is in no key and in no other file."""
         rows = {"prompt_ids": list(task.build.prompt_ids)} if self._settings.metadata_policy.embed_prompt else {}
         return {
             **self._settings.provenance,

@@ -1,4 +1,4 @@
-"""Optimizers and exporters in this process, one call at a time: for debugging, without Ray.
+"""Distillers and exporters in this process, one call at a time: for debugging, without Ray.
 
 The files of an export are made in a child process here too.
 """
