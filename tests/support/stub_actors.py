@@ -1,6 +1,6 @@
 """Ray actors that do little: answer at once, raise or wait.
 
-Imported when the environment of Ray is set, as `ray_workers` is.
+Imported when the environment of Ray is set, as `run.ray.workers` is.
 """
 
 from __future__ import annotations
