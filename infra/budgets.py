@@ -94,14 +94,14 @@ def main() -> int:
     exceptions: dict[str, str] = budgets["exceptions"]
     folders = [Path(argument) for argument in sys.argv[1:]] or [ROOT / folder for folder in budgets["folders"]]
 
-    found: list[tuple[str, str]] = []
+    exceeded: list[tuple[str, str]] = []
     for path in sorted(path for folder in folders for path in (folder.rglob("*.py") if folder.is_dir() else [folder])):
         name = path.resolve().relative_to(ROOT).as_posix() if path.resolve().is_relative_to(ROOT) else str(path)
-        found += overruns(name, path.read_text(encoding="utf-8"), budgets)
+        exceeded += overruns(name, path.read_text(encoding="utf-8"), budgets)
 
-    refused = [sentence for name, sentence in found if name not in exceptions]
+    refused = [sentence for name, sentence in exceeded if name not in exceptions]
     if not sys.argv[1:]:
-        refused += [f"{name}: within the budgets; remove its exception" for name in exceptions.keys() - dict(found)]
+        refused += [f"{name}: within the budgets; remove its exception" for name in exceptions.keys() - dict(exceeded)]
     print("\n".join(refused) or f"within the budgets ({len(exceptions)} exceptions)")
     return 1 if refused else 0
 

@@ -42,7 +42,7 @@ TOKEN_LIFETIME_S = 21_600
 
 @dataclass(frozen=True)
 class Notice:
-    """What the cloud says will happen to this machine, and when in Unix time; infinity if it does not say."""
+    """The notice of the cloud for this machine, and its Unix time; infinity where the notice has none."""
 
     what: str
     deadline_at_s: float
@@ -120,23 +120,23 @@ def watch(metadata: Metadata, announce: Callable[[Notice], str], stop: threading
 
 def drain_here(address: str, node_id: str, notice: Notice) -> str:
     """Drain `node_id`, or every node of this machine; says what was done. InfrastructureError if there is none."""
-    found = [node_id] if node_id else nodes.nodes_here(address=address)
-    if not found:
+    node_ids = [node_id] if node_id else nodes.nodes_here(address=address)
+    if not node_ids:
         raise InfrastructureError(f"no live node of the cluster at {address} has the address of this machine")
-    for node in found:
+    for node in node_ids:
         nodes.drain(node, notice.what, notice.deadline_at_s, address=address)
     left_s = notice.deadline_at_s - time.time()
     when = "no deadline" if math.isinf(left_s) else f"{left_s:.0f} s left"
-    return f"{notice.what}, {when}: draining node {', '.join(found)}"
+    return f"{notice.what}, {when}: draining node {', '.join(node_ids)}"
 
 
 def drain_and_wait(address: str, node_id: str, limit_s: float) -> bool:
     """Drain now and wait until the node has left; False if it is still there after `limit_s`."""
     end_s = time.time() + limit_s
-    found = [node_id] if node_id else nodes.nodes_here(address=address)
+    node_ids = [node_id] if node_id else nodes.nodes_here(address=address)
     log(drain_here(address, node_id, Notice("stopped by the operator", end_s)))
     while time.time() < end_s:
-        if not set(found) & set(nodes.alive_nodes(address=address)):
+        if not set(node_ids) & set(nodes.alive_nodes(address=address)):
             return True
         time.sleep(1.0)
     return False

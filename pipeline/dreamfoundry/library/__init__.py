@@ -1,4 +1,4 @@
-"""What a library is: outcomes, leases and checkpoints in an object store, and the projections of outcomes.
+"""Library: outcomes, leases and checkpoints in an object store, and the projections of outcomes.
 
 library         blobs, ONE outcome per asset key, named views
 leases          who works on which key, with counters that survive everybody

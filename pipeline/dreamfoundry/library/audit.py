@@ -1,4 +1,4 @@
-"""Whether a library is what it says: every outcome, every blob that one names, every projection.
+"""Audit of a library: every outcome, every blob an outcome names, every projection.
 
 Reads everything once: blobs and named views are compared with their digests, projections with what
 `library.projections` would write now. Changes nothing.
@@ -74,14 +74,14 @@ class Audit:
 
     def defects(self) -> Iterator[Defect]:
         """Everything that is wrong, as it is found."""
-        namers: dict[BlobRef, str] = {}
+        record_key_by_blob: dict[BlobRef, str] = {}
         yield from self._read_outcomes()
         for outcome in self._outcomes:
             for ref in (*outcome.files.values(), *([outcome.snapshot] if outcome.snapshot else [])):
-                namers.setdefault(ref, outcome_key(outcome.asset_key))
-        yield from self._read_fields(namers)
-        self.num_blobs, self.num_blob_bytes = len(namers), sum(ref.num_bytes for ref in namers)
-        yield from _found(self._check_blob, namers.items())
+                record_key_by_blob.setdefault(ref, outcome_key(outcome.asset_key))
+        yield from self._read_fields(record_key_by_blob)
+        self.num_blobs, self.num_blob_bytes = len(record_key_by_blob), sum(ref.num_bytes for ref in record_key_by_blob)
+        yield from _found(self._check_blob, record_key_by_blob.items())
         yield from self._check_validations()
         yield from self._check_projections()
 
@@ -94,13 +94,13 @@ class Audit:
                 problem = f"is about {read.asset_key}" if isinstance(read, Outcome) else str(read)
                 yield Defect(key, problem, "delete it and run its manifest again, or read it with the version it names")
 
-    def _read_fields(self, namers: dict[BlobRef, str]) -> Iterator[Defect]:
+    def _read_fields(self, record_key_by_blob: dict[BlobRef, str]) -> Iterator[Defect]:
         def parse(data: bytes) -> FieldRecord:
             return from_json(FieldRecord, FIELD_SCHEMA, data)
 
         for key, read in at_once(self._read(parse), self._library.store.list(FIELDS)):
             if isinstance(read, FieldRecord) and field_record_key(read.field_key) == key:
-                namers.setdefault(read.snapshot, key)
+                record_key_by_blob.setdefault(read.snapshot, key)
             else:
                 problem = f"is about {read.field_key}" if isinstance(read, FieldRecord) else str(read)
                 yield Defect(key, problem, "delete it: the field is optimised again when an export needs it")
@@ -128,15 +128,15 @@ class Audit:
         return Defect(key, f"{problem}; {namer} names it", remedy)
 
     def _difference(self, key: str, ref: BlobRef) -> str:
-        """How the bytes of `key` differ from what `ref` says, "" where they do not."""
+        """The difference between the bytes of `key` and `ref`, in words; "" where there is none."""
         try:
             data = self._library.store.get(key)
         except ObjectMissing:
             return "is missing"
         if len(data) != ref.num_bytes:
             return f"has {len(data)} bytes, must have {ref.num_bytes}"
-        found = hashlib.sha256(data).hexdigest()
-        return "" if found == ref.sha256 else f"has SHA-256 {found}, must have {ref.sha256}"
+        digest = hashlib.sha256(data).hexdigest()
+        return "" if digest == ref.sha256 else f"has SHA-256 {digest}, must have {ref.sha256}"
 
     def _check_validations(self) -> Iterator[Defect]:
         """Every published asset must say that all gates let it pass, in its files and in its outcome."""

@@ -84,8 +84,8 @@ def write(entries: Iterable[tuple[str, Outcome]], file: BufferedIOBase) -> None:
             writer.write_table(group)
 
 
-class Shown(NamedTuple):
-    """What tells whether a row of the catalog still says what the outcome says."""
+class CatalogEntry(NamedTuple):
+    """The columns of a row that change whenever its outcome does."""
 
     prompt_id: str
     asset_key: str
@@ -93,7 +93,7 @@ class Shown(NamedTuple):
     created_at: str
 
 
-def read(file: BufferedIOBase) -> Iterator[Shown]:
+def read(file: BufferedIOBase) -> Iterator[CatalogEntry]:
     """The rows of a catalog in their order; one group of them is in memory at a time.
 
     A catalog of other columns says nothing, since it cannot stand: it was written by another version.
@@ -101,9 +101,9 @@ def read(file: BufferedIOBase) -> Iterator[Shown]:
     with pq.ParquetFile(file) as parquet:
         if not parquet.schema_arrow.equals(SCHEMA):
             return
-        for batch in parquet.iter_batches(ROWS_PER_GROUP, columns=list(Shown._fields)):
+        for batch in parquet.iter_batches(ROWS_PER_GROUP, columns=list(CatalogEntry._fields)):
             for row in batch.to_pylist():
-                yield Shown(row["prompt_id"], row["asset_key"], row["state"], row["created_at"] or "")
+                yield CatalogEntry(row["prompt_id"], row["asset_key"], row["state"], row["created_at"] or "")
 
 
 def _table(entries: Iterable[tuple[str, Outcome]]) -> pa.Table:
@@ -111,11 +111,12 @@ def _table(entries: Iterable[tuple[str, Outcome]]) -> pa.Table:
 
 
 def row_of(outcome: Outcome, prompt_id: str) -> dict[str, Any]:
-    """What the catalog says of an outcome under one prompt id, by column."""
+    """The row of the catalog for an outcome under one prompt id, by column."""
     glb_name = f"{outcome.slug}.glb"
     glb: BlobRef | None = outcome.files.get(glb_name)
     folder = f"assets/{prompt_id}/{outcome.asset_key}"
     triangles = outcome.scores.get("triangles")
+
     return {
         "prompt_id": prompt_id,
         "prompt": outcome.prompt,

@@ -79,6 +79,7 @@ def write(
             f"; here are the {MAX_CARDS} latest, quarantined ones where published ones leave room, "
             f'and <a href="{escape(quote(catalog_key))}">the catalog</a> has all'
         )
+
     file.write(
         f"""<!doctype html>
 <html lang="en">
@@ -92,13 +93,15 @@ def write(
 <main>
 """.encode()
     )
+
+    # card by card: a library may have more outcomes than fit in memory
     for outcome in latest:
         file.write(f"{_card(outcome)}\n".encode())
     file.write(f"</main>\n<script>{_SCRIPT}</script>\n</html>\n".encode())
 
 
 def names_catalog(head: bytes, catalog_digest: str) -> bool:
-    """Whether a page that begins with `head` was written with the catalog of this SHA-256."""
+    """True where a page that begins with `head` was written with the catalog of this SHA-256."""
     return _catalog_mark(catalog_digest).encode() in head
 
 
@@ -117,6 +120,7 @@ def _published(outcome: Outcome) -> str:
     still = "thumb_512.webp" if "thumb_512.webp" in outcome.files else "thumbnail.png"
     names = [name for name in (still, "turntable.webp") if name in outcome.files]
     pictures = "".join(f'<img loading="lazy" src="{_link(outcome, name)}" alt="">' for name in names)
+
     glb = f"{outcome.slug}.glb"
     facts = [escape(outcome.prompt_id)]
     if "triangles" in outcome.scores:
@@ -125,6 +129,7 @@ def _published(outcome: Outcome) -> str:
         facts.append(f"{outcome.scores['height_m']:.3g} m")
     if glb in outcome.files:
         facts.append(f"{outcome.files[glb].num_bytes / 1e6:.1f} MB")
+
     links = [
         f'<a href="{_link(outcome, name)}">{label}</a>'
         for name, label in ((glb, "GLB"), ("asset.json", "metadata"))

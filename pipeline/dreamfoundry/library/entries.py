@@ -1,4 +1,4 @@
-"""What a library has to show: every outcome under every prompt id that it stands for.
+"""Entries of a library: every outcome under every prompt id that it answers.
 
 The projections are made from it, each in its own order, while the outcomes are read only once.
 """
@@ -33,7 +33,7 @@ class Entries:
             CREATE TABLE outcomes
                 (asset_key TEXT NOT NULL UNIQUE, prompt_id TEXT, state TEXT, decided_at TEXT, pickled BLOB);
             CREATE TABLE entries
-                (prompt_id TEXT, asset_key TEXT, is_new INT, is_shown INT, PRIMARY KEY (prompt_id, asset_key))
+                (prompt_id TEXT, asset_key TEXT, is_new INT, is_cataloged INT, PRIMARY KEY (prompt_id, asset_key))
                 WITHOUT ROWID;
             """
         )
@@ -58,22 +58,22 @@ class Entries:
         """All entries by prompt id, then asset key."""
         return self._select("")
 
-    def mark_shown(self, pairs: Iterable[Pair]) -> None:
+    def mark_cataloged(self, pairs: Iterable[Pair]) -> None:
         """Take note that these have their named views."""
-        self._table.executemany("UPDATE entries SET is_shown = 1 WHERE prompt_id = ? AND asset_key = ?", pairs)
+        self._table.executemany("UPDATE entries SET is_cataloged = 1 WHERE prompt_id = ? AND asset_key = ?", pairs)
 
-    def published(self, *, unless_shown: bool = False) -> Iterator[Entry]:
+    def published(self, *, unless_cataloged: bool = False) -> Iterator[Entry]:
         """Those that are to have a named view, by prompt id, then asset key."""
-        return self._select("WHERE state = 'published'" + " AND NOT is_shown" * unless_shown)
+        return self._select("WHERE state = 'published'" + " AND NOT is_cataloged" * unless_cataloged)
 
     def has_published(self, prompt_id: str, asset_key: str) -> bool:
-        """Whether a named view of these is among the published entries."""
-        found = self._table.execute(
+        """True where a named view of these is among the published entries."""
+        rows = self._table.execute(
             "SELECT 1 FROM entries JOIN outcomes USING (asset_key) "
             "WHERE entries.prompt_id = ? AND asset_key = ? AND state = 'published'",
             (prompt_id, asset_key),
         )
-        return found.fetchone() is not None
+        return rows.fetchone() is not None
 
     def count(self, state: OutcomeState) -> int:
         """The outcomes in a state, each counted once."""
@@ -82,7 +82,7 @@ class Entries:
 
     def latest(self, limit: int) -> Iterator[Outcome]:
         """At most `limit` outcomes: those published last, then those quarantined last; by state and prompt id."""
-        found = self._table.execute(
+        rows = self._table.execute(
             """
             SELECT pickled FROM outcomes WHERE rowid IN
                 (SELECT rowid FROM outcomes ORDER BY state, decided_at DESC, asset_key DESC LIMIT ?)
@@ -90,7 +90,7 @@ class Entries:
             """,
             (limit,),
         )
-        return (pickle.loads(pickled) for (pickled,) in found)
+        return (pickle.loads(pickled) for (pickled,) in rows)
 
     def _add(self, pairs: Iterable[Pair], *, is_new: bool) -> None:
         self._table.executemany(
@@ -99,12 +99,12 @@ class Entries:
         )
 
     def _select(self, condition: str) -> Iterator[Entry]:
-        found = self._table.execute(
+        rows = self._table.execute(
             # CROSS JOIN keeps the order of entries, so that nothing is sorted
             f"SELECT entries.prompt_id, pickled FROM entries CROSS JOIN outcomes USING (asset_key) {condition} "
             "ORDER BY entries.prompt_id, entries.asset_key"
         )
-        return ((prompt_id, pickle.loads(pickled)) for prompt_id, pickled in found)
+        return ((prompt_id, pickle.loads(pickled)) for prompt_id, pickled in rows)
 
 
 def _row(outcome: Outcome) -> tuple[str, str, str, str, bytes]:

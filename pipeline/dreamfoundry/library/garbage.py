@@ -1,4 +1,4 @@
-"""What nothing needs any more: found, put into the trash, and brought back if somebody names it after all.
+"""Garbage collection: unneeded objects go to the trash, and come back if a record names them after all.
 
 Garbage is, once it is old (`min_age_s`, by the store's own time of last change):
 
@@ -131,8 +131,8 @@ def _remove(store: ObjectStore, thing: Garbage, min_age_s: float) -> bool:
     if thing.kind == "upload":
         store.discard(Unfinished(thing.key, thing.name, 0.0))
         return True
-    found = store.stat(thing.key)
-    if found is None or store.now_s() - found.modified_s < min_age_s:
+    stat = store.stat(thing.key)
+    if stat is None or store.now_s() - stat.modified_s < min_age_s:
         return False
     if thing.kind == "blob":
         try:
@@ -154,7 +154,7 @@ def _restore_named(library: Library, digests: set[str]) -> Iterator[Step]:
 
 
 def _references(store: ObjectStore, changed_since_s: float = -math.inf) -> _References:
-    """What the records name that were changed since then."""
+    """The digests named by records that have changed since then."""
 
     def read(key: str) -> tuple[str, bytes]:
         try:
@@ -162,17 +162,17 @@ def _references(store: ObjectStore, changed_since_s: float = -math.inf) -> _Refe
         except ObjectMissing:  # a checkpoint that was followed by the next one
             return key, b""
 
-    found = _References()
+    references = _References()
     for prefix in (OUTCOMES, FIELDS, CHECKPOINTS):
         changed = (stat.key for stat in store.stats(prefix) if stat.modified_s >= changed_since_s)
         for key, data in at_once(read, (key for key in changed if key.endswith(".json"))):
-            found.digests.update(match.decode() for match in re.findall(rb"[0-9a-f]{64}", data))
+            references.digests.update(match.decode() for match in re.findall(rb"[0-9a-f]{64}", data))
             if prefix == OUTCOMES:
-                found.decided.add(_field_key_in(data))
+                references.decided.add(_field_key_in(data))
             elif prefix == FIELDS:
-                found.decided.add(_field_key(key))
-    found.decided.discard("")
-    return found
+                references.decided.add(_field_key(key))
+    references.decided.discard("")
+    return references
 
 
 def _field_key_in(outcome: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What a library holds: blobs, one outcome per asset key, snapshots by field key, named views.
+"""The library: blobs, one outcome per asset key, snapshots by field key, named views.
 
 The outcome is the only thing that makes an asset exist or a prompt be given up, and it appears
 in ONE conditional create, after every blob that it names. Further prompt ids with the same content
@@ -43,7 +43,7 @@ VIEW_FILE = "view.json"
 
 @dataclass(frozen=True)
 class FieldRecord:
-    """Where the snapshot of an optimised field lies, so that an export needs no optimisation."""
+    """Key of the snapshot of an optimised field, by which an export needs no optimisation."""
 
     field_key: str
     snapshot: BlobRef
@@ -79,8 +79,8 @@ class Library:
         """Keep `data` under its SHA-256; nothing is sent when it is there already, whole and not old."""
         ref = BlobRef(hashlib.sha256(data).hexdigest(), len(data), media_type)
         key = blob_key(ref.sha256)
-        found = self.store.stat(key)
-        is_fresh = found is not None and self.store.now_s() - found.modified_s < RENEWED_AFTER_S
+        stat = self.store.stat(key)
+        is_fresh = stat is not None and self.store.now_s() - stat.modified_s < RENEWED_AFTER_S
         if not is_fresh or not self.store.holds(key, data):
             self.store.put(key, data, media_type)
         return ref
@@ -88,13 +88,13 @@ class Library:
     def get_blob(self, ref: BlobRef) -> bytes:
         """The bytes of `ref`, checked against its digest; ObjectMissing, ObjectCorrupt."""
         data = self.store.get(blob_key(ref.sha256))
-        found = hashlib.sha256(data).hexdigest()
-        if found != ref.sha256:
-            raise ObjectCorrupt(f"{blob_key(ref.sha256)}: holds {len(data)} bytes with SHA-256 {found}; delete it")
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != ref.sha256:
+            raise ObjectCorrupt(f"{blob_key(ref.sha256)}: holds {len(data)} bytes with SHA-256 {digest}; delete it")
         return data
 
     def get_outcome(self, asset_key: str) -> Outcome | None:
-        """What became of `asset_key`, None while it is undecided."""
+        """The outcome of `asset_key`, None while it is undecided."""
         try:
             return outcome_from_json(self.store.get(outcome_key(asset_key)))
         except ObjectMissing:
@@ -128,9 +128,9 @@ class Library:
 
     def _require_blobs(self, blobs: Iterable[BlobRef]) -> None:
         for ref in blobs:
-            found = self.store.stat(blob_key(ref.sha256))
-            if found is None or found.num_bytes != ref.num_bytes:
-                state = "is missing" if found is None else f"has {found.num_bytes} bytes, must have {ref.num_bytes}"
+            stat = self.store.stat(blob_key(ref.sha256))
+            if stat is None or stat.num_bytes != ref.num_bytes:
+                state = "is missing" if stat is None else f"has {stat.num_bytes} bytes, must have {ref.num_bytes}"
                 raise ObjectMissing(f"{blob_key(ref.sha256)} {state}: store it again before naming it")
 
     def _keep_blobs(self, blobs: Iterable[BlobRef]) -> None:
@@ -214,7 +214,7 @@ class Library:
         self._point(outcome, prompt_id)
 
     def has_view(self, prompt_id: str, asset_key: str) -> bool:
-        """Whether the named view is complete."""
+        """True where the named view is complete."""
         return self.store.exists(view_key(prompt_id, asset_key, VIEW_FILE))
 
     def views(self) -> Iterator[tuple[str, str]]:
@@ -235,9 +235,9 @@ class Library:
                 return
 
     def _is_later(self, pointer: bytes, outcome: Outcome, prompt_id: str) -> bool:
-        """Whether `pointer` is the true one of a published outcome that was decided after `outcome`."""
-        found = re.search(rb'"asset_key":"([0-9a-f]{64})"', pointer)
-        other = self.get_outcome(found[1].decode()) if found else None
+        """True where `pointer` is that of a published outcome decided after `outcome`."""
+        match = re.search(rb'"asset_key":"([0-9a-f]{64})"', pointer)
+        other = self.get_outcome(match[1].decode()) if match else None
         return (
             other is not None
             and other.state == "published"
@@ -252,17 +252,17 @@ def decided_order(outcome: Outcome) -> tuple[str, str]:
 
 
 def view_json(outcome: Outcome, prompt_id: str) -> bytes:
-    """What `VIEW_FILE` of a named view says."""
+    """The content of `VIEW_FILE` in a named view."""
     digests = {name: ref.sha256 for name, ref in outcome.files.items()}
-    return canonical_json({"schema": "view.v1", **_shown(outcome, prompt_id), "files": digests})
+    return canonical_json({"schema": "view.v1", **_identity_of(outcome, prompt_id), "files": digests})
 
 
 def latest_json(outcome: Outcome, prompt_id: str) -> bytes:
-    """What the pointer of `prompt_id` says while `outcome` is its latest."""
-    return canonical_json({"schema": "latest.v1", **_shown(outcome, prompt_id)})
+    """The pointer of `prompt_id` while `outcome` is its latest."""
+    return canonical_json({"schema": "latest.v1", **_identity_of(outcome, prompt_id)})
 
 
-def _shown(outcome: Outcome, prompt_id: str) -> dict[str, str]:
+def _identity_of(outcome: Outcome, prompt_id: str) -> dict[str, str]:
     return {"prompt_id": prompt_id, "asset_key": outcome.asset_key, "slug": outcome.slug}
 
 

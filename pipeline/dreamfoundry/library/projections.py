@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 
 from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.library import catalog, contact_sheet
-from dreamfoundry.library.catalog import Shown
+from dreamfoundry.library.catalog import CatalogEntry
 from dreamfoundry.library.entries import Entries, Entry, Pair
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.protocol import at_once
@@ -32,14 +32,16 @@ def publish_projections(library: Library, run_id: str, rows: Iterable[Pair]) -> 
 
     with Entries(library.outcomes(), library.aliases()) as entries:
         library.record_aliases(run_id, entries.add(rows))
-        entries.mark_shown((row.prompt_id, row.asset_key) for row in shown(library) if row.state == "published")
-        for _ in at_once(show, entries.published(unless_shown=True)):
+        entries.mark_cataloged(
+            (row.prompt_id, row.asset_key) for row in catalog_entries(library) if row.state == "published"
+        )
+        for _ in at_once(show, entries.published(unless_cataloged=True)):
             pass
         _write_summaries(library, entries)
 
 
-def shown(library: Library) -> Iterator[Shown]:
-    """What the catalog says, row by row; nothing unless it was followed by its page.
+def catalog_entries(library: Library) -> Iterator[CatalogEntry]:
+    """Rows of the catalog as last written; none unless its page was written after it.
 
     The two are written last, so whatever they show has its views and its pointer.
     """

@@ -40,8 +40,8 @@ def from_json(cls: type[T], schema: str, data: bytes) -> T:
     except ValueError as error:
         raise ObjectCorrupt(f"{schema}: not valid JSON: {error}") from None
     if not isinstance(values, dict) or values.get("schema") != schema:
-        found = values.get("schema") if isinstance(values, dict) else type(values).__name__
-        raise ObjectCorrupt(f"{schema}: the file says schema {found!r}; another version must read it")
+        stored = values.get("schema") if isinstance(values, dict) else type(values).__name__
+        raise ObjectCorrupt(f"{schema}: the file says schema {stored!r}; another version must read it")
     del values["schema"]
     record: T = _READER.read(cls, values, schema)
     return record

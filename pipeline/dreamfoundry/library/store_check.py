@@ -1,4 +1,4 @@
-"""Whether a store can carry a library: the protocol, tried out where the library is to lie.
+"""Check of a store for a library: the whole protocol, tried in the place of the library.
 
 Each probe does to a few small objects what a run does, in the one place that a run may delete from
 (`PROBES`), and looks at what the store makes of it. They are removed afterwards.
@@ -30,7 +30,7 @@ _WRITERS = 8
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one probe found. "note" does not keep a run from using the store, "not ok" does."""
+    """Result of one probe. "note" does not keep a run from using the store, "not ok" does."""
 
     mark: Literal["ok", "not ok", "note"]
     name: str
@@ -38,11 +38,11 @@ class Verdict:
 
 
 class _Unfit(Exception):
-    """What is wrong and what to do."""
+    """A fault, and its remedy."""
 
 
 class _Remark(Exception):
-    """What is worth knowing, although a run can do without."""
+    """A note: worth knowing, although a run can do without."""
 
 
 def examine(store: ObjectStore) -> Iterator[Verdict]:
@@ -80,8 +80,8 @@ def _require(holds: bool, advice: str) -> None:
 def _write_and_read(store: ObjectStore, folder: str) -> str:
     store.put(f"{folder}plain", b"plain", _TEXT)
     _require(store.get(f"{folder}plain") == b"plain", "other bytes came back than were written: use another store")
-    found = store.stat(f"{folder}plain")
-    _require(found is not None and found.num_bytes == 5, f"its size came back as {found}: use another store")
+    stat = store.stat(f"{folder}plain")
+    _require(stat is not None and stat.num_bytes == 5, f"its size came back as {stat}: use another store")
     return "what is written comes back"
 
 

@@ -220,8 +220,8 @@ class DirectoryStore:
             raise StoreUnavailable(f"library {self.url}: {key}: {error.strerror or error}; {hint}") from error
 
 
-def _stat(key: str, found: os.stat_result) -> ObjectStat:
-    return ObjectStat(key, found.st_size, found.st_mtime)
+def _stat(key: str, status: os.stat_result) -> ObjectStat:
+    return ObjectStat(key, status.st_size, status.st_mtime)
 
 
 def _etag(data: bytes) -> str:

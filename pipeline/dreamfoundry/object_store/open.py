@@ -53,14 +53,14 @@ def local_copy(url: str | Path, folder: Path) -> Path:
     folder_key, _, name = key.rpartition("/")
     # listed, not asked for by HEAD: whoever may list one prefix only is told 403 for what is absent
     store = S3Store(bucket, folder_key)
-    found = [part for part in store.list(name) if part == name or part.startswith(f"{name}/" if name else "")]
+    keys = [part for part in store.list(name) if part == name or part.startswith(f"{name}/" if name else "")]
     target = folder / (name or bucket)
-    if name in found:
+    if name in keys:
         with target.open("wb") as file:
             store.get_file(name, file)
         return target
     beginning = f"{name}/" if name else ""
-    parts = [part for part in found if part.endswith(".parquet") and "/" not in part[len(beginning) :]]
+    parts = [part for part in keys if part.endswith(".parquet") and "/" not in part[len(beginning) :]]
     if not parts:
         raise ObjectMissing(f"{str(url)!r} is neither an object nor a prefix with *.parquet objects in it")
     target.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ _REQUESTS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class ObjectStat:
-    """What a store knows of an object without reading it; `modified_s` is by the store's clock."""
+    """Facts about an object that need no reading; `modified_s` is by the store's clock."""
 
     key: str
     num_bytes: int
@@ -80,11 +80,11 @@ class ObjectStore(Protocol):
     def exists(self, key: str) -> bool: ...
 
     def holds(self, key: str, data: bytes) -> bool:
-        """Whether `key` exists and has exactly the bytes `data`."""
+        """True where `key` exists and has exactly the bytes `data`."""
         ...
 
     def holds_file(self, key: str, file: BufferedIOBase) -> bool:
-        """Whether `key` exists and has exactly the bytes of `file`."""
+        """True where `key` exists and has exactly the bytes of `file`."""
         ...
 
     def create(self, key: str, data: bytes, media_type: str) -> bool:
@@ -124,7 +124,7 @@ class ObjectStore(Protocol):
         ...
 
     def unfinished(self) -> Iterator[Unfinished]:
-        """What writes that were cut off, or still go on, have left outside of all listings."""
+        """Parts of writes that were cut off, or still go on, outside of all listings."""
         ...
 
     def discard(self, unfinished: Unfinished) -> None:
@@ -151,7 +151,7 @@ def num_bytes_of(file: BufferedIOBase) -> int:
 
 
 def is_made_of(file: BufferedIOBase, chunks: Iterable[bytes]) -> bool:
-    """Whether `file` has exactly the bytes of `chunks`."""
+    """True where `file` has exactly the bytes of `chunks`."""
     file.seek(0)
     return all(file.read(len(chunk)) == chunk for chunk in chunks) and not file.read(1)
 

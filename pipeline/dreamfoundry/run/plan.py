@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from dreamfoundry.identity import asset_key, canonical_json, field_key
 from dreamfoundry.library.library import Library, decided_order
-from dreamfoundry.library.projections import shown
+from dreamfoundry.library.projections import catalog_entries
 from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
 from dreamfoundry.run.messages import Build
 from dreamfoundry.settings.export_profiles import ExportProfile, export_profile
@@ -91,7 +91,8 @@ class Plan:
 
         # the catalog as it stands, and the keys that have an outcome
         self._table.executemany(
-            "INSERT INTO catalog (prompt_id, asset_key, state, created_at) VALUES (?, ?, ?, ?)", shown(library)
+            "INSERT INTO catalog (prompt_id, asset_key, state, created_at) VALUES (?, ?, ?, ?)",
+            catalog_entries(library),
         )
         self._table.executemany("INSERT INTO decided VALUES (?)", ((key,) for key in library.decided()))
         self._retried = self._note_standing(retry_class)

@@ -69,7 +69,7 @@ def may_pass(error: Exception) -> bool:
 
 
 def advice(error: Exception) -> str:
-    """What to do about a fault that has not passed, for the end of an error message."""
+    """Remedy of a fault that has not passed, for the end of an error message."""
     from botocore import exceptions as boto
 
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
