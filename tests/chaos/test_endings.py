@@ -64,7 +64,7 @@ def test_38_a_driver_that_was_killed_leaves_no_report_and_the_status_says_so(
     assert driver.returncode == -signal.SIGKILL
     assert reports(store) == []
     assert "with 1 assets to build" in status(library)
-    assert "It has left no report" in status(library)
+    assert "No report yet" in status(library)
 
 
 def test_30_weights_that_cannot_be_loaded_end_a_run_soon_with_their_cause(

@@ -61,7 +61,7 @@ def test_a_run_without_a_report_is_shown_with_how_far_it_was_and_what_is_left(tm
     shown = status(tmp_path, progress("first"))
     assert "run first began 2026-01-01T00:00:00Z with 40 assets to build" in shown
     assert "at 2026-01-01T01:30:00Z: 29 published, 1 quarantined, 10 left, about 0:30:00 to go" in shown
-    assert "it goes on, or it was killed" in shown
+    assert "No report yet: still running, or killed" in shown
 
 
 def test_a_run_that_has_ended_is_shown_by_its_report_only(tmp_path: Path) -> None:
@@ -72,4 +72,4 @@ def test_a_run_that_has_ended_is_shown_by_its_report_only(tmp_path: Path) -> Non
 
 def test_the_cost_of_all_runs_is_added_up_and_killed_ones_are_not_forgotten(tmp_path: Path) -> None:
     shown = status(tmp_path, progress("first"), progress("second"), ended("second"))
-    assert "optimizers: 2.00 h useful, 1.00 h wasted, 0.00 h idle, cost 6.00" in shown
+    assert "distill workers: 2.00 h useful, 1.00 h wasted, 0.00 h idle, cost 6.00" in shown

@@ -2,5 +2,15 @@
 
 main           the table of commands, and one way to end
 command_line   help that teaches, kinds of flags, exit codes
+
+preview        one prompt -> one asset, here and now
 make           text, CSV or JSONL -> a manifest
+build          manifest -> library
+submit         a build on a Ray cluster, with its true exit code
+status         a library and its runs
+verify         defects of a library
+gc             garbage of a library
+doctor         can a store carry a library?
+preflight      slots, memory and speed of a prior on a device
+mirror         a prior -> S3
 """

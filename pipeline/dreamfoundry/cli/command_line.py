@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from typing import Annotated, Literal, NoReturn, Protocol
+from typing import Annotated, Literal, NoReturn, Protocol, runtime_checkable
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -26,16 +26,27 @@ Flag = Annotated[bool, Parameter(show_default=False)]
 Repeated = Annotated[list[str], Parameter(show_default=False)]
 """One value each time; the flag can be repeated."""
 
-Positive = Annotated[int, Parameter(validator=Number(gte=1))]
+Count = Annotated[int | None, Parameter(validator=Number(gte=1), show_default=False)]
+"""At least 1; None lets the program choose."""
+
+Device = Annotated[str, Parameter(help='"cpu" or "cuda": one GPU per distill worker')]
+
+Engine = Annotated[
+    Literal["eager", "graphs", "compiled"],
+    Parameter(help="how a GPU computes the prior; compiling takes minutes per worker"),
+]
 
 LibraryUrl = Annotated[str, Parameter(help="a directory or s3://bucket/prefix")]
 
 RecipeName = Annotated[str, Parameter(help="a bundled preset or a TOML file")]
 
-RecipeChanges = Annotated[Repeated, Parameter(name="--set", help="change one recipe key; can be repeated")]
-"""KEY=VALUE each."""
+RecipeChanges = Annotated[
+    Repeated, Parameter(name="--set", metavar="KEY=VALUE", help="change one recipe key; can be repeated")
+]
+"""A parameter of this kind is the flag --set."""
 
 
+@runtime_checkable
 class Stream(Protocol):
     """A text stream that may be a terminal."""
 

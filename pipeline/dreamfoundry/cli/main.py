@@ -10,10 +10,14 @@ import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
+from rich.console import Console
 
 from dreamfoundry import __version__
 from dreamfoundry.cli.command_line import DEFAULTS, HELP_FORMAT, help_formatter, report_errors
 from dreamfoundry.run.exit_codes import EXIT_CODES
+
+PLAIN_WIDTH = 120
+"""Columns of help that goes to a file or a pipe."""
 
 ABOUT = """Text to published 3D assets, without 3D data.
 
@@ -31,7 +35,16 @@ EXIT_TABLE = """exit codes of every command:
   75  stopped on request, or another run has the rest: run again"""
 
 COMMANDS = {
+    "preview": "Make one asset from one prompt, here and now: no manifest, no library, no Ray.",
     "make": "Make a manifest from lines of text, CSV or JSONL.",
+    "build": "Build a library of 3D assets from a Parquet manifest of prompts.",
+    "status": "Say how a library stands, from the library alone: works when the cluster is gone.",
+    "verify": "Check that a library is whole: every outcome, every blob, every named view.",
+    "gc": "Find what a library no longer needs, and remove it on request.",
+    "doctor": "Say whether a store can carry a library, before a night is spent on it.",
+    "preflight": "Load a prior on a device: how many slots fit, how long a step takes, what a night makes.",
+    "mirror": "Copy a prior to S3, from where every worker fetches it.",
+    "submit": "Submit a run to a Ray cluster, follow it, and exit with its true exit code.",
 }
 """Name of a module in this folder -> first line of its docstring."""
 
@@ -66,9 +79,10 @@ def _app() -> App:
 def run(tokens: Sequence[str]) -> int:
     """Carry out one command line, without the name of the program; the exit code."""
     app = _app()
+    console = None if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
 
     def call() -> int:
-        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        result = app(tokens, console=console, exit_on_error=False, print_error=False, result_action="return_value")
         return result if isinstance(result, int) else EXIT_CODES["complete"]
 
     try:

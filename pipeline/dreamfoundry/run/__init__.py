@@ -11,7 +11,8 @@
     outcomes          decisions as records in the library
     lease_keeper      leases of this run's fields, renewed on a thread of their own
     default_workers   numbers of workers when the request names none
-    progress          the progress display of a person at a terminal
+    progress          counts, speed and time left, for people
+    display           a bar on a terminal, plain lines elsewhere
     report            the records of a run: report and progress
     exit_codes        the status of a run and the exit code of each
     scheduling/       who does what next: a pure state machine, no Ray, no store

@@ -24,10 +24,11 @@ from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.manifest.reader import ManifestReport, read_prompts, scan
 from dreamfoundry.object_store.open import local_copy, open_store
 from dreamfoundry.records import Outcome
+from dreamfoundry.run.display import TextStream
 from dreamfoundry.run.exit_codes import RunStatus
 from dreamfoundry.run.outcomes import bad_row_outcome, now_text, publish
 from dreamfoundry.run.plan import Plan, PlanInputs, Tally
-from dreamfoundry.run.progress import Progress, TextStream
+from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.prompt_check import VocabularyCheck, vocabulary_check
 from dreamfoundry.run.request import RunRequest, RunResult
 from dreamfoundry.run.run_records import RunContext, RunRecords, provenance

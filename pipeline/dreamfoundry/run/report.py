@@ -1,4 +1,4 @@
-"""What a run leaves about itself: how far it is, and in the end how it ended, with every row accounted for."""
+"""Records of a run in its library: how far it is, and in the end how it ended, with every row accounted for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunReport:
     before, `lost_rows` rows in damaged bytes, `pending` rows that nobody decided. Times are RFC
     3339 in UTC. `failure_classes` counts quarantined rows by class, `timings_s` is by stage.
     `num_steps` were made in all slots. `optimizer_s` has the seconds for which distillers were held:
-    "useful", "wasted" and "idle". `cost` is what they come to at `price_per_hour`, in its currency.
+    "useful", "wasted" and "idle". `cost` is their price at `price_per_hour`, in its currency.
     """
 
     STORED_NAMES: ClassVar[Mapping[str, str]] = {"status": "word"}
@@ -56,9 +56,9 @@ class RunReport:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """Where a run stood at `at`: before its first worker starts, and now and then while workers are up.
+    """State of a run at `at`, written before its first worker starts, and now and then while workers are up.
 
-    Without a report beside it, the run goes on or was killed. Assets are counted, not rows.
+    Without a report beside it, the run is still running or was killed. Assets are counted, not rows.
     """
 
     run_id: str
@@ -75,7 +75,7 @@ class RunProgress:
 
 
 def cost(optimizer_s: Mapping[str, float], price_per_hour: float) -> float:
-    """What distillers come to that were held for so long."""
+    """Price of the seconds for which distillers were held, in the currency of `price_per_hour`."""
     return math.fsum(optimizer_s.values()) / 3600.0 * price_per_hour
 
 
@@ -87,7 +87,7 @@ T = TypeVar("T", RunProgress, RunReport)
 
 
 def key(kind: type[RunRecord], run_id: str) -> str:
-    """Where a run leaves its record of this kind in the library."""
+    """Key of the record of this kind in the library of the run."""
     return f"runs/{run_id}/{_NAMES[kind]}.json"
 
 
@@ -107,7 +107,7 @@ def from_json(kind: type[T], data: bytes) -> T:
 
 
 def latest(get: Callable[[str], bytes], run_id: str) -> RunProgress | RunReport:
-    """How a run has ended, or how far it was when it said so last. `get` reads a key of the library."""
+    """The report of a run, or its last progress while there is none. `get` reads a key of the library."""
     try:
         return from_json(RunReport, get(key(RunReport, run_id)))
     except ObjectMissing:

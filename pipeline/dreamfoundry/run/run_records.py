@@ -15,10 +15,11 @@ from dreamfoundry.manifest.reader import ManifestReport
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import PriorIdentity
 from dreamfoundry.run import report
+from dreamfoundry.run.display import TextStream
 from dreamfoundry.run.exit_codes import RunStatus
 from dreamfoundry.run.outcomes import BAD_ROW, now_text
 from dreamfoundry.run.plan import Tally
-from dreamfoundry.run.progress import Progress, TextStream
+from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunProgress, RunRecord, RunReport
 from dreamfoundry.run.request import RunRequest
 from dreamfoundry.run.scheduling.run_stats import Status

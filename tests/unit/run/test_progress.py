@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import io
 
-from dreamfoundry.run.progress import Progress, describe
+from dreamfoundry.run.progress import Progress, describe, share_done
 from dreamfoundry.run.scheduling.run_stats import Status
 
 
 def status(steps_done: int = 0, steps_left: int = 0, **counts: int) -> Status:
     names = ("num_builds", "published", "quarantined", "waiting", "optimizing", "exporting", "delegated")
     return Status(**{name: counts.get(name, 0) for name in names}, steps_done=steps_done, steps_left=steps_left)
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_a_line_names_what_is_done_what_failed_what_is_under_way_and_the_time_left() -> None:
@@ -39,22 +34,18 @@ def test_the_time_before_the_first_report_does_not_count_as_speed() -> None:
     assert progress.steps_per_s == 2.0
 
 
-def test_a_file_gets_a_line_every_thirty_seconds() -> None:
+def test_a_file_gets_the_elapsed_time_and_the_counts_every_thirty_seconds() -> None:
     stream, now_s = io.StringIO(), 0.0
     progress = Progress(stream, clock=lambda: now_s)
     for second in range(0, 95, 5):
         now_s = float(second)
         progress.show(status(num_builds=1))
-    lines = stream.getvalue().splitlines()
-    assert [line.split()[0] for line in lines] == ["0:00:30", "0:01:00", "0:01:30"]
-
-
-def test_a_terminal_gets_one_line_that_is_rewritten_and_removed_at_the_end() -> None:
-    stream, now_s = Terminal(), 0.0
-    progress = Progress(stream, clock=lambda: now_s)
-    for second in range(3):
-        now_s = float(second)
-        progress.show(status(num_builds=1))
     progress.close()
-    assert "\n" not in stream.getvalue()
-    assert stream.getvalue().count("\r") == 4
+    assert stream.getvalue().splitlines() == [f" 0:{time}  0/1 done · 0 failed" for time in ("00:30", "01:00", "01:30")]
+
+
+def test_the_bar_is_of_steps_and_at_the_end_of_builds() -> None:
+    assert share_done(status(0, 100, num_builds=2)) is None
+    assert share_done(status(25, 75, num_builds=2)) == 0.25
+    assert share_done(status(100, 0, num_builds=4, published=1, quarantined=1)) == 0.5
+    assert share_done(status()) == 0.0

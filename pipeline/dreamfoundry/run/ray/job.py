@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dreamfoundry.errors import InfrastructureError
+from dreamfoundry.run.display import TextStream
 from dreamfoundry.run.exit_codes import EXIT_CODES
-from dreamfoundry.run.progress import TextStream
 
 POLL_S = 1.0
 STOP_WAIT_S = 110

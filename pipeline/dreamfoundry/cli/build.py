@@ -1,0 +1,235 @@
+r"""Build a library of 3D assets from a Parquet manifest of prompts.
+
+examples:
+  dreamfoundry make prompts.txt prompts.parquet
+  dreamfoundry build prompts.parquet out/library
+
+  another budget (the fields exist already, so this only exports):
+  dreamfoundry build prompts.parquet out/library --profile game_prop
+
+  another recipe, from a preset, a file or single keys:
+  dreamfoundry build prompts.parquet out/library --recipe my.toml --set optimize.num_steps=600
+
+  files that say whose they are, and keep the prompts to themselves:
+  dreamfoundry build prompts.parquet out/library \
+      --asset-license CC-BY-4.0 --copyright-holder "A Studio" --confidential-prompts
+
+  try quarantined rows again:
+  dreamfoundry build prompts.parquet out/library --retry-quarantined empty
+
+  on a cluster:
+  ray job submit --working-dir . -- python jobs/build_library.py \
+      s3://bucket/prompts.parquet s3://bucket/library --device cuda --actors 8 --export-workers 16
+
+Running it again builds only what is missing: an asset is known by its prompt, seed, recipe, prior
+and export profile. Open index.html of the library to look at it.
+
+exit codes:
+   0  every row is published, now or before
+   1  infrastructure (library or weights cannot be reached, workers cannot be kept alive) or a bug
+   3  done, but some rows are quarantined or were in damaged bytes; index.html says why
+   4  the manifest, the recipe or the command line cannot be used; nothing was started
+  75  stopped on request (SIGTERM, Ctrl-C), or the rest is with another run: run again
+
+S3 is configured by the usual AWS_* variables, a Ray cluster by RAY_ADDRESS; without it a private
+Ray is started on this machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from dreamfoundry.cli.command_line import Count, Device, Engine, Flag, RecipeChanges, RecipeName, Repeated, command_app
+from dreamfoundry.errors import ConfigError
+from dreamfoundry.run.exit_codes import EXIT_CODES
+from dreamfoundry.run.scheduling.timeouts import Limits
+from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, export_profile
+from dreamfoundry.settings.loading import resolve_recipe
+from dreamfoundry.settings.metadata_policy import NO_ASSERTION, MetadataPolicy
+
+if TYPE_CHECKING:
+    from dreamfoundry.run.request import RunRequest, RunResult
+
+SHOW_CURSOR = "\x1b[?25h"
+
+LIMITS_HELP = ", ".join(f"{limit.name}={limit.default:g}" for limit in dataclasses.fields(Limits))
+
+app = command_app("build", __doc__)
+
+
+def _price(kind: object, value: float) -> None:
+    if not 0.0 <= value < math.inf:
+        raise ValueError("must be a number of at least 0, as in 2.50")
+
+
+@Parameter(name="*", group="Assets")
+@dataclass(frozen=True)
+class AssetFlags:
+    """Everything that decides the bytes of an asset but its row."""
+
+    recipe: RecipeName = "toybox"
+    changes: RecipeChanges = field(default_factory=list)
+    profile: Annotated[str, Parameter(help=f"export budget of rows that name none: {', '.join(EXPORT_PROFILES)}")] = (
+        "preview"
+    )
+    retry_quarantined: Annotated[str, Parameter(show_default=False)] = ""
+    """failure class of quarantined rows to try again, "all" for every class"""
+    quarantine_bad_rows: Flag = False
+    """record unusable rows as quarantined and build the rest"""
+
+
+@Parameter(name="*", group="Rights and privacy")
+@dataclass(frozen=True)
+class RightsFlags:
+    """Words that every delivered file carries."""
+
+    asset_license: str = NO_ASSERTION
+    """licence of the assets in SPDX, as in CC0-1.0 or LicenseRef-Studio; in every file"""
+    copyright_holder: Annotated[str, Parameter(show_default=False)] = ""
+    """whose assets these are"""
+    rights_url: Annotated[str, Parameter(show_default=False)] = ""
+    """where the words of the licence can be read"""
+    confidential_prompts: Flag = False
+    """no prompt in any delivered file or file name, only its SHA-256; the catalog still has it"""
+
+    def policy(self) -> MetadataPolicy:
+        """The same for the export."""
+        return MetadataPolicy(
+            embed_prompt=not self.confidential_prompts,
+            asset_license=self.asset_license,
+            copyright_holder=self.copyright_holder,
+            rights_url=self.rights_url,
+        )
+
+
+@Parameter(name="*", group="Workers")
+@dataclass(frozen=True)
+class WorkerFlags:
+    """Processes and devices."""
+
+    device: Device = "cpu"
+    prior_engine: Engine = "graphs"
+    actors: Annotated[Count, Parameter(alias="--distill-workers")] = None
+    """distill workers [default: for the toybox on this machine's CPU one per core, else 1]"""
+    slots: Count = None
+    """prompts that share one prior in a distill worker [default: the fastest number on a GPU, else up to 4]"""
+    export_workers: Count = None
+    """export processes [default: one for every two distill workers, on a shared cluster 1]"""
+    limit: Annotated[Repeated, Parameter(help=f"NAME=SECONDS of patience; can be repeated: {LIMITS_HELP}")] = field(
+        default_factory=list
+    )
+    price: Annotated[float, Parameter(validator=_price, show_default=False)] = 0.0
+    """price of one distill worker with its machine per hour; the report then has the cost of the run"""
+    no_ray: Flag = False
+    """run everything in this process, for debugging"""
+
+
+@app.default
+def build(
+    manifest: Annotated[str, Parameter(help="Parquet file or folder of parts; a path or s3://…")],
+    library: Annotated[str, Parameter(help="folder of the assets; a directory or s3://bucket/prefix")],
+    /,
+    *,
+    assets: AssetFlags = AssetFlags(),
+    rights: RightsFlags = RightsFlags(),
+    workers: WorkerFlags = WorkerFlags(),
+) -> int:
+    """Build, print a summary, and return the exit code of the run."""
+    from dreamfoundry.run.build import build_library  # brings Arrow
+
+    stop = stop_on_signals()
+    started_s = time.monotonic()
+    result = build_library(run_request(manifest, library, assets, rights, workers), sys.stderr, stop.is_set)
+    summarize(result, time.monotonic() - started_s)
+    return result.report.exit_code
+
+
+def run_request(
+    manifest: str, library: str, assets: AssetFlags, rights: RightsFlags, workers: WorkerFlags
+) -> RunRequest:
+    """The flags as one request; ConfigError for a recipe, profile or limit that cannot be used."""
+    from dreamfoundry.run.request import RunRequest  # brings numpy
+
+    return RunRequest(
+        manifest=manifest,
+        library=library,
+        recipe=resolve_recipe(assets.recipe, assets.changes),
+        profile=export_profile(assets.profile),
+        metadata_policy=rights.policy(),
+        retry_class=assets.retry_quarantined,
+        quarantine_bad_rows=assets.quarantine_bad_rows,
+        # workers and their patience
+        num_distill_workers=workers.actors or 0,
+        num_export_workers=workers.export_workers or 0,
+        num_slots=workers.slots or 0,
+        device=workers.device,
+        prior_engine=workers.prior_engine,
+        use_ray=not workers.no_ray,
+        limits=resolve_limits(workers.limit),
+        price_per_hour=workers.price,
+    )
+
+
+def resolve_limits(settings: list[str]) -> Limits:
+    """The limits of a run with NAME=SECONDS settings; ConfigError for any other text."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name not in {limit.name for limit in dataclasses.fields(Limits)}:
+            raise ConfigError(f"--limit {setting!r}: must be NAME=SECONDS, the name one of {LIMITS_HELP}")
+
+        try:
+            values[name] = float(text)
+        except ValueError:
+            raise ConfigError(f"--limit {setting!r}: {text!r} must be a number of seconds") from None
+        if not values[name] >= 0.0:
+            raise ConfigError(f"--limit {setting!r}: must be 0 or more seconds")
+    return Limits(**values)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that the first SIGTERM or Ctrl-C sets; the second one ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            if sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), SHOW_CURSOR.encode())  # a progress bar has hidden it
+            os._exit(EXIT_CODES["drained"])
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop
+
+
+def summarize(result: RunResult, wall_s: float) -> None:
+    """Print a line for each of the first quarantined rows, then one for the run."""
+    report = result.report
+    for prompt_id, outcome in result.quarantined.items():
+        print(f"quarantined {prompt_id}: {outcome.failure_class}: {outcome.message.splitlines()[-1]}")
+    num_unnamed = sum(report.failure_classes.values()) - len(result.quarantined)
+    if num_unnamed > 0:
+        print(f"… and {num_unnamed} more quarantined rows")
+
+    counts = f"{report.published} published, {report.skipped} skipped, {report.quarantined} quarantined"
+    if report.lost_rows:
+        counts += f", {report.lost_rows} lost in damaged bytes"
+    if report.pending:
+        counts += f", {report.pending} pending ({report.status}: run again)"
+    if report.price_per_hour:
+        wasted = report.optimizer_s["wasted"] / 3600.0 * report.price_per_hour if report.optimizer_s else 0.0
+        counts += f", cost {report.cost:.2f} (wasted {wasted:.2f})"
+
+    where = f"{report.library.rstrip('/')}/index.html"
+    print(f"{counts}, {report.num_steps} optimisation steps in {wall_s:.0f} s -> {where}")

@@ -1,0 +1,51 @@
+"""`dreamfoundry preview` as a person runs it, in a few steps."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dreamfoundry.cli.main import run
+from dreamfoundry.cli.preview import checked_prompt
+from dreamfoundry.errors import ConfigError
+from dreamfoundry.settings.loading import bundled_recipe
+
+
+def preview(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dreamfoundry", "preview", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280.0)
+
+
+def test_a_prompt_becomes_files_and_the_last_lines_name_the_glb_and_the_picture(
+    tmp_path: Path, ball_recipe_file: Callable[[int], str]
+) -> None:
+    done = preview(tmp_path, "a  Red ball", "--recipe", ball_recipe_file(4))
+    assert done.returncode == 0, done.stderr
+    glb, picture = "preview/a_red_ball/a_red_ball.glb", "preview/a_red_ball/thumbnail.png"
+    assert done.stdout.splitlines()[-2:] == [f"asset    {glb}", f"picture  {picture}"]
+    assert (tmp_path / glb).read_bytes().startswith(b"glTF")
+    assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "preview/a_red_ball/asset.json").exists()
+
+    lines = [line.split(maxsplit=1)[1] for line in done.stderr.splitlines() if line.startswith(" 0:")]
+    assert lines[:3] == ["loading the libraries", "loading the prior", "distilling: step 0/4"]
+    assert lines[-1].startswith("exporting")
+
+
+def test_words_that_the_toybox_does_not_know_are_refused_with_those_that_it_knows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["preview", "a gren dragon"]) == 4
+    printed = capsys.readouterr().err
+    assert "'gren' (did you mean 'green'?), 'dragon'" in printed
+    assert "mushroom" in printed
+
+
+@pytest.mark.parametrize(("text", "rule"), [("  ", "must not be empty"), ("a " * 600, "at most 1000 characters")])
+def test_the_rules_of_a_manifest_hold(text: str, rule: str) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        checked_prompt(text, 0, bundled_recipe("toybox"))
