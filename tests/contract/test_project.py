@@ -75,6 +75,22 @@ def test_every_program_that_a_document_names_exists() -> None:
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
 
 
+def test_every_command_line_that_a_document_shows_can_be_parsed() -> None:
+    from dreamfoundry.cli.main import COMMANDS, DEV_COMMANDS
+
+    dev = {name.replace("_", "-") for name in DEV_COMMANDS}
+    named = {
+        words
+        for document in DOCUMENTS
+        for words in re.findall(
+            r"(?:^|`|\$ )dreamfoundry (dev [a-z-]+|[a-z]+)", document.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+
+    assert {"preview", "make", "build", "status"} <= named
+    assert named - set(COMMANDS) - {f"dev {name}" for name in dev} == set()
+
+
 def test_every_recipe_that_a_document_shows_can_be_read(tmp_path: Path) -> None:
     shown = [
         block
