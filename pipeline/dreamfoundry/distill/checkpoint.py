@@ -4,7 +4,7 @@ The bytes are an npz without pickled objects, so a file from elsewhere can be wr
 code: arrays by name, and a JSON header with everything else. Continued from a checkpoint, an
 assignment makes the same bits as if it had not been interrupted (same CPU, slots and threads).
 
-    header       format, field_key, candidate (the running one), optimize_s, the runners of the race
+    header       format, field_key, candidate (the running one), optimize_s, the candidates of the halving
     {n}.step     how far candidate n got
     {n}.generator    the state of its generator
     {n}.field.*  {n}.adam.*    what `slot_state` of the two gives
@@ -41,7 +41,7 @@ class CandidateState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An assignment out of its slot: the candidate that runs, all that are alive, and their race.
+    """An assignment out of its slot: the candidate that runs, all that are alive, and where each stands.
 
     `optimize_s` are the seconds that it has spent in slots so far.
     """

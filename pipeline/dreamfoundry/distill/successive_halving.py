@@ -1,10 +1,10 @@
 """Which candidate of a prompt runs next: successive halving with restarts, under a step budget.
 
-    race = Race(recipe.probes, num_steps)
-    candidate = race.start()
+    halving = SuccessiveHalving(recipe.probes, num_steps)
+    candidate = halving.start()
     while True:
-        step = race.next_look(candidate)      # ... optimise the candidate up to there, look at it
-        move = race.looked(candidate, step, scores, failure)
+        step = halving.next_look(candidate)      # ... optimise the candidate up to there, look at it
+        move = halving.looked(candidate, step, scores, failure)
         ...                                   # Run(candidate) | Finish(candidate) | GiveUp(failure)
 
 A prompt has one slot. Its candidates run one after another to the first look, where they are
@@ -61,10 +61,10 @@ class Runner:
     failure: PromptFailure | None = None
 
 
-class Race:
+class SuccessiveHalving:
     """The candidates of one prompt; candidate numbers count from 0 and are never used twice.
 
-    A race that was interrupted goes on from its `runners`.
+    Interrupted, it goes on from its `runners`.
     """
 
     def __init__(self, probes: ProbeConfig, num_steps: int, runners: Iterable[Runner] = ()) -> None:
