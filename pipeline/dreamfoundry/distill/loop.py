@@ -129,7 +129,7 @@ class SlotBatch:
             halving = SuccessiveHalving(probes, num_steps)
             slot = Slot(assignment, embeds, halving, halving.start(), torch.Generator())
         else:
-            halving = SuccessiveHalving(probes, num_steps, checkpoint.runners)
+            halving = SuccessiveHalving(probes, num_steps, checkpoint.candidates)
             slot = Slot(assignment, embeds, halving, checkpoint.candidate, torch.Generator())
             slot.parked, slot.earlier_s = dict(checkpoint.states), checkpoint.optimize_s
         self.slots[index] = slot
@@ -142,7 +142,7 @@ class SlotBatch:
             return None
         states = {**slot.parked, slot.candidate: self._state(index, slot)}
         key = slot.assignment.field_key
-        return Checkpoint(key, slot.candidate, slot.halving.runners, states, slot.optimize_s)
+        return Checkpoint(key, slot.candidate, slot.halving.candidates, states, slot.optimize_s)
 
     def evict(self, index: int) -> None:
         """Free a slot without a result."""
