@@ -197,15 +197,15 @@ class SlotBatch:
         else:
             failure = OptimizationDiverged(f"a gradient was not finite before step {slot.step}")
         measured = {name: score for name, score in scores.items() if math.isfinite(score)}
-        move = slot.halving.looked(slot.candidate, slot.step, measured, failure)
-        if isinstance(move, GiveUp):
-            return self._release(index, slot, None, move.failure)
-        if move.candidate != slot.candidate:
+        action = slot.halving.looked(slot.candidate, slot.step, measured, failure)
+        if isinstance(action, GiveUp):
+            return self._release(index, slot, None, action.failure)
+        if action.candidate != slot.candidate:
             if failure is None:
                 self._park(index, slot)
-            slot.candidate = move.candidate
+            slot.candidate = action.candidate
             self._begin(index, slot)
-        if not isinstance(move, Finish):
+        if not isinstance(action, Finish):
             return None
         recipe = self.recipe
         snapshot = take_snapshot(self.fields, index, recipe.render.at(1.0), recipe.snapshot, recipe.cameras)

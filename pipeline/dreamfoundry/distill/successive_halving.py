@@ -4,7 +4,7 @@
     candidate = halving.start()
     while True:
         step = halving.next_look(candidate)      # ... optimise the candidate up to there, look at it
-        move = halving.looked(candidate, step, scores, failure)
+        action = halving.looked(candidate, step, scores, failure)
         ...                                   # Run(candidate) | Finish(candidate) | GiveUp(failure)
 
 A prompt has one slot. Its candidates run one after another to the first look, where they are
@@ -47,7 +47,7 @@ class GiveUp:
     failure: PromptFailure
 
 
-Move = Run | Finish | GiveUp
+Action = Run | Finish | GiveUp
 
 
 @dataclass
@@ -89,7 +89,7 @@ class SuccessiveHalving:
 
     def looked(
         self, number: int, step: int, scores: Mapping[str, float], failure: PromptFailure | None = None
-    ) -> Move:
+    ) -> Action:
         """Take note of a look (or of a failure between looks) and say what to do now."""
         candidate = self._candidates[number]
         candidate.step, candidate.scores, candidate.failure = step, scores, failure

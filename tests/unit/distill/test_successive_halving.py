@@ -15,54 +15,54 @@ def run(
 ) -> tuple[SuccessiveHalving, object, list]:
     """Halve to the end: `gains` per candidate, `failing` the step after which a look finds it flat."""
     halving, trail = SuccessiveHalving(probes, NUM_STEPS), []
-    candidate, move = halving.start(), None
-    while not isinstance(move, Finish | GiveUp):
+    candidate, action = halving.start(), None
+    while not isinstance(action, Finish | GiveUp):
         step = halving.next_look(candidate)
         trail.append((candidate, step))
         failure = FLAT if step >= (failing or {}).get(candidate, 10**9) else None
-        move = halving.looked(candidate, step, {"prompt_gain": gains.get(candidate, 0.0)}, failure)
-        candidate = move.candidate if isinstance(move, Run) else candidate
-    return halving, move, trail
+        action = halving.looked(candidate, step, {"prompt_gain": gains.get(candidate, 0.0)}, failure)
+        candidate = action.candidate if isinstance(action, Run) else candidate
+    return halving, action, trail
 
 
 def test_a_single_candidate_is_looked_at_and_runs_to_its_end():
-    halving, move, trail = run(ProbeConfig(at=(0.2,), best_of=1), {})
+    halving, action, trail = run(ProbeConfig(at=(0.2,), best_of=1), {})
 
     assert trail == [(0, 20), (0, 100)]
-    assert move == Finish(0)
+    assert action == Finish(0)
     assert [one.verdict for one in halving.history(0).candidates] == ["chosen"]
     assert halving.history(0).steps_spent == planned_steps(ProbeConfig(at=(0.2,)), NUM_STEPS) == 100
 
 
 def test_four_candidates_are_halved_at_each_look():
     probes = ProbeConfig(at=(0.2, 0.5), best_of=4, step_budget=3.0)
-    halving, move, trail = run(probes, {0: 0.1, 1: 0.4, 2: 0.3, 3: 0.2})
+    halving, action, trail = run(probes, {0: 0.1, 1: 0.4, 2: 0.3, 3: 0.2})
 
     assert trail == [(0, 20), (1, 20), (2, 20), (3, 20), (1, 50), (2, 50), (1, 100)]
-    assert move == Finish(1)
+    assert action == Finish(1)
     assert halving.history(1).steps_spent == 20 + 100 + 50 + 20 == planned_steps(probes, NUM_STEPS)
     assert [one.verdict for one in halving.history(1).candidates] == ["outrun", "chosen", "outrun", "outrun"]
 
 
 def test_a_failed_candidate_is_replaced_by_a_new_one():
-    halving, move, trail = run(ProbeConfig(at=(0.2,), max_restarts=2, step_budget=2.0), {}, failing={0: 20, 1: 20})
+    halving, action, trail = run(ProbeConfig(at=(0.2,), max_restarts=2, step_budget=2.0), {}, failing={0: 20, 1: 20})
 
     assert trail == [(0, 20), (1, 20), (2, 20), (2, 100)]
-    assert move == Finish(2)
+    assert action == Finish(2)
     assert [one.verdict for one in halving.history(2).candidates] == ["flat", "flat", "chosen"]
 
 
 def test_a_winner_that_fails_in_the_end_gives_way_to_the_best_that_was_parked():
-    _, move, trail = run(ProbeConfig(at=(0.2,), best_of=3, max_restarts=0), {1: 0.3, 2: 0.2}, failing={1: 100})
+    _, action, trail = run(ProbeConfig(at=(0.2,), best_of=3, max_restarts=0), {1: 0.3, 2: 0.2}, failing={1: 100})
 
     assert trail[-2:] == [(1, 100), (2, 100)]
-    assert move == Finish(2)
+    assert action == Finish(2)
 
 
 def test_restarts_end_with_the_class_of_the_candidate_that_came_furthest():
-    halving, move, _ = run(ProbeConfig(at=(0.2,), max_restarts=2), {}, failing={0: 20, 1: 100, 2: 20})
+    halving, action, _ = run(ProbeConfig(at=(0.2,), max_restarts=2), {}, failing={0: 20, 1: 100, 2: 20})
 
-    assert move == GiveUp(FLAT)
+    assert action == GiveUp(FLAT)
     assert [one.num_steps for one in halving.history(None).candidates] == [20, 100, 20]
 
 
@@ -86,11 +86,11 @@ def test_no_candidate_is_started_that_the_budget_would_not_let_finish():
 @pytest.mark.parametrize("failing", [{}, {0: 20}, {0: 100, 1: 50}, dict.fromkeys(range(20), 100)])
 def test_every_halving_ends_within_its_budget(best_of, budget, failing):
     probes = ProbeConfig(at=(0.2, 0.5), best_of=best_of, max_restarts=3, step_budget=budget)
-    halving, move, _ = run(probes, {n: n / 10 for n in range(20)}, failing)
-    history = halving.history(move.candidate if isinstance(move, Finish) else None)
+    halving, action, _ = run(probes, {n: n / 10 for n in range(20)}, failing)
+    history = halving.history(action.candidate if isinstance(action, Finish) else None)
 
     assert history.steps_spent <= max(halving.step_budget, NUM_STEPS)
-    assert isinstance(move, Finish) == (history.chosen is not None)
+    assert isinstance(action, Finish) == (history.chosen is not None)
     assert len(history.candidates) <= best_of + 3
 
 
