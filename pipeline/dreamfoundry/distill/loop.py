@@ -197,7 +197,7 @@ class SlotBatch:
         else:
             failure = OptimizationDiverged(f"a gradient was not finite before step {slot.step}")
         measured = {name: score for name, score in scores.items() if math.isfinite(score)}
-        action = slot.halving.looked(slot.candidate, slot.step, measured, failure)
+        action = slot.halving.report(slot.candidate, slot.step, measured, failure)
         if isinstance(action, GiveUp):
             return self._release(index, slot, None, action.failure)
         if action.candidate != slot.candidate:

@@ -4,7 +4,7 @@
     candidate = halving.start()
     while True:
         step = halving.next_look(candidate)      # ... optimise the candidate up to there, look at it
-        action = halving.looked(candidate, step, scores, failure)
+        action = halving.report(candidate, step, scores, failure)
         ...                                   # Run(candidate) | Finish(candidate) | GiveUp(failure)
 
 A prompt has one slot. Its candidates run one after another to the first look, where they are
@@ -84,10 +84,10 @@ class SuccessiveHalving:
         return self._new().number
 
     def next_look(self, number: int) -> int:
-        """The step at which candidate `number` is looked at next; the last one is the end of its run."""
+        """The step at which candidate `number` is probed at next; the last one is the end of its run."""
         return self.look_steps[self._candidates[number].num_looks]
 
-    def looked(
+    def report(
         self, number: int, step: int, scores: Mapping[str, float], failure: PromptFailure | None = None
     ) -> Action:
         """Take note of a look (or of a failure between looks) and say what to do now."""
@@ -152,7 +152,7 @@ class SuccessiveHalving:
 
 
 def look_steps(probes: ProbeConfig, num_steps: int) -> tuple[int, ...]:
-    """The steps after which a candidate is looked at: rising, the end of the run last."""
+    """The steps after which a candidate is probed at: rising, the end of the run last."""
     early = {max(1, round(share * num_steps)) for share in probes.at}
     return (*sorted(step for step in early if step < num_steps), num_steps)
 

@@ -20,7 +20,7 @@ def run(
         step = halving.next_look(candidate)
         trail.append((candidate, step))
         failure = FLAT if step >= (failing or {}).get(candidate, 10**9) else None
-        action = halving.looked(candidate, step, {"prompt_gain": gains.get(candidate, 0.0)}, failure)
+        action = halving.report(candidate, step, {"prompt_gain": gains.get(candidate, 0.0)}, failure)
         candidate = action.candidate if isinstance(action, Run) else candidate
     return halving, action, trail
 
@@ -70,7 +70,7 @@ def test_a_failure_between_looks_counts_with_the_steps_it_took():
     halving = SuccessiveHalving(ProbeConfig(at=(0.2,), max_restarts=0), NUM_STEPS)
     empty = EmptyField("nothing there")
 
-    assert halving.looked(halving.start(), 10, {}, empty) == GiveUp(empty)
+    assert halving.report(halving.start(), 10, {}, empty) == GiveUp(empty)
     assert halving.history(None).steps_spent == 10
 
 
@@ -99,9 +99,9 @@ def test_the_steps_ahead_count_down_to_zero():
     halving.start()
 
     assert halving.steps_ahead(0, 0) == 120
-    assert halving.looked(0, 20, {}) == Run(1)
+    assert halving.report(0, 20, {}) == Run(1)
     assert halving.steps_ahead(1, 5) == 95
-    assert halving.looked(1, 20, {"prompt_gain": 0.5}) == Run(1)
+    assert halving.report(1, 20, {"prompt_gain": 0.5}) == Run(1)
     assert halving.steps_ahead(1, 99) == 1
 
 
