@@ -22,7 +22,7 @@ from dreamfoundry.errors import PromptFailure
 from dreamfoundry.records import CandidateResult, FieldHistory
 from dreamfoundry.settings.selection import ProbeConfig
 
-MERIT = "prompt_gain"
+RANKING_SCORE = "prompt_gain"
 """The score that candidates are compared by."""
 
 
@@ -133,7 +133,7 @@ class SuccessiveHalving:
     def _best_waiting(self, stage: int) -> Candidate | None:
         """Of those that have not passed this look and can still be finished: the furthest, the best."""
         waiting = [c for c in self._alive() if c.num_looks <= stage and self._affords(self._num_steps - c.step)]
-        return max(waiting, key=lambda c: (c.num_looks, (c.scores or {}).get(MERIT, 0.0)), default=None)
+        return max(waiting, key=lambda c: (c.num_looks, (c.scores or {}).get(RANKING_SCORE, 0.0)), default=None)
 
     def _may_start(self) -> bool:
         most = self._probes.best_of + self._probes.max_restarts
