@@ -7,7 +7,7 @@ examples:
 
 Run it on the kind of machine that will do the work, before the night, with nothing else on the
 device. It loads the prior as a worker does (from S3 it is fetched), tries 1, 2, 4 … slots with
-steps of every render stage, a look and a snapshot, and prints a line for each: the memory that the
+steps of every render phase, a probe and a snapshot, and prints a line for each: the memory that the
 ones before predicted, the memory that was measured, and the time. Hours are for optimizers, one
 device each, if no candidate fails; exports run beside them.
 

@@ -118,7 +118,7 @@ def _candidate_to_json(candidate: Candidate) -> dict[str, object]:
     return {
         "candidate": candidate.number,
         "step": candidate.step,
-        "num_looks": candidate.num_looks,
+        "num_looks": candidate.num_probes,
         "scores": None if candidate.scores is None else dict(candidate.scores),
         "failure": None if failure is None else [failure.failure_class, str(failure)],
     }
@@ -129,7 +129,7 @@ def _candidate_from_json(values: Mapping[str, Any]) -> Candidate:
     return Candidate(
         number=values["candidate"],
         step=values["step"],
-        num_looks=values["num_looks"],
+        num_probes=values["num_looks"],
         scores=values["scores"],
         failure=None if failure is None else prompt_failure(*failure),
     )

@@ -30,7 +30,7 @@ from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
 from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
-from dreamfoundry.distill.probes import judge, take_look
+from dreamfoundry.distill.probes import judge, probe_field
 from dreamfoundry.distill.slot_adam import SlotAdam, clip_scales, slot_gradient_norms
 from dreamfoundry.distill.step_inputs import SlotInputs, StepDraws, draw_step
 from dreamfoundry.distill.step_render import pictures, regularization, render_batch
@@ -177,22 +177,22 @@ class SlotBatch:
         for index, slot in enumerate(self.slots):
             if slot is None:
                 continue
-            is_look = slot.step >= slot.halving.next_look(slot.candidate)
-            if not is_look and slot.step % HEALTH_CHECK_STEPS:
+            is_probe = slot.step >= slot.halving.next_probe(slot.candidate)
+            if not is_probe and slot.step % HEALTH_CHECK_STEPS:
                 continue
             healthy = self.healthy.tolist() if healthy is None else healthy
-            if is_look or not healthy[index]:
-                result = self._look(index, slot, is_healthy=healthy[index])
+            if is_probe or not healthy[index]:
+                result = self._probe(index, slot, is_healthy=healthy[index])
                 results += [] if result is None else [result]
         return results
 
-    def _look(self, index: int, slot: Slot, is_healthy: bool) -> OptimizedField | None:
+    def _probe(self, index: int, slot: Slot, is_healthy: bool) -> OptimizedField | None:
         """Judge the candidate in a slot and do what successive halving decides; a result frees the slot."""
         scores: Mapping[str, float] = {}
         failure: PromptFailure | None
         if is_healthy:
             seed = seed_for(slot.assignment.field_key, 0, "look")
-            scores = take_look(self.prior, self.fields, index, slot.embeds, self.recipe, seed)
+            scores = probe_field(self.prior, self.fields, index, slot.embeds, self.recipe, seed)
             failure = judge(scores, self.recipe.gates, slot.step / self.recipe.optimize.num_steps)
         else:
             failure = OptimizationDiverged(f"a gradient was not finite before step {slot.step}")

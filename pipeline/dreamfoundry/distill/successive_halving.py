@@ -3,7 +3,7 @@
     halving = SuccessiveHalving(recipe.probes, num_steps)
     candidate = halving.start()
     while True:
-        step = halving.next_look(candidate)      # ... optimise the candidate up to there, look at it
+        step = halving.next_probe(candidate)      # ... optimise the candidate up to there, look at it
         action = halving.report(candidate, step, scores, failure)
         ...                                   # Run(candidate) | Finish(candidate) | GiveUp(failure)
 
@@ -56,7 +56,7 @@ class Candidate:
 
     number: int
     step: int = 0
-    num_looks: int = 0
+    num_probes: int = 0
     scores: Mapping[str, float] | None = None
     failure: PromptFailure | None = None
 
@@ -69,7 +69,7 @@ class SuccessiveHalving:
 
     def __init__(self, probes: ProbeConfig, num_steps: int, candidates: Iterable[Candidate] = ()) -> None:
         self._probes = probes
-        self.look_steps = look_steps(probes, num_steps)
+        self.probe_steps = probe_steps(probes, num_steps)
         self._num_steps = num_steps
         self.step_budget = round(probes.step_budget * num_steps)
         self._candidates = [replace(candidate) for candidate in candidates]
@@ -83,9 +83,9 @@ class SuccessiveHalving:
         """The first candidate."""
         return self._new().number
 
-    def next_look(self, number: int) -> int:
+    def next_probe(self, number: int) -> int:
         """The step at which candidate `number` is probed at next; the last one is the end of its run."""
-        return self.look_steps[self._candidates[number].num_looks]
+        return self.probe_steps[self._candidates[number].num_probes]
 
     def report(
         self, number: int, step: int, scores: Mapping[str, float], failure: PromptFailure | None = None
@@ -93,14 +93,14 @@ class SuccessiveHalving:
         """Take note of a look (or of a failure between looks) and say what to do now."""
         candidate = self._candidates[number]
         candidate.step, candidate.scores, candidate.failure = step, scores, failure
-        candidate.num_looks += failure is None
-        for stage in range(len(self.look_steps)):
+        candidate.num_probes += failure is None
+        for stage in range(len(self.probe_steps)):
             if self._has_enough(stage):
                 continue
             follower = self._best_waiting(stage) or (self._new() if self._may_start() else None)
             if follower is not None:
                 return Run(follower.number)
-        finished = next((c for c in self._alive() if c.num_looks == len(self.look_steps)), None)
+        finished = next((c for c in self._alive() if c.num_probes == len(self.probe_steps)), None)
         if finished is not None:
             return Finish(finished.number)
         last = max((c for c in self._candidates if c.failure is not None), key=lambda c: (c.step, c.number))
@@ -127,13 +127,13 @@ class SuccessiveHalving:
 
     def _has_enough(self, stage: int) -> bool:
         """Whether as many have passed this look as go up to it; who failed later has passed it."""
-        passed = sum(candidate.num_looks > stage for candidate in self._candidates)
-        return passed >= _num_passing(self._probes, stage, len(self.look_steps))
+        passed = sum(candidate.num_probes > stage for candidate in self._candidates)
+        return passed >= _num_passing(self._probes, stage, len(self.probe_steps))
 
     def _best_waiting(self, stage: int) -> Candidate | None:
         """Of those that have not passed this look and can still be finished: the furthest, the best."""
-        waiting = [c for c in self._alive() if c.num_looks <= stage and self._affords(self._num_steps - c.step)]
-        return max(waiting, key=lambda c: (c.num_looks, (c.scores or {}).get(RANKING_SCORE, 0.0)), default=None)
+        waiting = [c for c in self._alive() if c.num_probes <= stage and self._affords(self._num_steps - c.step)]
+        return max(waiting, key=lambda c: (c.num_probes, (c.scores or {}).get(RANKING_SCORE, 0.0)), default=None)
 
     def _may_start(self) -> bool:
         most = self._probes.best_of + self._probes.max_restarts
@@ -151,7 +151,7 @@ class SuccessiveHalving:
         return self._candidates[-1]
 
 
-def look_steps(probes: ProbeConfig, num_steps: int) -> tuple[int, ...]:
+def probe_steps(probes: ProbeConfig, num_steps: int) -> tuple[int, ...]:
     """The steps after which a candidate is probed at: rising, the end of the run last."""
     early = {max(1, round(share * num_steps)) for share in probes.at}
     return (*sorted(step for step in early if step < num_steps), num_steps)
@@ -159,7 +159,7 @@ def look_steps(probes: ProbeConfig, num_steps: int) -> tuple[int, ...]:
 
 def planned_steps(probes: ProbeConfig, num_steps: int) -> int:
     """Steps of all candidates together if none fails."""
-    steps = look_steps(probes, num_steps)
+    steps = probe_steps(probes, num_steps)
     parts = zip((0, *steps), steps, strict=False)
     return sum(_num_passing(probes, stage, len(steps)) * (end - start) for stage, (start, end) in enumerate(parts))
 

@@ -177,8 +177,8 @@ def test_more_assignments_than_slots_all_end_and_places_are_refilled_at_once():
 
     assert sorted(result.assignment.prompt.prompt_id for result in results) == names
     assert all(result.history.steps_spent == 6 for result in results)
-    looks = len(names) * 2 * 3 * len(SMALL.probes.timesteps)  # an early one and the last, three wordings each
-    assert prior.num_predictions == 3 * 6 + looks  # two, two, then one: three rounds of six steps
+    probes = len(names) * 2 * 3 * len(SMALL.probes.timesteps)  # an early one and the last, three wordings each
+    assert prior.num_predictions == 3 * 6 + probes  # two, two, then one: three rounds of six steps
 
 
 def test_an_analytic_prior_turns_the_blob_into_a_ball_of_its_color():

@@ -13,11 +13,11 @@ FLAT = FlatField("flat")
 def run(
     probes: ProbeConfig, gains: dict[int, float], failing: dict[int, int] | None = None
 ) -> tuple[SuccessiveHalving, object, list]:
-    """Halve to the end: `gains` per candidate, `failing` the step after which a look finds it flat."""
+    """Halve to the end: `gains` per candidate, `failing` the step after which a probe finds it flat."""
     halving, trail = SuccessiveHalving(probes, NUM_STEPS), []
     candidate, action = halving.start(), None
     while not isinstance(action, Finish | GiveUp):
-        step = halving.next_look(candidate)
+        step = halving.next_probe(candidate)
         trail.append((candidate, step))
         failure = FLAT if step >= (failing or {}).get(candidate, 10**9) else None
         action = halving.report(candidate, step, {"prompt_gain": gains.get(candidate, 0.0)}, failure)
@@ -25,7 +25,7 @@ def run(
     return halving, action, trail
 
 
-def test_a_single_candidate_is_looked_at_and_runs_to_its_end():
+def test_a_single_candidate_is_probed_and_runs_to_its_end():
     halving, action, trail = run(ProbeConfig(at=(0.2,), best_of=1), {})
 
     assert trail == [(0, 20), (0, 100)]
@@ -34,7 +34,7 @@ def test_a_single_candidate_is_looked_at_and_runs_to_its_end():
     assert halving.history(0).steps_spent == planned_steps(ProbeConfig(at=(0.2,)), NUM_STEPS) == 100
 
 
-def test_four_candidates_are_halved_at_each_look():
+def test_four_candidates_are_halved_at_each_rung():
     probes = ProbeConfig(at=(0.2, 0.5), best_of=4, step_budget=3.0)
     halving, action, trail = run(probes, {0: 0.1, 1: 0.4, 2: 0.3, 3: 0.2})
 
@@ -66,7 +66,7 @@ def test_restarts_end_with_the_class_of_the_candidate_that_came_furthest():
     assert [one.num_steps for one in halving.history(None).candidates] == [20, 100, 20]
 
 
-def test_a_failure_between_looks_counts_with_the_steps_it_took():
+def test_a_failure_between_probes_counts_with_the_steps_it_took():
     halving = SuccessiveHalving(ProbeConfig(at=(0.2,), max_restarts=0), NUM_STEPS)
     empty = EmptyField("nothing there")
 
@@ -115,6 +115,6 @@ def test_the_steps_ahead_count_down_to_zero():
         ({"timesteps": ()}, "looks.timesteps"),
     ],
 )
-def test_looks_that_make_no_sense_are_refused(wrong, message):
+def test_probes_that_make_no_sense_are_refused(wrong, message):
     with pytest.raises(ConfigError, match=message):
         ProbeConfig(**wrong)
