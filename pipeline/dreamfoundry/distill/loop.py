@@ -30,7 +30,7 @@ from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
 from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
-from dreamfoundry.distill.probes import judge, probe_field
+from dreamfoundry.distill.probes import gate_candidate, probe_field
 from dreamfoundry.distill.slot_adam import SlotAdam, clip_scales, slot_gradient_norms
 from dreamfoundry.distill.step_inputs import SlotInputs, StepDraws, draw_step
 from dreamfoundry.distill.step_render import pictures, regularization, render_batch
@@ -193,7 +193,7 @@ class SlotBatch:
         if is_healthy:
             seed = seed_for(slot.assignment.field_key, 0, "look")
             scores = probe_field(self.prior, self.fields, index, slot.embeds, self.recipe, seed)
-            failure = judge(scores, self.recipe.gates, slot.step / self.recipe.optimize.num_steps)
+            failure = gate_candidate(scores, self.recipe.gates, slot.step / self.recipe.optimize.num_steps)
         else:
             failure = OptimizationDiverged(f"a gradient was not finite before step {slot.step}")
         measured = {name: score for name, score in scores.items() if math.isfinite(score)}

@@ -79,7 +79,7 @@ def probe_field(
     }
 
 
-def judge(scores: Mapping[str, float], gates: GateConfig, progress: float) -> PromptFailure | None:
+def gate_candidate(scores: Mapping[str, float], gates: GateConfig, progress: float) -> PromptFailure | None:
     """The failure that ends a candidate with these scores at `progress` in [0, 1]; None to go on."""
     infinity = math.inf
     limits: tuple[tuple[type[PromptFailure], str, float, float], ...] = (

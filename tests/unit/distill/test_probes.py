@@ -7,7 +7,7 @@ import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.prompts import encode
-from dreamfoundry.distill.probes import _pictures, flatness_ratio, judge, probe_field
+from dreamfoundry.distill.probes import _pictures, flatness_ratio, gate_candidate, probe_field
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import REFERENCE_ELEVATIONS_DEG, reference_cameras
 from dreamfoundry.records import Prompt
@@ -116,7 +116,7 @@ def test_the_same_seed_asks_the_same_question():
 
 
 def test_a_field_that_passes_every_gate_goes_on():
-    assert judge(GOOD, GateConfig(), 0.15) is None
+    assert gate_candidate(GOOD, GateConfig(), 0.15) is None
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_field_that_passes_every_gate_goes_on():
     ],
 )
 def test_a_score_beyond_its_gate_ends_the_candidate_and_says_which(gates, scores, failure_class):
-    failure = judge(GOOD | scores, gates, 0.15)
+    failure = gate_candidate(GOOD | scores, gates, 0.15)
 
     assert failure is not None
     assert failure.failure_class == failure_class
@@ -142,5 +142,5 @@ def test_a_score_beyond_its_gate_ends_the_candidate_and_says_which(gates, scores
 def test_a_gate_that_rises_over_the_run_lets_early_fields_pass():
     gates = replace(GateConfig(), min_prompt_gain=Ramp(0.0, 0.3))
 
-    assert judge(GOOD | {"prompt_gain": 0.1}, gates, 0.15) is None
-    assert judge(GOOD | {"prompt_gain": 0.1}, gates, 1.0) is not None
+    assert gate_candidate(GOOD | {"prompt_gain": 0.1}, gates, 0.15) is None
+    assert gate_candidate(GOOD | {"prompt_gain": 0.1}, gates, 1.0) is not None
