@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 RECORDED_AFTER_CALLS = 2
-"""Calls with one shape that run eagerly before it is recorded. A look asks about shapes that no step has,
+"""Calls with one shape that run eagerly before it is recorded. A probe asks about shapes that no step has,
 a few times per asset; its graph would cost more memory than it saves time."""
 
 MAX_RECORDINGS = 4

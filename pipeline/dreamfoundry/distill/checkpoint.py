@@ -4,7 +4,7 @@ The bytes are an npz without pickled objects, so a file from elsewhere can be wr
 code: arrays by name, and a JSON header with everything else. Continued from a checkpoint, an
 assignment makes the same bits as if it had not been interrupted (same CPU, slots and threads).
 
-    header       format, field_key, candidate (the running one), optimize_s, the runners of the race
+    header       format, field_key, candidate (the running one), optimize_s, the candidates of the halving
     {n}.step     how far candidate n got
     {n}.generator    the state of its generator
     {n}.field.*  {n}.adam.*    what `slot_state` of the two gives
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamfoundry.distill.successive_halving import Runner
+from dreamfoundry.distill.successive_halving import Candidate
 from dreamfoundry.errors import ObjectCorrupt, prompt_failure
 
 CHECKPOINT_FORMAT = "checkpoint.v1"
@@ -41,21 +41,21 @@ class CandidateState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An assignment out of its slot: the candidate that runs, all that are alive, and their race.
+    """An assignment out of its slot: the candidate that runs, all that are alive, and where each stands.
 
     `optimize_s` are the seconds that it has spent in slots so far.
     """
 
     field_key: str
     candidate: int
-    runners: tuple[Runner, ...]
+    candidates: tuple[Candidate, ...]
     states: Mapping[int, CandidateState]
     optimize_s: float
 
     @property
     def num_steps(self) -> int:
         """Steps of all candidates together."""
-        others = sum(runner.step for runner in self.runners if runner.candidate != self.candidate)
+        others = sum(other.step for other in self.candidates if other.number != self.candidate)
         return others + self.states[self.candidate].step
 
     def to_bytes(self) -> bytes:
@@ -64,7 +64,7 @@ class Checkpoint:
             "field_key": self.field_key,
             "candidate": self.candidate,
             "optimize_s": self.optimize_s,
-            "runners": [_runner_to_json(runner) for runner in self.runners],
+            "runners": [_candidate_to_json(candidate) for candidate in self.candidates],
         }
         arrays: dict[str, Any] = {"header": np.str_(json.dumps(header))}
         for number, state in self.states.items():
@@ -89,10 +89,10 @@ class Checkpoint:
                     f"checkpoint of {field_key}: the file says format {header['format']!r} and field "
                     f"{header['field_key']!r}, expected {CHECKPOINT_FORMAT!r}; it is left alone"
                 )
-            runners = tuple(_runner_from_json(values) for values in header["runners"])
+            candidates = tuple(_candidate_from_json(values) for values in header["runners"])
             numbers = {int(name.partition(".")[0]) for name in arrays}
             states = {number: _state(arrays, number) for number in numbers}
-            checkpoint = Checkpoint(field_key, header["candidate"], runners, states, header["optimize_s"])
+            checkpoint = Checkpoint(field_key, header["candidate"], candidates, states, header["optimize_s"])
             if checkpoint.candidate not in states:
                 raise KeyError(f"no state of candidate {checkpoint.candidate}")
         except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -113,17 +113,23 @@ def _state(arrays: Mapping[str, np.ndarray], number: int) -> CandidateState:
     )
 
 
-def _runner_to_json(runner: Runner) -> dict[str, object]:
-    failure = runner.failure
+def _candidate_to_json(candidate: Candidate) -> dict[str, object]:
+    failure = candidate.failure
     return {
-        "candidate": runner.candidate,
-        "step": runner.step,
-        "num_looks": runner.num_looks,
-        "scores": None if runner.scores is None else dict(runner.scores),
+        "candidate": candidate.number,
+        "step": candidate.step,
+        "num_looks": candidate.num_probes,
+        "scores": None if candidate.scores is None else dict(candidate.scores),
         "failure": None if failure is None else [failure.failure_class, str(failure)],
     }
 
 
-def _runner_from_json(values: Mapping[str, Any]) -> Runner:
+def _candidate_from_json(values: Mapping[str, Any]) -> Candidate:
     failure = values["failure"]
-    return Runner(**{**values, "failure": None if failure is None else prompt_failure(*failure)})
+    return Candidate(
+        number=values["candidate"],
+        step=values["step"],
+        num_probes=values["num_looks"],
+        scores=values["scores"],
+        failure=None if failure is None else prompt_failure(*failure),
+    )

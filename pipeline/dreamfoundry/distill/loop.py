@@ -30,11 +30,11 @@ from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
 from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
-from dreamfoundry.distill.probes import judge, take_look
+from dreamfoundry.distill.probes import gate_candidate, probe_field
 from dreamfoundry.distill.slot_adam import SlotAdam, clip_scales, slot_gradient_norms
 from dreamfoundry.distill.step_inputs import SlotInputs, StepDraws, draw_step
 from dreamfoundry.distill.step_render import pictures, regularization, render_batch
-from dreamfoundry.distill.successive_halving import Finish, GiveUp, Race
+from dreamfoundry.distill.successive_halving import Finish, GiveUp, SuccessiveHalving
 from dreamfoundry.errors import OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
 from dreamfoundry.nerf.field import RadianceFields
@@ -75,7 +75,7 @@ class Slot:
 
     assignment: Assignment
     embeds: PromptEmbeds
-    race: Race
+    halving: SuccessiveHalving
     candidate: int
     generator: torch.Generator
     step: int = 0
@@ -86,7 +86,7 @@ class Slot:
     @property
     def steps_left(self) -> int:
         """Steps to the end of the assignment if nothing fails."""
-        return self.race.steps_ahead(self.candidate, self.step)
+        return self.halving.steps_ahead(self.candidate, self.step)
 
     @property
     def optimize_s(self) -> float:
@@ -126,11 +126,11 @@ class SlotBatch:
         embeds = encode(self.prior, assignment.prompt, self.recipe.wording)
         probes, num_steps = self.recipe.probes, self.recipe.optimize.num_steps
         if checkpoint is None:
-            race = Race(probes, num_steps)
-            slot = Slot(assignment, embeds, race, race.start(), torch.Generator())
+            halving = SuccessiveHalving(probes, num_steps)
+            slot = Slot(assignment, embeds, halving, halving.start(), torch.Generator())
         else:
-            race = Race(probes, num_steps, checkpoint.runners)
-            slot = Slot(assignment, embeds, race, checkpoint.candidate, torch.Generator())
+            halving = SuccessiveHalving(probes, num_steps, checkpoint.candidates)
+            slot = Slot(assignment, embeds, halving, checkpoint.candidate, torch.Generator())
             slot.parked, slot.earlier_s = dict(checkpoint.states), checkpoint.optimize_s
         self.slots[index] = slot
         self._begin(index, slot)
@@ -142,7 +142,7 @@ class SlotBatch:
             return None
         states = {**slot.parked, slot.candidate: self._state(index, slot)}
         key = slot.assignment.field_key
-        return Checkpoint(key, slot.candidate, slot.race.runners, states, slot.optimize_s)
+        return Checkpoint(key, slot.candidate, slot.halving.candidates, states, slot.optimize_s)
 
     def evict(self, index: int) -> None:
         """Free a slot without a result."""
@@ -177,35 +177,35 @@ class SlotBatch:
         for index, slot in enumerate(self.slots):
             if slot is None:
                 continue
-            is_look = slot.step >= slot.race.next_look(slot.candidate)
-            if not is_look and slot.step % HEALTH_CHECK_STEPS:
+            is_probe = slot.step >= slot.halving.next_probe(slot.candidate)
+            if not is_probe and slot.step % HEALTH_CHECK_STEPS:
                 continue
             healthy = self.healthy.tolist() if healthy is None else healthy
-            if is_look or not healthy[index]:
-                result = self._look(index, slot, is_healthy=healthy[index])
+            if is_probe or not healthy[index]:
+                result = self._probe(index, slot, is_healthy=healthy[index])
                 results += [] if result is None else [result]
         return results
 
-    def _look(self, index: int, slot: Slot, is_healthy: bool) -> OptimizedField | None:
-        """Judge the candidate in a slot and do what its race decides; a result frees the slot."""
+    def _probe(self, index: int, slot: Slot, is_healthy: bool) -> OptimizedField | None:
+        """Judge the candidate in a slot and do what successive halving decides; a result frees the slot."""
         scores: Mapping[str, float] = {}
         failure: PromptFailure | None
         if is_healthy:
             seed = seed_for(slot.assignment.field_key, 0, "look")
-            scores = take_look(self.prior, self.fields, index, slot.embeds, self.recipe, seed)
-            failure = judge(scores, self.recipe.gates, slot.step / self.recipe.optimize.num_steps)
+            scores = probe_field(self.prior, self.fields, index, slot.embeds, self.recipe, seed)
+            failure = gate_candidate(scores, self.recipe.gates, slot.step / self.recipe.optimize.num_steps)
         else:
             failure = OptimizationDiverged(f"a gradient was not finite before step {slot.step}")
         measured = {name: score for name, score in scores.items() if math.isfinite(score)}
-        move = slot.race.looked(slot.candidate, slot.step, measured, failure)
-        if isinstance(move, GiveUp):
-            return self._release(index, slot, None, move.failure)
-        if move.candidate != slot.candidate:
+        action = slot.halving.report(slot.candidate, slot.step, measured, failure)
+        if isinstance(action, GiveUp):
+            return self._release(index, slot, None, action.failure)
+        if action.candidate != slot.candidate:
             if failure is None:
                 self._park(index, slot)
-            slot.candidate = move.candidate
+            slot.candidate = action.candidate
             self._begin(index, slot)
-        if not isinstance(move, Finish):
+        if not isinstance(action, Finish):
             return None
         recipe = self.recipe
         snapshot = take_snapshot(self.fields, index, recipe.render.at(1.0), recipe.snapshot, recipe.cameras)
@@ -238,7 +238,7 @@ class SlotBatch:
         self, index: int, slot: Slot, snapshot: FieldSnapshot | None, failure: PromptFailure | None
     ) -> OptimizedField:
         self.slots[index] = None
-        history = slot.race.history(None if snapshot is None else slot.candidate)
+        history = slot.halving.history(None if snapshot is None else slot.candidate)
         if snapshot is not None:
             snapshot = replace(snapshot, history=history)
         return OptimizedField(slot.assignment, snapshot, failure, history, slot.optimize_s)

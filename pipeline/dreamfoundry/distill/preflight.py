@@ -33,7 +33,7 @@ from torch.utils._pytree import tree_map_only
 
 from dreamfoundry.diffusion.prior import DiffusersPrior
 from dreamfoundry.distill.loop import Assignment, SlotBatch
-from dreamfoundry.distill.probes import take_look
+from dreamfoundry.distill.probes import probe_field
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.errors import PriorUnavailable
 from dreamfoundry.nerf.field import RadianceFields
@@ -236,7 +236,7 @@ def _try(prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, pre
             _steps_s(batch, step, WARM_UP_STEPS[kind], device)
         slot = batch.slots[0]
         assert slot is not None
-        take_look(prior, batch.fields, 0, slot.embeds, recipe, seed=0)
+        probe_field(prior, batch.fields, 0, slot.embeds, recipe, seed=0)
         started_s = time.perf_counter()
         take_snapshot(batch.fields, 0, recipe.render.at(1.0), recipe.snapshot, recipe.cameras)
         snapshot_s = time.perf_counter() - started_s

@@ -45,7 +45,7 @@ FLATNESS_GRID = 32
 
 
 @torch.no_grad()
-def take_look(
+def probe_field(
     prior: ScorePrior, fields: RadianceFields, slot: int, embeds: PromptEmbeds, recipe: Recipe, seed: int
 ) -> dict[str, float]:
     """Scores of one slot; `seed` fixes the noise, so that candidates are asked the same question.
@@ -70,16 +70,16 @@ def take_look(
     errors = _denoising_errors(prior, prior.to_noise_space(pictures), asked, recipe.probes.timesteps, seed)
     nothing, prompt = errors["nothing"].sum(), errors["prompt"].sum()
     elsewhere = torch.tensor([view_of(int(index), recipe.wording) in ("side", "back") for index in wording])
-    looks_like_front = errors["front"] < (1.0 - FRONT_MARGIN) * errors["prompt"]
+    passes_for_front = errors["front"] < (1.0 - FRONT_MARGIN) * errors["prompt"]
     return {
         "mean_opacity": float(opacity.mean()),
         "flatness_ratio": flatness_ratio(one),
         "prompt_gain": float((nothing - prompt) / (nothing + prompt).clamp(min=1e-12)),
-        "several_faces_share": float(looks_like_front[elsewhere].float().mean()),
+        "several_faces_share": float(passes_for_front[elsewhere].float().mean()),
     }
 
 
-def judge(scores: Mapping[str, float], gates: GateConfig, progress: float) -> PromptFailure | None:
+def gate_candidate(scores: Mapping[str, float], gates: GateConfig, progress: float) -> PromptFailure | None:
     """The failure that ends a candidate with these scores at `progress` in [0, 1]; None to go on."""
     infinity = math.inf
     limits: tuple[tuple[type[PromptFailure], str, float, float], ...] = (

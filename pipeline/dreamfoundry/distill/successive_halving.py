@@ -1,10 +1,10 @@
 """Which candidate of a prompt runs next: successive halving with restarts, under a step budget.
 
-    race = Race(recipe.probes, num_steps)
-    candidate = race.start()
+    halving = SuccessiveHalving(recipe.probes, num_steps)
+    candidate = halving.start()
     while True:
-        step = race.next_look(candidate)      # ... optimise the candidate up to there, look at it
-        move = race.looked(candidate, step, scores, failure)
+        step = halving.next_probe(candidate)      # ... optimise the candidate up to there, look at it
+        action = halving.report(candidate, step, scores, failure)
         ...                                   # Run(candidate) | Finish(candidate) | GiveUp(failure)
 
 A prompt has one slot. Its candidates run one after another to the first look, where they are
@@ -22,7 +22,7 @@ from dreamfoundry.errors import PromptFailure
 from dreamfoundry.records import CandidateResult, FieldHistory
 from dreamfoundry.settings.selection import ProbeConfig
 
-MERIT = "prompt_gain"
+RANKING_SCORE = "prompt_gain"
 """The score that candidates are compared by."""
 
 
@@ -47,119 +47,119 @@ class GiveUp:
     failure: PromptFailure
 
 
-Move = Run | Finish | GiveUp
+Action = Run | Finish | GiveUp
 
 
 @dataclass
-class Runner:
+class Candidate:
     """One candidate: how far it got at its last look, and what was seen of it."""
 
-    candidate: int
+    number: int
     step: int = 0
-    num_looks: int = 0
+    num_probes: int = 0
     scores: Mapping[str, float] | None = None
     failure: PromptFailure | None = None
 
 
-class Race:
+class SuccessiveHalving:
     """The candidates of one prompt; candidate numbers count from 0 and are never used twice.
 
-    A race that was interrupted goes on from its `runners`.
+    Interrupted, it goes on from its `candidates`.
     """
 
-    def __init__(self, probes: ProbeConfig, num_steps: int, runners: Iterable[Runner] = ()) -> None:
+    def __init__(self, probes: ProbeConfig, num_steps: int, candidates: Iterable[Candidate] = ()) -> None:
         self._probes = probes
-        self.look_steps = look_steps(probes, num_steps)
+        self.probe_steps = probe_steps(probes, num_steps)
         self._num_steps = num_steps
         self.step_budget = round(probes.step_budget * num_steps)
-        self._runners = [replace(runner) for runner in runners]
+        self._candidates = [replace(candidate) for candidate in candidates]
 
     @property
-    def runners(self) -> tuple[Runner, ...]:
+    def candidates(self) -> tuple[Candidate, ...]:
         """Copies of all candidates as they stand."""
-        return tuple(map(replace, self._runners))
+        return tuple(map(replace, self._candidates))
 
     def start(self) -> int:
         """The first candidate."""
-        return self._new().candidate
+        return self._new().number
 
-    def next_look(self, candidate: int) -> int:
-        """The step at which `candidate` is looked at next; the last one is the end of its run."""
-        return self.look_steps[self._runners[candidate].num_looks]
+    def next_probe(self, number: int) -> int:
+        """The step at which candidate `number` is probed at next; the last one is the end of its run."""
+        return self.probe_steps[self._candidates[number].num_probes]
 
-    def looked(
-        self, candidate: int, step: int, scores: Mapping[str, float], failure: PromptFailure | None = None
-    ) -> Move:
+    def report(
+        self, number: int, step: int, scores: Mapping[str, float], failure: PromptFailure | None = None
+    ) -> Action:
         """Take note of a look (or of a failure between looks) and say what to do now."""
-        runner = self._runners[candidate]
-        runner.step, runner.scores, runner.failure = step, scores, failure
-        runner.num_looks += failure is None
-        for stage in range(len(self.look_steps)):
+        candidate = self._candidates[number]
+        candidate.step, candidate.scores, candidate.failure = step, scores, failure
+        candidate.num_probes += failure is None
+        for stage in range(len(self.probe_steps)):
             if self._has_enough(stage):
                 continue
             follower = self._best_waiting(stage) or (self._new() if self._may_start() else None)
             if follower is not None:
-                return Run(follower.candidate)
-        finished = next((r for r in self._alive() if r.num_looks == len(self.look_steps)), None)
+                return Run(follower.number)
+        finished = next((c for c in self._alive() if c.num_probes == len(self.probe_steps)), None)
         if finished is not None:
-            return Finish(finished.candidate)
-        last = max((r for r in self._runners if r.failure is not None), key=lambda r: (r.step, r.candidate))
+            return Finish(finished.number)
+        last = max((c for c in self._candidates if c.failure is not None), key=lambda c: (c.step, c.number))
         assert last.failure is not None
         return GiveUp(last.failure)
 
     def history(self, chosen: int | None) -> FieldHistory:
         """Every candidate so far; those that neither failed nor were `chosen` were outrun."""
 
-        def verdict(runner: Runner) -> str:
-            if runner.failure is not None:
-                return runner.failure.failure_class
-            return "chosen" if runner.candidate == chosen else "outrun"
+        def verdict(candidate: Candidate) -> str:
+            if candidate.failure is not None:
+                return candidate.failure.failure_class
+            return "chosen" if candidate.number == chosen else "outrun"
 
         return FieldHistory(
             self.step_budget,
-            tuple(CandidateResult(r.candidate, r.step, verdict(r), dict(r.scores or {})) for r in self._runners),
+            tuple(CandidateResult(c.number, c.step, verdict(c), dict(c.scores or {})) for c in self._candidates),
         )
 
-    def steps_ahead(self, candidate: int, step: int) -> int:
-        """Steps still to do if nothing fails, `candidate` being at `step`."""
-        done = sum(runner.step for runner in self._runners if runner.candidate != candidate) + step
+    def steps_ahead(self, number: int, step: int) -> int:
+        """Steps still to do if nothing fails, candidate `number` being at `step`."""
+        done = sum(candidate.step for candidate in self._candidates if candidate.number != number) + step
         return max(planned_steps(self._probes, self._num_steps) - done, self._num_steps - step, 0)
 
     def _has_enough(self, stage: int) -> bool:
         """Whether as many have passed this look as go up to it; who failed later has passed it."""
-        passed = sum(runner.num_looks > stage for runner in self._runners)
-        return passed >= _num_passing(self._probes, stage, len(self.look_steps))
+        passed = sum(candidate.num_probes > stage for candidate in self._candidates)
+        return passed >= _num_passing(self._probes, stage, len(self.probe_steps))
 
-    def _best_waiting(self, stage: int) -> Runner | None:
+    def _best_waiting(self, stage: int) -> Candidate | None:
         """Of those that have not passed this look and can still be finished: the furthest, the best."""
-        waiting = [r for r in self._alive() if r.num_looks <= stage and self._affords(self._num_steps - r.step)]
-        return max(waiting, key=lambda r: (r.num_looks, (r.scores or {}).get(MERIT, 0.0)), default=None)
+        waiting = [c for c in self._alive() if c.num_probes <= stage and self._affords(self._num_steps - c.step)]
+        return max(waiting, key=lambda c: (c.num_probes, (c.scores or {}).get(RANKING_SCORE, 0.0)), default=None)
 
     def _may_start(self) -> bool:
         most = self._probes.best_of + self._probes.max_restarts
-        wanted = sum(runner.failure is not None for runner in self._runners) + self._probes.best_of
-        return len(self._runners) < min(most, wanted) and self._affords(self._num_steps)
+        wanted = sum(candidate.failure is not None for candidate in self._candidates) + self._probes.best_of
+        return len(self._candidates) < min(most, wanted) and self._affords(self._num_steps)
 
     def _affords(self, steps: int) -> bool:
-        return sum(runner.step for runner in self._runners) + steps <= self.step_budget
+        return sum(candidate.step for candidate in self._candidates) + steps <= self.step_budget
 
-    def _alive(self) -> list[Runner]:
-        return [runner for runner in self._runners if runner.failure is None]
+    def _alive(self) -> list[Candidate]:
+        return [candidate for candidate in self._candidates if candidate.failure is None]
 
-    def _new(self) -> Runner:
-        self._runners.append(Runner(len(self._runners)))
-        return self._runners[-1]
+    def _new(self) -> Candidate:
+        self._candidates.append(Candidate(len(self._candidates)))
+        return self._candidates[-1]
 
 
-def look_steps(probes: ProbeConfig, num_steps: int) -> tuple[int, ...]:
-    """The steps after which a candidate is looked at: rising, the end of the run last."""
+def probe_steps(probes: ProbeConfig, num_steps: int) -> tuple[int, ...]:
+    """The steps after which a candidate is probed at: rising, the end of the run last."""
     early = {max(1, round(share * num_steps)) for share in probes.at}
     return (*sorted(step for step in early if step < num_steps), num_steps)
 
 
 def planned_steps(probes: ProbeConfig, num_steps: int) -> int:
     """Steps of all candidates together if none fails."""
-    steps = look_steps(probes, num_steps)
+    steps = probe_steps(probes, num_steps)
     parts = zip((0, *steps), steps, strict=False)
     return sum(_num_passing(probes, stage, len(steps)) * (end - start) for stage, (start, end) in enumerate(parts))
 

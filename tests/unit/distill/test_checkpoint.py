@@ -99,8 +99,8 @@ def test_a_free_slot_and_one_that_diverged_have_no_checkpoint() -> None:
 
 def test_the_failure_of_an_earlier_candidate_survives() -> None:
     checkpoint = checkpoint_after(8)
-    checkpoint.runners[0].failure = FlatField("thin as paper")
-    failure = Checkpoint.from_bytes(checkpoint.to_bytes(), "field-red").runners[0].failure
+    checkpoint.candidates[0].failure = FlatField("thin as paper")
+    failure = Checkpoint.from_bytes(checkpoint.to_bytes(), "field-red").candidates[0].failure
 
     assert type(failure) is FlatField
     assert str(failure) == "thin as paper"

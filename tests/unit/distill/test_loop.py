@@ -177,8 +177,8 @@ def test_more_assignments_than_slots_all_end_and_places_are_refilled_at_once():
 
     assert sorted(result.assignment.prompt.prompt_id for result in results) == names
     assert all(result.history.steps_spent == 6 for result in results)
-    looks = len(names) * 2 * 3 * len(SMALL.probes.timesteps)  # an early one and the last, three wordings each
-    assert prior.num_predictions == 3 * 6 + looks  # two, two, then one: three rounds of six steps
+    probes = len(names) * 2 * 3 * len(SMALL.probes.timesteps)  # an early one and the last, three wordings each
+    assert prior.num_predictions == 3 * 6 + probes  # two, two, then one: three rounds of six steps
 
 
 def test_an_analytic_prior_turns_the_blob_into_a_ball_of_its_color():
@@ -225,13 +225,13 @@ def test_a_volume_that_a_gate_refuses_is_a_failure_with_its_class(overrides, fai
     assert [one.verdict for one in result.history.candidates] == [failure.failure_class] * 2  # one restart
 
 
-RACE = with_overrides(
+HALVING = with_overrides(
     SMALL, {"optimize.num_steps": 12, "looks.at": [0.25, 0.5], "looks.best_of": 3, "looks.step_budget": 3.0}
 )
 
 
 def test_the_best_of_three_goes_on_and_the_others_stay_behind():
-    (result,) = optimize_all(AnalyticPrior(), RACE, [assignment("red")], num_slots=1)
+    (result,) = optimize_all(AnalyticPrior(), HALVING, [assignment("red")], num_slots=1)
     candidates = result.history.candidates
 
     assert result.failure is None
@@ -242,16 +242,16 @@ def test_the_best_of_three_goes_on_and_the_others_stay_behind():
 
 
 def test_a_candidate_that_was_parked_goes_on_as_if_it_had_not_been():
-    raced = SlotBatch(AnalyticPrior(), RACE, 1)
-    raced.admit(assignment("red"))
-    while (slot := raced.slots[0]) is not None:
-        raced.step()
-        result = raced.harvest()
+    halved = SlotBatch(AnalyticPrior(), HALVING, 1)
+    halved.admit(assignment("red"))
+    while (slot := halved.slots[0]) is not None:
+        halved.step()
+        result = halved.harvest()
         if slot.step == 11:
-            field, candidate = raced.fields.slot_state(0), slot.candidate
+            field, candidate = halved.fields.slot_state(0), slot.candidate
     assert result[0].history.chosen.candidate == candidate
 
-    alone = SlotBatch(AnalyticPrior(), RACE, 1)
+    alone = SlotBatch(AnalyticPrior(), HALVING, 1)
     alone.admit(assignment("red"))
     alone.slots[0].candidate = candidate
     alone._begin(0, alone.slots[0])

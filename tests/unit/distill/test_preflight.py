@@ -99,7 +99,7 @@ def test_memory_that_runs_out_ends_the_search(
     predict = prior.predict_noise
 
     def small(noisy: torch.Tensor, timesteps: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
-        if len(noisy) > 24:  # a look asks 24, two slots 4
+        if len(noisy) > 24:  # a probe asks 24, two slots 4
             raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
         return predict(noisy, timesteps, embeds)
 

@@ -1,4 +1,4 @@
-"""A look at a field: scores that move the right way, and the gate that each of them can close."""
+"""A probe of a field: scores that move the right way, and the gate that each of them can close."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.prompts import encode
-from dreamfoundry.distill.probes import _pictures, flatness_ratio, judge, take_look
+from dreamfoundry.distill.probes import _pictures, flatness_ratio, gate_candidate, probe_field
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import REFERENCE_ELEVATIONS_DEG, reference_cameras
 from dreamfoundry.records import Prompt
@@ -50,8 +50,8 @@ def pictures_of(solid: Solid) -> torch.Tensor:
     return _pictures(solid, reference_cameras(RECIPE.cameras, 8), RECIPE)[0]
 
 
-def look(solid: Solid, prior: AnalyticPrior) -> dict[str, float]:
-    return take_look(prior, solid, 0, encode(prior, Prompt("p", "a box"), RECIPE.wording), RECIPE, seed=3)
+def probe(solid: Solid, prior: AnalyticPrior) -> dict[str, float]:
+    return probe_field(prior, solid, 0, encode(prior, Prompt("p", "a box"), RECIPE.wording), RECIPE, seed=3)
 
 
 def test_a_ball_like_volume_is_not_flat_and_a_plate_is():
@@ -63,8 +63,8 @@ def test_a_ball_like_volume_is_not_flat_and_a_plate_is():
 
 def test_an_empty_volume_has_no_opacity_and_a_full_one_much():
     prior = AnalyticPrior()
-    assert look(Solid(-1.0, -1.0, -1.0), prior)["mean_opacity"] == 0.0
-    assert look(Solid(0.7, 0.7, 0.7), prior)["mean_opacity"] > look(Solid(0.3, 0.3, 0.3), prior)["mean_opacity"] > 0.0
+    assert probe(Solid(-1.0, -1.0, -1.0), prior)["mean_opacity"] == 0.0
+    assert probe(Solid(0.7, 0.7, 0.7), prior)["mean_opacity"] > probe(Solid(0.3, 0.3, 0.3), prior)["mean_opacity"] > 0.0
 
 
 def test_the_prompt_explains_pictures_of_what_it_names_and_not_of_something_else():
@@ -73,8 +73,8 @@ def test_the_prompt_explains_pictures_of_what_it_names_and_not_of_something_else
     words = {"front": front, "back": front, "side": side}
     prior = AnalyticPrior(mean_pictures={f"a box, {view} view": picture for view, picture in words.items()})
 
-    assert look(box, prior)["prompt_gain"] > 0.5 > look(rod, prior)["prompt_gain"]
-    assert -1.0 <= look(rod, prior)["prompt_gain"] <= 1.0
+    assert probe(box, prior)["prompt_gain"] > 0.5 > probe(rod, prior)["prompt_gain"]
+    assert -1.0 <= probe(rod, prior)["prompt_gain"] <= 1.0
 
 
 def test_views_that_pass_for_the_front_are_counted():
@@ -85,8 +85,8 @@ def test_views_that_pass_for_the_front_are_counted():
     )
     same = AnalyticPrior(mean_pictures={f"a box, {view} view": front for view in ("front", "side", "back")})
 
-    assert look(box, janus)["several_faces_share"] == 1.0
-    assert look(box, same)["several_faces_share"] == 0.0
+    assert probe(box, janus)["several_faces_share"] == 1.0
+    assert probe(box, same)["several_faces_share"] == 0.0
 
 
 def test_a_view_passes_for_the_front_as_it_is_seen_from_the_same_height():
@@ -104,7 +104,7 @@ def test_a_view_passes_for_the_front_as_it_is_seen_from_the_same_height():
         | {f"a box, high {side} view": grey for side in ("side", "back")}
         | {f"a box, low {side} view": grey for side in ("front", "side", "back")}
     )
-    scores = take_look(prior, box, 0, encode(prior, Prompt("p", "a box"), recipe.wording), recipe, seed=3)
+    scores = probe_field(prior, box, 0, encode(prior, Prompt("p", "a box"), recipe.wording), recipe, seed=3)
 
     num_high, num_elsewhere = 2, 5  # of eight views; the other three are in front
     assert scores["several_faces_share"] == pytest.approx(num_high / num_elsewhere)
@@ -112,11 +112,11 @@ def test_a_view_passes_for_the_front_as_it_is_seen_from_the_same_height():
 
 def test_the_same_seed_asks_the_same_question():
     box, prior = Solid(0.5, 0.5, 0.5), AnalyticPrior()
-    assert look(box, prior) == look(box, prior)
+    assert probe(box, prior) == probe(box, prior)
 
 
 def test_a_field_that_passes_every_gate_goes_on():
-    assert judge(GOOD, GateConfig(), 0.15) is None
+    assert gate_candidate(GOOD, GateConfig(), 0.15) is None
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_field_that_passes_every_gate_goes_on():
     ],
 )
 def test_a_score_beyond_its_gate_ends_the_candidate_and_says_which(gates, scores, failure_class):
-    failure = judge(GOOD | scores, gates, 0.15)
+    failure = gate_candidate(GOOD | scores, gates, 0.15)
 
     assert failure is not None
     assert failure.failure_class == failure_class
@@ -142,5 +142,5 @@ def test_a_score_beyond_its_gate_ends_the_candidate_and_says_which(gates, scores
 def test_a_gate_that_rises_over_the_run_lets_early_fields_pass():
     gates = replace(GateConfig(), min_prompt_gain=Ramp(0.0, 0.3))
 
-    assert judge(GOOD | {"prompt_gain": 0.1}, gates, 0.15) is None
-    assert judge(GOOD | {"prompt_gain": 0.1}, gates, 1.0) is not None
+    assert gate_candidate(GOOD | {"prompt_gain": 0.1}, gates, 0.15) is None
+    assert gate_candidate(GOOD | {"prompt_gain": 0.1}, gates, 1.0) is not None
