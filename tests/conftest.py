@@ -88,7 +88,7 @@ def tiny_deepfloyd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.manual_seed(1)
     words = ["<pad>", "</s>", "<unk>", "▁", ",", *string.ascii_lowercase]
-    text_config = T5Config(
+    text_config = T5Config(  # type: ignore[call-arg]  # transformers takes `dense_act_fn` among its keywords
         vocab_size=len(words), d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2, dense_act_fn="gelu"
     )
     parts = {

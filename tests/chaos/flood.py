@@ -28,13 +28,12 @@ def main() -> None:
     with ray_session(num_cpus=1):
         import ray
 
-        @ray.remote(num_cpus=1)
         class Talker:
             def talk(self, num_lines: int) -> None:
                 for _ in range(num_lines):
                     print(LINE)
 
-        talker: Any = Talker.remote()
+        talker: Any = ray.remote(num_cpus=1)(Talker).remote()
         ray.get(talker.talk.remote(1))
         before_mib = peak_mib()
         ray.get(talker.talk.remote(num_lines))

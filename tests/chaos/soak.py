@@ -273,7 +273,7 @@ def figures(library: Library, proxy: FaultProxy, night: Night, chaos: Chaos) -> 
     held_s: Counter[str] = Counter()
     for run in runs:
         held_s.update(run.optimizer_s)
-    spent = {
+    spent: dict[str, Any] = {
         outcome.field_key: outcome.provenance["steps_spent"] for outcome in outcomes if outcome.state == "published"
     }
     return {

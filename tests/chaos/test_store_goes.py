@@ -14,7 +14,7 @@ from dreamfoundry.library.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.run.exit_codes import EXIT_CODES
+from dreamfoundry.run.exit_codes import EXIT_CODES, RunStatus
 from dreamfoundry.run.scheduling.timeouts import Limits
 from support.fault_proxy import FaultProxy
 from support.processes import wait_until
@@ -56,7 +56,7 @@ def first_published(store: ObjectStore) -> None:
     wait_until(lambda: any(store.list("outcomes/")), "the first asset is published, others are under way", 300.0)
 
 
-def ended(driver: subprocess.Popen[str], word: str) -> str:
+def ended(driver: subprocess.Popen[str], word: RunStatus) -> str:
     output, _ = driver.communicate(timeout=600)
     assert driver.returncode == EXIT_CODES[word], output
     assert SECRET not in output

@@ -5,6 +5,7 @@ Time is that of a clock which the tests move; it is also the one by which files 
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import threading
@@ -44,8 +45,8 @@ class DatedStore(DirectoryStore):
         return self.clock_s
 
     @contextmanager
-    def _staged(self, data: bytes) -> Iterator[Path]:
-        with super()._staged(data) as path:
+    def _staged(self, source: io.BufferedIOBase) -> Iterator[Path]:
+        with super()._staged(source) as path:
             os.utime(path, (self.clock_s, self.clock_s))
             yield path
 
@@ -358,7 +359,9 @@ def test_many_writers_and_two_collections_at_once_lose_nothing(dated: DatedStore
             library.get_blob(ref)
 
 
-def test_collections_work_on_s3_as_on_a_directory(new_s3_store: Callable[..., S3Store]) -> None:
+def test_collections_work_on_s3_as_on_a_directory(
+    new_s3_store: Callable[..., S3Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = new_s3_store()
     library = Library(store)
     orphan, named = library.put_blob(b"orphan", TEXT), library.put_blob(b"named", TEXT)
@@ -366,7 +369,7 @@ def test_collections_work_on_s3_as_on_a_directory(new_s3_store: Callable[..., S3
     library.publish(published(named))
     then_s = time.time() + WEEK_S + 60.0
     later_store = new_s3_store()
-    later_store.now_s = lambda: then_s
+    monkeypatch.setattr(later_store, "now_s", lambda: then_s)
 
     assert [kind for kind in kinds(library) if kind != "upload"] == []  # moto dates every upload 2010
     assert collect(Library(later_store)) == [("removed", "blob"), ("removed", "upload")]

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import ray
@@ -45,8 +45,8 @@ class Head(BaseHTTPRequestHandler):
 @pytest.fixture
 def head() -> Iterator[tuple[str, type[Head]]]:
     class Own(Head):
-        refusals: ClassVar[list[str]] = []
-        submitted: ClassVar[list[dict[str, Any]]] = []
+        refusals: list[str] = []  # noqa: RUF012 (a handler is made per request, so that its class remembers)
+        submitted: list[dict[str, Any]] = []  # noqa: RUF012
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
     thread = threading.Thread(target=server.serve_forever)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import socket
@@ -31,7 +32,7 @@ def cluster(environment: pytest.MonkeyPatch) -> Iterator[Any]:
     import ray
 
     with private_nodes() as made:
-        ray.init(made.address, log_to_driver=False, logging_level="error")
+        ray.init(made.address, log_to_driver=False, logging_level=logging.ERROR)
         yield made
         ray.shutdown()
 
@@ -51,12 +52,11 @@ def busy_worker(worker: Any) -> Iterator[Any]:
     """The same with an actor on it: a draining node without work leaves at once."""
     import ray
 
-    @ray.remote(num_cpus=1)
     class Guest:
         def pid(self) -> int:
             return os.getpid()
 
-    guest: Any = Guest.remote()
+    guest: Any = ray.remote(num_cpus=1)(Guest).remote()
     ray.get(guest.pid.remote(), timeout=300)
     worker.guest = guest
     yield worker

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def catalog_schema() -> dict[str, Any]:
     return {"schema": "catalog.v1", "format": "Parquet", "columns": columns}
 
 
-GENERATED = {
+GENERATED: dict[str, Callable[[], dict[str, Any]]] = {
     "manifest.v1.json": manifest_schema,
     "catalog.v1.json": catalog_schema,
     "outcome.v1.schema.json": lambda: json_schema(Outcome, "outcome.v1"),

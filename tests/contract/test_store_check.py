@@ -62,13 +62,15 @@ def test_a_store_that_checks_digests_is_known_by_its_refusal(moto: Any, prefix: 
     assert verdicts["digests"] == Verdict("ok", "digests", "bytes that were altered on the way are refused")
 
 
-def test_uploads_that_nobody_finished_are_mentioned(s3_server: Any, new_s3_store: Callable[..., S3Store]) -> None:
+def test_uploads_that_nobody_finished_are_mentioned(
+    s3_server: Any, new_s3_store: Callable[..., S3Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = new_s3_store()
     store.begin_parts(blob_key("0" * 64))
     then_s = time.time() + 2 * 86_400.0
 
     young = {verdict.name: verdict for verdict in examine(store)}
-    store.now_s = lambda: then_s
+    monkeypatch.setattr(store, "now_s", lambda: then_s)
     old = {verdict.name: verdict for verdict in examine(store)}
 
     if s3_server.name != "moto":  # which dates every upload 2010
@@ -133,7 +135,7 @@ def test_rights_that_only_garbage_collection_needs_are_a_note(moto: Any, prefix:
     assert [verdict.name for verdict in verdicts.values() if verdict.mark == "not ok"] == []
 
 
-def doctor(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def doctor(*arguments: str, **environment: Any) -> subprocess.CompletedProcess[str]:
     return run_job("doctor.py", *arguments, **environment)
 
 

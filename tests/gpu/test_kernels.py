@@ -1,5 +1,7 @@
 """Kernels as CUDA runs them, against their twins on the CPU; the interpreter's tests are in tests/unit."""
 
+from collections.abc import Iterable
+
 import pytest
 import torch
 
@@ -20,35 +22,35 @@ SINGLE = torch.float32
 
 
 @pytest.fixture(autouse=True)
-def built_kernels():
+def built_kernels() -> None:
     """Only here, where there is a device, is it known whether kernels can be built."""
     if not has_kernels(torch.device("cuda")):
         pytest.skip("Triton cannot build kernels here")
 
 
-def require_close(pairs, rtol=1e-4, atol=1e-5) -> None:
+def require_close(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]], rtol: float = 1e-4, atol: float = 1e-5) -> None:
     for actual, expected in pairs:
         torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
 
 
 @pytest.mark.parametrize(("num_slots", "num_points", "features"), [(1, 1000, 2), (3, 4099, 2), (2, 333, 3)])
-def test_hash_encoding_and_its_gradient_equal_the_twin(num_slots, num_points, features):
-    grid, inputs = hash_inputs(num_slots, num_points, SINGLE, features)
+def test_hash_encoding_and_its_gradient_equal_the_twin(num_slots: int, num_points: int, features: int) -> None:
+    grid, (table, points) = hash_inputs(num_slots, num_points, SINGLE, features)
     # A few hundred points add to one row, in whatever order: their sum is good to fewer digits.
-    require_close(hash_encoding_pairs(grid, *inputs, "cuda"), rtol=1e-3, atol=1e-3)
+    require_close(hash_encoding_pairs(grid, table, points, "cuda"), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("num_slots", "num_rays", "num_samples"), [(1, 5, 4), (3, 100, 13), (2, 50, 64), (1, 7, 600)])
-def test_compositing_and_its_gradients_equal_the_twin(num_slots, num_rays, num_samples):
+def test_compositing_and_its_gradients_equal_the_twin(num_slots: int, num_rays: int, num_samples: int) -> None:
     require_close(compositing_pairs(ray_inputs(num_slots, num_rays, num_samples, SINGLE), "cuda"))
 
 
 @pytest.mark.parametrize("num_slots", [1, 4])
-def test_adam_equals_the_twin_also_when_slots_start_apart(num_slots):
+def test_adam_equals_the_twin_also_when_slots_start_apart(num_slots: int) -> None:
     require_close(zip(*adam_sides(num_slots, SINGLE, "cuda"), strict=True))
 
 
-def test_a_nan_stays_in_its_slot():
+def test_a_nan_stays_in_its_slot() -> None:
     kernel, _ = adam_sides(3, SINGLE, "cuda", poisoned=1)
     clean, _ = adam_sides(3, SINGLE, "cuda")
     assert all(torch.equal(a[[0, 2]], b[[0, 2]]) for a, b in zip(kernel, clean, strict=True))
@@ -60,7 +62,7 @@ def test_a_nan_stays_in_its_slot():
     assert gradient[1].isfinite().all()
 
 
-def test_what_a_slot_reads_sees_and_learns_is_the_same_alone_and_among_16():
+def test_what_a_slot_reads_sees_and_learns_is_the_same_alone_and_among_16() -> None:
     grid, (table, points) = hash_inputs(16, 700, SINGLE)
     together = [pair[0] for pair in hash_encoding_pairs(grid, table, points, "cuda")]
     alone = [pair[0] for pair in hash_encoding_pairs(grid, table[:1], points[:1], "cuda")]
@@ -72,7 +74,7 @@ def test_what_a_slot_reads_sees_and_learns_is_the_same_alone_and_among_16():
 
 
 @pytest.mark.parametrize("encoding", ["dense", "hash"])
-def test_the_loop_on_cuda_follows_the_one_on_the_cpu(encoding):
+def test_the_loop_on_cuda_follows_the_one_on_the_cpu(encoding: str) -> None:
     """Three whole steps with kernels for all that has one."""
     recipe = with_overrides(
         Recipe(),
@@ -89,7 +91,7 @@ def test_the_loop_on_cuda_follows_the_one_on_the_cpu(encoding):
         },
     )
 
-    def densities(device):
+    def densities(device: str) -> torch.Tensor:
         batch = SlotBatch(AnalyticPrior(device=device), recipe, 2, device=device)
         for name in ("red", "blue"):
             batch.admit(Assignment(Prompt(name, f"a {name} ball"), f"key of {name}"))

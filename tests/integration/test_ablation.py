@@ -31,7 +31,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=os.environ)
 
 
-def test_a_second_run_makes_only_what_is_missing_or_stale_and_its_page_counts_only_what_holds(tmp_path):
+def test_a_second_run_makes_only_what_is_missing_or_stale_and_its_page_counts_only_what_holds(tmp_path: Path) -> None:
     suite = tmp_path / "mine.toml"
     suite.write_text(SUITE.format(1))
     first = run(tmp_path, str(suite))
@@ -55,7 +55,7 @@ def test_a_second_run_makes_only_what_is_missing_or_stale_and_its_page_counts_on
     assert (tmp_path / "docs" / "mine_fields.png").exists()
 
 
-def test_without_time_nothing_is_started_and_the_page_is_written_all_the_same(tmp_path):
+def test_without_time_nothing_is_started_and_the_page_is_written_all_the_same(tmp_path: Path) -> None:
     done = run(tmp_path, "--variant", "plain", "--minutes", "0")
 
     assert done.returncode == 0, done.stderr
@@ -63,7 +63,7 @@ def test_without_time_nothing_is_started_and_the_page_is_written_all_the_same(tm
     assert (tmp_path / "quick" / "quick.md").exists()
 
 
-def test_an_unknown_key_or_suite_is_refused_before_any_work(tmp_path):
+def test_an_unknown_key_or_suite_is_refused_before_any_work(tmp_path: Path) -> None:
     typo = run(tmp_path, "--variant", "typo; guidance.guidance_scal = 3.0")
     missing = run(tmp_path, "papers")
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def spoiled(asset: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(asset, tmp_path / "asset"))
 
 
-def imported(folder: Path, reader: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def imported(folder: Path, reader: str, **variables: Any) -> subprocess.CompletedProcess[str]:
     return run_job("importers.py", str(folder), "--only", reader, **variables)
 
 

@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Not on the terminal of the tests."""
 
     def _serve(self) -> None:
-        action = self.owner.action_for(f"{self.command} {self.path}", self.headers)
+        action = self.owner.action_for(f"{self.command} {self.path}", dict(self.headers))
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if action == "reset_before":
             return self._reset()

@@ -28,7 +28,9 @@ def draws(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
-def hash_inputs(num_slots: int, num_points: int, dtype: torch.dtype, features: int = 2) -> tuple[HashGrid, Any]:
+def hash_inputs(
+    num_slots: int, num_points: int, dtype: torch.dtype, features: int = 2
+) -> tuple[HashGrid, tuple[Tensor, Tensor]]:
     """A grid, its table and points, some of them on vertices and outside of the cube."""
     config = FieldConfig(
         encoding="hash", hash_grid=dataclasses.replace(TINY_GRID, features_per_level=features), bound=1.5
@@ -103,8 +105,9 @@ def adam_sides(num_slots: int, dtype: torch.dtype, device: str, poisoned: int | 
         twin.step({"table": gradient}, scales, {"table": lrs}, live)
         count = twin.num_steps.clamp(min=1).double()
         lr, correction = lrs / (1.0 - betas[0] ** count), (1.0 - betas[1] ** count).sqrt()
-        slot_values = (scales, lr.to(dtype), correction.to(dtype), live)
-        slot_adam(*kernel, *(one.to(device) for one in (gradient, *slot_values)), betas, eps)
+        tensors = [*kernel, *(one.to(device) for one in (gradient, scales, lr.to(dtype), correction.to(dtype), live))]
+        tensor, mean, square, gradient, scales_there, lrs_there, corrections, live_there = tensors
+        slot_adam(tensor, mean, square, gradient, scales_there, lrs_there, corrections, live_there, betas, eps)
     states = [twin.slot_state(slot) for slot in range(num_slots)]
     moments = (torch.stack([state[f"{name}.table"] for state in states]) for name in ("mean", "square"))
     return [one.cpu() for one in kernel], [parameters["table"], *moments]

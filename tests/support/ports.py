@@ -26,7 +26,9 @@ def wait_for_port(port: int, *servers: subprocess.Popen[Any]) -> None:
     while not _listens(port):
         for server in servers:
             if server.poll() is not None:
-                raise RuntimeError(f"{server.args} has ended with {server.returncode} and not listened on port {port}")
+                raise RuntimeError(
+                    f"{server.args!r} has ended with {server.returncode} and not listened on port {port}"
+                )
         if time.monotonic() > end_s:
             raise TimeoutError(f"nothing listens on port {port} after {PATIENCE_S:g} s")
         time.sleep(0.1)

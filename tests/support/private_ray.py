@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ def private_ray(num_cpus: int, **settings: Any) -> Iterator[Any]:
                 num_cpus=num_cpus,
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level="error",
+                logging_level=logging.ERROR,
                 object_store_memory=100 * 2**20,
                 _temp_dir=folder,
                 **settings,
@@ -76,10 +77,12 @@ def _patience() -> Iterator[pytest.MonkeyPatch]:
     within 15 s ends itself: it finds ports that were chosen for them. A node that does not find
     itself in the cluster within 30 s gives up: its look takes longer.
     """
+    from ray import _raylet
     from ray._private import node, services
-    from ray._raylet import persist_port
 
-    start_raylet, get_node = node.Node.start_raylet, services.get_node
+    persist_port: Any = vars(_raylet)["persist_port"]  # which the types of Ray do not know
+    start_raylet: Any = node.Node.start_raylet
+    get_node: Any = services.get_node
 
     def start_with_ports(starting: Any, *arguments: Any, **settings: Any) -> None:
         for name, free in zip(AGENT_PORTS, free_ports(len(AGENT_PORTS)), strict=True):

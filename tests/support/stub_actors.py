@@ -13,7 +13,16 @@ import ray
 
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
-from dreamfoundry.run.messages import Export, ExportReport, FinishedField, Ready, RunSlice, SliceReport, WorkerSettings
+from dreamfoundry.run.messages import (
+    Export,
+    ExportReport,
+    FinishedField,
+    Ready,
+    RunSlice,
+    SliceReport,
+    WorkerKind,
+    WorkerSettings,
+)
 from dreamfoundry.run.ray.workers import RayWorkers
 from dreamfoundry.run.workers.export_process import ExportProcess
 from dreamfoundry.run.workers.exporter import Exporter
@@ -77,7 +86,7 @@ class SlowExportActor(StubExportActor):
         return super().export(command)
 
 
-WORKERS = {
+WORKERS: dict[str, dict[WorkerKind, type]] = {
     "instant": {"distiller": StubDistillActor, "exporter": StubExportActor},
     "raising": {"distiller": RaisingDistillActor, "exporter": StubExportActor},
     "slow": {"distiller": StubDistillActor, "exporter": SlowExportActor},

@@ -17,7 +17,7 @@ class InstantStages:
     """Stands for the child process of an exporter."""
 
     def export(
-        self, snapshot: FieldSnapshot, prompt: Prompt, profile: ExportProfile, metadata: Mapping[str, str]
+        self, snapshot: FieldSnapshot, prompt: Prompt, profile: ExportProfile, metadata: Mapping[str, object]
     ) -> Exported:
         return Exported(AssetBundle("a_ball", FILES, (), {"triangles": 1.0}, {}), tries=1)
 

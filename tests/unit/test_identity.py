@@ -1,6 +1,7 @@
 """Keys and seeds follow from content, and from nothing else."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -28,18 +29,18 @@ def key(prompt: Prompt = PROMPT, recipe: Recipe | None = None, prior: PriorIdent
         {"view_texts": {"back": "the back of a red chair"}},
     ],
 )
-def test_what_decides_the_field_changes_the_field_key(changed):
+def test_what_decides_the_field_changes_the_field_key(changed: dict[str, Any]) -> None:
     assert key(dataclasses.replace(PROMPT, **changed)) != key()
 
 
 @pytest.mark.parametrize(
     "changed", [{"prompt_id": "p2"}, {"priority": 9}, {"tags": ("new",)}, {"target_height_m": 2.0}]
 )
-def test_what_does_not_decide_the_field_leaves_its_key(changed):
+def test_what_does_not_decide_the_field_leaves_its_key(changed: dict[str, Any]) -> None:
     assert key(dataclasses.replace(PROMPT, **changed)) == key()
 
 
-def test_recipe_and_weights_are_in_the_key_but_not_where_the_weights_lie():
+def test_recipe_and_weights_are_in_the_key_but_not_where_the_weights_lie() -> None:
     elsewhere = dataclasses.replace(Recipe(), prior=PriorConfig(path="/mnt/models/x", license="MIT"))
 
     assert key(recipe=with_overrides(Recipe(), {"optimize.num_steps": 2})) != key()
@@ -47,7 +48,7 @@ def test_recipe_and_weights_are_in_the_key_but_not_where_the_weights_lie():
     assert key(recipe=elsewhere) == key()
 
 
-def test_profile_height_and_metadata_policy_are_in_the_asset_key():
+def test_profile_height_and_metadata_policy_are_in_the_asset_key() -> None:
     base = asset_key("f", export_profile("preview"), 1.0, {"embed_prompt": True})
 
     assert asset_key("f", export_profile("mobile"), 1.0, {"embed_prompt": True}) != base
@@ -56,17 +57,17 @@ def test_profile_height_and_metadata_policy_are_in_the_asset_key():
     assert asset_key("g", export_profile("preview"), 1.0, {"embed_prompt": True}) != base
 
 
-def test_equal_values_have_equal_bytes_whatever_their_order_and_unicode_form():
+def test_equal_values_have_equal_bytes_whatever_their_order_and_unicode_form() -> None:
     assert canonical_json({"b": 1, "a": (1, 2)}) == canonical_json({"a": [1, 2], "b": 1})
     assert digest("caf\u00e9") == digest("cafe\u0301")
 
 
-def test_numbers_that_json_does_not_know_are_refused():
+def test_numbers_that_json_does_not_know_are_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"x": float("nan")})
 
 
-def test_seeds_differ_by_asset_candidate_and_purpose_and_fit_a_generator():
+def test_seeds_differ_by_asset_candidate_and_purpose_and_fit_a_generator() -> None:
     seeds = {seed_for(f, c, p) for f in ("f", "g") for c in (0, 1) for p in ("field", "steps")}
 
     assert len(seeds) == 8
@@ -84,5 +85,5 @@ def test_seeds_differ_by_asset_candidate_and_purpose_and_fit_a_generator():
         ("x" * 99, "x" * 40),
     ],
 )
-def test_a_slug_is_a_safe_file_name(text, name):
+def test_a_slug_is_a_safe_file_name(text: str, name: str) -> None:
     assert slug(text) == name

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Annotated, Literal, NoReturn, Protocol, runtime_checkable
 
 from cyclopts import App, Parameter
-from cyclopts.validators import Number
 
 from dreamfoundry.errors import DreamfoundryError, InputError
 from dreamfoundry.run.exit_codes import EXIT_CODES
@@ -26,7 +25,13 @@ Flag = Annotated[bool, Parameter(show_default=False)]
 Repeated = Annotated[list[str], Parameter(show_default=False)]
 """One value each time; the flag can be repeated."""
 
-Count = Annotated[int | None, Parameter(validator=Number(gte=1), show_default=False)]
+
+def _at_least_one(kind: object, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ValueError("must be at least 1")
+
+
+Count = Annotated[int | None, Parameter(validator=_at_least_one, show_default=False)]
 """At least 1; None lets the program choose."""
 
 Device = Annotated[str, Parameter(help='"cpu" or "cuda": one GPU per distill worker')]

@@ -162,6 +162,7 @@ def test_the_asset_stands_on_the_ground_in_metres_with_its_front_on_plus_z(bundl
     assert low[1] == pytest.approx(0.0, abs=1e-5)
     assert (low + high)[[0, 2]] == pytest.approx([0.0, 0.0], abs=1e-5)
     delivered = read_glb(bundle.files["a_beacon_gray.glb"])
+    assert delivered.uvs is not None
     texel = np.minimum((delivered.uvs * 128).astype(int), 127)
     color = delivered.base_color[texel[:, 1], texel[:, 0]].astype(int)
     red = color[:, 0] > 2 * color[:, 1]

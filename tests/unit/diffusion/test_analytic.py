@@ -65,4 +65,5 @@ def test_pictures_of_any_size_reach_its_pixels_with_a_gradient() -> None:
     signed = AnalyticPrior(5).to_noise_space(pictures)
     assert signed.shape == (1, 3, 5, 5)
     signed.sum().backward()
+    assert pictures.grad is not None
     assert torch.allclose(pictures.grad.sum(), torch.tensor(2.0 * 75), atol=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -50,19 +51,27 @@ def noise_sample(
     return NoiseSample(embeds, timesteps, timesteps, noise, torch.full((len(timesteps),), bound))
 
 
-def sds(prior, pictures, text, uncond, timesteps, noise, config) -> torch.Tensor:  # type: ignore[no-untyped-def]
+def sds(
+    prior: AnalyticPrior,
+    pictures: torch.Tensor,
+    text: torch.Tensor,
+    uncond: torch.Tensor,
+    timesteps: torch.Tensor,
+    noise: torch.Tensor,
+    config: GuidanceConfig,
+) -> torch.Tensor:
     return distillation_gradient(prior, pictures, noise_sample(view_embeds(text, uncond), timesteps, noise), config)
 
 
 @pytest.mark.parametrize("weighting", ["sigma_squared", "uniform"])
-def test_the_gradient_is_the_analytic_one_of_a_gaussian_prior(weighting: str) -> None:
+def test_the_gradient_is_the_analytic_one_of_a_gaussian_prior(weighting: Any) -> None:
     """For one text without guidance, pixel by pixel: w (sqrt(1-abar)(z - sqrt(abar) m) / spread - noise)."""
     variance = 0.2
     prior = AnalyticPrior(PX, variance=variance)
     text = prior.encode_prompts(["a ball", "a cup"])
     pictures, noise = torch.rand(2, 3, PX, PX) * 2 - 1, torch.randn(2, 3, PX, PX)
     timesteps = torch.tensor([100, 800])
-    config = GuidanceConfig(guidance_scale=1.0, weighting=weighting)  # type: ignore[arg-type]
+    config = GuidanceConfig(guidance_scale=1.0, weighting=weighting)
     gradient = sds(prior, pictures, text, prior.encode_prompts(["", ""]), timesteps, noise, config)
 
     mean = torch.stack([prior.mean_picture("a ball"), prior.mean_picture("a cup")]) * 2 - 1
@@ -119,12 +128,12 @@ def test_a_method_makes_its_number_of_calls_whatever_the_rows(
 
 
 @pytest.mark.parametrize("method", ["sds", "sdi", "full_gradient"])
-def test_rows_do_not_touch_one_another(method: str) -> None:
+def test_rows_do_not_touch_one_another(method: Any) -> None:
     prior = AnalyticPrior(PX)
     embeds = view_embeds(prior.encode_prompts(["a ball", "a cup"]), prior.encode_prompts(["", ""]), negatives=2)
     pictures, noise, timesteps = torch.rand(2, 3, PX, PX), torch.randn(2, 3, PX, PX), torch.tensor([50, 600])
     sample = noise_sample(embeds, timesteps, noise)
-    config = GuidanceConfig(method=method, rescale=0.5)  # type: ignore[arg-type]
+    config = GuidanceConfig(method=method, rescale=0.5)
     both = distillation_gradient(prior, pictures, sample, config)
     broken = pictures.clone()
     broken[1] = torch.nan
@@ -160,16 +169,17 @@ def test_the_loss_has_exactly_the_gradient_it_is_given() -> None:
     noise_space = torch.randn(2, 3, PX, PX, requires_grad=True)
     gradient = torch.randn(2, 3, PX, PX)
     distill(noise_space, gradient).backward()
+    assert noise_space.grad is not None
     assert torch.equal(noise_space.grad, gradient)
 
 
 @pytest.mark.parametrize("method", ["sds", "sdi", "full_gradient"])
-def test_the_gradient_is_a_constant(method: str) -> None:
+def test_the_gradient_is_a_constant(method: Any) -> None:
     prior = AnalyticPrior(PX)
     embeds = prior.encode_prompts(["a ball"]).requires_grad_()
     pictures = torch.rand(1, 3, PX, PX, requires_grad=True)
     noise, timesteps = torch.randn(1, 3, PX, PX), torch.tensor([5])
-    config = GuidanceConfig(method=method)  # type: ignore[arg-type]
+    config = GuidanceConfig(method=method)
     assert not sds(prior, pictures, embeds, embeds, timesteps, noise, config).requires_grad
     assert pictures.grad is None
 
@@ -190,11 +200,11 @@ def test_the_average_gradient_is_that_of_the_probability_density_distillation_ob
             picture_noised = Normal(signal.sqrt() * pictures, (1 - signal).sqrt())
             prior_noised = Normal(signal.sqrt() * mean, (signal * variance + 1 - signal).sqrt())
             divergence = kl_divergence(Independent(picture_noised, 4), Independent(prior_noised, 4))
-            weight = sds_weight(signal[None], weighting)[0]  # type: ignore[arg-type]
+            weight = sds_weight(signal[None], weighting)[0]
             (expected,) = torch.autograd.grad(((1 - signal) / signal).sqrt() * weight * divergence, pictures)
 
             noise = torch.randn(1, 3, PX, PX)
-            config = GuidanceConfig(guidance_scale=1.0, weighting=weighting)  # type: ignore[arg-type]
+            config = GuidanceConfig(guidance_scale=1.0, weighting=weighting)
             drawn, opposite = (
                 sds(prior, pictures.detach(), text, text, torch.tensor([timestep]), draw, config)
                 for draw in (noise, -noise)
@@ -210,7 +220,7 @@ def test_the_full_gradient_is_the_derivative_of_the_weighted_error_of_the_predic
     pictures, noise = torch.rand(2, 3, PX, PX) * 2 - 1, torch.randn(2, 3, PX, PX)
     timesteps = torch.tensor([150, 800])
     for weighting in ("sigma_squared", "uniform", "reconstruction"):
-        config = GuidanceConfig(guidance_scale=scale, weighting=weighting)  # type: ignore[arg-type]
+        config = GuidanceConfig(guidance_scale=scale, weighting=weighting)
         without = sds(prior, pictures, text, uncond, timesteps, noise, config)
         full = sds(prior, pictures, text, uncond, timesteps, noise, replace(config, method="full_gradient"))
         signal = prior.alphas_cumprod[timesteps].view(-1, 1, 1, 1)

@@ -42,7 +42,8 @@ class Watched:
     """A prior that keeps what it answered."""
 
     def __init__(self, prior: ScorePrior) -> None:
-        self.prior, self.answers = prior, []
+        self.prior = prior
+        self.answers: list[torch.Tensor] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.prior, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -18,7 +19,9 @@ PX = 4
 TIMESTEPS = torch.tensor([40, 333, 900])
 
 
-def example(variance: float = 0.2):  # type: ignore[no-untyped-def]
+def example(
+    variance: float = 0.2,
+) -> tuple[AnalyticPrior, Callable[[torch.Tensor, torch.Tensor], torch.Tensor], torch.Tensor]:
     """A Gaussian prior, its predictions for one text, and three pictures."""
     prior = AnalyticPrior(PX, variance=variance)
     embeds = prior.encode_prompts(["a ball"] * 3)

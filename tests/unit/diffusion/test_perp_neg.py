@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -29,11 +30,11 @@ def numbered(wording: WordingConfig) -> PromptEmbeds:
 
 
 def embeds_at(wording: WordingConfig, azimuth_deg: float, elevation_deg: float = 0.0) -> ViewEmbeds:
-    angles = (torch.tensor([angle]) for angle in (azimuth_deg, elevation_deg))
-    return perp_neg_embeds(numbered(wording), *angles, True, torch.tensor([2]), wording)
+    azimuths_deg, elevations_deg = torch.tensor([azimuth_deg]), torch.tensor([elevation_deg])
+    return perp_neg_embeds(numbered(wording), azimuths_deg, elevations_deg, True, torch.tensor([2]), wording)
 
 
-def shares(embed: torch.Tensor, wording: WordingConfig) -> dict[int, float]:
+def shares(embed: torch.Tensor, wording: WordingConfig) -> dict[int, Any]:
     """Which view words an embedding is made of."""
     words = embed.flatten()[: len(view_words(wording))]
     return {index: pytest.approx(share, abs=1e-5) for index, share in enumerate(words.tolist()) if abs(share) > 1e-6}

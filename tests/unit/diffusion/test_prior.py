@@ -125,13 +125,14 @@ def test_pictures_receive_a_gradient_through_the_encoder_and_weights_do_not(late
     latent.to_noise_space(pictures).sum().backward()
     assert pictures.grad is not None
     assert pictures.grad.abs().sum() > 0
-    parts = (latent._vae, latent._unet, latent._text_encoder)
+    parts: tuple[Any, ...] = (latent._vae, latent._unet, latent._text_encoder)
     assert not any(weight.requires_grad for part in parts for weight in part.parameters())
     assert not any(part.training for part in parts)
 
 
 def test_the_decoder_is_gone(latent: ScorePrior) -> None:
     assert isinstance(latent, DiffusersPrior)
+    assert latent._vae is not None
     assert not [name for name, _ in latent._vae.named_parameters() if "decoder" in name or "post_quant" in name]
 
 
@@ -145,7 +146,7 @@ def test_encoding_in_passes_equals_encoding_one_by_one(latent: ScorePrior) -> No
     assert torch.allclose(fast, slow, atol=1e-5)
     (fast * probe).sum().backward()
     (slow * probe).sum().backward()
-    assert torch.allclose(together.grad, alone.grad, atol=1e-5)
+    torch.testing.assert_close(together.grad, alone.grad, atol=1e-5, rtol=1e-5)
 
 
 def test_a_prediction_has_a_graph_only_where_its_input_brings_one(latent: ScorePrior, pixel: ScorePrior) -> None:
@@ -286,7 +287,7 @@ def test_a_parked_text_encoder_visits_the_device_for_each_prompt_only() -> None:
             self.weight = torch.nn.Parameter(torch.zeros(3, 5))
             self.places: list[str] = []
 
-        def to(self, device: Any) -> Traveller:
+        def to(self, device: Any) -> Traveller:  # type: ignore[override]  # one of its signatures is enough
             self.places.append(str(device))
             return self
 

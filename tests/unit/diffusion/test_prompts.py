@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
@@ -92,7 +94,7 @@ def test_each_distinct_text_is_encoded_once() -> None:
     asked: list[list[str]] = []
 
     class Listening(AnalyticPrior):
-        def encode_prompts(self, texts):  # type: ignore[no-untyped-def]
+        def encode_prompts(self, texts: Sequence[str]) -> torch.Tensor:
             asked.append(list(texts))
             return super().encode_prompts(texts)
 

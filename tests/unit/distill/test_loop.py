@@ -7,8 +7,16 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.distill.loop import Assignment, SlotBatch, lr_multiplier, optimize_all
-from dreamfoundry.errors import EmptyField, FlatField, FullField, OffPrompt, OptimizationDiverged, SeveralFaces
+from dreamfoundry.distill.loop import Assignment, OptimizedField, SlotBatch, lr_multiplier, optimize_all
+from dreamfoundry.errors import (
+    EmptyField,
+    FlatField,
+    FullField,
+    OffPrompt,
+    OptimizationDiverged,
+    PromptFailure,
+    SeveralFaces,
+)
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
@@ -46,7 +54,7 @@ def state_after(steps: int, names: list[str], watched: int, num_slots: int = 3) 
 
 
 @pytest.mark.parametrize("num_slots", [1, 2, 4])
-def test_a_step_makes_one_prior_call_however_many_slots_there_are(num_slots):
+def test_a_step_makes_one_prior_call_however_many_slots_there_are(num_slots: int) -> None:
     prior = AnalyticPrior()
     batch = SlotBatch(prior, SMALL, num_slots)
     for index in range(num_slots):
@@ -57,21 +65,21 @@ def test_a_step_makes_one_prior_call_however_many_slots_there_are(num_slots):
     assert prior.num_predictions == 3
 
 
-def test_a_text_is_encoded_once_per_asset():
+def test_a_text_is_encoded_once_per_asset() -> None:
     prior = AnalyticPrior()
     list(optimize_all(prior, SMALL, [assignment("red"), assignment("blue")], num_slots=1))
 
     assert prior.num_encodings == 2
 
 
-def test_a_slot_does_not_depend_on_its_neighbours_bit_for_bit():
+def test_a_slot_does_not_depend_on_its_neighbours_bit_for_bit() -> None:
     alone = state_after(4, ["red"], watched=0)
     crowded = state_after(4, ["red", "green", "blue"], watched=0)
 
     assert all(torch.equal(alone[name], crowded[name]) for name in alone)
 
 
-def test_one_seed_makes_the_same_field_alone_and_among_sixteen():
+def test_one_seed_makes_the_same_field_alone_and_among_sixteen() -> None:
     names = ["red", *(f"neighbour {index}" for index in range(15))]
     start = state_after(0, ["red"], watched=0, num_slots=1)
     alone = state_after(6, ["red"], watched=0, num_slots=1)
@@ -86,7 +94,7 @@ LATER = with_overrides(
 )
 
 
-def test_pictures_grow_in_their_stage_and_the_prior_is_still_asked_once():
+def test_pictures_grow_in_their_stage_and_the_prior_is_still_asked_once() -> None:
     prior, sizes = AnalyticPrior(), []
     batch = SlotBatch(prior, LATER, 2)
     batch.admit(assignment("red"))
@@ -98,13 +106,15 @@ def test_pictures_grow_in_their_stage_and_the_prior_is_still_asked_once():
     assert prior.num_predictions == 8
 
 
-def test_neighbours_in_different_stages_do_not_touch_one_another():
-    def field_of_red(late_neighbour):
+def test_neighbours_in_different_stages_do_not_touch_one_another() -> None:
+    def field_of_red(late_neighbour: bool) -> dict[str, torch.Tensor]:
         batch = SlotBatch(AnalyticPrior(), LATER, 2)
         batch.admit(assignment("red"))
         if late_neighbour:
             batch.admit(assignment("blue"))
-            batch.slots[1].step = 6
+            neighbour = batch.slots[1]
+            assert neighbour is not None
+            neighbour.step = 6
         for _ in range(2):
             batch.step()
         return batch.fields.slot_state(0)
@@ -113,12 +123,12 @@ def test_neighbours_in_different_stages_do_not_touch_one_another():
     assert all(torch.equal(alone[name], beside[name]) for name in alone)
 
 
-def test_slots_rendered_one_by_one_move_as_if_together():
+def test_slots_rendered_one_by_one_move_as_if_together() -> None:
     one_by_one = with_overrides(
         SMALL, {"render.later": [{"from_fraction": 0.99, "image_px": 16, "samples_per_ray": 12}]}
     )
 
-    def table(recipe):
+    def table(recipe: Recipe) -> torch.Tensor:
         batch = SlotBatch(AnalyticPrior(), recipe, 2)
         batch.admit(assignment("red"))
         batch.admit(assignment("blue"))
@@ -129,7 +139,7 @@ def test_slots_rendered_one_by_one_move_as_if_together():
     torch.testing.assert_close(table(one_by_one), table(SMALL))
 
 
-def test_seeds_begin_with_blobs_of_different_shapes():
+def test_seeds_begin_with_blobs_of_different_shapes() -> None:
     recipe = with_overrides(SMALL, {"field.density_blob_variety": 0.3})
     batch = SlotBatch(AnalyticPrior(), recipe, 2)
     batch.admit(assignment("red"))
@@ -140,7 +150,7 @@ def test_seeds_begin_with_blobs_of_different_shapes():
     assert (first - 1.0).abs().max() <= 0.3
 
 
-def test_a_slot_that_diverges_stops_before_the_update_and_leaves_its_neighbours_alone():
+def test_a_slot_that_diverges_stops_before_the_update_and_leaves_its_neighbours_alone() -> None:
     batch = SlotBatch(AnalyticPrior(), with_overrides(SMALL, {"looks.max_restarts": 0}), 3)
     for name in ("red", "green", "blue"):
         batch.admit(assignment(name))
@@ -162,7 +172,7 @@ def test_a_slot_that_diverges_stops_before_the_update_and_leaves_its_neighbours_
     assert by_name["blue"].failure is None
 
 
-def test_draws_follow_from_identity_not_from_order():
+def test_draws_follow_from_identity_not_from_order() -> None:
     first = state_after(3, ["red", "green"], watched=1, num_slots=2)
     second = state_after(3, ["blue", "green"], watched=1, num_slots=2)
 
@@ -170,18 +180,18 @@ def test_draws_follow_from_identity_not_from_order():
     assert not torch.equal(first["table"], state_after(3, ["red", "blue"], watched=1, num_slots=2)["table"])
 
 
-def test_more_assignments_than_slots_all_end_and_places_are_refilled_at_once():
+def test_more_assignments_than_slots_all_end_and_places_are_refilled_at_once() -> None:
     names = [f"p{index}" for index in range(5)]
     prior = AnalyticPrior()
     results = list(optimize_all(prior, SMALL, map(assignment, names), num_slots=2))
 
     assert sorted(result.assignment.prompt.prompt_id for result in results) == names
     assert all(result.history.steps_spent == 6 for result in results)
-    probes = len(names) * 2 * 3 * len(SMALL.probes.timesteps)  # an early one and the last, three wordings each
-    assert prior.num_predictions == 3 * 6 + probes  # two, two, then one: three rounds of six steps
+    looks = len(names) * 2 * 3 * len(SMALL.probes.timesteps)  # an early one and the last, three wordings each
+    assert prior.num_predictions == 3 * 6 + looks  # two, two, then one: three rounds of six steps
 
 
-def test_an_analytic_prior_turns_the_blob_into_a_ball_of_its_color():
+def test_an_analytic_prior_turns_the_blob_into_a_ball_of_its_color() -> None:
     recipe = with_overrides(
         SMALL,
         {
@@ -217,7 +227,9 @@ def test_an_analytic_prior_turns_the_blob_into_a_ball_of_its_color():
         ({"gates.min_prompt_gain": 1.1}, OffPrompt),
     ],
 )
-def test_a_volume_that_a_gate_refuses_is_a_failure_with_its_class(overrides, failure):
+def test_a_volume_that_a_gate_refuses_is_a_failure_with_its_class(
+    overrides: dict[str, float], failure: type[PromptFailure]
+) -> None:
     (result,) = optimize_all(AnalyticPrior(), with_overrides(SMALL, overrides), [assignment("red")], num_slots=1)
 
     assert isinstance(result.failure, failure)
@@ -230,18 +242,19 @@ HALVING = with_overrides(
 )
 
 
-def test_the_best_of_three_goes_on_and_the_others_stay_behind():
+def test_the_best_of_three_goes_on_and_the_others_stay_behind() -> None:
     (result,) = optimize_all(AnalyticPrior(), HALVING, [assignment("red")], num_slots=1)
     candidates = result.history.candidates
 
     assert result.failure is None
+    assert result.snapshot is not None
     assert result.snapshot.history == result.history
     assert sorted(one.num_steps for one in candidates) == [3, 6, 12]
     assert [one.verdict for one in sorted(candidates, key=lambda a: a.num_steps)] == ["outrun"] * 2 + ["chosen"]
     assert result.history.steps_spent == 21
 
 
-def test_a_candidate_that_was_parked_goes_on_as_if_it_had_not_been():
+def test_a_candidate_that_was_parked_goes_on_as_if_it_had_not_been() -> None:
     halved = SlotBatch(AnalyticPrior(), HALVING, 1)
     halved.admit(assignment("red"))
     while (slot := halved.slots[0]) is not None:
@@ -249,12 +262,16 @@ def test_a_candidate_that_was_parked_goes_on_as_if_it_had_not_been():
         result = halved.harvest()
         if slot.step == 11:
             field, candidate = halved.fields.slot_state(0), slot.candidate
-    assert result[0].history.chosen.candidate == candidate
+    chosen = result[0].history.chosen
+    assert chosen is not None
+    assert chosen.candidate == candidate
 
     alone = SlotBatch(AnalyticPrior(), HALVING, 1)
     alone.admit(assignment("red"))
-    alone.slots[0].candidate = candidate
-    alone._begin(0, alone.slots[0])
+    alone_slot = alone.slots[0]
+    assert alone_slot is not None
+    alone_slot.candidate = candidate
+    alone._begin(0, alone_slot)
     for _ in range(11):
         alone.step()
     undisturbed = alone.fields.slot_state(0)
@@ -264,7 +281,7 @@ def test_a_candidate_that_was_parked_goes_on_as_if_it_had_not_been():
 class NotANumber(AnalyticPrior):
     """Answers NaN when it is asked about green."""
 
-    def predict_noise(self, noisy, timesteps, embeds):
+    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
         bad = (embeds == self.mean_picture("a green ball").flatten()).all(dim=-1).view(-1, 1, 1, 1)
         return torch.where(bad, torch.nan, super().predict_noise(noisy, timesteps, embeds))
 
@@ -272,14 +289,16 @@ class NotANumber(AnalyticPrior):
 class OnlyGrey(AnalyticPrior):
     """Knows grey pictures only, whatever it is asked about green."""
 
-    def mean_picture(self, text):
+    def mean_picture(self, text: str) -> torch.Tensor:
         return torch.full((3, self.picture_px, self.picture_px), 0.5) if "green" in text else super().mean_picture(text)
 
 
 @pytest.mark.parametrize(
     ("prior", "min_gain", "failure_class"), [(NotANumber, -1.0, "diverged"), (OnlyGrey, 0.001, "off_prompt")]
 )
-def test_24_a_prompt_made_to_fail_ends_in_its_class_and_its_neighbours_keep_every_bit(prior, min_gain, failure_class):
+def test_24_a_prompt_made_to_fail_ends_in_its_class_and_its_neighbours_keep_every_bit(
+    prior: type[AnalyticPrior], min_gain: float, failure_class: str
+) -> None:
     recipe = with_overrides(
         SMALL,
         {
@@ -291,26 +310,30 @@ def test_24_a_prompt_made_to_fail_ends_in_its_class_and_its_neighbours_keep_ever
         },
     )
 
-    def made(names):
+    def made(names: list[str]) -> dict[str, OptimizedField]:
         results = optimize_all(prior(), recipe, map(assignment, names), num_slots=3)
         return {result.assignment.prompt.prompt_id: result for result in results}
 
     together, without = made(["red", "green", "blue"]), made(["red", "blue"])
     failed = together["green"]
 
+    assert failed.failure is not None
     assert failed.failure.failure_class == failure_class
     assert [(a.candidate, a.verdict) for a in failed.history.candidates] == [(n, failure_class) for n in range(3)]
     assert 0 < failed.history.steps_spent < failed.history.step_budget == 60
     for name in ("red", "blue"):
-        assert together[name].snapshot.to_bytes() == without[name].snapshot.to_bytes()
+        among_all, among_good = together[name].snapshot, without[name].snapshot
+        assert among_all is not None
+        assert among_good is not None
+        assert among_all.to_bytes() == among_good.to_bytes()
 
 
-def test_a_step_without_a_live_slot_says_what_is_missing():
+def test_a_step_without_a_live_slot_says_what_is_missing() -> None:
     with pytest.raises(RuntimeError, match="admit an assignment"):
         SlotBatch(AnalyticPrior(), SMALL, 1).step()
 
 
-def test_a_rate_warms_up_and_then_falls_to_its_final_share():
+def test_a_rate_warms_up_and_then_falls_to_its_final_share() -> None:
     shares = [lr_multiplier(dataclasses.replace(SMALL.optimize, num_steps=100), step) for step in range(100)]
 
     assert np.argmax(shares) in range(8, 13)

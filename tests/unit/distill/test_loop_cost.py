@@ -41,7 +41,7 @@ class Ledger(TorchDispatchMode):
     """Counts the operations that reach the device, and the elements that they read and write."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.num_operations = 0
         self.num_elements = 0
 
@@ -60,14 +60,17 @@ def full_batch(recipe: Recipe, num_slots: int) -> SlotBatch:
     batch = SlotBatch(AnalyticPrior(device="meta"), recipe, num_slots, device="meta")
     for index in range(num_slots):
         batch.admit(Assignment(Prompt(f"p{index}", "a red ball"), f"key {index}"))
-        batch.slots[index].step = BEFORE_STEP
+        slot = batch.slots[index]
+        assert slot is not None
+        slot.step = BEFORE_STEP
     return batch
 
 
 @cache
 def cost_of_a_step(name: str, num_slots: int) -> Ledger:
     batch = full_batch(RECIPES[name], num_slots)
-    with Ledger() as ledger:
+    ledger = Ledger()
+    with ledger:
         batch.step()
     return ledger
 
@@ -82,7 +85,9 @@ def test_no_value_comes_back_to_the_host_within_a_step(recipe: Recipe) -> None:
 
 def test_a_step_of_slots_in_different_stages_reads_no_value_either() -> None:
     batch = full_batch(bundled_recipe("toybox"), 3)
-    batch.slots[1].step = 190
+    slot = batch.slots[1]
+    assert slot is not None
+    slot.step = 190
     batch.step()
     assert {part.render.image_px for part in batch._draw().batches} == {32, 64}
 
@@ -105,4 +110,5 @@ def test_a_step_asks_the_prior_once_for_any_number_of_slots() -> None:
     for num_slots in (1, 3):
         batch = full_batch(TOYBOX, num_slots)
         batch.step()
+        assert isinstance(batch.prior, AnalyticPrior)
         assert batch.prior.num_predictions == 1

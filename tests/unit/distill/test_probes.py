@@ -1,4 +1,4 @@
-"""A probe of a field: scores that move the right way, and the gate that each of them can close."""
+"""A look at a field: scores that action the right way, and the gate that each of them can close."""
 
 from dataclasses import replace
 
@@ -39,10 +39,10 @@ class Solid(RadianceFields):
         super().__init__(RECIPE.field, 1)
         self.half_sides = torch.tensor([half_x, half_y, half_z])
 
-    def density(self, points):
+    def density(self, points: torch.Tensor) -> torch.Tensor:
         return torch.where((points.abs() <= self.half_sides).all(dim=-1), 200.0, 0.0)
 
-    def query(self, points):
+    def query(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.density(points), torch.tensor([0.9, 0.1, 0.1]).expand(*points.shape)
 
 
@@ -54,20 +54,20 @@ def probe(solid: Solid, prior: AnalyticPrior) -> dict[str, float]:
     return probe_field(prior, solid, 0, encode(prior, Prompt("p", "a box"), RECIPE.wording), RECIPE, seed=3)
 
 
-def test_a_ball_like_volume_is_not_flat_and_a_plate_is():
+def test_a_ball_like_volume_is_not_flat_and_a_plate_is() -> None:
     assert flatness_ratio(Solid(0.5, 0.5, 0.5)) == pytest.approx(1.0, abs=0.02)
     assert flatness_ratio(Solid(0.8, 0.8, 0.04)) < 0.08
     assert flatness_ratio(Solid(0.8, 0.3, 0.3)) == pytest.approx(1.0, abs=0.02)  # a pole is no plate
     assert flatness_ratio(Solid(0.0, 0.0, 0.0)) < 1.01
 
 
-def test_an_empty_volume_has_no_opacity_and_a_full_one_much():
+def test_an_empty_volume_has_no_opacity_and_a_full_one_much() -> None:
     prior = AnalyticPrior()
     assert probe(Solid(-1.0, -1.0, -1.0), prior)["mean_opacity"] == 0.0
     assert probe(Solid(0.7, 0.7, 0.7), prior)["mean_opacity"] > probe(Solid(0.3, 0.3, 0.3), prior)["mean_opacity"] > 0.0
 
 
-def test_the_prompt_explains_pictures_of_what_it_names_and_not_of_something_else():
+def test_the_prompt_explains_pictures_of_what_it_names_and_not_of_something_else() -> None:
     box, rod = Solid(0.5, 0.5, 0.5), Solid(0.1, 0.9, 0.1)
     front, side = pictures_of(box)[0], pictures_of(box)[2]
     words = {"front": front, "back": front, "side": side}
@@ -77,7 +77,7 @@ def test_the_prompt_explains_pictures_of_what_it_names_and_not_of_something_else
     assert -1.0 <= probe(rod, prior)["prompt_gain"] <= 1.0
 
 
-def test_views_that_pass_for_the_front_are_counted():
+def test_views_that_pass_for_the_front_are_counted() -> None:
     box = Solid(0.5, 0.5, 0.5)
     front, grey = pictures_of(box)[0], torch.full((3, 16, 16), 0.5)
     janus = AnalyticPrior(
@@ -89,7 +89,7 @@ def test_views_that_pass_for_the_front_are_counted():
     assert probe(box, same)["several_faces_share"] == 0.0
 
 
-def test_a_view_passes_for_the_front_as_it_is_seen_from_the_same_height():
+def test_a_view_passes_for_the_front_as_it_is_seen_from_the_same_height() -> None:
     box = Solid(0.5, 0.5, 0.5)
     recipe = with_overrides(
         RECIPE,
@@ -110,12 +110,12 @@ def test_a_view_passes_for_the_front_as_it_is_seen_from_the_same_height():
     assert scores["several_faces_share"] == pytest.approx(num_high / num_elsewhere)
 
 
-def test_the_same_seed_asks_the_same_question():
+def test_the_same_seed_asks_the_same_question() -> None:
     box, prior = Solid(0.5, 0.5, 0.5), AnalyticPrior()
     assert probe(box, prior) == probe(box, prior)
 
 
-def test_a_field_that_passes_every_gate_goes_on():
+def test_a_field_that_passes_every_gate_goes_on() -> None:
     assert gate_candidate(GOOD, GateConfig(), 0.15) is None
 
 
@@ -130,7 +130,9 @@ def test_a_field_that_passes_every_gate_goes_on():
         (GateConfig(), {"prompt_gain": float("nan")}, "diverged"),
     ],
 )
-def test_a_score_beyond_its_gate_ends_the_candidate_and_says_which(gates, scores, failure_class):
+def test_a_score_beyond_its_gate_ends_the_candidate_and_says_which(
+    gates: GateConfig, scores: dict[str, float], failure_class: str
+) -> None:
     failure = gate_candidate(GOOD | scores, gates, 0.15)
 
     assert failure is not None
@@ -139,7 +141,7 @@ def test_a_score_beyond_its_gate_ends_the_candidate_and_says_which(gates, scores
     assert "15%" in str(failure)
 
 
-def test_a_gate_that_rises_over_the_run_lets_early_fields_pass():
+def test_a_gate_that_rises_over_the_run_lets_early_fields_pass() -> None:
     gates = replace(GateConfig(), min_prompt_gain=Ramp(0.0, 0.3))
 
     assert gate_candidate(GOOD | {"prompt_gain": 0.1}, gates, 0.15) is None

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.prompts import PromptEmbeds
-from dreamfoundry.distill.step_inputs import SlotInputs, draw_step
+from dreamfoundry.distill.step_inputs import SlotInputs, StepDraws, draw_step
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.prior import BACKGROUND_LEVELS
 from dreamfoundry.settings.recipe import Recipe
@@ -28,11 +28,11 @@ def slot_inputs(seed: int, progress: float = 0.5) -> SlotInputs:
     return SlotInputs(PromptEmbeds(text, unconditional), torch.Generator().manual_seed(seed), progress)
 
 
-def draw(*inputs: SlotInputs, recipe: Recipe = RECIPE):
+def draw(*inputs: SlotInputs, recipe: Recipe = RECIPE) -> StepDraws:
     return draw_step(recipe, inputs, 1000, (3, 8, 8), "cpu")
 
 
-def test_the_prior_is_told_the_background_the_picture_stands_on():
+def test_the_prior_is_told_the_background_the_picture_stands_on() -> None:
     draws = draw(*(slot_inputs(seed) for seed in range(20)))
     levels = torch.tensor(list(BACKGROUND_LEVELS.values()))
 
@@ -41,7 +41,7 @@ def test_the_prior_is_told_the_background_the_picture_stands_on():
     torch.testing.assert_close(told.text[:, 0, 2], told.unconditional[:, 0, 0])
 
 
-def test_textureless_slots_are_told_the_textureless_wording():
+def test_textureless_slots_are_told_the_textureless_wording() -> None:
     draws = draw(*(slot_inputs(seed) for seed in range(40)))
     told = draws.noise_sample.embeds.text[:, 0, 0].reshape(40, 4)[:, 0].bool()
 
@@ -51,7 +51,7 @@ def test_textureless_slots_are_told_the_textureless_wording():
     assert (draws.batches[0].is_lit | ~draws.batches[0].is_textureless).all()
 
 
-def test_the_prior_is_told_the_view_it_sees():
+def test_the_prior_is_told_the_view_it_sees() -> None:
     draws = draw(*(slot_inputs(seed) for seed in range(40)))
     cameras_x_z = draws.batches[0].origins[:, :: 8 * 8].reshape(-1, 3)
     told = draws.noise_sample.embeds.text[:, 0, 1]
@@ -65,7 +65,7 @@ ALL_AT_ONCE = with_overrides(RECIPE, {"guidance.method": "sdi", "guidance.perp_n
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, ALL_AT_ONCE])
-def test_a_slot_draws_the_same_whatever_its_neighbours_are(recipe):
+def test_a_slot_draws_the_same_whatever_its_neighbours_are(recipe: Recipe) -> None:
     alone, crowded = (
         draw(slot_inputs(5), recipe=recipe),
         draw(slot_inputs(5), slot_inputs(6), slot_inputs(7, 0.0), recipe=recipe),
@@ -81,14 +81,14 @@ def test_a_slot_draws_the_same_whatever_its_neighbours_are(recipe):
         assert torch.equal(getattr(alone.noise_sample.embeds, name), getattr(crowded.noise_sample.embeds, name)[:4])
 
 
-def test_progress_does_not_change_how_much_is_drawn():
+def test_progress_does_not_change_how_much_is_drawn() -> None:
     early, late = slot_inputs(5, progress=0.0), slot_inputs(5, progress=1.0)
     draw(early), draw(late)
 
     assert torch.equal(early.generator.get_state(), late.generator.get_state())
 
 
-def test_azimuths_of_a_slot_are_spread_over_the_circle():
+def test_azimuths_of_a_slot_are_spread_over_the_circle() -> None:
     positions = draw(slot_inputs(3)).batches[0].origins[0, :: 8 * 8]
     azimuth_deg = torch.rad2deg(torch.atan2(positions[:, 0], positions[:, 2])).sort().values
     gaps_deg = torch.diff(torch.cat([azimuth_deg, azimuth_deg[:1] + 360.0]))
@@ -96,7 +96,7 @@ def test_azimuths_of_a_slot_are_spread_over_the_circle():
     assert gaps_deg.max() < 185.0
 
 
-def test_an_inversion_ends_up_to_its_overshoot_above_the_timestep_and_within_the_schedule():
+def test_an_inversion_ends_up_to_its_overshoot_above_the_timestep_and_within_the_schedule() -> None:
     recipe = with_overrides(ALL_AT_ONCE, {"guidance.inversion_overshoot": 0.05, "guidance.timestep_low": 0.5})
     asked = draw(*(slot_inputs(seed) for seed in range(200)), recipe=recipe).noise_sample
     above = asked.inverted_to - asked.timesteps
@@ -108,13 +108,13 @@ def test_an_inversion_ends_up_to_its_overshoot_above_the_timestep_and_within_the
     assert int(asked.inverted_to.max()) <= 999
 
 
-def test_without_an_inversion_there_is_no_overshoot_to_draw():
+def test_without_an_inversion_there_is_no_overshoot_to_draw() -> None:
     asked = draw(slot_inputs(1)).noise_sample
 
     assert torch.equal(asked.inverted_to, asked.timesteps)
 
 
-def test_negatives_are_told_only_where_they_are_asked_for():
+def test_negatives_are_told_only_where_they_are_asked_for() -> None:
     plain, away = draw(slot_inputs(1)).noise_sample.embeds, draw(slot_inputs(1), recipe=ALL_AT_ONCE).noise_sample.embeds
 
     assert plain.negatives.shape == (4, 0, 1, 3)

@@ -1,6 +1,7 @@
 """Classifier guidance follows its equation, and the classifier learns to name noisy toys."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -83,8 +84,10 @@ def test_the_noise_follows_dhariwal_and_nichol(inner: AnalyticPrior, classifier:
         if color:
             log_p = log_p + color_logits.softmax(dim=1)[0, color - 1].log()
         log_p.backward()
+        gradient = leaf.grad
+        assert gradient is not None
         spread = (1.0 - inner.alphas_cumprod[timesteps[row]]).sqrt()
-        torch.testing.assert_close(guided[row], plain[row] - 5.0 * spread * leaf.grad[0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(guided[row], plain[row] - 5.0 * spread * gradient[0], atol=1e-5, rtol=1e-4)
 
 
 VARIANCE = 0.3
@@ -93,12 +96,12 @@ VARIANCE = 0.3
 class Mixture(AnalyticPrior):
     """Believes that a picture shows any kind, all alike, unless it is told which."""
 
-    def predict_noise(self, noisy, timesteps, embeds):
+    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
         bayes = Bayes(self).kind_posterior(noisy, timesteps)
         each = [super(Mixture, self).predict_noise(noisy, timesteps, self._all(k, noisy)) for k in KINDS]
         return torch.einsum("bk,kbchw->bchw", bayes, torch.stack(each))
 
-    def _all(self, kind, noisy):
+    def _all(self, kind: str, noisy: torch.Tensor) -> torch.Tensor:
         return self.encode_prompts([kind] * len(noisy))
 
 
@@ -109,12 +112,12 @@ class Bayes(NoisyClassifier):
         super().__init__(PX, prior.alphas_cumprod)
         self.means = torch.stack([prior.mean_picture(kind) * 2.0 - 1.0 for kind in KINDS])
 
-    def forward(self, noisy, timesteps):
+    def forward(self, noisy: torch.Tensor, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         signal = self.alphas_cumprod[timesteps].view(-1, 1)
         away = (noisy[:, None] - signal.sqrt().view(-1, 1, 1, 1, 1) * self.means).square().sum(dim=(2, 3, 4))
         return -away / (2.0 * (signal * VARIANCE + 1.0 - signal)), torch.zeros(len(noisy), len(COLORS))
 
-    def kind_posterior(self, noisy, timesteps):
+    def kind_posterior(self, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         return self(noisy, timesteps)[0].softmax(dim=1)
 
 
@@ -140,7 +143,7 @@ def test_a_classifier_of_other_pictures_or_noise_is_refused(inner: AnalyticPrior
         ClassifierGuidedPrior(inner, NoisyClassifier(PX, inner.alphas_cumprod.flip(0)))
 
 
-def test_a_saved_classifier_answers_alike(classifier: NoisyClassifier, tmp_path) -> None:
+def test_a_saved_classifier_answers_alike(classifier: NoisyClassifier, tmp_path: Path) -> None:
     classifier.save(tmp_path / "classifier.safetensors")
     loaded = NoisyClassifier.load(tmp_path / "classifier.safetensors")
 

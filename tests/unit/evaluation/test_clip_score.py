@@ -17,7 +17,7 @@ TEXTS = ["a red cube", "a blue ball", "a red ball"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLIP of random weights, as transformers saves it."""
     path = tmp_path_factory.mktemp("clip") / "tiny-clip"
     part = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -71,7 +71,9 @@ def test_pictures_do_not_depend_on_how_many_go_together(clip: ClipScorer) -> Non
     torch.testing.assert_close(clip.similarities(pictures, TEXTS)[-1:], alone)
 
 
-def test_the_model_id_names_the_folder_and_changes_with_the_weights(clip: ClipScorer, folder: Path, tmp_path) -> None:
+def test_the_model_id_names_the_folder_and_changes_with_the_weights(
+    clip: ClipScorer, folder: Path, tmp_path: Path
+) -> None:
     copy = shutil.copytree(folder, tmp_path / "tiny-clip")
     model = CLIPModel.from_pretrained(copy)
     model.logit_scale.data += 1.0

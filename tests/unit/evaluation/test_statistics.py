@@ -14,7 +14,9 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors() -> None:
     values = np.random.default_rng(1).normal(5.0, 2.0, 100).tolist()
-    low, high = mean_interval(values, [str(index) for index in range(100)])
+    interval = mean_interval(values, [str(index) for index in range(100)])
+    assert interval is not None
+    low, high = interval
     error = np.std(values) / 10.0
 
     assert (low, high) == pytest.approx((np.mean(values) - 1.96 * error, np.mean(values) + 1.96 * error), abs=0.1)
@@ -39,6 +41,7 @@ def test_the_area_is_the_share_of_pairs_in_which_the_wrong_one_is_worse(higher_i
 
     found = separation(wrong, right, higher_is_better=higher_is_better)
 
+    assert found is not None
     assert found.auc == pytest.approx(np.mean(pairs))
     assert (found.num_wrong, found.num_right) == (15, 20)
     assert (found.p_value < 0.05) == (abs(found.auc - 0.5) > 0.2)

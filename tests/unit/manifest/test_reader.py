@@ -163,7 +163,7 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_26_a_fault_of_a_row_is_named_and_costs_that_row(tmp_path: Path, column: str, value: Any, reason: str) -> None:
-    columns: dict[str, list[Any]] = {"prompt_id": ["one", "two"], "prompt": ["a red chair", "a blue chair"]}
+    columns: dict[str, Any] = {"prompt_id": ["one", "two"], "prompt": ["a red chair", "a blue chair"]}
     columns[column] = [value, columns.get(column, [None, None])[1]]
     path = write(tmp_path / "m.parquet", **columns)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ def test_the_gradient_equals_that_of_the_library_lookup() -> None:
 
 @pytest.mark.parametrize("activation", ["softplus", "exp"])
 @pytest.mark.parametrize("blob", ["linear", "gaussian"])
-def test_all_parameters_get_the_numerical_gradient(activation: str, blob: str) -> None:
+def test_all_parameters_get_the_numerical_gradient(activation: Any, blob: Any) -> None:
     config = dataclasses.replace(SMALL, density_activation=activation, density_blob=blob, density_blob_scale=1.0)
     fields, points = fields_of(1, config, torch.float64), points_of(1, 4, torch.float64)
     parameters = tuple(fields.parameters().values())

@@ -52,7 +52,7 @@ def slow_encoding(table: Tensor, point: Tensor) -> list[float]:
     return features
 
 
-def test_resolutions_grow_geometrically_from_the_coarsest_to_the_finest():
+def test_resolutions_grow_geometrically_from_the_coarsest_to_the_finest() -> None:
     assert TINY.level_resolutions == SIDES
     sides = HashGridConfig().level_resolutions
     assert (sides[0], sides[-1], len(sides)) == (16, 2048, 16)
@@ -60,19 +60,19 @@ def test_resolutions_grow_geometrically_from_the_coarsest_to_the_finest():
     assert max(growth) - min(growth) < 0.06
 
 
-def test_a_table_has_a_row_for_every_vertex_of_a_coarse_level_and_no_more_than_its_size_for_a_fine_one():
+def test_a_table_has_a_row_for_every_vertex_of_a_coarse_level_and_no_more_than_its_size_for_a_fine_one() -> None:
     assert HashGrid(SMALL, "cpu").num_entries == 3**3 + 6**3 + 256 + 256
     assert HashGrid(SMALL, "cpu").levels.tolist() == [[3, 0, 0], [6, 27, 0], [13, 243, 1], [30, 499, 1]]
 
 
-def test_the_encoding_is_trilinear_interpolation_of_the_rows_that_the_paper_names():
+def test_the_encoding_is_trilinear_interpolation_of_the_rows_that_the_paper_names() -> None:
     fields, points = fields_of(2, dtype=torch.float64), points_of(2, 20, torch.float64)
     tables = fields.parameters()["table"].detach()
     slow = [[slow_encoding(tables[k], point) for point in points[k]] for k in range(2)]
     torch.testing.assert_close(fields.encode(points).detach(), torch.tensor(slow, dtype=torch.float64))
 
 
-def test_products_with_primes_do_not_overflow_on_the_finest_grid_that_is_allowed():
+def test_products_with_primes_do_not_overflow_on_the_finest_grid_that_is_allowed() -> None:
     grid = dataclasses.replace(TINY, num_levels=1, coarsest_resolution=2**16, finest_resolution=2**16)
     config = FieldConfig(encoding="hash", hash_grid=grid)
     rows, _ = HashGrid(config, "cpu").lookups(torch.full((1, 1, 3), 1.0, dtype=torch.float64))
@@ -81,7 +81,7 @@ def test_products_with_primes_do_not_overflow_on_the_finest_grid_that_is_allowed
     assert rows.flatten().tolist() == [slow_row(2**16, *corner) for corner in corners]
 
 
-def test_levels_that_fit_are_read_as_dense_ones_are():
+def test_levels_that_fit_are_read_as_dense_ones_are() -> None:
     grid = HashGridConfig(num_levels=2, entries_per_level=256, coarsest_resolution=3, finest_resolution=6)
     hashed = fields_of(2, dataclasses.replace(SMALL, hash_grid=grid))
     dense = fields_of(2, FieldConfig(level_resolutions=(3, 6), features_per_level=2, hidden_width=4, bound=1.5))
@@ -90,7 +90,7 @@ def test_levels_that_fit_are_read_as_dense_ones_are():
         assert torch.equal(actual, expected)
 
 
-def test_all_parameters_get_the_numerical_gradient():
+def test_all_parameters_get_the_numerical_gradient() -> None:
     one_hashed_level = {"num_levels": 1, "features_per_level": 1, "coarsest_resolution": 9, "finest_resolution": 9}
     grid = HashGridConfig(entries_per_level=256, **one_hashed_level)
     fields = fields_of(1, dataclasses.replace(SMALL, hash_grid=grid, density_blob_scale=1.0), torch.float64)
@@ -98,7 +98,7 @@ def test_all_parameters_get_the_numerical_gradient():
     assert torch.autograd.gradcheck(lambda *_: fields.query(points), tuple(fields.parameters().values()))
 
 
-def test_values_and_gradients_of_a_slot_do_not_depend_on_its_neighbours_also_diverged_ones():
+def test_values_and_gradients_of_a_slot_do_not_depend_on_its_neighbours_also_diverged_ones() -> None:
     def measured(fields: RadianceFields, points: Tensor) -> list[Tensor]:
         density, albedo = fields.query(points)
         gradients = torch.autograd.grad(density.sum() + albedo.sum(), tuple(fields.parameters().values()))
@@ -114,7 +114,7 @@ def test_values_and_gradients_of_a_slot_do_not_depend_on_its_neighbours_also_div
     assert all(torch.equal(a[1], b[1]) for a, b in zip(before, after, strict=True))
 
 
-def test_a_level_that_does_not_count_yet_is_as_if_it_were_zero_and_gets_no_gradient():
+def test_a_level_that_does_not_count_yet_is_as_if_it_were_zero_and_gets_no_gradient() -> None:
     fading = dataclasses.replace(SMALL, all_levels_from_fraction=0.5)
     fields, emptied, points = fields_of(2, fading), fields_of(2, fading), points_of(2, 40)
     fields.set_progress([0.25, 1.0])  # half way: level 1 is in, level 2 half, level 3 not at all
@@ -140,19 +140,19 @@ def test_a_level_that_does_not_count_yet_is_as_if_it_were_zero_and_gets_no_gradi
         ("num_levels", 1, "at least 2"),
     ],
 )
-def test_a_hash_grid_that_makes_no_sense_is_refused_with_key_value_and_rule(key, value, rule):
+def test_a_hash_grid_that_makes_no_sense_is_refused_with_key_value_and_rule(key: str, value: int, rule: str) -> None:
     with pytest.raises(ConfigError, match=rule) as refusal:
         with_overrides(Recipe(), {f"field.hash_grid.{key}": value})
     assert f"field.hash_grid.{key}" in str(refusal.value).replace("coarsest_resolution, ", "") or "coarsest" in key
     assert repr(value) in str(refusal.value)
 
 
-def test_an_encoding_that_does_not_exist_is_refused():
+def test_an_encoding_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"field.encoding = 'triplane': must be one of 'dense', 'hash'"):
         with_overrides(Recipe(), {"field.encoding": "triplane"})
 
 
-def test_a_hash_grid_is_in_the_key_of_a_hashed_field_only():
+def test_a_hash_grid_is_in_the_key_of_a_hashed_field_only() -> None:
     def key(**overrides: object) -> str:
         recipe = with_overrides(Recipe(), {f"field.{name}": value for name, value in overrides.items()})
         return field_key(Prompt("p", "a chair"), recipe, PriorIdentity("toy", "1", "abc", "Apache-2.0"))
@@ -189,7 +189,7 @@ HASHED = with_overrides(
 )
 
 
-def test_an_analytic_prior_turns_the_blob_of_a_hashed_field_into_a_ball_of_its_color():
+def test_an_analytic_prior_turns_the_blob_of_a_hashed_field_into_a_ball_of_its_color() -> None:
     red = torch.ones(3, 16, 16)
     red[1:, 4:12, 4:12] = 0.1
     views = ("front", "side", "back", "overhead")
@@ -202,7 +202,7 @@ def test_an_analytic_prior_turns_the_blob_of_a_hashed_field_into_a_ball_of_its_c
     assert mean[0] > 0.7 > 0.4 > mean[1]
 
 
-def test_a_hashed_field_goes_on_from_its_checkpoint_as_if_it_had_not_been_interrupted():
+def test_a_hashed_field_goes_on_from_its_checkpoint_as_if_it_had_not_been_interrupted() -> None:
     def batch() -> SlotBatch:
         return SlotBatch(AnalyticPrior(), HASHED, 2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -198,8 +199,9 @@ def test_the_host_renders_what_a_device_does() -> None:
     fields, (origins, directions) = random_fields(2, torch.float64), random_rays(2, 30, torch.float64)
     directions[:, ::4] *= -1.0
     sides = []
-    for seen_by in (render, lambda *given: _render_all(*given, with_normals=True)):
+    for seen_by in (render, partial(_render_all, with_normals=True)):
         seen = seen_by(fields, origins, directions, MIDDLE.double(), RenderConfig(samples_per_ray=8))
+        assert seen.normals is not None
         loss = seen.albedo.sum() + seen.opacity.square().sum() + (seen.normals[..., 1] * seen.opacity.detach()).sum()
         gradients = torch.autograd.grad(loss, tuple(fields.parameters().values()))
         sides.append([seen.albedo, seen.opacity, seen.depth, *gradients])

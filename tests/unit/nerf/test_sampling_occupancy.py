@@ -112,7 +112,9 @@ def batch_of(names: list[str], late: int = 0) -> SlotBatch:
     batch = SlotBatch(AnalyticPrior(), RECIPE, 2)
     for index, name in enumerate(names):
         batch.admit(assignment(name))
-        batch.slots[index].step = late if index else 0
+        slot = batch.slots[index]
+        assert slot is not None
+        slot.step = late if index else 0
     return batch
 
 

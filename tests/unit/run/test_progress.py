@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from dreamfoundry.run.progress import Progress, describe, share_done
 from dreamfoundry.run.scheduling.run_stats import Status
@@ -10,7 +11,8 @@ from dreamfoundry.run.scheduling.run_stats import Status
 
 def status(steps_done: int = 0, steps_left: int = 0, **counts: int) -> Status:
     names = ("num_builds", "published", "quarantined", "waiting", "optimizing", "exporting", "delegated")
-    return Status(**{name: counts.get(name, 0) for name in names}, steps_done=steps_done, steps_left=steps_left)
+    values: dict[str, Any] = {name: counts.get(name, 0) for name in names}
+    return Status(**values, steps_done=steps_done, steps_left=steps_left)
 
 
 def test_a_line_names_what_is_done_what_failed_what_is_under_way_and_the_time_left() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,14 +48,14 @@ def test_another_spelling_is_refused_with_the_usual_one() -> None:
 
 
 @pytest.mark.parametrize("values", [{"rights_url": "example.org"}, {"copyright_holder": "A\nStudio"}])
-def test_a_holder_is_one_line_and_an_address_is_one(values: dict[str, str]) -> None:
+def test_a_holder_is_one_line_and_an_address_is_one(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):
         MetadataPolicy(**values)
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(MetadataPolicy)])
 def test_every_choice_of_the_policy_is_in_the_asset_key(field: str) -> None:
-    other = {
+    other: dict[str, Any] = {
         "embed_prompt": False,
         "asset_license": "MIT",
         "copyright_holder": "A Studio",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def cameras() -> Cameras:
 
 def level_cameras(seed: int, **jitter: float) -> Cameras:
     """Cameras on the horizon at distance 1.25 with no jitter but the one that is named."""
-    still = {"position_jitter": 0.0, "look_at_jitter": 0.0, "up_jitter": 0.0, **jitter}
+    still: dict[str, Any] = {"position_jitter": 0.0, "look_at_jitter": 0.0, "up_jitter": 0.0, **jitter}
     config = dataclasses.replace(RECIPE.cameras, elevation_deg=(0.0, 1e-6), radius=(1.25, 1.25), **still)
     return sample_cameras(config, NUM_DRAWS, torch.Generator().manual_seed(seed))
 

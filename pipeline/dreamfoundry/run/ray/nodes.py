@@ -75,7 +75,7 @@ def alive_nodes(*, address: str = "", timeout_s: float = ANSWER_TIMEOUT_S) -> di
 
 def nodes_here(*, address: str) -> list[str]:
     """The live nodes of the cluster at `address` that run on this machine."""
-    here = ray.util.get_node_ip_address(address)  # type: ignore[no-untyped-call]
+    here = ray.util.get_node_ip_address(address)
     return [node_id for node_id, ip in alive_nodes(address=address).items() if ip == here]
 
 

@@ -62,7 +62,7 @@ def key_and_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             )
         )
         if not is_root:
-            purposes = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.EMAIL_PROTECTION])
+            purposes = x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.EMAIL_PROTECTION])
             builder = builder.add_extension(purposes, critical=True)
         return builder.sign(keys["root"], hashes.SHA256())
 

@@ -1,6 +1,7 @@
 """A bundle is the finest level and its hulls under the names of an engine; every vertex is where it was."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from dreamfoundry.asset.gates.khronos import check_khronos
 from dreamfoundry.asset.surface.collision import collision_hull
 from dreamfoundry.records import Surface, TexturedMesh
 
-TOLD = {"metadata": {"prompt": "a beacon"}, "copyright_text": "nobody"}
+TOLD: dict[str, Any] = {"metadata": {"prompt": "a beacon"}, "copyright_text": "nobody"}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_level_and_hulls_are_those_of_the_files_of_their_own(
 
 
 def test_another_reader_finds_the_same_scene(bundles: dict[str, bytes]) -> None:
-    scene = trimesh.load(io.BytesIO(bundles["beacon_unreal.glb"]), file_type="glb")
+    scene: Any = trimesh.load(io.BytesIO(bundles["beacon_unreal.glb"]), file_type="glb")
 
     assert set(scene.geometry) == {"beacon_LOD0", "UCX_beacon_LOD0_00", "UCX_beacon_LOD0_01"}
 

@@ -158,10 +158,10 @@ def test_what_no_delivered_file_has_is_refused(detailed_beacon: TexturedMesh, ch
 
 
 def test_trimesh_reads_the_same_mesh_and_texture(textured_beacon: TexturedMesh) -> None:
-    mesh = trimesh.load(io.BytesIO(written(textured_beacon)), file_type="glb", force="mesh", process=False)
+    mesh: Any = trimesh.load(io.BytesIO(written(textured_beacon)), file_type="glb", force="mesh", process=False)
 
     np.testing.assert_array_equal(mesh.vertices, textured_beacon.vertices)
-    np.testing.assert_allclose(mesh.visual.uv, textured_beacon.uvs * (1, -1) + (0, 1), atol=1e-6)
+    np.testing.assert_allclose(mesh.visual.uv, textured_beacon.uvs * np.array((1, -1)) + np.array((0, 1)), atol=1e-6)
     assert mesh.visual.material.baseColorTexture.size == (128, 128)
 
 

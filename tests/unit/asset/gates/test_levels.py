@@ -86,7 +86,9 @@ FAULTS: dict[str, tuple[Plant, dict[str, str]]] = {
         {"height": "block", "longest_side": "block"},
     ),
     "lying on its side": (
-        lambda m: replace(m, vertices=np.ascontiguousarray(m.vertices[:, [1, 2, 0]]) - np.float32([0.5, -0.5, 0])),
+        lambda m: replace(
+            m, vertices=np.ascontiguousarray(m.vertices[:, [1, 2, 0]]) - np.array([0.5, -0.5, 0], np.float32)
+        ),
         {"height": "block", "base_at_origin": "block", "winding": "block", "tangents": "block"},
     ),
     "floating above the ground": (
@@ -123,15 +125,15 @@ FAULTS: dict[str, tuple[Plant, dict[str, str]]] = {
     "a base colour as normals": (lambda m: with_detail(m, normal_map=plain(128, 250, 90, 30)), {"normal_map": "warn"}),
     "all in the shade": (lambda m: with_detail(m, occlusion=plain(128, 0)), {"orm": "warn"}),
     "tangents of the wrong sign": (
-        lambda m: with_detail(m, tangents=tangents(m) * np.float32([1, 1, 1, -1])),
+        lambda m: with_detail(m, tangents=tangents(m) * np.array([1, 1, 1, -1], np.float32)),
         {"tangents": "block"},
     ),
     "tangents turned round": (
-        lambda m: with_detail(m, tangents=tangents(m) * np.float32([-1, -1, -1, -1])),
+        lambda m: with_detail(m, tangents=tangents(m) * np.array([-1, -1, -1, -1], np.float32)),
         {"tangents": "block"},
     ),
     "tangents of length 2": (
-        lambda m: with_detail(m, tangents=tangents(m) * np.float32([2, 2, 2, 1])),
+        lambda m: with_detail(m, tangents=tangents(m) * np.array([2, 2, 2, 1], np.float32)),
         {"tangents": "block"},
     ),
     "tangents along the normals": (
@@ -139,7 +141,7 @@ FAULTS: dict[str, tuple[Plant, dict[str, str]]] = {
         {"tangents": "block"},
     ),
     "a sign of 0": (
-        lambda m: with_detail(m, tangents=tangents(m) * np.float32([1, 1, 1, 0])),
+        lambda m: with_detail(m, tangents=tangents(m) * np.array([1, 1, 1, 0], np.float32)),
         {"tangents": "block"},
     ),
 }

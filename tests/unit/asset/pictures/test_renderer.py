@@ -78,6 +78,7 @@ def test_what_the_normal_map_turns_to_the_left_is_brighter_as_the_light_is_on_th
 
 
 def test_a_wrong_sign_of_the_tangents_is_seen(wall: DeliveredMesh) -> None:
+    assert wall.tangents is not None
     wrong = replace(wall, tangents=wall.tangents * np.array((1, 1, 1, -1), np.float32))
 
     assert middle(with_normal(wrong, 0.0, 0.5)) < middle(with_normal(wall, 0.0, 0.5)) - 30
@@ -161,8 +162,9 @@ def test_the_back_of_a_surface_is_not_drawn(wall: DeliveredMesh) -> None:
 
 def test_a_broken_map_is_refused_with_its_name(wall: DeliveredMesh) -> None:
     for name, field in (("base colour", "base_color_png"), ("normal", "normal_map_png"), ("ORM", "orm_png")):
+        broken: dict[str, Any] = {field: b"\x89PNG\r\n\x1a\nnothing"}
         with pytest.raises(ValueError, match=name):
-            Drawable.of(replace(wall, **{field: b"\x89PNG\r\n\x1a\nnothing"}), SIZE_PX)
+            Drawable.of(replace(wall, **broken), SIZE_PX)
 
 
 def test_the_two_directions_of_srgb_undo_each_other() -> None:

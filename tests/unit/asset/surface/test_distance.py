@@ -38,7 +38,9 @@ def test_what_only_one_of_them_has_counts_in_either_order(level_has_it: bool) ->
     """A thin spike stands 0.5 out of a box with sides of 1: the box alone would not notice it."""
     box = trimesh.creation.box((1.0, 1.0, 1.0))
     spike = trimesh.creation.box((0.2, 0.5, 0.2)).apply_translation((0.0, 0.75, 0.0))
-    plain, spiked = surface_of(box), surface_of(trimesh.util.concatenate([box, spike]))
+    joined = trimesh.util.concatenate(box, spike)
+    assert isinstance(joined, trimesh.Trimesh)
+    plain, spiked = surface_of(box), surface_of(joined)
 
     error = surface_error(spiked, plain) if level_has_it else surface_error(plain, spiked)
 

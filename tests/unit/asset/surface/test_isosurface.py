@@ -12,7 +12,7 @@ from skimage.measure import marching_cubes
 
 from dreamfoundry.asset.maps.rasterize import silhouette
 from dreamfoundry.asset.surface.isosurface import _largest_solid, choose_isovalue, extract_surface
-from dreamfoundry.errors import EmptyField, FullField, SurfaceFailed
+from dreamfoundry.errors import EmptyField, FullField, PromptFailure, SurfaceFailed
 from dreamfoundry.records import FieldSnapshot, Surface
 
 
@@ -132,7 +132,7 @@ def test_the_component_is_the_one_that_manifold3d_finds_in_its_own_slow_way() ->
     assert share == pytest.approx(max(areas) / sum(areas), rel=1e-5)
 
 
-HOSTILE = {
+HOSTILE: dict[str, tuple[Callable[[np.ndarray], np.ndarray], type[PromptFailure], str]] = {
     "empty": (lambda density: density * 0, EmptyField, "vanished"),
     "negative": (lambda density: -density - 1, EmptyField, "vanished"),
     "full": (lambda density: density * 0 + 80, FullField, "cube"),

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +14,11 @@ from dreamfoundry.errors import ConfigError
 from dreamfoundry.evaluation.ablation.figures import figures_of
 from dreamfoundry.evaluation.ablation.judging import judge, no_surface
 from dreamfoundry.evaluation.ablation.report import markdown, picture_sheet, plot, shown
-from dreamfoundry.evaluation.ablation.results import asks_of, current_rows, groups_to_do
-from dreamfoundry.evaluation.ablation.suites import PROMPTS, quick_suite, read_suite
-from dreamfoundry.evaluation.statistics import share_of
+from dreamfoundry.evaluation.ablation.results import Ask, asks_of, current_rows, groups_to_do
+from dreamfoundry.evaluation.ablation.suites import PROMPTS, Suite, quick_suite, read_suite
+from dreamfoundry.evaluation.statistics import Figure, share_of
 from dreamfoundry.evaluation.toys import all_held_out_prompts
-from dreamfoundry.records import PriorIdentity
+from dreamfoundry.records import FieldSnapshot, PriorIdentity
 from dreamfoundry.settings.loading import bundled_recipe
 from dreamfoundry.toybox.captions import color_of, held_out_pairs, kind_of
 from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, role_palette, toy
@@ -26,7 +28,7 @@ PRIOR = PriorIdentity("some/prior", "", "d" * 64, "MIT")
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
-def test_every_bundled_suite_resolves_and_no_two_of_its_variants_are_the_same(path):
+def test_every_bundled_suite_resolves_and_no_two_of_its_variants_are_the_same(path: Path) -> None:
     suite = read_suite(path)
 
     assert suite.about
@@ -35,13 +37,13 @@ def test_every_bundled_suite_resolves_and_no_two_of_its_variants_are_the_same(pa
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
-def test_all_variants_of_a_bundled_suite_look_at_the_same_number_of_views(path):
+def test_all_variants_of_a_bundled_suite_look_at_the_same_number_of_views(path: Path) -> None:
     recipes = [variant.recipe for variant in read_suite(path).variants]
 
     assert len({recipe.optimize.num_steps * recipe.optimize.views_per_step for recipe in recipes}) == 1
 
 
-def test_every_question_that_is_asked_of_the_recipe_has_a_suite():
+def test_every_question_that_is_asked_of_the_recipe_has_a_suite() -> None:
     assert [path.stem for path in SUITES] == [
         "additions",
         "baselines",
@@ -53,7 +55,7 @@ def test_every_question_that_is_asked_of_the_recipe_has_a_suite():
     ]
 
 
-def test_the_prompts_are_eight_trained_toys_of_which_half_have_a_front():
+def test_the_prompts_are_eight_trained_toys_of_which_half_have_a_front() -> None:
     pairs = {(color_of(text), kind_of(text)) for text in PROMPTS}
 
     assert len(pairs) == 8
@@ -61,7 +63,7 @@ def test_the_prompts_are_eight_trained_toys_of_which_half_have_a_front():
     assert sum(kind in KINDS_WITH_FRONT for _, kind in pairs) >= 4
 
 
-def test_the_baselines_are_asked_what_the_evaluation_asks():
+def test_the_baselines_are_asked_what_the_evaluation_asks() -> None:
     (path,) = [path for path in SUITES if path.stem == "baselines"]
     prompts = read_suite(path).prompts
 
@@ -70,7 +72,7 @@ def test_the_baselines_are_asked_what_the_evaluation_asks():
     assert sum((color_of(text), kind_of(text)) in held_out_pairs() for text in prompts) == 6
 
 
-def suite_file(folder, text):
+def suite_file(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(text)
     return path
@@ -94,7 +96,7 @@ slots = 1
 """
 
 
-def test_a_variant_stands_on_another_one_on_the_shared_changes_or_on_a_recipe_of_its_own(tmp_path):
+def test_a_variant_stands_on_another_one_on_the_shared_changes_or_on_a_recipe_of_its_own(tmp_path: Path) -> None:
     narrow, wide, other = read_suite(suite_file(tmp_path, STEPS)).variants
 
     assert wide.recipe.guidance.guidance_scale == narrow.recipe.guidance.guidance_scale == 21.0
@@ -119,12 +121,12 @@ def test_a_variant_stands_on_another_one_on_the_shared_changes_or_on_a_recipe_of
         ("axis = 'guidance'\n[[variants]]\nname = 'a'\n", "must be the dotted key of a number"),
     ],
 )
-def test_a_suite_that_cannot_be_used_says_why(tmp_path, text, message):
+def test_a_suite_that_cannot_be_used_says_why(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_suite(suite_file(tmp_path, text))
 
 
-def line_of(suite, index, ask, **measured):
+def line_of(suite: Suite, index: int, ask: Ask, **measured: Any) -> dict[str, Any]:
     row = {"variant": suite.variants[index].name, "key": ask.key, "run": 1, "step_s": 0.1}
     row |= {"prompt": ask.prompt.text, "seed": ask.prompt.seed, "failure": None, "picture": None}
     good = {"kind_correct": True, "nearest_kind": "cube", "f_score_5_percent": 0.8, "f_score_2_percent": 0.4}
@@ -132,11 +134,13 @@ def line_of(suite, index, ask, **measured):
     return row | good | measured
 
 
-def asked(suite, texts=("a red cube", "a blue car"), num_seeds=2, prior=PRIOR):
+def asked(
+    suite: Suite, texts: Sequence[str] = ("a red cube", "a blue car"), num_seeds: int = 2, prior: PriorIdentity = PRIOR
+) -> dict[str, list[Ask]]:
     return {variant.name: asks_of(variant, texts, num_seeds, prior) for variant in suite.variants}
 
 
-def test_a_finished_line_counts_until_its_recipe_or_its_prior_changes():
+def test_a_finished_line_counts_until_its_recipe_or_its_prior_changes() -> None:
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
     asks = asked(suite)
     lines = [json.dumps(line_of(suite, 0, ask)) for ask in asks["plain"]]
@@ -149,7 +153,7 @@ def test_a_finished_line_counts_until_its_recipe_or_its_prior_changes():
     assert current_rows(lines, retrained) == []
 
 
-def test_suites_share_the_fields_of_variants_that_come_to_the_same_recipe():
+def test_suites_share_the_fields_of_variants_that_come_to_the_same_recipe() -> None:
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
     other = quick_suite(["short", "own name; optimize.num_steps = 400", "again; optimize.num_steps = 400"], "toybox")
     lines = [json.dumps(line_of(suite, 0, ask)) for ask in asked(suite)["plain"]]
@@ -161,7 +165,7 @@ def test_suites_share_the_fields_of_variants_that_come_to_the_same_recipe():
     assert [group.variant.name for group in missing] == ["own name"]
 
 
-def test_what_is_missing_comes_in_groups_and_variants_take_turns():
+def test_what_is_missing_comes_in_groups_and_variants_take_turns() -> None:
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
     asks = asked(suite)
     rows = [line_of(suite, 0, asks["plain"][0])]
@@ -173,7 +177,7 @@ def test_what_is_missing_comes_in_groups_and_variants_take_turns():
     assert groups[0].asks == (asks["plain"][1],)
 
 
-def test_a_variant_of_one_slot_works_on_one_prompt_at_a_time(tmp_path):
+def test_a_variant_of_one_slot_works_on_one_prompt_at_a_time(tmp_path: Path) -> None:
     suite = read_suite(suite_file(tmp_path, STEPS))
 
     groups = groups_to_do(suite, asked(suite), [], 4)
@@ -182,7 +186,12 @@ def test_a_variant_of_one_slot_works_on_one_prompt_at_a_time(tmp_path):
     assert [len(group.asks) for group in groups if group.variant.name == "wide"] == [4]
 
 
-def test_variants_are_compared_on_the_same_prompts_and_step_times_of_the_same_run_only():
+def figure(value: Figure | None) -> Figure:
+    assert value is not None
+    return value
+
+
+def test_variants_are_compared_on_the_same_prompts_and_step_times_of_the_same_run_only() -> None:
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
     asks = asked(suite)
     rows = [line_of(suite, 0, ask, f_score_5_percent=0.5, is_second_front=True) for ask in asks["plain"]]
@@ -192,22 +201,23 @@ def test_variants_are_compared_on_the_same_prompts_and_step_times_of_the_same_ru
 
     plain, long = figures_of(rows, ["plain", "long"], differences)
 
-    assert plain.diversity.value == pytest.approx(0.2)
+    assert figure(plain.diversity).value == pytest.approx(0.2)
     assert long.diversity is None
 
-    assert plain.f_score_gain.value == 0.0
+    assert figure(plain.f_score_gain).value == 0.0
     assert plain.step_ratio == 1.0
-    assert plain.second_fronts.value == 1.0
-    assert plain.second_fronts.of == 4
-    assert (long.asked, long.failed, long.kind.value) == (3, 1, pytest.approx(2 / 3))
-    assert long.f_score_gain.value == pytest.approx((0.3 + 0.3 - 0.5) / 3)
+    assert figure(plain.second_fronts).value == 1.0
+    assert figure(plain.second_fronts).of == 4
+    assert (long.asked, long.failed) == (3, 1)
+    assert figure(long.kind).value == pytest.approx(2 / 3)
+    assert figure(long.f_score_gain).value == pytest.approx((0.3 + 0.3 - 0.5) / 3)
     assert long.step_ratio == pytest.approx(3.0)
-    assert long.saturation_error.value == pytest.approx(0.2)
-    assert long.saturation_error.of == 2
+    assert figure(long.saturation_error).value == pytest.approx(0.2)
+    assert figure(long.saturation_error).of == 2
     assert long.second_fronts is None
 
 
-def test_the_page_names_command_digests_counts_and_intervals_and_pictures_lie_beside_it(tmp_path):
+def test_the_page_names_command_digests_counts_and_intervals_and_pictures_lie_beside_it(tmp_path: Path) -> None:
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
     asks = asked(suite)
     rows = [line_of(suite, index, ask) for index, name in enumerate(asks) for ask in asks[name][: 3 + index]]
@@ -226,7 +236,7 @@ def test_the_page_names_command_digests_counts_and_intervals_and_pictures_lie_be
     assert (tmp_path / "quick_fields.png").exists()
 
 
-def test_a_suite_with_an_axis_is_plotted_over_it(tmp_path):
+def test_a_suite_with_an_axis_is_plotted_over_it(tmp_path: Path) -> None:
     texts = ["strong; guidance.guidance_scale = 101.0", "weak; guidance.guidance_scale = 8.5"]
     suite = dataclasses.replace(quick_suite(texts, "toybox"), axis="guidance.guidance_scale")
     asks = asked(suite)
@@ -237,10 +247,12 @@ def test_a_suite_with_an_axis_is_plotted_over_it(tmp_path):
     assert (tmp_path / "axis.png").stat().st_size > 5000
 
 
-def toy_shape(kind, color, *, two_faced=False):
+def toy_shape(
+    kind: str, color: str, *, two_faced: bool = False
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Distance and colour of a true toy, for `make_snapshot`; two-faced, its back half mirrors its front."""
 
-    def shape(points):
+    def shape(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         there = torch.from_numpy(points.astype(np.float32))
         if two_faced:
             there = torch.stack([there[:, 0], there[:, 1], there[:, 2].abs()], dim=1)
@@ -250,7 +262,9 @@ def toy_shape(kind, color, *, two_faced=False):
 
 
 @pytest.mark.slow
-def test_the_field_of_a_true_toy_is_right_in_everything_that_is_judged(make_snapshot):
+def test_the_field_of_a_true_toy_is_right_in_everything_that_is_judged(
+    make_snapshot: Callable[..., FieldSnapshot],
+) -> None:
     row = judge(make_snapshot(toy_shape("snowman", "blue"), resolution=48), "a blue snowman")
 
     assert row["kind_correct"]
@@ -262,7 +276,7 @@ def test_the_field_of_a_true_toy_is_right_in_everything_that_is_judged(make_snap
 
 
 @pytest.mark.slow
-def test_a_second_front_a_wrong_kind_and_strong_colours_are_seen(make_snapshot):
+def test_a_second_front_a_wrong_kind_and_strong_colours_are_seen(make_snapshot: Callable[..., FieldSnapshot]) -> None:
     twice = judge(make_snapshot(toy_shape("car", "pink", two_faced=True), resolution=48), "a pink car")
     wrong = judge(make_snapshot(toy_shape("torus", "red"), resolution=48), "a pink cube")
 
@@ -273,6 +287,6 @@ def test_a_second_front_a_wrong_kind_and_strong_colours_are_seen(make_snapshot):
     assert wrong["saturation_error"] > 0.2
 
 
-def test_a_prompt_that_names_no_toy_cannot_be_judged(make_snapshot):
+def test_a_prompt_that_names_no_toy_cannot_be_judged(make_snapshot: Callable[..., FieldSnapshot]) -> None:
     with pytest.raises(ConfigError, match="must name a kind and a colour"):
         judge(make_snapshot(toy_shape("cube", "red")), "something else")

@@ -52,7 +52,7 @@ class SlowPrior(AnalyticPrior):
         return super().predict_noise(*arguments)
 
     def to_noise_space(self, pictures: torch.Tensor) -> torch.Tensor:
-        noise_space = super().to_noise_space(_SlowBackward.apply(pictures))
+        noise_space = super().to_noise_space(_SlowBackward.apply(pictures))  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return noise_space
 
 

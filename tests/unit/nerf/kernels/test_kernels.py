@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from dreamfoundry.nerf.kernels import availability
 INTERPRETED = Path(__file__).with_name("interpreted_kernels.py")
 
 
-def test_every_kernel_equals_its_twin_in_the_interpreter():
+def test_every_kernel_equals_its_twin_in_the_interpreter() -> None:
     """In a process of its own: triton reads TRITON_INTERPRET once, as it is imported."""
     pytest.importorskip("triton", reason="triton has wheels for Linux only")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(INTERPRETED)]
@@ -42,7 +43,9 @@ ADAM_SIZES = {"BETA_MEAN": 0.9, "BETA_SQUARE": 0.99, "EPS": 1e-15, "VALUES": 102
         ("probe", "_set_to_one", "*fp32", {}),
     ],
 )
-def test_a_kernel_becomes_machine_code_of_an_h100(module, name, arguments, sizes, tmp_path, monkeypatch):
+def test_a_kernel_becomes_machine_code_of_an_h100(
+    module: str, name: str, arguments: str, sizes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("triton", reason="triton has wheels for Linux only")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     import importlib
@@ -62,7 +65,7 @@ def test_a_kernel_becomes_machine_code_of_an_h100(module, name, arguments, sizes
     assert built.asm["cubin"]
 
 
-def test_the_cpu_never_asks_for_kernels(monkeypatch):
+def test_the_cpu_never_asks_for_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(availability, "_can_build", lambda: pytest.fail("asked"))
 
     assert not availability.has_kernels(torch.device("cpu"))
@@ -71,8 +74,10 @@ def test_the_cpu_never_asks_for_kernels(monkeypatch):
 @pytest.mark.parametrize(
     "failure", [ImportError("No module named 'triton'"), RuntimeError("Failed to find C compiler")]
 )
-def test_where_kernels_cannot_be_built_one_warning_says_why(failure, monkeypatch):
-    def probe():
+def test_where_kernels_cannot_be_built_one_warning_says_why(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def probe() -> None:
         raise failure
 
     pytest.importorskip("triton", reason="triton has wheels for Linux only")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dreamfoundry.run.messages import (
+    RunSlice,
     SliceReport,
 )
 from support.scheduler_world import World, build_of, run_until
@@ -39,4 +40,6 @@ def test_a_distiller_whose_slots_are_full_goes_on() -> None:
     world.scheduler.slice_ended("distiller-0", SliceReport(dict.fromkeys(contents, 5), (), 5))
     world.obey()
 
-    assert world.running["distiller-0"].add == ()
+    begun = world.running["distiller-0"]
+    assert isinstance(begun, RunSlice)
+    assert begun.add == ()
