@@ -60,7 +60,7 @@ def look_at(
     """Poses at `positions` whose -Z points at `targets`; straight down, +X stays to the right."""
     backward = normalize(positions - targets, dim=-1)
     right = torch.linalg.cross(ups.expand_as(backward), backward)
-    # Looking along the up axis leaves "right" undefined; +X is what the orbit tends to there.
+    # looking along the up axis leaves "right" undefined; +X is what the orbit tends to there.
     vertical = right.norm(dim=-1, keepdim=True) < 1e-4
     right = normalize(torch.where(vertical, torch.tensor([1.0, 0.0, 0.0]), right), dim=-1)
     up = torch.linalg.cross(backward, right)
@@ -79,18 +79,23 @@ def sample_cameras(config: CameraConfig, num_views: int, generator: torch.Genera
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(num_views, generator=generator)
 
+    # strata: with few views per step, independent azimuths would often leave a side unseen
     offset = torch.rand(1, generator=generator)
     strata = torch.arange(num_views) + torch.rand(num_views, generator=generator)
     azimuth_deg = (360.0 * (strata / num_views + offset)) % 360.0 - 180.0
+
+    # both elevations are drawn for every view, so that the generator advances alike
     low_deg, high_deg = config.elevation_deg
     by_angle_deg = uniform(low_deg, high_deg)
     by_area_deg = torch.rad2deg(torch.asin(uniform(math.sin(math.radians(low_deg)), math.sin(math.radians(high_deg)))))
     use_area = torch.rand(num_views, generator=generator) < config.uniform_area_probability
     elevation_deg = torch.where(use_area, by_area_deg, by_angle_deg)
+
     positions = orbit_positions(azimuth_deg, elevation_deg, uniform(*config.radius))
     positions = positions + config.position_jitter * (2 * torch.rand(num_views, 3, generator=generator) - 1)
     targets = config.look_at_jitter * torch.randn(num_views, 3, generator=generator)
     ups = torch.tensor([0.0, 1.0, 0.0]) + config.up_jitter * torch.randn(num_views, 3, generator=generator)
+
     if config.fovy_uniform_in == "degrees":
         fovy_deg = uniform(*config.fovy_deg)
     else:

@@ -94,15 +94,15 @@ class RadianceFields:
     def update_occupancy(self, due: Bool[Tensor, " K"]) -> None:
         """Let the grids of the slots that are `due` follow their fields, in place.
 
-        A cell keeps the larger of what it would stop of a ray through its middle now, in [0, 1], and
-        OCCUPANCY_DECAY of what it held (instant-ngp, appendix C): what vanishes is forgotten slowly.
+        A cell keeps the larger of its opacity now, in [0, 1], to a ray through its middle, and
+        OCCUPANCY_DECAY of its value before (instant-ngp, appendix C): what vanishes is forgotten slowly.
         """
         assert self.occupancy is not None
         side, cell = self.occupancy.shape[-1], 2.0 * self.config.bound / self.occupancy.shape[-1]
         middles = (self.grid(side) * (1.0 - 1.0 / side)).expand(self.num_slots, -1, -1)
-        stopped = -torch.expm1(-self.density(middles) * cell).view_as(self.occupancy)
-        kept = torch.maximum(stopped, OCCUPANCY_DECAY * self.occupancy)
-        torch.where(due.view(-1, 1, 1, 1), kept, self.occupancy, out=self.occupancy)
+        opacity = -torch.expm1(-self.density(middles) * cell).view_as(self.occupancy)
+        occupancy = torch.maximum(opacity, OCCUPANCY_DECAY * self.occupancy)
+        torch.where(due.view(-1, 1, 1, 1), occupancy, self.occupancy, out=self.occupancy)
 
     def grid(self, resolution: int) -> Float[Tensor, "1 M 3"]:
         """The vertices of a regular grid over the cube [-bound, bound]^3, x slowest."""
@@ -111,7 +111,7 @@ class RadianceFields:
         return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).view(1, -1, 3)
 
     def set_progress(self, progress: Sequence[float]) -> None:
-        """Let the levels of each slot count as `level_shares` has it at its progress; all of them until told."""
+        """Weigh the levels of each slot by `level_shares` at its progress; until the first call all of them count."""
         if self.config.all_levels_from_fraction:
             shares = torch.tensor([level_shares(self.config, done) for done in progress])
             features = shares.repeat_interleave(self.encoding.features_per_level, dim=1)
@@ -124,7 +124,7 @@ class RadianceFields:
         return {**state, "blob_stretch": self._blob_stretch[slot].cpu().clone(), **grids}
 
     def load_slot(self, slot: int, state: Mapping[str, Tensor]) -> None:
-        """Put what `slot_state` gave into `slot`, in place. KeyError names a missing tensor."""
+        """Load the output of `slot_state` into `slot`, in place. KeyError names a missing tensor."""
         with torch.no_grad():
             for name, tensor in self._parameters.items():
                 tensor[slot].copy_(state[name])
@@ -164,7 +164,7 @@ class RadianceFields:
         return self._activate(self.density_logit(points), points)
 
     def density_logit(self, points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M"]:
-        """What the activation turns into density, blob included and without the bounding sphere.
+        """Density before its activation, blob included and without the bounding sphere.
 
         The activation rises everywhere, so the gradient of this has the direction of the
         gradient of the density, also where the density itself is too small to have one.
@@ -200,7 +200,7 @@ class RadianceFields:
 
 
 def level_shares(config: FieldConfig, progress: float) -> list[float]:
-    """How much each level counts at `progress` in [0, 1] of a slot's steps, each in [0, 1].
+    """Weight of each level, in [0, 1], at `progress` in [0, 1] of a slot's steps.
 
     The first counts from the start. The others fade in one after the other, each in an equal part
     of the time until `all_levels_from_fraction`: shapes first, then detail (DreamFusion A.2 narrows

@@ -52,9 +52,9 @@ class _TiledLayers(torch.autograd.Function):
     """`layers` slot by slot and tile by tile, so a slot has the same bits whatever K is."""
 
     @staticmethod
-    def forward(ctx: Any, *given: Tensor) -> Float[Tensor, "K O M"]:
-        ctx.save_for_backward(*given)
-        features, hidden_weight, hidden_bias, output_weight, output_bias = given
+    def forward(ctx: Any, *inputs: Tensor) -> Float[Tensor, "K O M"]:
+        ctx.save_for_backward(*inputs)
+        features, hidden_weight, hidden_bias, output_weight, output_bias = inputs
         outputs = features.new_empty(len(features), output_weight.shape[2], features.shape[1])
         scratch = features.new_empty(POINTS_PER_TILE, hidden_weight.shape[2])
         for slot in range(len(features)):
@@ -72,6 +72,8 @@ class _TiledLayers(torch.autograd.Function):
         of_hidden_weight, of_hidden_bias, of_output_weight = (
             torch.zeros_like(tensor) for tensor in (hidden_weight, hidden_bias, output_weight)
         )
+
+        # hidden values are computed again instead of kept: they are most of what a step would write
         scratch = features.new_empty(2, POINTS_PER_TILE, hidden_weight.shape[2])
         for slot in range(len(features)):
             to_features, to_hidden = hidden_weight[slot].T.contiguous(), output_weight[slot].T.contiguous()
@@ -81,8 +83,10 @@ class _TiledLayers(torch.autograd.Function):
                 torch.addmm(hidden_bias[slot], tile, hidden_weight[slot], out=hidden).relu_()
                 torch.mm(of_outputs.T, to_hidden, out=of_hidden)
                 torch.ops.aten.threshold_backward.grad_input(of_hidden, hidden, 0.0, grad_input=of_hidden)
+
                 torch.mm(of_hidden, to_features, out=of_features[slot, part])
                 of_hidden_weight[slot].addmm_(tile.T, of_hidden)
                 of_hidden_bias[slot] += of_hidden.sum(dim=0)
                 of_output_weight[slot] += (of_outputs @ hidden).T
+
         return of_features, of_hidden_weight, of_hidden_bias, of_output_weight, gradient.sum(dim=2)[:, None]

@@ -1,4 +1,4 @@
-"""What a good volume avoids: each function gives one value per slot, a mean over its rays.
+"""Penalties on the volume: each function gives one value per slot, a mean over its rays.
 
 Dimension key:  K slots · R rays per slot (view, row, column)
 """

@@ -26,11 +26,11 @@ GRADIENT_FLOOR = 1e-4
 
 @dataclass(frozen=True)
 class Rendering:
-    """What the rays saw. `albedo` is premultiplied by opacity; no background is in it.
+    """Picture along rays. `albedo` is premultiplied by opacity; no background is in it.
 
     `depth` is the expected distance along the ray of what it hits, in scene units, without
     gradients (the middle of the chord where it hits nothing). `normals` are unit vectors out of
-    the surface at that depth, or None when they were not asked for.
+    the surface at that depth, or None when they were not requested.
     """
 
     albedo: Float[Tensor, "K R 3"]
@@ -63,10 +63,11 @@ def accumulate(
         from dreamfoundry.nerf.kernels import compositing
 
         return compositing.accumulate(density, albedo, deltas, distances)
+
     weights = ray_weights(density, deltas)
     opacity = weights.sum(dim=-1)
-    seen = torch.matmul(weights.unsqueeze(2), albedo).squeeze(2)
-    return opacity, seen, _expected_distance(weights.detach(), distances)
+    premultiplied = torch.matmul(weights.unsqueeze(2), albedo).squeeze(2)
+    return opacity, premultiplied, _expected_distance(weights.detach(), distances)
 
 
 def composite(
@@ -115,19 +116,20 @@ def render(
     """
     if origins.device.type != "cpu":
         return _render_all(fields, origins, directions, uniforms, config, with_normals)
-    # A host may look at its own numbers and leave out what would show nothing; slot by slot, so that
-    # a slot has the same bits whatever K is, and what is worked on stays in the cache.
+
+    # the host can read its own numbers and skip rays that miss; slot by slot, so that a slot has the
+    # same bits whatever K is and its intermediates stay in the cache
     uniforms = uniforms.expand(*origins.shape[:2], -1)
     slots = [slice(slot, slot + 1) for slot in range(len(origins))]
-    seen = [
+    renderings = [
         _render_hits(fields.part(slot), origins[slot], directions[slot], uniforms[slot], config, with_normals)
         for slot in slots
     ]
-    normals = [one.normals for one in seen if one.normals is not None]
+    normals = [one.normals for one in renderings if one.normals is not None]
     return Rendering(
-        albedo=torch.cat([one.albedo for one in seen]),
-        opacity=torch.cat([one.opacity for one in seen]),
-        depth=torch.cat([one.depth for one in seen]),
+        albedo=torch.cat([one.albedo for one in renderings]),
+        opacity=torch.cat([one.opacity for one in renderings]),
+        depth=torch.cat([one.depth for one in renderings]),
         normals=torch.cat(normals) if with_normals else None,
     )
 
@@ -143,13 +145,13 @@ def _render_hits(
     """`_render_all` of one slot; rays that miss the bounding sphere cost nothing and have no normal (0)."""
     near, far = sphere_interval(origins, directions, fields.config.bound)
     hits = (far > near)[0].nonzero()[:, 0]
-    seen = _render_all(fields, origins[:, hits], directions[:, hits], uniforms[:, hits], config, with_normals)
+    rendering = _render_all(fields, origins[:, hits], directions[:, hits], uniforms[:, hits], config, with_normals)
     none, black = torch.zeros_like(near), torch.zeros_like(origins)
     return Rendering(
-        albedo=black.index_copy(1, hits, seen.albedo),
-        opacity=none.index_copy(1, hits, seen.opacity),
-        depth=near.index_copy(1, hits, seen.depth),
-        normals=None if seen.normals is None else black.index_copy(1, hits, seen.normals),
+        albedo=black.index_copy(1, hits, rendering.albedo),
+        opacity=none.index_copy(1, hits, rendering.opacity),
+        depth=near.index_copy(1, hits, rendering.depth),
+        normals=None if rendering.normals is None else black.index_copy(1, hits, rendering.normals),
     )
 
 
@@ -166,11 +168,13 @@ def _render_all(
     ray = (origins, directions, uniforms, config.samples_per_ray, fields.config.bound)
     samples = stratified_samples(*ray) if fields.occupancy is None else guided_samples(*ray, fields.occupancy)
     density, albedo = fields.query(samples.points.flatten(1, 2))
-    opacity, seen, depth = accumulate(density.view(shape), albedo.view(*shape, 3), samples.deltas, samples.distances)
+    opacity, premultiplied, depth = accumulate(
+        density.view(shape), albedo.view(*shape, 3), samples.deltas, samples.distances
+    )
     normals = None
     if with_normals:
         normals = surface_normals(fields, origins + depth.unsqueeze(-1) * directions, config.normal_step)
-    return Rendering(seen, opacity, depth, normals)
+    return Rendering(premultiplied, opacity, depth, normals)
 
 
 def _expected_distance(weights: Tensor, distances: Tensor) -> Tensor:

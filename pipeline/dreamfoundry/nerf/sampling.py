@@ -1,4 +1,4 @@
-"""Where along a ray the fields are asked: inside the bounding sphere, with static shapes.
+"""Sample positions along rays: inside the bounding sphere, with static shapes.
 
 Dimension key:  K slots · R rays per slot · S samples per ray · J 1 (one shift per ray) or S · G cells per side
 """
@@ -15,7 +15,7 @@ NUM_LOOKUPS = 64
 """Places of a ray at which its occupancy is looked up."""
 
 OCCUPANCY_FLOOR = 0.1
-"""What an empty place counts beside a full one, which counts 1 more: something may still grow there."""
+"""Weight of an empty place; a full one has 1 more: something may still grow there."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ def _looked_up(occupancy: Tensor, points: Float[Tensor, "K R L 3"], radius: floa
     return occupancy.flatten(1).gather(1, index.flatten(1)).view(index.shape)
 
 
-def _inverse(share: Float[Tensor, "K R L1"], wanted: Float[Tensor, "K R S"]) -> Float[Tensor, "K R S"]:
-    """Where, in [0, 1] of the chord, the rising line through `share` at equal steps reaches what is `wanted`."""
+def _inverse(share: Float[Tensor, "K R L1"], target: Float[Tensor, "K R S"]) -> Float[Tensor, "K R S"]:
+    """Where, in [0, 1] of the chord, the rising line through `share` at equal steps reaches what is `target`."""
     num_bins = share.shape[-1] - 1
-    upper = torch.searchsorted(share[..., 1:-1].contiguous(), wanted.contiguous()) + 1
+    upper = torch.searchsorted(share[..., 1:-1].contiguous(), target.contiguous()) + 1
     low, high = share.gather(-1, upper - 1), share.gather(-1, upper)
-    return (upper - 1 + (wanted - low) / (high - low)) / num_bins
+    return (upper - 1 + (target - low) / (high - low)) / num_bins

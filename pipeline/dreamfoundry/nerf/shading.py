@@ -26,7 +26,7 @@ def lambertian(
 def sample_lights(
     camera_positions: Float[Tensor, "B 3"], config: ShadingConfig, generator: torch.Generator
 ) -> Float[Tensor, "B 3"]:
-    """Where the lights stand, one near each camera (DreamFusion A.2): in the direction of a draw from
+    """Positions of the lights, one near each camera (DreamFusion A.2): in the direction of a draw from
     N(camera position, I), at a distance from the origin that is uniform in `light_distance`.
     """
     low, high = config.light_distance

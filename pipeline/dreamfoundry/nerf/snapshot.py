@@ -81,14 +81,16 @@ def _picture(
     table = one.parameters()["table"]
     origins, directions = (part.reshape(1, -1, 3).to(table) for part in rays(views, image_px))
     rays_per_query = max(1, POINTS_PER_QUERY // config.samples_per_ray)
+
     albedo, opacity, depth = [], [], []
     for start in range(0, origins.shape[1], rays_per_query):
         chunk = slice(start, start + rays_per_query)
         middle = torch.full_like(origins[:, chunk, :1], 0.5)
-        seen = render(one, origins[:, chunk], directions[:, chunk], middle, config, with_normals=False)
-        albedo.append(seen.albedo)
-        opacity.append(seen.opacity)
-        depth.append(seen.depth)
+        rendering = render(one, origins[:, chunk], directions[:, chunk], middle, config, with_normals=False)
+        albedo.append(rendering.albedo)
+        opacity.append(rendering.opacity)
+        depth.append(rendering.depth)
+
     shape = (views.fovy_deg.shape[0], image_px, image_px)
     view_opacity = _uint8(torch.cat(opacity, dim=1).view(shape))
     view_depth = _float16(torch.cat(depth, dim=1).view(shape))

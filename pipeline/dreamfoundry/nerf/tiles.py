@@ -1,4 +1,4 @@
-"""How many points a CPU works on at a time: so many that what it makes of them stays in its cache."""
+"""Tiles of points for a CPU: small enough that the intermediate results stay in its cache."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def cells(
 def corner_weights(
     place: Float[Tensor, "K M 3 L"], out: Float[Tensor, "K M L 8"] | None = None
 ) -> Float[Tensor, "K M L 8"]:
-    """How much each of the CORNERS of a cell counts at a place within it; written into `out` if it is given."""
+    """Weight of each of the CORNERS of a cell at a place within it; written into `out` if it is given."""
     x, y, z = place.unbind(dim=2)
     along_x, along_y, along_z = (1.0 - x, x), (1.0 - y, y), (1.0 - z, z)
     edges = [[along_x[i] * along_y[j] for j in (0, 1)] for i in (0, 1)]

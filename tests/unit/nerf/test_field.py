@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from typing import Any
 
@@ -20,55 +19,6 @@ SMALL = FieldConfig(level_resolutions=(3, 5), features_per_level=2, hidden_width
 
 def fields_of(num_slots: int, config: FieldConfig = SMALL, dtype: torch.dtype = torch.float32) -> RadianceFields:
     return random_fields(num_slots, config, dtype)
-
-
-def slow_encoding(fields: RadianceFields, slot: int, point: Tensor) -> list[float]:
-    """The trilinear definition, one corner after the other."""
-    config = fields.config
-    table = fields.parameters()["table"][slot]
-    features, start = [], 0
-    for side in config.level_resolutions:
-        position = [(c + config.bound) / (2 * config.bound) * (side - 1) for c in point.tolist()]
-        low = [min(max(math.floor(p), 0), side - 2) for p in position]
-        total = torch.zeros(config.features_per_level, dtype=table.dtype)
-        for corner in itertools.product((0, 1), repeat=3):
-            weight = math.prod(p - b if o else 1 - (p - b) for p, b, o in zip(position, low, corner, strict=True))
-            x, y, z = (b + o for b, o in zip(low, corner, strict=True))
-            total += weight * table[start + (x * side + y) * side + z]
-        features += total.tolist()
-        start += side**3
-    return features
-
-
-def test_the_encoding_is_trilinear_interpolation_on_every_level() -> None:
-    fields, points = fields_of(2, dtype=torch.float64), points_of(2, 20, torch.float64)
-    slow = [[slow_encoding(fields, k, point) for point in points[k]] for k in range(2)]
-    torch.testing.assert_close(fields.encode(points).detach(), torch.tensor(slow, dtype=torch.float64))
-
-
-def test_grid_vertices_return_the_table_itself() -> None:
-    config = dataclasses.replace(SMALL, level_resolutions=(3,))
-    fields = fields_of(1, config)
-    axis = torch.linspace(-1.5, 1.5, 3)
-    vertices = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).view(1, -1, 3)
-    torch.testing.assert_close(fields.encode(vertices), fields.parameters()["table"])
-
-
-def test_the_gradient_of_the_encoding_is_the_numerical_one() -> None:
-    fields, points = fields_of(2, dtype=torch.float64), points_of(2, 6, torch.float64)
-    table = fields.parameters()["table"]
-    assert torch.autograd.gradcheck(lambda _: fields.encode(points), (table,))
-
-
-def test_the_gradient_equals_that_of_the_library_lookup() -> None:
-    fields, points = fields_of(2), points_of(2, 50)
-    table = fields.parameters()["table"]
-    indices, weights = (part.view(-1, 8) for part in fields.encoding.lookups(points))
-    rows = torch.nn.functional.embedding_bag(indices, table.flatten(0, 1), mode="sum", per_sample_weights=weights)
-    upstream = torch.randn(2, 50, 4, generator=torch.Generator().manual_seed(1))
-    (expected,) = torch.autograd.grad(rows.view(2, 50, 4), table, upstream)
-    (actual,) = torch.autograd.grad(fields.encode(points), table, upstream)
-    torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize("activation", ["softplus", "exp"])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dreamfoundry.nerf.heads import heads, layers
-from dreamfoundry.nerf.tiles import POINTS_PER_TILE, tiles
+from dreamfoundry.nerf.tiles import POINTS_PER_TILE
 
 
 def draws(num_slots: int, num_points: int, dtype: torch.dtype = torch.float64) -> list[Tensor]:
@@ -21,30 +21,23 @@ def draws(num_slots: int, num_points: int, dtype: torch.dtype = torch.float64) -
 
 @pytest.mark.parametrize("num_points", [0, 1, 50, POINTS_PER_TILE + 3])
 def test_tiles_have_the_outputs_and_gradients_of_the_layers(num_points: int) -> None:
-    given = draws(2, num_points)
+    inputs = draws(2, num_points)
     sides = []
     for compute in (heads, layers):
-        outputs = compute(*given)
+        outputs = compute(*inputs)
         weight = torch.linspace(-1.0, 1.0, outputs.numel(), dtype=outputs.dtype).view_as(outputs)
-        sides.append([outputs, *torch.autograd.grad((outputs * weight).sum(), given)])
+        sides.append([outputs, *torch.autograd.grad((outputs * weight).sum(), inputs)])
     torch.testing.assert_close(sides[0], sides[1])
 
 
 def test_a_slot_has_the_same_bits_beside_any_neighbours_also_diverged_ones() -> None:
-    given = draws(3, 40, torch.float32)
-    alone = heads(*(tensor[1:2] for tensor in given))
+    inputs = draws(3, 40, torch.float32)
+    alone = heads(*(tensor[1:2] for tensor in inputs))
     for poison in (0.5, math.nan):
         with torch.no_grad():
-            for tensor in given:
+            for tensor in inputs:
                 tensor[0] = poison
-        outputs = heads(*given)
+        outputs = heads(*inputs)
         assert torch.equal(outputs[1:2], alone)
-        gradients = torch.autograd.grad(outputs.sum(), given)
+        gradients = torch.autograd.grad(outputs.sum(), inputs)
         assert all(gradient[1:].isfinite().all() for gradient in gradients)
-
-
-def test_tiles_cover_every_point_once_and_a_device_has_only_one() -> None:
-    for num_points in (0, 1, POINTS_PER_TILE, 2 * POINTS_PER_TILE + 1):
-        parts = tiles(num_points, torch.device("cpu"))
-        assert [point for part in parts for point in range(part.start, part.stop)] == list(range(num_points))
-    assert tiles(10**6, torch.device("meta")) == [slice(0, 10**6)]

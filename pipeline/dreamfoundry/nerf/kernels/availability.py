@@ -1,4 +1,4 @@
-"""Whether the kernels serve here: on CUDA, where Triton can build one."""
+"""Choice between kernels and torch code: kernels serve on CUDA, where Triton can build one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 def has_kernels(device: torch.device) -> bool:
-    """Whether kernels serve tensors of `device`; never on the CPU.
+    """True if kernels serve tensors of `device`; never on the CPU.
 
     Asks by building the smallest one. Where that fails, the torch code serves, and one warning
     says why.

@@ -29,10 +29,10 @@ def accumulate(
 
     Gradients reach density and albedo; depth has none.
     """
-    opacity, seen, depth = _Accumulate.apply(  # type: ignore[no-untyped-call]
+    opacity, premultiplied, depth = _Accumulate.apply(  # type: ignore[no-untyped-call]
         density, albedo, deltas.detach(), distances.detach()
     )
-    return opacity, seen, depth
+    return opacity, premultiplied, depth
 
 
 class _Accumulate(torch.autograd.Function):
@@ -43,10 +43,10 @@ class _Accumulate(torch.autograd.Function):
         inputs = (density.contiguous(), albedo.contiguous(), deltas.contiguous())
         ctx.save_for_backward(*inputs)
         slots, num_rays = density.shape[:2]
-        opacity, seen, depth = (density.new_empty(slots, num_rays, *of) for of in ((), (3,), ()))
-        _launch(_forward, *inputs, distances.contiguous(), opacity, seen, depth)
+        opacity, premultiplied, depth = (density.new_empty(slots, num_rays, *of) for of in ((), (3,), ()))
+        _launch(_forward, *inputs, distances.contiguous(), opacity, premultiplied, depth)
         ctx.mark_non_differentiable(depth)
-        return opacity, seen, depth
+        return opacity, premultiplied, depth
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
@@ -74,7 +74,7 @@ def _forward(
     deltas,
     distances,
     opacity,
-    seen,
+    premultiplied,
     depth,
     num_rays,
     num_samples,
@@ -89,7 +89,7 @@ def _forward(
     tl.store(opacity + ray, tl.sum(weight, axis=1), mask=is_ray)
     for channel in tl.static_range(3):
         color = tl.load(albedo + at * 3 + channel, mask=is_sample, other=0.0)
-        tl.store(seen + ray * 3 + channel, tl.sum(weight * color, axis=1), mask=is_ray)
+        tl.store(premultiplied + ray * 3 + channel, tl.sum(weight * color, axis=1), mask=is_ray)
     # The trace of `render._expected_distance`; places behind the last sample have none.
     traced = tl.where(is_sample, weight + 1e-6, 0.0)
     distance = tl.sum(traced * tl.load(distances + at, mask=is_sample, other=0.0), axis=1)
@@ -103,7 +103,7 @@ def _backward(
     albedo,
     deltas,
     opacity_gradient,
-    seen_gradient,
+    premultiplied_gradient,
     density_gradient,
     albedo_gradient,
     num_rays,
@@ -119,9 +119,9 @@ def _backward(
     weight = light * _stopped(optical_depth)
     of_weight = tl.zeros_like(weight) + tl.load(opacity_gradient + ray, mask=is_ray, other=0.0)[:, None]
     for channel in tl.static_range(3):
-        of_seen = tl.load(seen_gradient + ray * 3 + channel, mask=is_ray, other=0.0)[:, None]
-        of_weight += of_seen * tl.load(albedo + at * 3 + channel, mask=is_sample, other=0.0)
-        tl.store(albedo_gradient + at * 3 + channel, weight * of_seen, mask=is_sample)
+        of_premultiplied = tl.load(premultiplied_gradient + ray * 3 + channel, mask=is_ray, other=0.0)[:, None]
+        of_weight += of_premultiplied * tl.load(albedo + at * 3 + channel, mask=is_sample, other=0.0)
+        tl.store(albedo_gradient + at * 3 + channel, weight * of_premultiplied, mask=is_sample)
     # More matter in a sample stops more light there, and leaves less for all behind it.
     share = of_weight * weight
     behind = tl.cumsum(share, axis=1, reverse=True) - share

@@ -149,7 +149,7 @@ def _backward(
 @triton.jit
 @no_type_check
 def _cell(coordinates, is_point, level, BOUND: tl.constexpr):
-    """What the corners of a cell are made of: its lowest vertex and the place within it, axis by axis, and its level.
+    """Parts of the corners of a cell: its lowest vertex and the place within it, axis by axis, and its level.
 
     `level` points to a line of `levels`.
     """
