@@ -48,7 +48,8 @@ NUM_VIEWS = 4
 
 def work(group: Group, prior_path: str, output: Path) -> list[dict[str, Any]]:
     """Optimise the prompts of a group side by side and judge each surface against the true toy."""
-    from dreamfoundry.distill.loop import Assignment, OptimizedField, SlotBatch
+    from dreamfoundry.distill.loop import SlotBatch
+    from dreamfoundry.distill.slot import Assignment, OptimizedField
 
     batch = SlotBatch(prior_of(prior_path, group.variant.prior, output), group.variant.recipe, len(group.asks))
     for ask in group.asks:

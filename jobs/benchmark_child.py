@@ -22,7 +22,8 @@ from dreamfoundry.cli.command_line import CommandLine, exit_code_of
 from dreamfoundry.diffusion.prior import DiffusersPrior, load_prior, usual_dtype
 from dreamfoundry.diffusion.random_weights import ARCHITECTURES, SD_VAE_WIDTHS, TINY_VAE_WIDTHS, random_sd_decoder
 from dreamfoundry.diffusion.weights import PriorEngine, prior_identity
-from dreamfoundry.distill.loop import Assignment, optimize_all
+from dreamfoundry.distill.loop import optimize_all
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.evaluation.benchmark import ceilings
 from dreamfoundry.evaluation.benchmark.baseline import Decode
 from dreamfoundry.evaluation.benchmark.measure import (

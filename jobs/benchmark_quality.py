@@ -26,7 +26,8 @@ import torch
 
 from dreamfoundry.cli.command_line import CommandLine, exit_code_of
 from dreamfoundry.diffusion.prior import ScorePrior, load_prior
-from dreamfoundry.distill.loop import Assignment, optimize_all
+from dreamfoundry.distill.loop import optimize_all
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.errors import PromptFailure
 from dreamfoundry.evaluation.ablation.judging import judge, no_surface
 from dreamfoundry.evaluation.benchmark.baseline import OnePrompt, baseline_recipe

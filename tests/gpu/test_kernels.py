@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.distill.loop import Assignment, SlotBatch
+from dreamfoundry.distill.loop import SlotBatch
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.nerf.kernels.availability import has_kernels
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides

@@ -1,11 +1,13 @@
 """Stages 2 and 3: from prompts and a prior to field snapshots.
 
 loop                 the main loop: K slots, one call of the prior per step
+slot                 one slot: its assignment, its running candidate, the result it leaves
+lr_schedule          learning rates over the steps of a candidate
 step_inputs          cameras, lights, backgrounds and noise of one step, sampled before rendering
 step_render          the pictures of one step
 slot_adam            Adam for all slots at once
 probes               mid-run evaluation of a field by its own prior
-successive_halving   which candidate runs next, restarts included
+successive_halving   choice of the candidate that runs next, restarts included
 checkpoint           the bytes of a slot's state
-preflight            how many slots fit on a device, and how long a run takes
+preflight            slots that fit on a device, and seconds of a run
 """

@@ -4,10 +4,10 @@
     batch.admit(Assignment(prompt, field_key))
     while batch.num_live:
         batch.step()                      # one render, ONE prior call, one update for all slots
-        for result in batch.harvest():    # looks at those that are due; finished and given up
-            ...                           # assignments leave, and their places are free again
+        for result in batch.harvest():    # probes the candidates that are due; assignments that are
+            ...                           # finished or given up leave, and their slots are free again
 
-A slot holds one assignment, and of it one candidate at a time (`distill.successive_halving` says which is next).
+A slot holds one assignment, and of it one candidate at a time (`distill.successive_halving` chooses the next).
 
 Lifetimes: the prior outlives the batch; fields, moments, embeddings and generators live as long as
 an assignment; cameras, rays and noise as long as a step.
@@ -18,9 +18,8 @@ Dimension key:  K slots · V views per slot · B = K V views, slot-major · H pi
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -28,9 +27,11 @@ from torch import Tensor
 
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.prompts import PromptEmbeds, encode
+from dreamfoundry.diffusion.prompts import encode
 from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
+from dreamfoundry.distill.lr_schedule import lr_multiplier, progress_at
 from dreamfoundry.distill.probes import gate_candidate, probe_field
+from dreamfoundry.distill.slot import Assignment, OptimizedField, Slot
 from dreamfoundry.distill.slot_adam import SlotAdam, clip_scales, slot_gradient_norms
 from dreamfoundry.distill.step_inputs import SlotInputs, StepDraws, draw_step
 from dreamfoundry.distill.step_render import pictures, regularization, render_batch
@@ -39,59 +40,14 @@ from dreamfoundry.errors import OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import take_snapshot
-from dreamfoundry.records import NO_HISTORY, FieldHistory, FieldSnapshot, Prompt
-from dreamfoundry.settings.distillation import OptimizeConfig
+from dreamfoundry.records import NO_HISTORY, FieldSnapshot
 from dreamfoundry.settings.recipe import Recipe
 
 HEALTH_CHECK_STEPS = 10
-"""Steps between two looks at the health flags; each look copies K numbers to the host."""
+"""Steps between two reads of the health flags; each read copies K numbers to the host."""
 
 OCCUPANCY_STEPS = 16
 """Steps of a slot between two updates of its occupancy grid, as in instant-ngp."""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One prompt to distil; the key and a candidate's number decide every draw."""
-
-    prompt: Prompt
-    field_key: str
-
-
-@dataclass(frozen=True)
-class OptimizedField:
-    """What came of an assignment: a snapshot, or the failure that ends it, and all that was tried."""
-
-    assignment: Assignment
-    snapshot: FieldSnapshot | None
-    failure: PromptFailure | None
-    history: FieldHistory
-    optimize_s: float
-
-
-@dataclass
-class Slot:
-    """One asset while it is being made; `step` and `generator` are those of the running candidate."""
-
-    assignment: Assignment
-    embeds: PromptEmbeds
-    halving: SuccessiveHalving
-    candidate: int
-    generator: torch.Generator
-    step: int = 0
-    parked: dict[int, CandidateState] = field(default_factory=dict)
-    earlier_s: float = 0.0
-    started_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def steps_left(self) -> int:
-        """Steps to the end of the assignment if nothing fails."""
-        return self.halving.steps_ahead(self.candidate, self.step)
-
-    @property
-    def optimize_s(self) -> float:
-        """Seconds that the assignment has spent in slots, here and before it was interrupted."""
-        return self.earlier_s + time.monotonic() - self.started_at
 
 
 class SlotBatch:
@@ -136,7 +92,7 @@ class SlotBatch:
         self._begin(index, slot)
 
     def checkpoint(self, index: int) -> Checkpoint | None:
-        """A copy of what is in a slot, on the host; None if it is free or has just diverged."""
+        """A copy of the state of a slot, on the host; None if it is free or has just diverged."""
         slot = self.slots[index]
         if slot is None or not self.healthy[index]:
             return None
@@ -149,29 +105,37 @@ class SlotBatch:
         self.slots[index] = None
 
     def step(self) -> None:
-        """One optimisation step of every live slot: render, ask the prior, update."""
+        """Update every live slot once: render its views, call the prior once for all slots, step Adam."""
         if not self.num_live:
             raise RuntimeError("SlotBatch.step() needs at least one live slot: admit an assignment first")
+
         draws = self._draw()
         progress = [self._slot_progress(slot) if slot else 0.0 for slot in self.slots]
         self.fields.set_progress(progress)
         views = [(batch, render_batch(self.fields.part(batch.slots), batch, self.recipe)) for batch in draws.batches]
+
+        # one call for all slots: it is most of a step, and a larger batch costs less per picture
         noise_space = torch.cat([self.prior.to_noise_space(pictures(*view, self.recipe)) for view in views])
         gradient = distillation_gradient(self.prior, noise_space.detach(), draws.noise_sample, self.recipe.guidance)
+
+        # a mean over each slot's own elements, so that its gradient is the same whatever K is
         elements_per_slot = gradient.numel() / len(self.slots)
         loss = distill(noise_space, gradient) / elements_per_slot
         for batch, rendering in views:
             loss = loss + regularization(batch, rendering, self.recipe.losses, progress[batch.slots]).sum()
+
         self._update(loss)
         for slot in self.slots:
             if slot is not None:
                 slot.step += 1
+
+        # by the slot's own step: when a grid is renewed must not depend on the neighbours
         due = [slot is not None and slot.step % OCCUPANCY_STEPS == 0 for slot in self.slots]
         if self.fields.occupancy is not None and any(due):
             self.fields.update_occupancy(torch.tensor(due, device=self.device))
 
     def harvest(self) -> list[OptimizedField]:
-        """Look at the candidates that are due, put the next ones in, take out what is done."""
+        """Probe the candidates that are due, start their successors, and release the assignments that end."""
         results = []
         healthy = None
         for index, slot in enumerate(self.slots):
@@ -180,6 +144,8 @@ class SlotBatch:
             is_probe = slot.step >= slot.halving.next_probe(slot.candidate)
             if not is_probe and slot.step % HEALTH_CHECK_STEPS:
                 continue
+
+            # read once for all slots, and only when one is due: the host waits for the device here
             healthy = self.healthy.tolist() if healthy is None else healthy
             if is_probe or not healthy[index]:
                 result = self._probe(index, slot, is_healthy=healthy[index])
@@ -187,26 +153,32 @@ class SlotBatch:
         return results
 
     def _probe(self, index: int, slot: Slot, is_healthy: bool) -> OptimizedField | None:
-        """Judge the candidate in a slot and do what successive halving decides; a result frees the slot."""
+        """Score the candidate in a slot and act on the decision of successive halving; a result frees the slot."""
         scores: Mapping[str, float] = {}
         failure: PromptFailure | None
         if is_healthy:
+            # candidate 0 for all of them, so that every candidate is scored under the same noise
             seed = seed_for(slot.assignment.field_key, 0, "look")
             scores = probe_field(self.prior, self.fields, index, slot.embeds, self.recipe, seed)
             failure = gate_candidate(scores, self.recipe.gates, slot.step / self.recipe.optimize.num_steps)
         else:
             failure = OptimizationDiverged(f"a gradient was not finite before step {slot.step}")
+
         measured = {name: score for name, score in scores.items() if math.isfinite(score)}
         action = slot.halving.report(slot.candidate, slot.step, measured, failure)
+
         if isinstance(action, GiveUp):
             return self._release(index, slot, None, action.failure)
+
         if action.candidate != slot.candidate:
+            # a failed candidate is never continued, so nothing of it is kept
             if failure is None:
                 self._park(index, slot)
             slot.candidate = action.candidate
             self._begin(index, slot)
         if not isinstance(action, Finish):
             return None
+
         recipe = self.recipe
         snapshot = take_snapshot(self.fields, index, recipe.render.at(1.0), recipe.snapshot, recipe.cameras)
         return self._release(index, slot, snapshot, None)
@@ -221,6 +193,7 @@ class SlotBatch:
             self.fields.load_slot(index, parked.field)
             self.adam.load_slot(index, parked.adam)
             return
+
         slot.step = 0
         slot.generator = self._generator(slot, "steps")
         self.fields.init_slot(index, self._generator(slot, "field"))
@@ -251,7 +224,7 @@ class SlotBatch:
         return progress_at(self.recipe.optimize, slot.step)
 
     def _draw(self) -> StepDraws:
-        """The draws of this step; a free slot looks at what a live one is told, with draws of its own."""
+        """Draws of this step; a free slot gets the embeddings of a live one, and draws of its own."""
         padding = next(slot for slot in self.slots if slot is not None)
         idle = SlotInputs(padding.embeds, torch.Generator().manual_seed(0), 0.0)
         inputs = [
@@ -265,9 +238,12 @@ class SlotBatch:
         """Clip each slot's gradient and step it; a slot with a gradient that is not finite stops here."""
         parameters = self.fields.parameters()
         gradients = dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
+
+        # a flag once down stays down: the slot keeps its parameters until `harvest` reads it
         norms = slot_gradient_norms(gradients)
         occupied = torch.tensor([slot is not None for slot in self.slots], device=self.device)
         self.healthy &= torch.isfinite(norms) | ~occupied
+
         optimize = self.recipe.optimize
         multipliers = [lr_multiplier(optimize, slot.step) if slot else 0.0 for slot in self.slots]
         lrs = torch.tensor(multipliers, device=self.device)
@@ -281,25 +257,10 @@ class SlotBatch:
 
 @torch.no_grad()
 def noise_shape_of(prior: ScorePrior, recipe: Recipe, device: str) -> tuple[int, int, int]:
-    """(C, h, w) of one picture in the noise space; the same for pictures of every stage."""
-    probe = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
-    _, channels, height, width = prior.to_noise_space(probe).shape
+    """(C, h, w) of one picture in the noise space; the same for pictures of every render phase."""
+    picture = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
+    _, channels, height, width = prior.to_noise_space(picture).shape
     return channels, height, width
-
-
-def progress_at(optimize: OptimizeConfig, step: int) -> float:
-    """Share of the steps that is done, in [0, 1]."""
-    return step / max(1, optimize.num_steps - 1)
-
-
-def lr_multiplier(optimize: OptimizeConfig, step: int) -> float:
-    """Of the configured rates: a linear warm-up from 0, then a cosine down to `final_lr_fraction`."""
-    progress = progress_at(optimize, step)
-    if progress < optimize.warmup_fraction:
-        return (step + 1) / max(1.0, optimize.warmup_fraction * optimize.num_steps + 1)
-    share = (progress - optimize.warmup_fraction) / max(1e-9, 1.0 - optimize.warmup_fraction)
-    cosine = 0.5 * (1.0 + float(torch.cos(torch.tensor(math.pi * share))))  # in single precision, as rates are
-    return optimize.final_lr_fraction + (1.0 - optimize.final_lr_fraction) * cosine
 
 
 def optimize_all(
@@ -319,6 +280,7 @@ def optimize_all(
                 batch.admit(assignment)
             except PromptFailure as failure:
                 yield OptimizedField(assignment, None, failure, NO_HISTORY, 0.0)
+
         if not batch.num_live:
             return
         batch.step()

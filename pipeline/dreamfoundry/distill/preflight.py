@@ -9,7 +9,7 @@ the weights of the prior, and of each slot its parameters, gradients and moments
 add is measured: every number of slots is tried only if the line through the two before it says that
 it fits, and what it then takes is compared with that.
 
-Measured is the peak over steps of every render stage, a look and a snapshot: on CUDA that of
+Measured is the peak over steps of every render phase, a probe and a snapshot: on CUDA that of
 torch's allocator, on a CPU that of the tensors alive (`LiveBytes`), since no allocator counts there.
 """
 
@@ -32,8 +32,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from dreamfoundry.diffusion.prior import DiffusersPrior
-from dreamfoundry.distill.loop import Assignment, SlotBatch
+from dreamfoundry.distill.loop import SlotBatch
 from dreamfoundry.distill.probes import probe_field
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.errors import PriorUnavailable
 from dreamfoundry.nerf.field import RadianceFields
@@ -52,7 +53,7 @@ PROMPT = "a red chair"
 
 TIMED_STEPS = 3
 WARM_UP_STEPS = {"cuda": 4, "cpu": 1}
-"""Steps of each stage before the timed ones: kernels are chosen and graphs recorded in the first few."""
+"""Steps of each render phase before the timed ones: kernels are chosen and graphs recorded in the first few."""
 
 GIB = 2**30
 
@@ -76,7 +77,7 @@ class MemoryModel:
 
 @dataclass(frozen=True)
 class Trial:
-    """What K slots took: the peak that was predicted and measured, seconds of a mean step and of one snapshot."""
+    """A measurement of K slots: the peak predicted and measured, seconds of a mean step and of one snapshot."""
 
     num_slots: int
     predicted_bytes: int
@@ -85,14 +86,14 @@ class Trial:
     snapshot_s: float
 
     def asset_s(self, recipe: Recipe) -> float:
-        """Seconds of an optimizer per asset if no candidate fails; exports run beside it."""
+        """Seconds of a distill worker per asset if no candidate fails; exports run beside it."""
         steps = planned_steps(recipe.probes, recipe.optimize.num_steps)
         return steps * self.step_s / self.num_slots + self.snapshot_s
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What `examine` has found. `usable_bytes` is what a run may take of the device.
+    """Result of `examine`. `usable_bytes` is the part of the device that a run may take.
 
     `too_many` is the number of slots that did not fit any more, 0 if there was none.
     """
@@ -128,9 +129,12 @@ def examine(
     model, too_many = known_memory(prior, recipe), 0
     trials: list[Trial] = []
     before: Trial | None = None
+
     for num_slots in SLOT_SIZES:
         if trials and trials[-1].num_slots >= most_slots:
             break
+
+        # texts are encoded once per asset, so their encoder is the cheapest to move to the host
         parkable = prior.parkable_bytes
         if model.at(num_slots) > usable and model.at(num_slots) - parkable <= usable:
             model = MemoryModel(model.fixed_bytes - parkable, model.per_slot_bytes)
@@ -139,6 +143,7 @@ def examine(
         if model.at(num_slots) > usable:
             too_many = num_slots
             break
+
         try:
             trial = _try(prior, recipe, device, num_slots, model.at(num_slots))
         except torch.OutOfMemoryError:
@@ -148,12 +153,15 @@ def examine(
             prior.forget_shapes()
             if torch.device(device).type == "cuda":
                 torch.cuda.empty_cache()
+
+        # one trial gives the fixed part; only two give a slope beyond what was known before
         if before:
             model = MemoryModel.through(before, trial)
         else:
             model = MemoryModel(trial.peak_bytes - model.per_slot_bytes, model.per_slot_bytes)
         before = trial
         trials.append(trial)
+
     if not trials:
         raise PriorUnavailable(
             f"not even one slot fits beside {prior.identity.prior_id}: {usable / GIB:.1f} GiB of {device} may be used, "
@@ -169,8 +177,8 @@ def usable_memory_bytes(device: str) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         return int(MEMORY_SHARE * (free + torch.cuda.memory_reserved(device)))
     meminfo = Path("/proc/meminfo")
-    found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text()) if meminfo.is_file() else None
-    available = int(found[1]) * 1024 if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    match = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text()) if meminfo.is_file() else None
+    available = int(match[1]) * 1024 if match else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return int(MEMORY_SHARE * available)
 
 
@@ -232,7 +240,7 @@ def _try(prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, pre
         batch = SlotBatch(prior, recipe, num_slots, device)
         for index in range(num_slots):
             batch.admit(Assignment(Prompt(f"preflight-{index}", PROMPT), f"preflight-{index}"))
-        for _, step in _stages(recipe):
+        for _, step in _phases(recipe):
             _steps_s(batch, step, WARM_UP_STEPS[kind], device)
         slot = batch.slots[0]
         assert slot is not None
@@ -240,12 +248,12 @@ def _try(prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, pre
         started_s = time.perf_counter()
         take_snapshot(batch.fields, 0, recipe.render.at(1.0), recipe.snapshot, recipe.cameras)
         snapshot_s = time.perf_counter() - started_s
-    step_s = sum(share * median(_steps_s(batch, step, TIMED_STEPS, device)) for share, step in _stages(recipe))
+    step_s = sum(share * median(_steps_s(batch, step, TIMED_STEPS, device)) for share, step in _phases(recipe))
     return Trial(num_slots, predicted_bytes, peak.num_bytes, step_s, snapshot_s)
 
 
-def _stages(recipe: Recipe) -> list[tuple[float, int]]:
-    """(share of all steps, a step in its middle) of each render stage."""
+def _phases(recipe: Recipe) -> list[tuple[float, int]]:
+    """(share of all steps, a step in its middle) of each render phase."""
     total = recipe.optimize.num_steps
     return [(end - start, int((start + end) / 2 * total)) for start, end in recipe.render.spans]
 

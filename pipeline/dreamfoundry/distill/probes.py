@@ -1,7 +1,7 @@
-"""What a field in the making looks like to its own prior: a few numbers from a few pictures.
+"""Mid-run evaluation of a field by its own prior: a few scores from a few pictures.
 
-The prior is asked how well it can take noise out of pictures of the field when it is told the
-prompt, nothing, or the wrong side: the better the words explain the picture, the smaller the error
+The prior takes noise out of pictures of the field under the prompt, under nothing and under the
+wrong side: the better the words explain the picture, the smaller the error
 (the diffusion classifier of Li et al., arXiv 2303.16203). No true surface, no other model.
 
 Dimension key:  V views around · T timesteps · H pixels per side · L tokens · D width
@@ -48,7 +48,7 @@ FLATNESS_GRID = 32
 def probe_field(
     prior: ScorePrior, fields: RadianceFields, slot: int, embeds: PromptEmbeds, recipe: Recipe, seed: int
 ) -> dict[str, float]:
-    """Scores of one slot; `seed` fixes the noise, so that candidates are asked the same question.
+    """Scores of one slot; `seed` fixes the noise, so that all candidates are scored under the same one.
 
     mean_opacity: of the views, in [0, 1]. flatness_ratio: see `flatness_ratio`.
     prompt_gain: (n - p) / (n + p) with the denoising errors p under the prompt and n under the
@@ -59,18 +59,21 @@ def probe_field(
     one = fields.single(slot)
     views = reference_cameras(recipe.cameras, recipe.probes.num_views)
     pictures, opacity = _pictures(one, views, recipe)
+
     wording = view_index(views.azimuth_deg, views.elevation_deg, recipe.wording)
     front = wording - wording % len(recipe.wording.azimuth_words)  # from the same height
     device = embeds.text.device
-    asked = {
+    embeds_of = {
         "prompt": embeds.text[0, wording.to(device), 0],
         "front": embeds.text[0, front.to(device), 0],
         "nothing": embeds.unconditional[:1].expand(len(wording), -1, -1),
     }
-    errors = _denoising_errors(prior, prior.to_noise_space(pictures), asked, recipe.probes.timesteps, seed)
+    errors = _denoising_errors(prior, prior.to_noise_space(pictures), embeds_of, recipe.probes.timesteps, seed)
+
     nothing, prompt = errors["nothing"].sum(), errors["prompt"].sum()
     elsewhere = torch.tensor([view_of(int(index), recipe.wording) in ("side", "back") for index in wording])
     passes_for_front = errors["front"] < (1.0 - FRONT_MARGIN) * errors["prompt"]
+
     return {
         "mean_opacity": float(opacity.mean()),
         "flatness_ratio": flatness_ratio(one),
@@ -122,15 +125,17 @@ def _pictures(
     origins, directions = (part.reshape(num_views, 1, -1, 3).to(table) for part in rays(views, image_px))
     level = BACKGROUND_LEVELS[recipe.wording.backgrounds[0]] if recipe.wording.backgrounds else 0.5
     is_lit = recipe.shading.lit_probability > 0.0
+
     pictures, opacities = [], []
-    for view in range(num_views):  # one at a time: a look may not need more memory than a step
+    for view in range(num_views):  # one at a time: a probe may not need more memory than a step
         middle = torch.full_like(origins[view, :, :, :1], 0.5)
-        seen = render(one, origins[view], directions[view], middle, recipe.render, with_normals=is_lit)
-        surface = seen.albedo
-        if seen.normals is not None:
-            surface = surface * lambertian(seen.normals, -directions[view], recipe.shading.ambient_ratio)
-        pictures.append(over(surface, seen.opacity, torch.full_like(surface, level)))
-        opacities.append(seen.opacity)
+        rendering = render(one, origins[view], directions[view], middle, recipe.render, with_normals=is_lit)
+        surface = rendering.albedo
+        if rendering.normals is not None:
+            surface = surface * lambertian(rendering.normals, -directions[view], recipe.shading.ambient_ratio)
+        pictures.append(over(surface, rendering.opacity, torch.full_like(surface, level)))
+        opacities.append(rendering.opacity)
+
     shape = (num_views, image_px, image_px)
     return torch.cat(pictures).view(*shape, 3).permute(0, 3, 1, 2), torch.cat(opacities).view(shape)
 
@@ -138,19 +143,19 @@ def _pictures(
 def _denoising_errors(
     prior: ScorePrior,
     noise_space: Float[Tensor, "V C h w"],
-    asked: Mapping[str, Float[Tensor, "V L D"]],
+    embeds_of: Mapping[str, Float[Tensor, "V L D"]],
     timesteps: tuple[float, ...],
     seed: int,
 ) -> dict[str, Float[Tensor, " V"]]:
     """Mean squared error of the noise per view, summed over the timesteps, on the CPU."""
     generator = torch.Generator().manual_seed(seed)
     last, num_views = len(prior.alphas_cumprod) - 1, len(noise_space)
-    errors = {name: torch.zeros(num_views) for name in asked}
+    errors = {name: torch.zeros(num_views) for name in embeds_of}
     for share in timesteps:
         timestep = torch.full((num_views,), round(share * last), device=noise_space.device)
         noise = torch.randn(noise_space.shape, generator=generator).to(noise_space)
         noisy = add_noise(noise_space, noise, prior.alphas_cumprod[timestep])
-        for name, embeds in asked.items():
-            wrong = prior.predict_noise(noisy, timestep, embeds) - noise
-            errors[name] += wrong.square().mean(dim=(1, 2, 3)).cpu()
+        for name, embeds in embeds_of.items():
+            residual = prior.predict_noise(noisy, timestep, embeds) - noise
+            errors[name] += residual.square().mean(dim=(1, 2, 3)).cpu()
     return errors

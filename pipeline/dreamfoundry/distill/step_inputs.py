@@ -115,12 +115,15 @@ class _SlotDraw:
 
 
 def _draw_slot(recipe: Recipe, slot: SlotInputs) -> _SlotDraw:
+    # the order of the draws is part of what a seed means: another order makes another field
     generator, views, render = slot.generator, recipe.optimize.views_per_step, recipe.render.at(slot.progress)
     cameras: Cameras = sample_cameras(recipe.cameras, views, generator)
     shading = draw_shading(recipe.shading, slot.progress, generator)
     which, backgrounds = _draw_backgrounds(recipe, views, generator)
+
     view_embeds = perp_neg_embeds if recipe.guidance.perp_neg else nearest_view_embeds
     origins, directions = rays(cameras, render.image_px)
+
     return _SlotDraw(
         render=render,
         rays=(origins.reshape(-1, 3), directions.reshape(-1, 3)),

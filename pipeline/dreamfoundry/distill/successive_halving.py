@@ -1,16 +1,16 @@
-"""Which candidate of a prompt runs next: successive halving with restarts, under a step budget.
+"""Successive halving of a prompt's candidates, with restarts, under a step budget.
 
     halving = SuccessiveHalving(recipe.probes, num_steps)
     candidate = halving.start()
     while True:
-        step = halving.next_probe(candidate)      # ... optimise the candidate up to there, look at it
+        step = halving.next_probe(candidate)      # ... optimise the candidate up to there, probe it
         action = halving.report(candidate, step, scores, failure)
         ...                                   # Run(candidate) | Finish(candidate) | GiveUp(failure)
 
-A prompt has one slot. Its candidates run one after another to the first look, where they are
-parked; the better half goes on to the next one (Jamieson & Talwalkar, arXiv 1502.07943), and one
-of them to the end. Those left behind stay parked: they step in when a better one fails. Pure
-bookkeeping: nothing here knows what a field or a picture is.
+A prompt has one slot. Its candidates run one after another to the first rung (its first probe),
+where they are parked; the better half goes on to the next rung (Jamieson & Talwalkar, arXiv
+1502.07943), and one of them to the end. Pruned candidates stay parked and step in when a better one
+fails. Pure bookkeeping: nothing here knows what a field or a picture is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RANKING_SCORE = "prompt_gain"
 
 @dataclass(frozen=True)
 class Run:
-    """Optimise this candidate up to its next look: the same one, a parked one, or a new one."""
+    """Optimise this candidate up to its next probe: the same one, a parked one, or a new one."""
 
     candidate: int
 
@@ -52,7 +52,7 @@ Action = Run | Finish | GiveUp
 
 @dataclass
 class Candidate:
-    """One candidate: how far it got at its last look, and what was seen of it."""
+    """One candidate: its step at the last probe, the scores of that probe, and the failure that ended it."""
 
     number: int
     step: int = 0
@@ -90,16 +90,19 @@ class SuccessiveHalving:
     def report(
         self, number: int, step: int, scores: Mapping[str, float], failure: PromptFailure | None = None
     ) -> Action:
-        """Take note of a look (or of a failure between looks) and say what to do now."""
+        """Record a probe (or a failure between probes) and return the next action."""
         candidate = self._candidates[number]
         candidate.step, candidate.scores, candidate.failure = step, scores, failure
         candidate.num_probes += failure is None
-        for stage in range(len(self.probe_steps)):
-            if self._has_enough(stage):
+
+        # the lowest rung first: candidates are only compared where all of them have arrived
+        for rung in range(len(self.probe_steps)):
+            if self._has_enough(rung):
                 continue
-            follower = self._best_waiting(stage) or (self._new() if self._may_start() else None)
+            follower = self._best_waiting(rung) or (self._new() if self._may_start() else None)
             if follower is not None:
                 return Run(follower.number)
+
         finished = next((c for c in self._alive() if c.num_probes == len(self.probe_steps)), None)
         if finished is not None:
             return Finish(finished.number)
@@ -108,7 +111,7 @@ class SuccessiveHalving:
         return GiveUp(last.failure)
 
     def history(self, chosen: int | None) -> FieldHistory:
-        """Every candidate so far; those that neither failed nor were `chosen` were outrun."""
+        """Every candidate so far; those that neither failed nor were `chosen` were pruned (stored as "outrun")."""
 
         def verdict(candidate: Candidate) -> str:
             if candidate.failure is not None:
@@ -125,20 +128,20 @@ class SuccessiveHalving:
         done = sum(candidate.step for candidate in self._candidates if candidate.number != number) + step
         return max(planned_steps(self._probes, self._num_steps) - done, self._num_steps - step, 0)
 
-    def _has_enough(self, stage: int) -> bool:
-        """Whether as many have passed this look as go up to it; who failed later has passed it."""
-        passed = sum(candidate.num_probes > stage for candidate in self._candidates)
-        return passed >= _num_passing(self._probes, stage, len(self.probe_steps))
+    def _has_enough(self, rung: int) -> bool:
+        """True if as many have passed this rung as are planned for it; one that failed later has passed it."""
+        passed = sum(candidate.num_probes > rung for candidate in self._candidates)
+        return passed >= _num_passing(self._probes, rung, len(self.probe_steps))
 
-    def _best_waiting(self, stage: int) -> Candidate | None:
-        """Of those that have not passed this look and can still be finished: the furthest, the best."""
-        waiting = [c for c in self._alive() if c.num_probes <= stage and self._affords(self._num_steps - c.step)]
+    def _best_waiting(self, rung: int) -> Candidate | None:
+        """The furthest, then the best, of those below this rung that the budget can still finish."""
+        waiting = [c for c in self._alive() if c.num_probes <= rung and self._affords(self._num_steps - c.step)]
         return max(waiting, key=lambda c: (c.num_probes, (c.scores or {}).get(RANKING_SCORE, 0.0)), default=None)
 
     def _may_start(self) -> bool:
         most = self._probes.best_of + self._probes.max_restarts
-        wanted = sum(candidate.failure is not None for candidate in self._candidates) + self._probes.best_of
-        return len(self._candidates) < min(most, wanted) and self._affords(self._num_steps)
+        target = sum(candidate.failure is not None for candidate in self._candidates) + self._probes.best_of
+        return len(self._candidates) < min(most, target) and self._affords(self._num_steps)
 
     def _affords(self, steps: int) -> bool:
         return sum(candidate.step for candidate in self._candidates) + steps <= self.step_budget
@@ -152,7 +155,7 @@ class SuccessiveHalving:
 
 
 def probe_steps(probes: ProbeConfig, num_steps: int) -> tuple[int, ...]:
-    """The steps after which a candidate is probed at: rising, the end of the run last."""
+    """Steps after which a candidate is probed at: rising, the end of the run last."""
     early = {max(1, round(share * num_steps)) for share in probes.at}
     return (*sorted(step for step in early if step < num_steps), num_steps)
 
@@ -161,9 +164,9 @@ def planned_steps(probes: ProbeConfig, num_steps: int) -> int:
     """Steps of all candidates together if none fails."""
     steps = probe_steps(probes, num_steps)
     parts = zip((0, *steps), steps, strict=False)
-    return sum(_num_passing(probes, stage, len(steps)) * (end - start) for stage, (start, end) in enumerate(parts))
+    return sum(_num_passing(probes, rung, len(steps)) * (end - start) for rung, (start, end) in enumerate(parts))
 
 
-def _num_passing(probes: ProbeConfig, stage: int, num_stages: int) -> int:
-    """How many candidates run up to look number `stage`: half as many as to the one before."""
-    return 1 if stage == num_stages - 1 else max(1, -(-probes.best_of // 2**stage))
+def _num_passing(probes: ProbeConfig, rung: int, num_rungs: int) -> int:
+    """Candidates that run up to a rung: half as many as to the one before."""
+    return 1 if rung == num_rungs - 1 else max(1, -(-probes.best_of // 2**rung))

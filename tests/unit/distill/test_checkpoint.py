@@ -11,7 +11,8 @@ import pytest
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.distill.checkpoint import Checkpoint
-from dreamfoundry.distill.loop import Assignment, OptimizedField, SlotBatch
+from dreamfoundry.distill.loop import SlotBatch
+from dreamfoundry.distill.slot import Assignment, OptimizedField
 from dreamfoundry.errors import FlatField, ObjectCorrupt, PromptFailure, prompt_failure
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.distill.loop import Assignment, OptimizedField, SlotBatch, lr_multiplier, optimize_all
+from dreamfoundry.distill.loop import SlotBatch, optimize_all
+from dreamfoundry.distill.slot import Assignment, OptimizedField
 from dreamfoundry.errors import (
     EmptyField,
     FlatField,
@@ -94,7 +94,7 @@ LATER = with_overrides(
 )
 
 
-def test_pictures_grow_in_their_stage_and_the_prior_is_still_asked_once() -> None:
+def test_pictures_grow_in_their_phase_and_the_prior_is_still_asked_once() -> None:
     prior, sizes = AnalyticPrior(), []
     batch = SlotBatch(prior, LATER, 2)
     batch.admit(assignment("red"))
@@ -106,7 +106,7 @@ def test_pictures_grow_in_their_stage_and_the_prior_is_still_asked_once() -> Non
     assert prior.num_predictions == 8
 
 
-def test_neighbours_in_different_stages_do_not_touch_one_another() -> None:
+def test_neighbours_in_different_phases_do_not_touch_one_another() -> None:
     def field_of_red(late_neighbour: bool) -> dict[str, torch.Tensor]:
         batch = SlotBatch(AnalyticPrior(), LATER, 2)
         batch.admit(assignment("red"))
@@ -331,12 +331,3 @@ def test_24_a_prompt_made_to_fail_ends_in_its_class_and_its_neighbours_keep_ever
 def test_a_step_without_a_live_slot_says_what_is_missing() -> None:
     with pytest.raises(RuntimeError, match="admit an assignment"):
         SlotBatch(AnalyticPrior(), SMALL, 1).step()
-
-
-def test_a_rate_warms_up_and_then_falls_to_its_final_share() -> None:
-    shares = [lr_multiplier(dataclasses.replace(SMALL.optimize, num_steps=100), step) for step in range(100)]
-
-    assert np.argmax(shares) in range(8, 13)
-    assert shares[0] < 0.2
-    assert max(shares) <= 1.0
-    assert shares[-1] == pytest.approx(0.01, abs=1e-3)

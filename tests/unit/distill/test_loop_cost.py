@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.distill.loop import OCCUPANCY_STEPS, Assignment, SlotBatch
+from dreamfoundry.distill.loop import OCCUPANCY_STEPS, SlotBatch
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import bundled_recipe, with_overrides
 from dreamfoundry.settings.recipe import Recipe
@@ -28,7 +29,7 @@ MAX_OPERATIONS_PER_SLOT = 10
 """More of them for each slot more: what was drawn for it goes to the device."""
 
 TOYBOX = with_overrides(bundled_recipe("toybox"), {"render.later": []})
-"""Slots with later stages are rendered one by one, so their operations grow with the number of slots."""
+"""Slots with later render phases are rendered one by one, so their operations grow with the number of slots."""
 
 RECIPES = {
     "toybox": TOYBOX,
@@ -83,7 +84,7 @@ def test_no_value_comes_back_to_the_host_within_a_step(recipe: Recipe) -> None:
         batch.healthy.tolist()
 
 
-def test_a_step_of_slots_in_different_stages_reads_no_value_either() -> None:
+def test_a_step_of_slots_in_different_phases_reads_no_value_either() -> None:
     batch = full_batch(bundled_recipe("toybox"), 3)
     slot = batch.slots[1]
     assert slot is not None

@@ -1,4 +1,4 @@
-"""A look at a field: scores that action the right way, and the gate that each of them can close."""
+"""A probe of a field: scores that move the right way, and the gate that each of them can close."""
 
 from dataclasses import replace
 

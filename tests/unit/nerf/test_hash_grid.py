@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.distill.loop import Assignment, SlotBatch, optimize_all
+from dreamfoundry.distill.loop import SlotBatch, optimize_all
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.identity import field_key
 from dreamfoundry.nerf.field import RadianceFields

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.distill.loop import OCCUPANCY_STEPS, Assignment, SlotBatch
+from dreamfoundry.distill.loop import OCCUPANCY_STEPS, SlotBatch
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.nerf.cameras import orbit, rays

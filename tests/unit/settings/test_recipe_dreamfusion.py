@@ -19,7 +19,7 @@ from torch import Tensor
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.guidance import classifier_free_guidance, draw_timesteps, sds_weight
 from dreamfoundry.diffusion.prompts import view_index, view_texts
-from dreamfoundry.distill.loop import lr_multiplier
+from dreamfoundry.distill.lr_schedule import lr_multiplier
 from dreamfoundry.nerf.cameras import Cameras, orbit_positions, sample_cameras
 from dreamfoundry.nerf.field import RadianceFields, level_shares
 from dreamfoundry.nerf.regularizers import opacity_penalty

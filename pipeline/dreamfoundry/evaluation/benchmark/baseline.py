@@ -24,7 +24,9 @@ from torch.nn.utils import clip_grad_norm_
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import encode
-from dreamfoundry.distill.loop import Assignment, lr_multiplier, noise_shape_of, progress_at
+from dreamfoundry.distill.loop import noise_shape_of
+from dreamfoundry.distill.lr_schedule import lr_multiplier, progress_at
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.distill.step_inputs import SlotInputs, draw_step
 from dreamfoundry.distill.step_render import pictures, regularization, render_batch
 from dreamfoundry.identity import seed_for

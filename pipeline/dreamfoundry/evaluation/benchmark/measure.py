@@ -17,7 +17,8 @@ from typing import Any, cast
 import torch
 
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.distill.loop import Assignment, SlotBatch
+from dreamfoundry.distill.loop import SlotBatch
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.evaluation.benchmark.baseline import Decode, GridSampleFields, OnePrompt, baseline_recipe
 from dreamfoundry.evaluation.benchmark.stopwatch import Stopwatch, WatchedOptimizer, WatchedPrior
 from dreamfoundry.nerf.field import RadianceFields

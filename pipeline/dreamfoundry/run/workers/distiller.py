@@ -15,8 +15,9 @@ import torch
 from dreamfoundry.diffusion.prior import DiffusersPrior, ScorePrior, load_prior
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.diffusion.weights_cache import fetch_weights, weights_cache
-from dreamfoundry.distill.loop import Assignment, OptimizedField, Slot, SlotBatch
+from dreamfoundry.distill.loop import SlotBatch
 from dreamfoundry.distill.preflight import examine
+from dreamfoundry.distill.slot import Assignment, OptimizedField, Slot
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.errors import GpuOutOfMemory, InfrastructureError, PriorUnavailable, PromptFailure
 from dreamfoundry.library.checkpoints import Checkpoints

@@ -12,7 +12,8 @@ import torch
 from dreamfoundry.asset.export import export_asset
 from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.files.sidecar import with_provenance
-from dreamfoundry.distill.loop import Assignment, SlotBatch
+from dreamfoundry.distill.loop import SlotBatch
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.identity import asset_key, field_key, recipe_digest
 from dreamfoundry.records import FieldSnapshot, Prompt

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.distill.loop import Assignment, SlotBatch
+from dreamfoundry.distill.loop import SlotBatch
+from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.evaluation.benchmark.baseline import SAMPLES_PER_RAY, GridSampleFields, OnePrompt, baseline_recipe
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.nerf.field import RadianceFields
