@@ -46,7 +46,7 @@ NUM_VIEWS = 4
 """Reference views in the picture of a field."""
 
 
-def work(group: Group, prior_path: str, output: Path) -> list[dict[str, Any]]:
+def distill_group(group: Group, prior_path: str, output: Path) -> list[dict[str, Any]]:
     """Optimise the prompts of a group side by side and judge each surface against the true toy."""
     from dreamfoundry.distill.loop import SlotBatch
     from dreamfoundry.distill.slot import Assignment, OptimizedField
@@ -130,7 +130,7 @@ def finished(
     while True:
         while waiting and len(running) < arguments.processes and time.monotonic() < arguments.stop_at:
             group = waiting.popleft()
-            running[pool.submit(work, group, arguments.prior, arguments.output)] = group
+            running[pool.submit(distill_group, group, arguments.prior, arguments.output)] = group
         if not running:
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:

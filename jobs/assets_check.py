@@ -66,7 +66,7 @@ class Asset:
 
     outcome: Outcome
     folder: Path
-    faults: Sequence[str]
+    defects: Sequence[str]
     sidecar: Mapping[str, Any] = field(default_factory=dict)
     khronos: Mapping[str, Any] = field(default_factory=dict)
     usd_errors: Sequence[str] | None = None
@@ -111,8 +111,8 @@ def check_library(folder: Path) -> tuple[dict[str, Any], list[Asset]]:
     outcomes = newest(library.outcomes())
     wrong = [f"{_row(one)}: refused: {one.failure_class}: {one.message}" for one in outcomes if not _is_published(one)]
     assets = [looked_at(folder, outcome) for outcome in outcomes if _is_published(outcome)]
-    wrong += [f"{_row(asset.outcome)}: {fault}" for asset in assets for fault in asset.faults]
-    sound = [asset for asset in assets if not asset.faults]
+    wrong += [f"{_row(asset.outcome)}: {defect}" for asset in assets for defect in asset.defects]
+    sound = [asset for asset in assets if not asset.defects]
     readers = {name: read_by(name, sound) for name in READERS}
     wrong += [f"{name}: {line}" for name, told in readers.items() for line in told.get("disagreements", ())]
     rows = {
@@ -157,23 +157,23 @@ def looked_at(library: Path, outcome: Outcome) -> Asset:
     """The published `outcome` with the files of its named view, none of which is believed."""
     folder = (library / view_key(outcome.prompt_id, outcome.asset_key, VIEW_FILE)).parent
     files = {path.name: path.read_bytes() for path in folder.glob("*") if path.name != VIEW_FILE}
-    if fault := damage(files.get(SIDECAR), outcome.files[SIDECAR].sha256, "its outcome"):
-        return Asset(outcome, folder, [f"{SIDECAR}: {fault}"])
+    if defect := damage(files.get(SIDECAR), outcome.files[SIDECAR].sha256, "its outcome"):
+        return Asset(outcome, folder, [f"{SIDECAR}: {defect}"])
     sidecar = json.loads(files.pop(SIDECAR))
     told = sidecar["files"]
-    faults = [f"{name}: {SIDECAR} does not name it" for name in sorted(files.keys() - told.keys())]
+    defects = [f"{name}: {SIDECAR} does not name it" for name in sorted(files.keys() - told.keys())]
     damaged = {name: damage(files.get(name), told[name]["sha256"], SIDECAR) for name in sorted(told)}
-    faults += [f"{name}: {fault}" for name, fault in damaged.items() if fault]
-    faults += [f"gate {gate} refuses it" for gate, word in sidecar["gates"].items() if word == "block"]
-    whole = [name for name, fault in damaged.items() if not fault]
+    defects += [f"{name}: {defect}" for name, defect in damaged.items() if defect]
+    defects += [f"gate {gate} refuses it" for gate, word in sidecar["gates"].items() if word == "block"]
+    whole = [name for name, defect in damaged.items() if not defect]
     findings, reports = khronos.check_khronos({name: files[name] for name in whole if name.endswith(".glb")})
-    faults += [f"{khronos.TOOL}: {finding.message}" for finding in findings if finding.severity != "not_run"]
+    defects += [f"{khronos.TOOL}: {finding.message}" for finding in findings if finding.severity != "not_run"]
     stages = [folder / name for name in whole if name.endswith(".usdz")]
     usd_errors = None
     if stages and importlib.util.find_spec("pxr"):
         usd_errors = [f"{stage.name}: {error}" for stage in stages for error in usdz.validation_errors(stage)]
-        faults += [f"{usdz.TOOL}: {error}" for error in usd_errors]
-    return Asset(outcome, folder, faults, sidecar, reports, usd_errors)
+        defects += [f"{usdz.TOOL}: {error}" for error in usd_errors]
+    return Asset(outcome, folder, defects, sidecar, reports, usd_errors)
 
 
 def damage(data: bytes | None, sha256: str, teller: str) -> str:
@@ -207,7 +207,7 @@ def figures_of(asset: Asset) -> dict[str, Any]:
         "prompt": outcome.prompt,
         "kind": kind_of(outcome.prompt) or "",
         "asset_key": outcome.asset_key,
-        "faults": list(asset.faults),
+        "faults": list(asset.defects),
         "gates": sidecar["gates"],
         "findings": sidecar["findings"],
         "triangles": [files[name]["triangles"] for name in levels],

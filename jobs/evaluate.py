@@ -117,13 +117,13 @@ def rank_by_clip(clip: ClipScorer, rows: Sequence[Row], glbs: Sequence[bytes | N
     texts = list(dict.fromkeys(row["prompt"] for row in rows))
     published = [(row, glb) for row, glb in zip(rows, glbs, strict=True) if glb is not None]
     own = torch.tensor([texts.index(row["prompt"]) for row, _ in published]).repeat_interleave(CLIP_VIEWS)
-    looks: Mapping[str, Any] = {"r_precision_color": "albedo", "r_precision_geometry": "textureless"}
-    for name, look in looks.items():
+    modes: Mapping[str, Any] = {"r_precision_color": "albedo", "r_precision_geometry": "textureless"}
+    for name, mode in modes.items():
         for row in rows:
             row[name] = 0.0
         if not published:
             continue
-        views = np.concatenate([judged_views(read_glb(glb), look, CLIP_VIEWS, clip.picture_px) for _, glb in published])
+        views = np.concatenate([judged_views(read_glb(glb), mode, CLIP_VIEWS, clip.picture_px) for _, glb in published])
         pictures = torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255.0
         found = own_text_first(clip.similarities(pictures, texts), own).float().view(-1, CLIP_VIEWS).mean(dim=1)
         for (row, _), share in zip(published, found.tolist(), strict=True):

@@ -64,7 +64,7 @@ class Imported:
 class Reader:
     """A program of others: what it sees of GLB files, and its version. Both raise ReaderAbsent."""
 
-    look: Callable[[Sequence[Path]], Mapping[Path, Imported]]
+    read: Callable[[Sequence[Path]], Mapping[Path, Imported]]
     version: Callable[[], str]
 
 
@@ -164,7 +164,7 @@ READERS: Mapping[str, Reader] = {
 
 def all_disagreements(name: str, levels: Mapping[Path, Sequence[Path]]) -> list[str]:
     """What the reader `name` sees otherwise than the sidecars; `levels` are by asset folder. ReaderAbsent."""
-    seen = READERS[name].look([file for group in levels.values() for file in group])
+    seen = READERS[name].read([file for group in levels.values() for file in group])
     return [line for folder, group in levels.items() for line in disagreements(folder, {f: seen[f] for f in group})]
 
 

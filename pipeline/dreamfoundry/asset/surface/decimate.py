@@ -16,7 +16,7 @@ from dreamfoundry.asset.surface.triangles import is_closed
 from dreamfoundry.errors import SurfaceFailed
 from dreamfoundry.records import Surface
 
-ATTEMPTS = ((1.0, 7), (0.97, 5), (0.9, 7), (0.8, 7))
+TRIES = ((1.0, 7), (0.97, 5), (0.9, 7), (0.8, 7))
 """(share of the budget to aim at, aggressiveness), until one gives a manifold within the budget."""
 
 STEP_SHARE = 0.75
@@ -51,7 +51,7 @@ def decimate(surface: Surface, max_triangles: int) -> Surface:
         )
 
     reached = "nothing"
-    for share, aggressiveness in ATTEMPTS:
+    for share, aggressiveness in TRIES:
         target = min(int(share * max_triangles), int(share * len(surface.faces)))
         vertices, faces = fast_simplification.simplify(
             surface.vertices, surface.faces.astype(np.int32), target_count=target, agg=aggressiveness

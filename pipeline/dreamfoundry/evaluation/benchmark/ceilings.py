@@ -43,13 +43,13 @@ def prior_flop(prior: ScorePrior, num_views: int, texts: int, image_px: int) -> 
     return float(counter.get_total_flops())
 
 
-def _seconds(work: object, device: str) -> float:
-    assert callable(work)
+def _seconds(compute: object, device: str) -> float:
+    assert callable(compute)
     times_s = []
     for _ in range(REPEATS):
         _wait(device)
         start = time.perf_counter()
-        work()
+        compute()
         _wait(device)
         times_s.append(time.perf_counter() - start)
     return median(times_s)

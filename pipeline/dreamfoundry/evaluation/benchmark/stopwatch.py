@@ -39,14 +39,14 @@ class Stopwatch:
         """Count the time between two moments for `part`."""
         self._spans.append((part, start, end))
 
-    def around(self, part: str, work: Callable[[Tensor], object] | None) -> Callable[[Tensor], object] | None:
-        """`work`, counted for `part`; None if there is none."""
-        if work is None:
+    def around(self, part: str, compute: Callable[[Tensor], object] | None) -> Callable[[Tensor], object] | None:
+        """`compute`, counted for `part`; None if there is none."""
+        if compute is None:
             return None
 
         def timed(value: Tensor) -> object:
             start = self.now()
-            result = work(value)
+            result = compute(value)
             self.add(part, start, self.now())
             return result
 

@@ -50,7 +50,7 @@ class Dispatcher:
         added = self._slots.refill(worker)
         if not worker.fields:
             return None
-        worker.work()
+        worker.mark_busy()
         for job in added:
             log_event(LOG, "field_started", field_key=job.key, asset_keys=job.asset_keys, worker=worker.name)
         tasks = tuple(FieldTask(job.builds[0].prompt, job.key, job.epoch) for job in added)
@@ -68,7 +68,7 @@ class Dispatcher:
             if job is None or job.snapshot is None:
                 continue
             if self._completions.claim(job) and self._backlog.is_open(build):  # a claim may show that it has ended
-                worker.work(build)
+                worker.mark_busy(build)
                 log_event(
                     LOG, "export_started", asset_key=build.asset_key, field_key=build.field_key, worker=worker.name
                 )
@@ -87,7 +87,7 @@ class Dispatcher:
     def _empty(self, worker: Worker) -> Command | None:
         """Have the fields handed back; an empty worker whose node is about to go ends."""
         if worker.fields:
-            worker.work()
+            worker.mark_busy()
             return HandBack(worker.name)
         if not worker.is_leaving:
             return None

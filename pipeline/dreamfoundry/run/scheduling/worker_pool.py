@@ -52,7 +52,7 @@ class Worker:
         """Note the time of a command: its answer is waited for from now on."""
         self.since_s = now_s
 
-    def work(self, build: Build | None = None) -> None:
+    def mark_busy(self, build: Build | None = None) -> None:
         """Be busy: with the fields in the slots, or with the export of `build`."""
         self.state, self.build = "busy", build
 

@@ -98,12 +98,12 @@ class Distiller:
         """Write a checkpoint of every field, and empty the slots. Never raises."""
         return self._answer(self._empty)
 
-    def _answer(self, work: Callable[[], None]) -> SliceReport:
+    def _answer(self, execute: Callable[[], None]) -> SliceReport:
         self._finished, self._num_steps, self._returned = [], 0, {}
         fault: Fault | None = None
         try:
             self._save_finished()  # first those that a slice before could not store
-            work()
+            execute()
         except torch.OutOfMemoryError as error:
             fault = self._make_room(error)
         except InfrastructureError as error:
