@@ -68,7 +68,7 @@ def test_a_replayed_way_to_the_latents_and_back_is_the_eager_one(prior: Diffuser
     probe = torch.randn(2 * VAE_ROWS + 1, 4, 64, 64, device="cuda")
 
     def there_and_back() -> tuple[torch.Tensor, torch.Tensor]:
-        latents = prior.to_noise_space(pictures)
+        latents = prior.encode_pictures(pictures)
         (gradient,) = torch.autograd.grad((latents * probe).sum(), pictures)
         return latents.detach(), gradient
 
@@ -84,21 +84,21 @@ def _alone(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One row in a pass of its own, which is never replayed."""
     one = pictures[row : row + 1].detach().requires_grad_()
-    latents = prior.to_noise_space(one)
+    latents = prior.encode_pictures(one)
     (gradient,) = torch.autograd.grad((latents * probe[row : row + 1]).sum(), one)
     return latents.detach(), gradient
 
 
 def test_half_precision_guides_as_single_precision_does(prior: DiffusersPrior) -> None:
     exact = random_sd21("cuda", torch.float32, engine="eager")
-    noise_space, _, embeds = values(4, seed=3)
+    latents, _, embeds = values(4, seed=3)
     view_embeds = ViewEmbeds(embeds, embeds.roll(1, dims=0), embeds[:, None][:, :0], torch.zeros(4, 0, device="cuda"))
     for timestep in (50, 300, 600, 950):
         timesteps = torch.full((4,), timestep, device="cuda")
-        noise = torch.randn(noise_space.shape, device="cuda", generator=torch.Generator("cuda").manual_seed(timestep))
+        noise = torch.randn(latents.shape, device="cuda", generator=torch.Generator("cuda").manual_seed(timestep))
         noise_sample = NoiseSample(view_embeds, timesteps, timesteps, noise, torch.full((4,), torch.inf, device="cuda"))
         config = GuidanceConfig(guidance_scale=101.0)
-        half, single = (distillation_gradient(one, noise_space, noise_sample, config) for one in (prior, exact))
+        half, single = (distillation_gradient(one, latents, noise_sample, config) for one in (prior, exact))
         assert half.isfinite().all()
         assert error(half, single) < HALF_TOLERANCE, f"timestep {timestep}"
 

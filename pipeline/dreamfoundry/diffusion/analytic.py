@@ -27,7 +27,7 @@ DISC_RADIUS = 0.6
 
 
 class AnalyticPrior:
-    """A `ScorePrior` whose noise space is pixels in [-1, 1] and whose embeddings are its means.
+    """A pixel `ScorePrior`, with values in [-1, 1], whose embeddings are its means.
 
     `mean_pictures` (values in [0, 1], side `picture_px`) replaces the disc for those texts.
     `num_predictions` and `num_encodings` count its calls.
@@ -57,7 +57,7 @@ class AnalyticPrior:
         self.num_encodings += 1
         return torch.stack([self.mean_picture(text) for text in texts]).flatten(1)[:, None].to(self.device)
 
-    def to_noise_space(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 h w"]:
+    def encode_pictures(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 h w"]:
         side = (self.picture_px, self.picture_px)
         if tuple(pictures.shape[-2:]) != side:
             pictures = interpolate(pictures, side, mode="bilinear", antialias=True, align_corners=False)

@@ -1,4 +1,4 @@
-"""Score distillation: from pictures in the noise space to the gradient that improves them.
+"""Score distillation: from latents (of a pixel prior, pixels) to the gradient that improves them.
 
 DreamFusion (arXiv 2209.14988, equation 3): draw a timestep and noise, ask the prior which noise
 it sees, and move the picture against the difference, without differentiating the prior:
@@ -15,7 +15,7 @@ Rows are the views of all slots, slot after slot (slot-major). Draws come from o
 slot, so a slot's draws do not depend on its neighbours; CPU generators make them independent of
 the device too.
 
-Dimension key:  B rows · N negatives per row · C channels · h, w samples of the noise space
+Dimension key:  B rows · N negatives per row · C channels · h, w of the latents
 """
 
 from __future__ import annotations
@@ -180,51 +180,51 @@ def guided_noise(
 
 @torch.no_grad()
 def distillation_gradient(
-    prior: ScorePrior, noise_space: Float[Tensor, "B C h w"], sample: NoiseSample, config: GuidanceConfig
+    prior: ScorePrior, latents: Float[Tensor, "B C h w"], sample: NoiseSample, config: GuidanceConfig
 ) -> Float[Tensor, "B C h w"]:
-    """Gradient with respect to `noise_space`, by the configured method; a constant for autograd.
+    """Gradient with respect to `latents`, by the configured method; a constant for autograd.
 
     `full_gradient` is that of weight / 2 (guided prediction - noise)^2, the training loss of the
     prior (DreamFusion, equation 2); the others leave the derivative of the prediction out of it.
-    Not finite where a row of `noise_space` is not; rows do not touch one another.
+    Not finite where a row of `latents` is not; rows do not touch one another.
     """
     weight = sds_weight(prior.alphas_cumprod[sample.timesteps], config.weighting).view(-1, 1, 1, 1)
     if config.method == "full_gradient":
-        pictures = noise_space.detach().requires_grad_()
+        pictures = latents.detach().requires_grad_()
         with torch.enable_grad():
             residual = _residual(prior, pictures, sample.noise, sample, config)
         (gradient,) = torch.autograd.grad(residual, pictures, weight * residual.detach())
     else:
-        noise = _inverted_noise(prior, noise_space, sample, config) if config.method == "sdi" else sample.noise
-        gradient = weight * _residual(prior, noise_space, noise, sample, config)
+        noise = _inverted_noise(prior, latents, sample, config) if config.method == "sdi" else sample.noise
+        gradient = weight * _residual(prior, latents, noise, sample, config)
     bound = sample.max_gradient.view(-1, 1, 1, 1)
     return gradient.clamp(-bound, bound)
 
 
 def _residual(
-    prior: ScorePrior, noise_space: Tensor, noise: Tensor, sample: NoiseSample, config: GuidanceConfig
+    prior: ScorePrior, latents: Tensor, noise: Tensor, sample: NoiseSample, config: GuidanceConfig
 ) -> Float[Tensor, "B C h w"]:
     """How far the guided prediction is from the `noise` that was added."""
-    noisy = add_noise(noise_space, noise, prior.alphas_cumprod[sample.timesteps])
+    noisy = add_noise(latents, noise, prior.alphas_cumprod[sample.timesteps])
     return guided_noise(prior, noisy, sample.timesteps, sample.embeds, config.guidance_scale, config.rescale) - noise
 
 
 def _inverted_noise(
-    prior: ScorePrior, noise_space: Tensor, sample: NoiseSample, config: GuidanceConfig
+    prior: ScorePrior, latents: Tensor, sample: NoiseSample, config: GuidanceConfig
 ) -> Float[Tensor, "B C h w"]:
     def predict(noisy: Tensor, timesteps: Tensor) -> Tensor:
         return guided_noise(prior, noisy, timesteps, sample.embeds, config.inversion_guidance_scale)
 
-    noisy = invert(predict, noise_space, sample.inverted_to, prior.alphas_cumprod, config.inversion_steps)
+    noisy = invert(predict, latents, sample.inverted_to, prior.alphas_cumprod, config.inversion_steps)
     signal = prior.alphas_cumprod[sample.inverted_to]
-    return inverted_noise(noisy, noise_space, signal, sample.noise, config.inversion_eta)
+    return inverted_noise(noisy, latents, signal, sample.noise, config.inversion_eta)
 
 
-def distill(noise_space: Float[Tensor, "B C h w"], gradient: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:
-    """A loss whose derivative with respect to `noise_space` is `gradient`, bit for bit.
+def distill(latents: Float[Tensor, "B C h w"], gradient: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:
+    """A loss whose derivative with respect to `latents` is `gradient`, bit for bit.
 
     It is their inner product with `gradient` held constant, summed over pixels, channels and
     rows: neither its value nor its sign says how well a slot does. Nothing is normalised here; a
     caller that wants the mean over its V views divides by V.
     """
-    return (noise_space * gradient.detach()).sum()
+    return (latents * gradient.detach()).sum()

@@ -8,7 +8,7 @@ What is ours: the paper stirs noise into every step of the inversion; here a sha
 is mixed in once, at the end, which keeps the variance and the same draws however many steps.
 Every row walks to its own timestep in the same number of steps, so that all rows share each call.
 
-Dimension key:  B rows · C channels · h, w samples of the noise space
+Dimension key:  B rows · C channels · h, w of the latents
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from dreamfoundry.diffusion.noising import add_noise, clean_part, noise_part
 
 def invert(
     predict: Callable[[Float[Tensor, "B C h w"], Int[Tensor, " B"]], Float[Tensor, "B C h w"]],
-    noise_space: Float[Tensor, "B C h w"],
+    latents: Float[Tensor, "B C h w"],
     timesteps: Int[Tensor, " B"],
     alphas_cumprod: Float[Tensor, " timesteps"],
     num_steps: int,
 ) -> Float[Tensor, "B C h w"]:
-    """The noisy pictures at `timesteps` that deterministic DDIM would have turned into `noise_space`.
+    """The noisy pictures at `timesteps` that deterministic DDIM would have turned into `latents`.
 
     Each of `num_steps` steps goes the same number of timesteps up (Song et al., arXiv 2010.02502,
     equation 13, with the noise seen where the step begins) and asks `predict(noisy, timesteps)`
     once. The pictures themselves have no noise; the prior is asked about them at timestep 0.
     """
-    noisy, signal = noise_space, torch.ones_like(alphas_cumprod[timesteps])
+    noisy, signal = latents, torch.ones_like(alphas_cumprod[timesteps])
     for step in range(num_steps):
         noise = predict(noisy, timesteps * step // num_steps)
         clean = clean_part(noisy, noise, signal)
@@ -47,7 +47,7 @@ def invert(
 
 def inverted_noise(
     noisy: Float[Tensor, "B C h w"],
-    noise_space: Float[Tensor, "B C h w"],
+    latents: Float[Tensor, "B C h w"],
     signal: Float[Tensor, " B"],
     fresh: Float[Tensor, "B C h w"],
     eta: float,
@@ -57,5 +57,5 @@ def inverted_noise(
     sqrt(1 - eta^2) found + eta fresh has variance 1 where the found noise has. `signal` is abar
     where the inversion ended.
     """
-    found = noise_part(noisy, noise_space, signal)
+    found = noise_part(noisy, latents, signal)
     return math.sqrt(1.0 - eta**2) * found + eta * fresh

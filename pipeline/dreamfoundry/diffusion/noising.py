@@ -4,7 +4,7 @@
 
 and, since it is linear, either part follows from the noisy picture and the other part.
 
-Dimension key:  B rows · C channels · h, w samples of the noise space
+Dimension key:  B rows · C channels · h, w of the latents
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from torch import Tensor
 
 
 def add_noise(
-    noise_space: Float[Tensor, "B C h w"], noise: Float[Tensor, "B C h w"], alphas_cumprod: Float[Tensor, " B"]
+    latents: Float[Tensor, "B C h w"], noise: Float[Tensor, "B C h w"], alphas_cumprod: Float[Tensor, " B"]
 ) -> Float[Tensor, "B C h w"]:
     """The forward process: sqrt(abar) picture + sqrt(1 - abar) noise, abar per row."""
     signal = alphas_cumprod.view(-1, 1, 1, 1)
-    return signal.sqrt() * noise_space + (1.0 - signal).sqrt() * noise
+    return signal.sqrt() * latents + (1.0 - signal).sqrt() * noise
 
 
 def clean_part(

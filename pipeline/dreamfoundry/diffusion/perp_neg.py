@@ -13,7 +13,7 @@ with f(x) = a exp(-b x) + c. Only the part of a negative that is perpendicular t
 the text counts, so that a negative which agrees with the text takes nothing away from it. Seen
 from overhead a view has the wording nearest to it, and its negatives weigh nothing.
 
-Dimension key:  B rows · N = 2 negatives · C channels · h, w samples of the noise space
+Dimension key:  B rows · N = 2 negatives · C channels · h, w of the latents
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Any diffusers folder will do: `model_index.json` decides between a latent prior 
 Stable Diffusion) and a pixel prior (DeepFloyd IF stage I, the toybox). Both end in the same three
 questions, so there is one class behind the protocol. Views of all assets are flattened into rows.
 
-Dimension key:  B rows · C channels · H, W pixels · h, w samples of the noise space · L tokens · D width
+Dimension key:  B rows · C channels · H, W pixels · h, w of the latents · L tokens · D width
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ _PREDICTIONS = ("epsilon", "v_prediction")
 
 @runtime_checkable
 class ScorePrior(Protocol):
-    """A frozen text-conditioned denoiser. Its *noise space* is where noise is added: pixels in
-    [-1, 1] or scaled VAE latents. Everything it returns is in float32 except embeddings, which
-    are in the precision that it computes in.
+    """A frozen text-conditioned denoiser.
+
+    *Latents* are what noise is added to: scaled VAE latents, or the pixels in [-1, 1] themselves where a
+    prior has no VAE. Results are float32, except embeddings: these have the precision it computes in.
     """
 
     @property
@@ -77,8 +78,8 @@ class ScorePrior(Protocol):
         """Embeddings of `texts`; PromptFailure if one is too long to be read to its end."""
         ...
 
-    def to_noise_space(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
-        """Display-referred sRGB pictures in [0, 1] in the noise space, differentiably."""
+    def encode_pictures(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
+        """Latents of display-referred sRGB pictures in [0, 1], differentiably."""
         ...
 
     def predict_noise(
@@ -221,7 +222,7 @@ class DiffusersPrior:
                 self._text_encoder.to("cpu")
         return hidden.to(self._unet.dtype)
 
-    def to_noise_space(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
+    def encode_pictures(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
         side = (self.picture_px, self.picture_px)
         if tuple(pictures.shape[-2:]) != side:
             pictures = interpolate(pictures, side, mode="bilinear", antialias=True, align_corners=False)

@@ -115,12 +115,12 @@ class SlotBatch:
         views = [(batch, render_batch(self.fields.part(batch.slots), batch, self.recipe)) for batch in draws.batches]
 
         # one call for all slots: it is most of a step, and a larger batch costs less per picture
-        noise_space = torch.cat([self.prior.to_noise_space(pictures(*view, self.recipe)) for view in views])
-        gradient = distillation_gradient(self.prior, noise_space.detach(), draws.noise_sample, self.recipe.guidance)
+        latents = torch.cat([self.prior.encode_pictures(pictures(*view, self.recipe)) for view in views])
+        gradient = distillation_gradient(self.prior, latents.detach(), draws.noise_sample, self.recipe.guidance)
 
         # a mean over each slot's own elements, so that its gradient is the same whatever K is
         elements_per_slot = gradient.numel() / len(self.slots)
-        loss = distill(noise_space, gradient) / elements_per_slot
+        loss = distill(latents, gradient) / elements_per_slot
         for batch, rendering in views:
             loss = loss + regularization(batch, rendering, self.recipe.losses, progress[batch.slots]).sum()
 
@@ -257,9 +257,9 @@ class SlotBatch:
 
 @torch.no_grad()
 def noise_shape_of(prior: ScorePrior, recipe: Recipe, device: str) -> tuple[int, int, int]:
-    """(C, h, w) of one picture in the noise space; the same for pictures of every render phase."""
+    """(C, h, w) of the latents of one picture; the same for pictures of every render phase."""
     picture = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
-    _, channels, height, width = prior.to_noise_space(picture).shape
+    _, channels, height, width = prior.encode_pictures(picture).shape
     return channels, height, width
 
 

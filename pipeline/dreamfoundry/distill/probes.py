@@ -68,7 +68,7 @@ def probe_field(
         "front": embeds.text[0, front.to(device), 0],
         "nothing": embeds.unconditional[:1].expand(len(wording), -1, -1),
     }
-    errors = _denoising_errors(prior, prior.to_noise_space(pictures), embeds_of, recipe.probes.timesteps, seed)
+    errors = _denoising_errors(prior, prior.encode_pictures(pictures), embeds_of, recipe.probes.timesteps, seed)
 
     nothing, prompt = errors["nothing"].sum(), errors["prompt"].sum()
     elsewhere = torch.tensor([view_of(int(index), recipe.wording) in ("side", "back") for index in wording])
@@ -142,19 +142,19 @@ def _pictures(
 
 def _denoising_errors(
     prior: ScorePrior,
-    noise_space: Float[Tensor, "V C h w"],
+    latents: Float[Tensor, "V C h w"],
     embeds_of: Mapping[str, Float[Tensor, "V L D"]],
     timesteps: tuple[float, ...],
     seed: int,
 ) -> dict[str, Float[Tensor, " V"]]:
     """Mean squared error of the noise per view, summed over the timesteps, on the CPU."""
     generator = torch.Generator().manual_seed(seed)
-    last, num_views = len(prior.alphas_cumprod) - 1, len(noise_space)
+    last, num_views = len(prior.alphas_cumprod) - 1, len(latents)
     errors = {name: torch.zeros(num_views) for name in embeds_of}
     for share in timesteps:
-        timestep = torch.full((num_views,), round(share * last), device=noise_space.device)
-        noise = torch.randn(noise_space.shape, generator=generator).to(noise_space)
-        noisy = add_noise(noise_space, noise, prior.alphas_cumprod[timestep])
+        timestep = torch.full((num_views,), round(share * last), device=latents.device)
+        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        noisy = add_noise(latents, noise, prior.alphas_cumprod[timestep])
         for name, embeds in embeds_of.items():
             residual = prior.predict_noise(noisy, timestep, embeds) - noise
             errors[name] += residual.square().mean(dim=(1, 2, 3)).cpu()

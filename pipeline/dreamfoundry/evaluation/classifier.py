@@ -5,7 +5,7 @@ the unconditional prior (Dhariwal & Nichol, arXiv 2105.05233, equation 14; Song 
 
     guided = unconditional noise - scale * sqrt(1 - abar) * grad log p(kind, colour | noisy)
 
-Dimension key:  B rows · C, h, w the noise space (3 and the pixels of a side) · L tokens · D width · F features
+Dimension key:  B rows · C, h, w the latents (3 and the pixels of a side) · L tokens · D width · F features
 """
 
 from __future__ import annotations
@@ -258,8 +258,8 @@ class ClassifierGuidedPrior:
         token[:, 0, :2] = labels_of(texts).to(embeds)
         return torch.cat([embeds, token], dim=1)
 
-    def to_noise_space(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
-        return self._prior.to_noise_space(pictures)
+    def encode_pictures(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
+        return self._prior.encode_pictures(pictures)
 
     @torch.no_grad()
     def predict_noise(

@@ -62,7 +62,7 @@ def test_it_counts_its_calls_and_its_identity_tells_beliefs_apart() -> None:
 
 def test_pictures_of_any_size_reach_its_pixels_with_a_gradient() -> None:
     pictures = torch.rand(1, 3, 20, 20, requires_grad=True)
-    signed = AnalyticPrior(5).to_noise_space(pictures)
+    signed = AnalyticPrior(5).encode_pictures(pictures)
     assert signed.shape == (1, 3, 5, 5)
     signed.sum().backward()
     assert pictures.grad is not None

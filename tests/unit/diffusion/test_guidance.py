@@ -166,11 +166,11 @@ def test_the_guided_gradient_uses_the_text_and_leaves_the_unconditional() -> Non
 
 
 def test_the_loss_has_exactly_the_gradient_it_is_given() -> None:
-    noise_space = torch.randn(2, 3, PX, PX, requires_grad=True)
+    latents = torch.randn(2, 3, PX, PX, requires_grad=True)
     gradient = torch.randn(2, 3, PX, PX)
-    distill(noise_space, gradient).backward()
-    assert noise_space.grad is not None
-    assert torch.equal(noise_space.grad, gradient)
+    distill(latents, gradient).backward()
+    assert latents.grad is not None
+    assert torch.equal(latents.grad, gradient)
 
 
 @pytest.mark.parametrize("method", ["sds", "sdi", "full_gradient"])

@@ -63,9 +63,9 @@ def gradient(prior: Any, variant: dict[str, object], negative: str = "", seed: i
         for index, embed in enumerate(embeds)
     ]
     pictures = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(9))
-    noise_space = prior.to_noise_space(pictures)
-    draws = draw_step(recipe, slots, len(prior.alphas_cumprod), tuple(noise_space.shape[1:]), "cpu")
-    return distillation_gradient(prior, noise_space.requires_grad_(), draws.noise_sample, recipe.guidance)
+    latents = prior.encode_pictures(pictures)
+    draws = draw_step(recipe, slots, len(prior.alphas_cumprod), tuple(latents.shape[1:]), "cpu")
+    return distillation_gradient(prior, latents.requires_grad_(), draws.noise_sample, recipe.guidance)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

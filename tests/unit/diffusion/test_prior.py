@@ -50,7 +50,7 @@ def test_a_latent_prior_answers_in_latents(latent: ScorePrior) -> None:
     assert latent.picture_px == 16
     embeds = latent.encode_prompts(["a red chair", ""])
     assert embeds.shape == (2, 77, 16)
-    latents = latent.to_noise_space(torch.rand(2, 3, 20, 20))
+    latents = latent.encode_pictures(torch.rand(2, 3, 20, 20))
     assert latents.shape == (2, 4, 8, 8)
     noise = latent.predict_noise(latents, torch.tensor([3, 990]), embeds)
     assert noise.shape == latents.shape
@@ -61,7 +61,7 @@ def test_a_latent_prior_answers_in_latents(latent: ScorePrior) -> None:
 def test_a_pixel_prior_answers_in_signed_pixels(pixel: ScorePrior) -> None:
     assert pixel.picture_px == 8
     pictures = torch.rand(2, 3, 8, 8)
-    signed = pixel.to_noise_space(pictures)
+    signed = pixel.encode_pictures(pictures)
     assert torch.equal(signed, pictures * 2 - 1)
     noise = pixel.predict_noise(signed, torch.tensor([3, 990]), pixel.encode_prompts(["a red chair", ""]))
     assert noise.shape == (2, 3, 8, 8)
@@ -69,7 +69,7 @@ def test_a_pixel_prior_answers_in_signed_pixels(pixel: ScorePrior) -> None:
 
 def test_larger_pictures_are_averaged_down_to_the_size_of_the_prior(pixel: ScorePrior) -> None:
     stripes = (torch.arange(32) % 2).float().expand(1, 3, 32, 32)
-    assert torch.allclose(pixel.to_noise_space(stripes)[..., 1:-1], torch.zeros(1, 3, 8, 6), atol=1e-6)
+    assert torch.allclose(pixel.encode_pictures(stripes)[..., 1:-1], torch.zeros(1, 3, 8, 6), atol=1e-6)
 
 
 def test_the_schedule_is_the_one_of_the_folder(latent: ScorePrior, tiny_stable_diffusion_folder: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_perfect_velocity_becomes_the_noise_that_was_added() -> None:
 def test_pictures_receive_a_gradient_through_the_encoder_and_weights_do_not(latent: ScorePrior) -> None:
     assert isinstance(latent, DiffusersPrior)
     pictures = torch.rand(1, 3, 16, 16, requires_grad=True)
-    latent.to_noise_space(pictures).sum().backward()
+    latent.encode_pictures(pictures).sum().backward()
     assert pictures.grad is not None
     assert pictures.grad.abs().sum() > 0
     parts: tuple[Any, ...] = (latent._vae, latent._unet, latent._text_encoder)
@@ -141,8 +141,8 @@ def test_encoding_in_passes_equals_encoding_one_by_one(latent: ScorePrior) -> No
     together = torch.rand(rows, 3, 16, 16, requires_grad=True)
     alone = together.detach().clone().requires_grad_()
     probe = torch.randn(rows, 4, 8, 8)
-    fast = latent.to_noise_space(together)
-    slow = torch.cat([latent.to_noise_space(alone[row : row + 1]) for row in range(rows)])
+    fast = latent.encode_pictures(together)
+    slow = torch.cat([latent.encode_pictures(alone[row : row + 1]) for row in range(rows)])
     assert torch.allclose(fast, slow, atol=1e-5)
     (fast * probe).sum().backward()
     (slow * probe).sum().backward()

@@ -22,7 +22,7 @@ def test_it_is_as_large_as_stable_diffusion_2_1() -> None:
 
 def test_shapes_are_those_of_the_real_one() -> None:
     prior = random_sd21("meta", torch.float16)
-    latents = prior.to_noise_space(torch.rand(1, 3, 64, 64, device="meta"))
+    latents = prior.encode_pictures(torch.rand(1, 3, 64, 64, device="meta"))
     assert latents.shape == (1, 4, 64, 64)
     embeds = torch.zeros(2, 77, 1024, device="meta", dtype=torch.float16)
     noise = prior.predict_noise(latents.repeat(2, 1, 1, 1), torch.zeros(2, dtype=torch.long, device="meta"), embeds)
@@ -34,7 +34,7 @@ def test_shapes_are_those_of_the_real_one() -> None:
 def test_pixel_priors_are_as_large_as_deepfloyd_if(name: str, millions: float) -> None:
     prior = ARCHITECTURES[name]("meta", torch.float16)
     assert sum(weight.numel() for weight in prior._unet.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
-    pictures = prior.to_noise_space(torch.rand(1, 3, 64, 64, device="meta"))
+    pictures = prior.encode_pictures(torch.rand(1, 3, 64, 64, device="meta"))
     assert pictures.shape == (1, 3, 64, 64)
     embeds = torch.zeros(1, 77, 4096, device="meta", dtype=torch.float16)
     noise = prior.predict_noise(pictures, torch.zeros(1, dtype=torch.long, device="meta"), embeds)

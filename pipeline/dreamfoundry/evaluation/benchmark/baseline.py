@@ -72,7 +72,7 @@ def baseline_recipe(recipe: Recipe) -> Recipe:
 class OnePrompt:
     """Distils one assignment into `fields` (K = 1), step by step; `step_number` may be set.
 
-    `decode` gets the picture in the noise space after every call of the prior: threestudio decodes
+    `decode` gets the latents after every call of the prior: threestudio decodes
     its denoised latents in every step and looks at them in none. `log` has a line for each step.
     """
 
@@ -114,13 +114,13 @@ class OnePrompt:
         (batch,) = draws.batches
         self.fields.set_progress([progress])
         rendering = render_batch(self.fields, batch, recipe)
-        noise_space = self.prior.to_noise_space(pictures(batch, rendering, recipe))
-        gradient = distillation_gradient(self.prior, noise_space.detach(), draws.noise_sample, recipe.guidance)
+        latents = self.prior.encode_pictures(pictures(batch, rendering, recipe))
+        gradient = distillation_gradient(self.prior, latents.detach(), draws.noise_sample, recipe.guidance)
         if self._decode is not None:
             with torch.no_grad():
-                self._decode(noise_space)
+                self._decode(latents)
         regular = regularization(batch, rendering, recipe.losses, [progress]).sum()
-        loss = distill(noise_space, gradient) / gradient.numel() + regular
+        loss = distill(latents, gradient) / gradient.numel() + regular
         self.optimizer.zero_grad()
         loss.backward()
         norm = clip_grad_norm_(self.fields.parameters().values(), optimize.max_grad_norm)

@@ -29,17 +29,17 @@ def copy_bytes_per_s(device: str, num_bytes: int) -> float:
 def prior_flop(prior: ScorePrior, num_views: int, texts: int, image_px: int) -> float:
     """Floating-point operations of the frozen prior in a step of `num_views` pictures.
 
-    One prediction of `texts` rows for each picture, and pictures of `image_px` to the noise space
+    One prediction of `texts` rows for each picture, and pictures of `image_px` to latents
     and back. The products of matrices, convolutions and attention are counted.
     """
     embeds = prior.encode_prompts(["a red ball"]).expand(num_views * texts, -1, -1)
     pictures = torch.rand(num_views, 3, image_px, image_px, device=prior.device, requires_grad=True)
     with FlopCounterMode(display=False) as counter:
-        noise_space = prior.to_noise_space(pictures)
-        torch.autograd.grad(noise_space.sum(), pictures)
+        latents = prior.encode_pictures(pictures)
+        torch.autograd.grad(latents.sum(), pictures)
         timesteps = torch.full((num_views * texts,), len(prior.alphas_cumprod) // 2, device=prior.device)
         with torch.no_grad():
-            prior.predict_noise(noise_space.detach().repeat(texts, 1, 1, 1), timesteps, embeds)
+            prior.predict_noise(latents.detach().repeat(texts, 1, 1, 1), timesteps, embeds)
     return float(counter.get_total_flops())
 
 

@@ -64,7 +64,7 @@ class Stopwatch:
 
 
 class WatchedPrior:
-    """A prior whose calls are timed as "prior": predictions, and the way to the noise space and back."""
+    """A prior whose calls are timed as "prior": predictions, and the way to the latents and back."""
 
     def __init__(self, prior: ScorePrior, watch: Stopwatch) -> None:
         self._prior, self._watch = prior, watch
@@ -78,15 +78,15 @@ class WatchedPrior:
         self._watch.add("prior", start, self._watch.now())
         return noise
 
-    def to_noise_space(self, pictures: Tensor) -> Tensor:
+    def encode_pictures(self, pictures: Tensor) -> Tensor:
         watch, start = self._watch, self._watch.now()
-        noise_space = self._prior.to_noise_space(pictures)
+        latents = self._prior.encode_pictures(pictures)
         watch.add("prior", start, watch.now())
         if pictures.requires_grad:
             begun: list[Moment] = []
-            noise_space.register_hook(lambda gradient: begun.append(watch.now()))
+            latents.register_hook(lambda gradient: begun.append(watch.now()))
             pictures.register_hook(lambda gradient: watch.add("prior", begun.pop(), watch.now()))
-        return noise_space
+        return latents
 
 
 class WatchedOptimizer:

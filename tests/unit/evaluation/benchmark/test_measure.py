@@ -45,15 +45,15 @@ CALL_S = 0.05
 
 
 class SlowPrior(AnalyticPrior):
-    """Takes a known time for each prediction and twice of it on the way back from the noise space."""
+    """Takes a known time for each prediction and twice of it on the way back from the latents."""
 
     def predict_noise(self, *arguments: Any) -> torch.Tensor:
         time.sleep(CALL_S)
         return super().predict_noise(*arguments)
 
-    def to_noise_space(self, pictures: torch.Tensor) -> torch.Tensor:
-        noise_space = super().to_noise_space(_SlowBackward.apply(pictures))  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return noise_space
+    def encode_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
+        latents = super().encode_pictures(_SlowBackward.apply(pictures))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return latents
 
 
 class _SlowBackward(torch.autograd.Function):
@@ -68,7 +68,7 @@ class _SlowBackward(torch.autograd.Function):
 
 
 @pytest.mark.parametrize("case", [BASELINE, slots_case(2)], ids=["baseline", "slots"])
-def test_the_time_of_the_prior_is_that_of_its_predictions_and_of_both_ways_to_the_noise_space(case: Any) -> None:
+def test_the_time_of_the_prior_is_that_of_its_predictions_and_of_both_ways_to_the_latents(case: Any) -> None:
     loop = Loop(case, SlowPrior(8), ONE_STAGE)
     loop.step()
     parts = loop.step()
