@@ -45,7 +45,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class LoraIdentity:
-    """Which low-rank change was merged into a prior, and with which weight."""
+    """A low-rank change that was merged into a prior, with its weight."""
 
     STORED_NAMES: ClassVar[Mapping[str, str]] = {"license": "licence"}
 
@@ -57,7 +57,7 @@ class LoraIdentity:
 
 @dataclass(frozen=True)
 class PriorIdentity:
-    """Which frozen model guided an asset; part of the field key and of every asset.
+    """The frozen model that guided an asset; part of the field key and of every asset.
 
     `digest` is that of the prior as it was published, before `loras` were merged into it.
     """
@@ -108,7 +108,7 @@ NO_HISTORY = FieldHistory(0, ())
 
 @dataclass(frozen=True)
 class FieldSnapshot:
-    """What an optimised field leaves behind: all that the export ever reads.
+    """An optimised field as samples and pictures: all that the export ever reads.
 
     Samples stand on the vertices of a regular grid over the cube [-bound, bound]^3 in scene
     units, so index i along an axis is at -bound + 2 * bound * i / (R - 1); axes are x, y, z.
@@ -165,7 +165,7 @@ class Surface:
 
 @dataclass(frozen=True)
 class DetailMaps:
-    """What a level shows of the dense surface.
+    """Detail of the dense surface in the textures of a level.
 
     `tangents` are unit, w is 1 or -1, and the bitangent is cross(normal, tangent) * w; the normal
     map is in their space, OpenGL's way (green is up). `occlusion` is 255 where the sky is open.
@@ -243,7 +243,7 @@ class BlobRef:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one asset key: the only thing that makes an asset exist.
+    """The final record of one asset key: the only thing that makes an asset exist.
 
     `tries` counts the workers that took it on, the ones that died on it included. `provenance` holds what no key may
     contain (run, device, slots, timings, versions, time).

@@ -4,7 +4,8 @@
 |----------------|---------------------------------------------------------------------|------------------|
 | weights        | folder of the weights, their digest and licence                     | no torch         |
 | weights_cache  | weights on S3, fetched once per machine                             | no torch         |
-| prior          | `ScorePrior`, and one loader for any diffusers folder               | torch, diffusers |
+| prior          | `ScorePrior`, and one implementation for any diffusers folder       | torch            |
+| prior_parts    | schedule, tokenizer and networks of a folder, loaded frozen         | torch, diffusers |
 | lora           | low-rank changes, merged into the weights at loading                | torch            |
 | cuda_graph     | networks recorded once per shape and replayed                       | torch            |
 | random_weights | SD 2.1 and DeepFloyd IF with random weights, for measurements       | torch, diffusers |

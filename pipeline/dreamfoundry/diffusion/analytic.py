@@ -73,7 +73,7 @@ class AnalyticPrior:
         return (1.0 - signal).sqrt() * (noisy - signal.sqrt() * mean) / spread
 
     def mean_picture(self, text: str) -> Float[Tensor, "3 h w"]:
-        """What `text` looks like on average, in [0, 1]; the empty text is mid-grey.
+        """The average picture of `text`, in [0, 1]; that of the empty text is mid-grey.
 
         The colour comes from the words before the first comma, which all views of a prompt share.
         """

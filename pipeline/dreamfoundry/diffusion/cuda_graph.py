@@ -75,7 +75,7 @@ class ReplayByShape:
         self._recording(inputs)
 
     def _recording(self, inputs: tuple[Tensor, ...]) -> Recording | None:
-        """What there is for the shapes of `inputs`, recorded now if they have been seen often enough."""
+        """The recording for the shapes of `inputs`, made now if they came often enough; None before that."""
         if self._recorder is None:
             return None
         # Strides count too: a kernel for channels-last reads another order.

@@ -204,7 +204,7 @@ def distillation_gradient(
 def _residual(
     prior: ScorePrior, latents: Tensor, noise: Tensor, sample: NoiseSample, config: GuidanceConfig
 ) -> Float[Tensor, "B C h w"]:
-    """How far the guided prediction is from the `noise` that was added."""
+    """The guided prediction minus the `noise` that was added."""
     noisy = add_noise(latents, noise, prior.alphas_cumprod[sample.timesteps])
     return guided_noise(prior, noisy, sample.timesteps, sample.embeds, config.guidance_scale, config.rescale) - noise
 

@@ -45,7 +45,7 @@ _NUM_NAMED = 3
 
 @dataclass(frozen=True)
 class _Change:
-    """What a file does to one layer: alpha / rank * up @ down."""
+    """The change of one layer by a file: alpha / rank * up @ down."""
 
     part: str
     layer: str
@@ -128,7 +128,7 @@ def _read(file: Path) -> Iterator[_Change]:
 
 
 def _header(metadata: Mapping[str, str]) -> Mapping[str, Any]:
-    """How diffusers says that a LoRA was trained: "unet.lora_alpha", "text_encoder.lora_alpha" …"""
+    """Training settings in the header, as diffusers writes them: "unet.lora_alpha", "text_encoder.lora_alpha" …"""
     try:
         found = json.loads(metadata.get("lora_adapter_metadata", "{}"))
     except ValueError:

@@ -102,7 +102,7 @@ def apply_perp_neg(
 
 
 def perpendicular(vectors: Float[Tensor, "B C h w"], directions: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
-    """What is left of each row of `vectors` without its part along the same row of `directions`."""
+    """Each row of `vectors` without its component along the same row of `directions`."""
     along = (vectors * directions).sum(dim=(1, 2, 3), keepdim=True)
     square = directions.square().sum(dim=(1, 2, 3), keepdim=True).clamp(min=SMALLEST_SQUARE)
     return vectors - along / square * directions

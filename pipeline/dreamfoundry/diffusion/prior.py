@@ -1,4 +1,4 @@
-"""`ScorePrior`: what an optimisation asks of a frozen diffusion model; and one loader for all.
+"""`ScorePrior`: the protocol of a frozen diffusion model that guides, and one implementation for any diffusers folder.
 
 Any diffusers folder will do: `model_index.json` decides between a latent prior (it has a VAE:
 Stable Diffusion) and a pixel prior (DeepFloyd IF stage I, the toybox). Both end in the same three
@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 import transformers
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from torch import Tensor
@@ -24,11 +22,16 @@ from torch.nn.functional import interpolate
 
 from dreamfoundry.diffusion.cuda_graph import GraphRecorder, ReplayByShape, with_replayed_gradient
 from dreamfoundry.diffusion.lora import merge_lora
+from dreamfoundry.diffusion.prior_parts import (
+    load_text_encoder,
+    load_tokenizer,
+    load_unet,
+    load_vae_encoder,
+    read_schedule,
+)
 from dreamfoundry.diffusion.weights import (
     PriorEngine,
-    is_fp16_variant,
     lora_file,
-    part_files,
     prior_folder,
     prior_identity,
     read_json,
@@ -42,12 +45,6 @@ MAX_TOKENS = 77
 
 VAE_ROWS = 4
 """Pictures per pass of the VAE encoder, which is what bounds its memory."""
-
-_TEXT_ENCODERS: dict[str, Any] = {
-    "CLIPTextModel": transformers.CLIPTextModel,
-    "T5EncoderModel": transformers.T5EncoderModel,
-}
-_PREDICTIONS = ("epsilon", "v_prediction")
 
 
 @runtime_checkable
@@ -106,20 +103,22 @@ def load_prior(
     folder = prior_folder(config)
     index = read_json(folder / "model_index.json")
     dtype = usual_dtype(device) if dtype is None else dtype
+
     try:
-        alphas_cumprod, prediction_type = _read_schedule(folder / "scheduler")
-        unet = _unet(folder / "unet", dtype)
-        text_encoder = _text_encoder(folder / "text_encoder", index, dtype)
+        alphas_cumprod, prediction_type = read_schedule(folder / "scheduler")
+        unet = load_unet(folder / "unet", dtype)
+        text_encoder = load_text_encoder(folder / "text_encoder", index, dtype)
         for lora in config.loras:
             merge_lora(lora_file(lora), lora.weight, unet, text_encoder)
+
         return DiffusersPrior(
             identity=identity,
             alphas_cumprod=alphas_cumprod.to(device),
             prediction_type=prediction_type,
-            tokenizer=_tokenizer(folder / "tokenizer", index),
+            tokenizer=load_tokenizer(folder / "tokenizer", index),
             text_encoder=text_encoder.to(device),
             unet=unet.to(device),
-            vae=_encoder_only_vae(folder / "vae", dtype).to(device) if index.get("vae") else None,
+            vae=load_vae_encoder(folder / "vae", dtype).to(device) if index.get("vae") else None,
             engine=engine,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -188,7 +187,7 @@ class DiffusersPrior:
 
     @property
     def precision(self) -> str:
-        """What the UNet computes in, as in "float16"."""
+        """The number format that the UNet computes in, as in "float16"."""
         return str(self._unet.dtype).removeprefix("torch.")
 
     def park_text_encoder(self) -> None:
@@ -274,94 +273,5 @@ def _encode_backward(vae: Any, signed: Tensor, gradient: Tensor) -> Tensor:
     return result
 
 
-def _read_schedule(part: Path) -> tuple[Float[Tensor, " timesteps"], str]:
-    """(alphas_cumprod, prediction type) of whichever scheduler the folder names.
-
-    All schedulers of the DDPM family (PNDM, DDIM, DPM-Solver …) are trained on the same noise
-    and differ in how they sample, so the DDPM reading of their configuration is the schedule.
-    """
-    found = read_json(part / "scheduler_config.json")
-    if "beta_schedule" not in found:
-        raise ValueError(
-            f"its scheduler {found.get('_class_name')!r} has no beta_schedule: only priors of the DDPM family "
-            "(Stable Diffusion 1 and 2, DeepFloyd IF, toybox) can guide"
-        )
-    scheduler_class: Any = DDPMScheduler
-    scheduler = scheduler_class(**{key: found[key] for key in found if key in _SCHEDULE_KEYS})
-    prediction_type = str(scheduler.config.prediction_type)
-    if prediction_type not in _PREDICTIONS:
-        raise ValueError(f"its prediction_type is {prediction_type!r}, but must be one of {', '.join(_PREDICTIONS)}")
-    return scheduler.alphas_cumprod.float(), prediction_type
-
-
-_SCHEDULE_KEYS = (
-    "num_train_timesteps",
-    "beta_start",
-    "beta_end",
-    "beta_schedule",
-    "trained_betas",
-    "prediction_type",
-    "rescale_betas_zero_snr",
-)
-
-
-def _tokenizer(part: Path, index: dict[str, Any]) -> Any:
-    name = _class_name(index, "tokenizer")
-    tokenizer_class = getattr(transformers, name, None)
-    if not (isinstance(tokenizer_class, type) and issubclass(tokenizer_class, transformers.PreTrainedTokenizerBase)):
-        raise ValueError(f"its tokenizer {name!r} is no tokenizer of transformers {transformers.__version__}")
-    return tokenizer_class.from_pretrained(part, local_files_only=True)
-
-
-def _text_encoder(part: Path, index: dict[str, Any], dtype: torch.dtype) -> Any:
-    name = _class_name(index, "text_encoder")
-    if name not in _TEXT_ENCODERS:
-        raise ValueError(f"its text encoder is a {name}, but must be one of {', '.join(_TEXT_ENCODERS)}")
-    if name == "T5EncoderModel" and dtype == torch.float16:
-        dtype = torch.bfloat16
-    return _frozen(_TEXT_ENCODERS[name], part, dtype=dtype)
-
-
-def _unet(part: Path, dtype: torch.dtype) -> Any:
-    unet = _frozen(UNet2DConditionModel, part, torch_dtype=dtype, low_cpu_mem_usage=False)
-    if unet.config.addition_embed_type not in (None, "text"):
-        raise ValueError(
-            f"its UNet wants more than a text (addition_embed_type {unet.config.addition_embed_type!r}): "
-            "Stable Diffusion XL and Kandinsky cannot guide"
-        )
-    return unet.to(memory_format=torch.channels_last)
-
-
-def _encoder_only_vae(part: Path, dtype: torch.dtype) -> Any:
-    vae = _frozen(AutoencoderKL, part, torch_dtype=dtype, low_cpu_mem_usage=False)
-    vae.decoder = vae.post_quant_conv = None
-    return vae.to(memory_format=torch.channels_last)
-
-
-def _frozen(model_class: Any, part: Path, **arguments: Any) -> Any:
-    """The model in `part`, ready to be asked: nothing from the network, nothing pickled.
-
-    The libraries fill missing weights with noise and a log line; here that is a ValueError.
-    (`low_cpu_mem_usage` in `arguments` is off because it would need accelerate.)
-    """
-    model, info = model_class.from_pretrained(
-        part,
-        variant="fp16" if all(is_fp16_variant(path) for path in part_files(part)) else None,
-        use_safetensors=True,
-        local_files_only=True,
-        output_loading_info=True,
-        **arguments,
-    )
-    if info["missing_keys"]:
-        raise ValueError(f"{part} lacks weights: {', '.join(sorted(info['missing_keys'])[:3])} …")
-    return model.eval().requires_grad_(False)
-
-
 def _num_bytes(model: Any) -> int:
     return sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
-
-
-def _class_name(index: dict[str, Any], part: str) -> str:
-    """The class that model_index.json names for `part`: its entries are [library, class]."""
-    entry = index.get(part)
-    return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else ""

@@ -134,7 +134,7 @@ def nearest_view_embeds(
 
 
 def view_words(wording: WordingConfig) -> tuple[str, ...]:
-    """What {view} becomes: every azimuth word in the lowest band of elevations, then in the next."""
+    """The values of {view}: every azimuth word in the lowest band of elevations, then in the next."""
     return tuple(
         _filled("wording.elevation_words", band, {"azimuth": word}, None)
         for band in wording.elevation_words
@@ -145,7 +145,7 @@ def view_words(wording: WordingConfig) -> tuple[str, ...]:
 def view_index(
     azimuth_deg: Float[Tensor, "*rows"], elevation_deg: Float[Tensor, "*rows"], wording: WordingConfig
 ) -> Int[Tensor, "*rows"]:
-    """Which of `view_words` a camera gets. Azimuth 0 is the front, any multiple of 360 may be added.
+    """The index into `view_words` for a camera. Azimuth 0 is the front, any multiple of 360 may be added.
 
     Front and back within the half angle around 0 and 180 degrees; the other words share what is
     between them; the same again in every band of elevations (DreamFusion 3.2, nearest wording).
@@ -163,7 +163,7 @@ def view_index(
 
 
 def elevation_band(elevation_deg: Float[Tensor, "*rows"], wording: WordingConfig) -> Int[Tensor, "*rows"]:
-    """Which of `wording.elevation_words` a camera gets; on a bound, the lower one."""
+    """The index into `wording.elevation_words` for a camera; on a bound, the lower one."""
     return torch.bucketize(elevation_deg, torch.tensor(wording.elevation_bounds_deg, device=elevation_deg.device))
 
 

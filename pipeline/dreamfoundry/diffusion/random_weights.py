@@ -46,6 +46,7 @@ def random_sd21(
     """
     dtype = usual_dtype(device) if dtype is None else dtype
     scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+
     torch.manual_seed(seed)
     with torch.device(device):
         unet = UNet2DConditionModel(
@@ -66,6 +67,7 @@ def random_sd21(
             )
         )
     vae.decoder = vae.post_quant_conv = None
+
     return DiffusersPrior(
         identity=PriorIdentity("random/sd21", str(seed), "", "Apache-2.0"),
         alphas_cumprod=scheduler.alphas_cumprod.float().to(device),
@@ -103,6 +105,7 @@ def random_if(
     """
     dtype = usual_dtype(device) if dtype is None else dtype
     scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="learned_range")
+
     torch.manual_seed(seed)
     with torch.device(device):
         unet = UNet2DConditionModel(
@@ -125,6 +128,7 @@ def random_if(
             up_block_types=(*("SimpleCrossAttnUpBlock2D",) * 3, "ResnetUpsampleBlock2D"),
         )
         text_encoder = T5EncoderModel(T5Config(d_model=4096, d_kv=64, d_ff=64, num_layers=1, num_heads=1))
+
     return DiffusersPrior(
         identity=PriorIdentity(f"random/if-{width}", str(seed), "", "Apache-2.0", True),
         alphas_cumprod=scheduler.alphas_cumprod.float().to(device),

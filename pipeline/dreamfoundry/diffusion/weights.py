@@ -1,4 +1,4 @@
-"""Where a prior lies and which one it is, without torch: the driver needs it for its keys.
+"""The folder and the identity of a prior, without torch: the driver needs it for its keys.
 
 A prior is a folder in diffusers format: `model_index.json` names the parts, each part has a
 subfolder with its configuration and its safetensors. Only the parts that guide an optimisation
@@ -100,7 +100,7 @@ def part_files(part: Path) -> tuple[Path, ...]:
 
 
 def is_fp16_variant(path: PurePath) -> bool:
-    """Whether a file belongs to the fp16 variant of a part (`model.fp16.safetensors`)."""
+    """True for a file of the fp16 variant of a part (`model.fp16.safetensors`)."""
     return ".fp16" in path.name
 
 
@@ -113,7 +113,7 @@ def weights_digest(folder: Path) -> str:
 
 
 def prior_identity(config: PriorConfig) -> PriorIdentity:
-    """Which prior `config` names. Reads every weight file once.
+    """The identity of the prior of `config`. Reads every weight file once.
 
     ConfigError without a licence, or for DeepFloyd IF without `research_only`; PriorUnavailable
     if weights or LoRAs are missing or their digest is not the configured one.
@@ -144,6 +144,8 @@ def identity_with_digest(config: PriorConfig, folder: Path) -> PriorIdentity:
         )
         _refuse_silent_research_weights(config, folder)
         prior_id, license = config.prior_id or folder.resolve().name, config.license
+
+    # One part that is for research only makes the whole so.
     research_only = config.research_only or any(lora.research_only for lora in config.loras)
     loras = tuple(map(_lora_identity, config.loras))
     return PriorIdentity(prior_id, config.revision, config.digest, license, research_only, loras)

@@ -50,7 +50,7 @@ OpenMirror = Callable[[str], ObjectStore]
 
 
 def weights_cache() -> Path:
-    """Where fetched weights lie on this machine: what DREAMFOUNDRY_CACHE says, else ~/.cache/dreamfoundry."""
+    """The folder of fetched weights on this machine: DREAMFOUNDRY_CACHE, else ~/.cache/dreamfoundry."""
     return Path(os.environ.get("DREAMFOUNDRY_CACHE") or "~/.cache/dreamfoundry").expanduser()
 
 
@@ -153,12 +153,16 @@ def _cached(
     chosen = choose(stats)
     if not chosen:
         raise PriorUnavailable(f"no such files lie there ({', '.join([*stats][:3]) or 'nothing at all'})")
+
+    # Another state of the mirror is another folder: one that a process reads from never changes.
     listing = [mirror.url, *(f"{key} {stats[key].num_bytes} {stats[key].modified_s}" for key in chosen)]
     folder = cache / sha256("\n".join(listing).encode()).hexdigest()[:24]
     cache.mkdir(parents=True, exist_ok=True)
+
     with _alone(folder.with_suffix(".lock")):
         if folder.is_dir():
             return folder
+
         partial = folder.with_suffix(".part")
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
         try:
@@ -192,7 +196,7 @@ def _download(mirror: ObjectStore, key: str, folder: Path) -> Path:
 
 
 def _digest_in(mirror: ObjectStore) -> str:
-    """What the mirror says its weights are; "" if it does not."""
+    """The digest that the mirror states for its weights; "" without one."""
     return mirror.get(DIGEST_KEY).decode(errors="replace").strip() if mirror.exists(DIGEST_KEY) else ""
 
 

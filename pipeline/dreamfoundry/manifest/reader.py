@@ -46,7 +46,7 @@ class LostRows:
 
 @dataclass(frozen=True)
 class ManifestReport:
-    """What a scan found. `digest` is the SHA-256 of the bytes of the parts, in order.
+    """The result of a scan. `digest` is the SHA-256 of the bytes of the parts, in order.
 
     `num_rows` is what the footers promise, `num_prompts` the number of distinct valid prompts.
     """
@@ -81,6 +81,7 @@ def scan(path: Path, check: Check | None = None, recipe: Recipe = Recipe()) -> M
     seen = _SeenRows()
     errors: list[RowError] = []
     lost: list[LostRows] = []
+
     for row, values in _rows(files, lost):
         try:
             prompt = prompt_from_row(values, row, recipe)
@@ -91,6 +92,8 @@ def scan(path: Path, check: Check | None = None, recipe: Recipe = Recipe()) -> M
             errors.append(error)
         else:
             seen.add(row, prompt)
+
+    # Equal rows are one prompt; different ones under one id would be published over each other.
     repeated, contradicting = seen.repetitions()
     if contradicting is not None:
         first, second = contradicting
@@ -99,6 +102,7 @@ def scan(path: Path, check: Check | None = None, recipe: Recipe = Recipe()) -> M
             f"{path}: prompt_id {prompt_id.decode()!r} stands in rows {first} and {second} with different content; "
             "give each prompt an id of its own"
         )
+
     return ManifestReport(
         digest=_digest([file.path for file in files]),
         num_rows=sum(file.num_rows for file in files),

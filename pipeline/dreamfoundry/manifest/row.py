@@ -54,7 +54,7 @@ NAMES = frozenset(column.name for column in COLUMNS)
 
 
 def column_faults(schema: pa.Schema) -> list[str]:
-    """What keeps a file with this Arrow schema from being a manifest, in words."""
+    """The reasons, in words, why a file with this Arrow schema is no manifest; none if it is one."""
     faults = []
     for column in COLUMNS:
         if column.name in schema.names:
@@ -78,6 +78,8 @@ def prompt_from_row(values: Mapping[str, Any], row: int, recipe: Recipe = Recipe
     prompt_id = reader.prompt_id()
     overrides = reader.json_object("recipe_overrides")
     budget_profile = reader.text("budget_profile")
+
+    # Tried here, so that a bad override costs its row and not the run.
     try:
         if any(name.split(".")[0] == "prior" for name in overrides):
             reader.refuse("recipe_overrides", overrides, "must not change the prior: a run has one")
@@ -87,6 +89,7 @@ def prompt_from_row(values: Mapping[str, Any], row: int, recipe: Recipe = Recipe
             export_profile(budget_profile)
     except ConfigError as error:
         raise RowError(f"row {row} ({prompt_id}): {error}", row=row, prompt_id=prompt_id) from None
+
     return Prompt(
         prompt_id=prompt_id,
         text=reader.text("prompt", required=True),
@@ -184,7 +187,7 @@ class _Row:
 
 
 def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether every value of `found` can be read as `wanted`: other widths are fine."""
+    """True if every value of `found` can be read as `wanted`: other widths are fine."""
     if pa.types.is_null(found):
         return True
     if pa.types.is_dictionary(found):
