@@ -1,7 +1,6 @@
 """A snapshot becomes a whole asset, the same one every time, or a failure with its class."""
 
 import hashlib
-import importlib.util
 import io
 import json
 import pickle
@@ -22,20 +21,13 @@ from dreamfoundry.asset.files import glb_reader
 from dreamfoundry.asset.files.c2pa import CERTIFICATE_VARIABLE, KEY_VARIABLE
 from dreamfoundry.asset.files.glb import split_glb
 from dreamfoundry.asset.files.glb_reader import read_glb
-from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.pictures.renderer import RENDERER
-from dreamfoundry.errors import AssetInvalid, ConfigError, EmptyField, PromptFailure
+from dreamfoundry.errors import AssetInvalid, EmptyField, PromptFailure
 from dreamfoundry.host.child_process import package_environment
 from dreamfoundry.identity import canonical_json
-from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt
-from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, ExportProfile
+from dreamfoundry.records import AssetBundle, FieldSnapshot
+from support.beacon_asset import EVERYTHING, METADATA, PROFILE, PROMPT
 
-PROMPT = Prompt("row-7", "A Beacon, gray!", seed=5, target_height_m=0.4, view_texts={"back": "its back"})
-PROFILE = ExportProfile(
-    "tiny", (1000, 300), (128, 64), thumbnail_px=64, turntable_frames=3, turntable_px=32, collision_hull_vertices=16
-)
-PRIOR = PriorIdentity("toybox", "r1", "d" * 64, "Apache-2.0", research_only=True)
-METADATA = asset_metadata(PROMPT, PRIOR, "f" * 64, "a" * 64, "e" * 64, PROFILE)
 REPEATABLE = (
     "a_beacon_gray.glb",
     "a_beacon_gray_LOD1.glb",
@@ -101,19 +93,6 @@ Path("files").mkdir()
 for name, data in bundle.files.items():
     Path("files", name).write_bytes(data)
 """
-
-EVERYTHING = replace(
-    EXPORT_PROFILES["game_hero"],
-    triangles=(1000, 600, 300, 100),
-    texture_px=(128, 128, 64, 64),
-    dense=True,
-    web=True,
-    thumbnail_px=64,
-    turntable_frames=3,
-    turntable_px=32,
-    browser=False,
-)
-"""Every kind of file; a browser makes none."""
 
 
 def exported_elsewhere(request: bytes, folder: Path, **variables: str) -> dict[str, bytes]:
@@ -221,19 +200,6 @@ def test_no_gate_blocks_and_the_scores_are_good(bundle: AssetBundle) -> None:
     assert bundle.scores["view_color_error_mean"] < 0.05
 
 
-def test_a_red_ball_has_a_red_thumbnail(ball_snapshot: FieldSnapshot) -> None:
-    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48)
-
-    bundle = export_asset(ball_snapshot, replace(PROMPT, text="ball"), profile=profile, metadata=METADATA)
-
-    assert "turntable.webp" not in bundle.files
-    picture = np.asarray(Image.open(io.BytesIO(bundle.files["thumbnail.png"]))).astype(int)
-    shown = picture[picture[..., 3] == 255]
-    assert len(shown) > 500
-    assert (shown[:, 0] > 3 * np.maximum(shown[:, 1], shown[:, 2])).all()
-    assert [finding.gate for finding in bundle.findings if finding.severity == "warn"] == ["base_color_varies"]
-
-
 def test_a_field_without_anything_ends_as_a_prompt_failure(ball_snapshot: FieldSnapshot) -> None:
     with pytest.raises(EmptyField):
         exported(replace(ball_snapshot, density=np.zeros_like(ball_snapshot.density)))
@@ -272,21 +238,6 @@ def test_levels_that_cannot_be_unwrapped_in_time_are_delivered_with_colours_at_t
     assert np.abs(thumbnails[0] - thumbnails[1]).mean() < 6
 
 
-def test_the_dense_surface_is_delivered_where_the_profile_orders_it(beacon_snapshot: FieldSnapshot) -> None:
-    profile = replace(PROFILE, triangles=(300,), texture_px=(64,), turntable_frames=0, dense=True)
-
-    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
-
-    level, dense = (read_glb(bundle.files[f"a_beacon_gray{end}.glb"]) for end in ("", "_dense"))
-    assert len(level.faces) <= 300 < 3000 < len(dense.faces)
-    assert dense.colors is not None
-    assert dense.document["nodes"][0]["name"] == "a_beacon_gray_dense"
-    assert np.ptp(dense.vertices, axis=0) == pytest.approx(np.ptp(level.vertices, axis=0), rel=0.02)
-    entry = json.loads(bundle.files["asset.json"])["files"]["a_beacon_gray_dense.glb"]
-    assert entry["triangles"] == len(dense.faces)
-    assert {finding.severity for finding in bundle.findings} == {"not_run"}
-
-
 def test_a_level_has_the_maps_that_its_profile_orders(bundle: AssetBundle, beacon_snapshot: FieldSnapshot) -> None:
     bare = export_asset(beacon_snapshot, PROMPT, profile=replace(PROFILE, detail_maps=False), metadata=METADATA)
 
@@ -313,42 +264,3 @@ def test_a_blocking_gate_refuses_the_asset_by_name(beacon_snapshot: FieldSnapsho
     """A height of 1e-50 m is below what the positions of a GLB can hold."""
     with pytest.raises(AssetInvalid, match=r"refused by .*volume"):
         export_asset(beacon_snapshot, replace(PROMPT, target_height_m=1e-50), profile=PROFILE, metadata=METADATA)
-
-
-def test_a_profile_that_orders_usd_gets_it_or_hears_that_it_was_not_made(beacon_snapshot: FieldSnapshot) -> None:
-    profile = replace(PROFILE, usdz=True, turntable_frames=0)
-
-    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
-
-    gates = json.loads(bundle.files["asset.json"])["gates"]
-    if importlib.util.find_spec("pxr") is None:
-        assert "a_beacon_gray.usdz" not in bundle.files
-        assert gates["usd"] == "not_run"
-    else:
-        assert bundle.files["a_beacon_gray.usdz"].startswith(b"PK")
-        assert gates["usd"] == "passed"
-
-
-def test_a_profile_that_orders_bundles_gets_one_per_engine(ball_snapshot: FieldSnapshot) -> None:
-    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48, engine_bundles=True)
-
-    bundle = export_asset(ball_snapshot, PROMPT, profile=profile, metadata=METADATA)
-
-    files = json.loads(bundle.files["asset.json"])["files"]
-    for engine in ("unreal", "godot"):
-        assert files[f"a_beacon_gray_{engine}.glb"]["meshes"] == 2
-        assert b"KHR_xmp_json_ld" in bundle.files[f"a_beacon_gray_{engine}.glb"]
-
-
-def test_a_bundle_without_hulls_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"engine_bundles.*collision_hulls"):
-        ExportProfile("tiny", (300,), (64,), collision_hulls=0, engine_bundles=True)
-
-
-def test_a_profile_without_hulls_has_no_file_of_them(ball_snapshot: FieldSnapshot) -> None:
-    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48, collision_hulls=0)
-
-    bundle = export_asset(ball_snapshot, PROMPT, profile=profile, metadata=METADATA)
-
-    assert not any("collision" in name for name in bundle.files)
-    assert json.loads(bundle.files["asset.json"])["gates"]["collision_hull"] == "not_run"

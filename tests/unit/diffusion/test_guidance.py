@@ -12,43 +12,18 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.guidance import (
-    NoiseSample,
     classifier_free_guidance,
     distill,
     distillation_gradient,
     draw_noise,
-    draw_timesteps,
     rescale_guidance,
-    sample_noise,
     sds_weight,
 )
 from dreamfoundry.diffusion.noising import add_noise
-from dreamfoundry.diffusion.prompts import ViewEmbeds
 from dreamfoundry.settings.distillation import GuidanceConfig
-from dreamfoundry.settings.values import Ramp, constant
+from support.noise_samples import generators, noise_sample, view_embeds
 
 PX = 4
-
-
-def generators(*seeds: int) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
-
-
-def view_embeds(text: torch.Tensor, uncond: torch.Tensor, negatives: int = 0) -> ViewEmbeds:
-    """A text per row, and the same number of negatives for each: the texts of the rows that follow."""
-    others = [text.roll(-1 - index, dims=0) for index in range(negatives)]
-    return ViewEmbeds(
-        text=text,
-        unconditional=uncond,
-        negatives=torch.stack(others, dim=1) if others else text[:, None][:, :0],
-        negative_weights=torch.linspace(0.5, 1.5, len(text) * negatives).view(len(text), negatives),
-    )
-
-
-def noise_sample(
-    embeds: ViewEmbeds, timesteps: torch.Tensor, noise: torch.Tensor, bound: float = math.inf
-) -> NoiseSample:
-    return NoiseSample(embeds, timesteps, timesteps, noise, torch.full((len(timesteps),), bound))
 
 
 def sds(
@@ -229,6 +204,7 @@ def test_the_full_gradient_is_the_derivative_of_the_weighted_error_of_the_predic
 
 
 def test_the_full_gradient_equals_the_numerical_one_with_everything_switched_on() -> None:
+    torch.manual_seed(0)  # one draw in a hundred has a slope that steps of 0.01 do not see as closely
     prior = AnalyticPrior(2, variance=0.2)
     text, uncond = prior.encode_prompts(["a ball", "a cup", "a hat"]), prior.encode_prompts([""] * 3)
     embeds = view_embeds(text, uncond, negatives=2)
@@ -271,26 +247,6 @@ def test_a_gradient_that_is_not_a_number_is_not_clipped_into_one() -> None:
     assert distillation_gradient(prior, torch.full((1, 3, PX, PX), math.nan), sample, GuidanceConfig()).isnan().all()
 
 
-def test_the_bound_follows_the_progress_of_each_slot() -> None:
-    prior = AnalyticPrior(PX)
-    embeds = view_embeds(prior.encode_prompts(["a ball"] * 4), prior.encode_prompts([""] * 4))
-
-    def bounds(clip: Ramp) -> list[float]:
-        config = GuidanceConfig(gradient_clip=clip)
-        sample = sample_noise(embeds, generators(0, 1), [0.0, 0.5], config, 1000, (3, PX, PX), "cpu")
-        return sample.max_gradient.tolist()
-
-    assert bounds(Ramp(0.5, 2.5)) == [0.5, 0.5, 1.5, 1.5]
-    assert bounds(constant(0.0)) == [math.inf] * 4
-
-
-def test_noise_keeps_the_variance_of_unit_pictures() -> None:
-    pictures, noise = torch.randn(2, 20_000).reshape(2, 2, 1, 100, 100).unbind(0)
-    noisy = add_noise(pictures, noise, torch.tensor([0.9, 0.1]))
-    assert noisy.var(dim=(1, 2, 3)).tolist() == pytest.approx([1.0, 1.0], abs=0.06)
-    assert torch.equal(add_noise(pictures, noise, torch.ones(2)), pictures)
-
-
 def test_weights_are_the_noise_variance_or_one() -> None:
     signal = torch.tensor([0.75, 0.25])
     assert sds_weight(signal, "sigma_squared").tolist() == [0.25, 0.75]
@@ -323,28 +279,3 @@ def test_rescaling_takes_back_the_contrast_that_guidance_added(share: float, exp
 
     found = rescale_guidance(noise_of(3 * text_clean), noise_of(text_clean), noisy, abar, share)
     assert torch.allclose(found, noise_of(expected_ratio * text_clean), atol=1e-4)
-
-
-def test_timesteps_cover_the_configured_range_and_nothing_else() -> None:
-    drawn = draw_timesteps(generators(0), [0.3], 20_000, GuidanceConfig(), 1000)
-    assert (int(drawn.min()), int(drawn.max())) == (20, 980)
-    assert float(drawn.float().mean()) == pytest.approx(500, abs=5)
-
-
-def test_each_slot_follows_its_own_progress() -> None:
-    config = GuidanceConfig(timestep_low=Ramp(0.98, 0.02), timestep_high=Ramp(1.0, 0.5))
-    early, half, late = draw_timesteps(generators(1, 2, 3), [0.0, 0.5, 1.0], 500, config, 1000).view(3, 500)
-    assert (int(early.min()), int(early.max())) == (980, 999)
-    assert 500 <= int(half.min()) <= 510
-    assert 740 <= int(half.max()) <= 750
-    assert 20 <= int(late.min()) <= 30
-    assert 490 <= int(late.max()) <= 500
-
-
-def test_the_draws_of_a_slot_do_not_depend_on_its_neighbors() -> None:
-    config = GuidanceConfig()
-    alone = draw_timesteps(generators(7), [0.1], 4, config, 1000)
-    crowded = draw_timesteps(generators(3, 7, 9), [0.9, 0.1, 0.0], 4, config, 1000)
-    assert torch.equal(crowded[4:8], alone)
-    noise_alone = draw_noise(generators(7), 4, (3, PX, PX))
-    assert torch.equal(draw_noise(generators(3, 7, 9), 4, (3, PX, PX))[4:8], noise_alone)

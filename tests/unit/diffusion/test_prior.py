@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from diffusers import DDPMScheduler, PNDMScheduler, UNet2DConditionModel
-from safetensors.torch import load_file, save_file
+from diffusers import DDPMScheduler, UNet2DConditionModel
 
 from dreamfoundry.diffusion.prior import VAE_ROWS, DiffusersPrior, ScorePrior, load_prior
-from dreamfoundry.diffusion.weights import prior_identity, weights_digest
-from dreamfoundry.errors import ConfigError, PriorUnavailable, PromptFailure
+from dreamfoundry.errors import PromptFailure
 from dreamfoundry.records import PriorIdentity
-from dreamfoundry.settings.prior import PriorConfig
-
-
-def config_of(folder: Path, **changes: Any) -> PriorConfig:
-    return replace(PriorConfig(path=str(folder), license="MIT"), **changes)
-
-
-@pytest.fixture(scope="module")
-def latent(tiny_stable_diffusion_folder: Path) -> ScorePrior:
-    return load_prior(config_of(tiny_stable_diffusion_folder), dtype=torch.float32)
-
-
-@pytest.fixture(scope="module")
-def pixel(tiny_deepfloyd_folder: Path) -> ScorePrior:
-    return load_prior(config_of(tiny_deepfloyd_folder), dtype=torch.float32)
-
-
-@pytest.fixture
-def copied(tiny_deepfloyd_folder: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_deepfloyd_folder, tmp_path / "prior"))
-
-
-def edit_json(path: Path, **changes: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+from support.prior_folders import config_of
 
 
 def test_a_latent_prior_answers_in_latents(latent: ScorePrior) -> None:
@@ -70,11 +40,6 @@ def test_a_pixel_prior_answers_in_signed_pixels(pixel: ScorePrior) -> None:
 def test_larger_pictures_are_averaged_down_to_the_size_of_the_prior(pixel: ScorePrior) -> None:
     stripes = (torch.arange(32) % 2).float().expand(1, 3, 32, 32)
     assert torch.allclose(pixel.encode_pictures(stripes)[..., 1:-1], torch.zeros(1, 3, 8, 6), atol=1e-6)
-
-
-def test_the_schedule_is_the_one_of_the_folder(latent: ScorePrior, tiny_stable_diffusion_folder: Path) -> None:
-    named = PNDMScheduler.from_pretrained(tiny_stable_diffusion_folder, subfolder="scheduler")
-    assert torch.equal(latent.alphas_cumprod, named.alphas_cumprod)
 
 
 def test_the_learned_variance_is_no_part_of_the_noise(pixel: ScorePrior, tiny_deepfloyd_folder: Path) -> None:
@@ -130,12 +95,6 @@ def test_pictures_receive_a_gradient_through_the_encoder_and_weights_do_not(late
     assert not any(part.training for part in parts)
 
 
-def test_the_decoder_is_gone(latent: ScorePrior) -> None:
-    assert isinstance(latent, DiffusersPrior)
-    assert latent._vae is not None
-    assert not [name for name, _ in latent._vae.named_parameters() if "decoder" in name or "post_quant" in name]
-
-
 def test_encoding_in_passes_equals_encoding_one_by_one(latent: ScorePrior) -> None:
     rows = VAE_ROWS + 1
     together = torch.rand(rows, 3, 16, 16, requires_grad=True)
@@ -171,111 +130,6 @@ def test_the_text_matters(latent: ScorePrior, pixel: ScorePrior) -> None:
 def test_a_text_that_would_be_cut_off_is_refused(latent: ScorePrior) -> None:
     with pytest.raises(PromptFailure, match=r"has \d+ tokens .* reads 77: shorten it"):
         latent.encode_prompts(["word " * 30])
-
-
-def test_the_identity_names_the_weights(tiny_deepfloyd_folder: Path) -> None:
-    config = config_of(tiny_deepfloyd_folder, prior_id="someone/tiny", revision="abc")
-    identity = load_prior(config).identity
-    assert identity == prior_identity(config)
-    assert (identity.prior_id, identity.revision, identity.license) == ("someone/tiny", "abc", "MIT")
-    assert prior_identity(config_of(tiny_deepfloyd_folder)).prior_id == tiny_deepfloyd_folder.name
-
-
-def test_the_bundled_prior_has_one_name_and_one_licence() -> None:
-    identity = prior_identity(PriorConfig())
-    assert (identity.prior_id, identity.license) == ("dreamfoundry/toybox", "Apache-2.0")
-    with pytest.raises(ConfigError, match="must be left out for the bundled prior"):
-        prior_identity(PriorConfig(license="MIT"))
-
-
-def test_the_digest_changes_with_a_weight_and_not_with_a_neighbouring_file(copied: Path) -> None:
-    before = weights_digest(copied)
-    (copied / "safety_checker").mkdir()
-    (copied / "safety_checker" / "model.safetensors").write_bytes(b"anything")
-    assert weights_digest(copied) == before
-    file = next((copied / "unet").glob("*.safetensors"))
-    weights = load_file(file)
-    weights["conv_in.bias"][0] += 1e-3
-    save_file(weights, file, metadata={"format": "pt"})
-    assert weights_digest(copied) != before
-    with pytest.raises(PriorUnavailable, match=r"prior.digest = .* restore the weights"):
-        load_prior(config_of(copied, digest=before))
-
-
-def test_an_fp16_variant_is_used_where_it_is_all_there_is(copied: Path, pixel: ScorePrior) -> None:
-    for part, name in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
-        (copied / part / f"{name}.safetensors").rename(copied / part / f"{name}.fp16.safetensors")
-    embeds = load_prior(config_of(copied), dtype=torch.float32).encode_prompts(["a mug"])
-    assert torch.equal(embeds, pixel.encode_prompts(["a mug"]))
-
-
-def test_identity_needs_no_torch(tiny_deepfloyd_folder: Path) -> None:
-    program = (
-        "import sys; from dreamfoundry.settings.prior import PriorConfig; from dreamfoundry.diffusion import weights; "
-        f"print(weights.prior_identity(PriorConfig({str(tiny_deepfloyd_folder)!r}, license='MIT')).digest); "
-        "sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
-    )
-    package_root = Path(sys.modules["dreamfoundry"].__file__ or "").parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": str(package_root)}
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == weights_digest(tiny_deepfloyd_folder)
-
-
-def test_a_folder_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(PriorUnavailable, match=r'nowhere.*model_index.json is missing.*prior.path = "toybox"'):
-        load_prior(config_of(tmp_path / "nowhere"))
-
-
-def test_a_folder_without_a_stated_licence_is_refused(tiny_deepfloyd_folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"prior.licence = '': must name the licence"):
-        load_prior(config_of(tiny_deepfloyd_folder, license=""))
-
-
-def test_deepfloyd_needs_a_word_that_it_is_for_research(copied: Path) -> None:
-    with pytest.raises(ConfigError, match=r"prior.research_only = true"):
-        prior_identity(config_of(copied, license="LicenseRef-DeepFloyd-IF"))
-    edit_json(copied / "text_encoder" / "config.json", d_model=4096)
-    with pytest.raises(ConfigError, match=r"prior.research_only = true"):
-        prior_identity(config_of(copied))
-    assert prior_identity(config_of(copied, research_only=True)).research_only
-
-
-def test_weights_that_are_missing_or_damaged_are_refused(copied: Path) -> None:
-    file = next((copied / "unet").glob("*.safetensors"))
-    weights = load_file(file)
-    weights.pop("conv_in.bias")
-    save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(PriorUnavailable, match=r"lacks weights: conv_in.bias"):
-        load_prior(config_of(copied))
-    file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(PriorUnavailable, match="cannot be loaded"):
-        load_prior(config_of(copied))
-    file.unlink()
-    with pytest.raises(PriorUnavailable, match="unet of the prior holds no safetensors"):
-        load_prior(config_of(copied))
-
-
-@pytest.mark.parametrize(
-    ("file", "changes", "message"),
-    [
-        ("scheduler/scheduler_config.json", {"prediction_type": "sample"}, "epsilon, v_prediction"),
-        ("model_index.json", {"text_encoder": ["transformers", "BertModel"]}, "CLIPTextModel, T5EncoderModel"),
-        ("model_index.json", {"tokenizer": ["os", "system"]}, "'system' is no tokenizer"),
-    ],
-)
-def test_a_part_of_an_unknown_kind_is_named(copied: Path, file: str, changes: dict[str, object], message: str) -> None:
-    edit_json(copied / file, **changes)
-    with pytest.raises(PriorUnavailable, match=message):
-        load_prior(config_of(copied))
-
-
-def test_a_schedule_of_another_family_is_refused(copied: Path) -> None:
-    flow = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000}
-    (copied / "scheduler" / "scheduler_config.json").write_text(json.dumps(flow))
-    with pytest.raises(PriorUnavailable, match=r"FlowMatchEulerDiscreteScheduler.*no beta_schedule"):
-        load_prior(config_of(copied))
 
 
 def test_a_parked_text_encoder_visits_the_device_for_each_prompt_only() -> None:

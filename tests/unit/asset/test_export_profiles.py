@@ -1,0 +1,84 @@
+"""A profile gets the files that it orders, and no others."""
+
+import importlib.util
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dreamfoundry.asset.export import export_asset
+from dreamfoundry.asset.files.glb_reader import read_glb
+from dreamfoundry.errors import ConfigError
+from dreamfoundry.records import FieldSnapshot
+from dreamfoundry.settings.export_profiles import ExportProfile
+from support.beacon_asset import METADATA, PROFILE, PROMPT
+
+
+def test_a_red_ball_has_a_red_thumbnail(ball_snapshot: FieldSnapshot) -> None:
+    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48)
+
+    bundle = export_asset(ball_snapshot, replace(PROMPT, text="ball"), profile=profile, metadata=METADATA)
+
+    assert "turntable.webp" not in bundle.files
+    picture = np.asarray(Image.open(io.BytesIO(bundle.files["thumbnail.png"]))).astype(int)
+    shown = picture[picture[..., 3] == 255]
+    assert len(shown) > 500
+    assert (shown[:, 0] > 3 * np.maximum(shown[:, 1], shown[:, 2])).all()
+    assert [finding.gate for finding in bundle.findings if finding.severity == "warn"] == ["base_color_varies"]
+
+
+def test_the_dense_surface_is_delivered_where_the_profile_orders_it(beacon_snapshot: FieldSnapshot) -> None:
+    profile = replace(PROFILE, triangles=(300,), texture_px=(64,), turntable_frames=0, dense=True)
+
+    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    level, dense = (read_glb(bundle.files[f"a_beacon_gray{end}.glb"]) for end in ("", "_dense"))
+    assert len(level.faces) <= 300 < 3000 < len(dense.faces)
+    assert dense.colors is not None
+    assert dense.document["nodes"][0]["name"] == "a_beacon_gray_dense"
+    assert np.ptp(dense.vertices, axis=0) == pytest.approx(np.ptp(level.vertices, axis=0), rel=0.02)
+    entry = json.loads(bundle.files["asset.json"])["files"]["a_beacon_gray_dense.glb"]
+    assert entry["triangles"] == len(dense.faces)
+    assert {finding.severity for finding in bundle.findings} == {"not_run"}
+
+
+def test_a_profile_that_orders_usd_gets_it_or_hears_that_it_was_not_made(beacon_snapshot: FieldSnapshot) -> None:
+    profile = replace(PROFILE, usdz=True, turntable_frames=0)
+
+    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    gates = json.loads(bundle.files["asset.json"])["gates"]
+    if importlib.util.find_spec("pxr") is None:
+        assert "a_beacon_gray.usdz" not in bundle.files
+        assert gates["usd"] == "not_run"
+    else:
+        assert bundle.files["a_beacon_gray.usdz"].startswith(b"PK")
+        assert gates["usd"] == "passed"
+
+
+def test_a_profile_that_orders_bundles_gets_one_per_engine(ball_snapshot: FieldSnapshot) -> None:
+    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48, engine_bundles=True)
+
+    bundle = export_asset(ball_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    files = json.loads(bundle.files["asset.json"])["files"]
+    for engine in ("unreal", "godot"):
+        assert files[f"a_beacon_gray_{engine}.glb"]["meshes"] == 2
+        assert b"KHR_xmp_json_ld" in bundle.files[f"a_beacon_gray_{engine}.glb"]
+
+
+def test_a_bundle_without_hulls_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"engine_bundles.*collision_hulls"):
+        ExportProfile("tiny", (300,), (64,), collision_hulls=0, engine_bundles=True)
+
+
+def test_a_profile_without_hulls_has_no_file_of_them(ball_snapshot: FieldSnapshot) -> None:
+    profile = ExportProfile("tiny", (300,), (64,), thumbnail_px=48, collision_hulls=0)
+
+    bundle = export_asset(ball_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    assert not any("collision" in name for name in bundle.files)
+    assert json.loads(bundle.files["asset.json"])["gates"]["collision_hull"] == "not_run"
