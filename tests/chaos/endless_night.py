@@ -68,6 +68,7 @@ def outcome_of(build: Build) -> Outcome:
     scores = {f"score_{number}": int(build.asset_key[number : number + 8], 16) / 2**32 for number in range(14)}
     names = ("a_toy.glb", "a_toy_collision.glb", "asset.json", "thumbnail.png", "turntable.webp", "validation.json")
     digests = {name: hashlib.sha256(f"{build.asset_key} {name}".encode()).hexdigest() for name in names}
+
     return Outcome(
         asset_key=build.asset_key,
         field_key=build.field_key,

@@ -257,7 +257,7 @@ def lost_rows(library: Library, night: Night) -> set[str]:
 
 
 def writes_of_outcomes(proxy: FaultProxy) -> Counter[str]:
-    """How often each outcome was written, as the store saw it."""
+    """The number of writes of each outcome, as the store saw it."""
     return Counter(
         line for line, status in proxy.answers if line.startswith("PUT ") and "/outcomes/" in line and status == 200
     )
@@ -273,6 +273,7 @@ def figures(library: Library, proxy: FaultProxy, night: Night, chaos: Chaos) -> 
     held_s: Counter[str] = Counter()
     for run in runs:
         held_s.update(run.optimizer_s)
+
     spent: dict[str, Any] = {
         outcome.field_key: outcome.provenance["steps_spent"] for outcome in outcomes if outcome.state == "published"
     }

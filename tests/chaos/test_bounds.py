@@ -1,4 +1,4 @@
-"""What a driver needs does not grow with its manifest, and a finished run is not repeated."""
+"""Memory and requests of a driver do not grow with its manifest, and a finished run is not repeated."""
 
 from __future__ import annotations
 

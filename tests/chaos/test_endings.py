@@ -1,4 +1,4 @@
-"""How a run ends: exit code, report and status say the same, and nothing is left behind."""
+"""The end of a run: exit code, report and status say the same, and nothing is left behind."""
 
 from __future__ import annotations
 

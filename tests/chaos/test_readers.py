@@ -29,7 +29,7 @@ def export(url: str, num_writes: int) -> int:
 
 
 def require_whole_or_nothing(store: ObjectStore) -> None:
-    """What a reader may rely on: an outcome has all its blobs, a pointer has all its files."""
+    """Assert what a reader may rely on: an outcome has all its blobs, a pointer has all its files."""
     library = Library(store)
     for outcome in library.outcomes():
         require_whole({name: library.get_blob(ref) for name, ref in outcome.files.items()})

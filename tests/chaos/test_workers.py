@@ -23,7 +23,7 @@ Build = Callable[[str, str, str], subprocess.Popen[bytes]]
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """What runs have to say."""
+    """The file that runs print to."""
     return tmp_path / "output.log"
 
 

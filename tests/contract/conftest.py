@@ -48,7 +48,7 @@ class S3Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to find this server, and nothing else of AWS."""
+        """Variables by which a process finds this server, and nothing else of AWS."""
         foreign = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return {
             **foreign,
@@ -89,6 +89,7 @@ def radosgw(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         if request.config.getoption("--require-radosgw"):
             pytest.fail(reason)
         pytest.skip(reason)
+
     folder = tmp_path_factory.mktemp("rgw") / "state"
     process = subprocess.Popen(
         [sys.executable, "-m", "support.radosgw", str(folder)],
@@ -99,6 +100,7 @@ def radosgw(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     )
     assert process.stdin is not None
     assert process.stdout is not None
+
     try:
         line = process.stdout.readline()
         assert line, f"radosgw did not start; its words are in {folder}"
@@ -158,7 +160,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, prefix: str) -> Object
 
 
 class MetadataService:
-    """What a machine of AWS answers about itself; `documents` by path, `is_away` makes every answer a 503."""
+    """The metadata service of a machine of AWS; `documents` by path, `is_away` makes every answer a 503."""
 
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""What a library keeps in any store: blobs, one outcome per key, fields, named views."""
+"""A library in any store: blobs, one outcome per key, fields, named views."""
 
 import pickle
 from collections.abc import Callable

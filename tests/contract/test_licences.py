@@ -86,7 +86,7 @@ def stated_licence(distribution: metadata.Distribution) -> str:
 
 
 def is_permissive(licence: str) -> bool:
-    """Whether one of the alternatives of `licence` consists of permissive licences only."""
+    """True if one of the alternatives of `licence` consists of permissive licences only."""
     if any(
         all(part in PERMISSIVE | PERMISSIVE_CLASSIFIERS for part in alternative.split(" AND "))
         for alternative in re.sub(r"^\((.*)\)$", r"\1", licence).split(" OR ")

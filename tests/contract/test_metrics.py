@@ -107,6 +107,7 @@ def test_37_the_page_of_a_ray_node_shows_the_figures_of_the_driver(page_url: str
         ("ray_dreamfoundry_builds", "elsewhere"): 0.0,
         ("ray_dreamfoundry_workers", "optimizer"): 2.0,
     }
+
     end_s = time.monotonic() + 120.0
     shown: dict[tuple[str, str], float] = {}
     while shown != expected and time.monotonic() < end_s:

@@ -1,4 +1,4 @@
-"""What we rely on in Ray's private calls about nodes, on a real cluster of several raylets."""
+"""Ray's private calls about nodes answer as we rely on, on a real cluster of several raylets."""
 
 from __future__ import annotations
 

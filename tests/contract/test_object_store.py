@@ -255,7 +255,7 @@ for write in (store.put, store.create):
 
 
 def opened_elsewhere(program: str, environment: dict[str, str]) -> str:
-    """What `program` prints in a fresh interpreter that finds S3 through the environment."""
+    """The output of `program` in a fresh interpreter that finds S3 through the environment."""
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -47,7 +47,7 @@ class Announcements(list[Any]):
 
 @pytest.fixture
 def announcements(spot_watch: Any, metadata_service: Any) -> Iterator[Announcements]:
-    """What a watcher that asks all the time announces."""
+    """The announcements of a watcher that asks all the time."""
     made, stop = Announcements(), threading.Event()
     watcher = threading.Thread(
         target=spot_watch.watch, args=(spot_watch.Metadata(metadata_service.url), made, stop, 0.02)

@@ -22,7 +22,7 @@ TEXT = "text/plain"
 
 
 def not_ok(store: ObjectStore) -> dict[str, str]:
-    """What keeps a store from being used, in words, by probe."""
+    """The faults that keep a store from being used, in words, by probe."""
     return {verdict.name: verdict.words for verdict in examine(store) if verdict.mark == "not ok"}
 
 

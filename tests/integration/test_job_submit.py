@@ -38,6 +38,7 @@ def head(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[str]:
             *(f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"),
             *("--num-cpus=4", f"--temp-dir={folder}", "--object-store-memory=104857600"),
         ]
+
         process = subprocess.Popen(
             command,
             env={**os.environ, "PATH": path, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1"},
@@ -45,6 +46,7 @@ def head(environment: pytest.MonkeyPatch, s3_url: str) -> Iterator[str]:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+
         try:
             wait_for_port(dashboard, process)
             wait_until(

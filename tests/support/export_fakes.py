@@ -43,6 +43,7 @@ def stages(
         pages.write(f"{os.getpid()}\n")
     on_stage("mesh")
     on_stage("unwrap")
+
     match prompt.text:
         case "hang":
             subprocess.Popen(["sleep", "1000"])  # as a library may start helpers that know nothing of us

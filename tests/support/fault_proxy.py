@@ -125,6 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         if action in _REFUSALS:
             return self._refuse(*_REFUSALS[action])
+
+        # Faults on the way to the store.
         headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
         if action == "ignore_conditions":
             headers = {n: value for n, value in headers.items() if n.lower() not in ("if-none-match", "if-match")}
@@ -133,11 +135,13 @@ class _Handler(BaseHTTPRequestHandler):
         if action == "cut_body":
             body = body[: len(body) // 2]
             headers = {n: str(len(body)) if n.lower() == "content-length" else v for n, v in headers.items()}
+
         status, answer_headers, answer = self.owner.forward(self.command, self.path, headers, body)
         if action == "reset_after":
             return self._reset()
         if action == "alter_answer":
             answer = answer[:-1] + bytes([answer[-1] ^ 1])
+
         self.send_response_only(status)
         for name, value in answer_headers:
             if name.lower() == "etag" and action == "opaque_etag":
@@ -147,6 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = dict((name.lower(), value) for name, value in answer_headers).get("content-length", str(len(answer)))
         self.send_header("Content-Length", length if self.command == "HEAD" else str(len(answer)))
         self.end_headers()
+
         if action == "cut_answer":
             self.wfile.write(answer[: len(answer) // 2])
             self.wfile.flush()

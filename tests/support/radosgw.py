@@ -77,6 +77,7 @@ class Radosgw:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._daemons: list[subprocess.Popen[bytes]] = []
+
         fsid = str(uuid.uuid4())
         mon_port, old_mon_port, self._port, self._tls_port = free_ports(4)
         (folder / "mon").mkdir()
@@ -92,6 +93,7 @@ class Radosgw:
                 tls_port=self._tls_port,
             )
         )
+
         self._make_certificate()
         address = f"[v2:127.0.0.1:{mon_port},v1:127.0.0.1:{old_mon_port}]"
         self._call("monmaptool", "--create", "--fsid", fsid, "--addv", "a", address, str(folder / "monmap"))

@@ -1,4 +1,4 @@
-"""What the chaos tests share: drivers as processes or beside the test, and looking at a library from outside."""
+"""Helpers of the chaos tests: drivers as processes or beside the test, and looking at a library from outside."""
 
 from __future__ import annotations
 

@@ -105,6 +105,7 @@ class World:
             self.claims, lambda: self.now_s, lambda recipe: str(recipe.optimize.num_steps), self.take_note
         )
         self.scheduler = Scheduler(self.feed(), config, ports)
+
         self.exporters = exporters
         self.alive: set[str] = set()
         self.starting: list[str] = []
@@ -127,6 +128,7 @@ class World:
 
     def obey(self) -> None:
         for command in self.scheduler.commands():
+            # Each command comes in a state of its worker that allows it.
             match command:
                 case StartWorker(worker):
                     assert worker not in self.alive
@@ -211,11 +213,13 @@ class World:
                 report = ExportReport(build.asset_key, decision)
             self.scheduler.export_ended(worker, report)
             return
+
         contents = self.slot_contents[worker]
         if isinstance(command, HandBack) or (fault is not None and fault.out_of_memory):
             self.slot_contents[worker] = {}
             self.scheduler.slice_ended(worker, SliceReport({}, (), 0, fault, returned=dict.fromkeys(contents, 5)))
             return
+
         done = () if fault is not None else tuple(list(contents)[:1])
         for key in done:
             self.optimized[key] += failure is None

@@ -1,4 +1,4 @@
-"""What an exporter and its child hand on, in the smallest form that is valid."""
+"""The values that an exporter and its child hand on, in the smallest form that is valid."""
 
 from __future__ import annotations
 

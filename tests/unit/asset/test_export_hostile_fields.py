@@ -184,7 +184,7 @@ class Factory:
         return replace(seen, density=density.astype(np.float16), view_opacity=opacity)
 
     def outcome(self, field: Hostile, profile: ExportProfile, name: str) -> Outcome:
-        """What the library says of it; of the process group of the export only an idle child may be left."""
+        """The outcome in the library; of the process group of the export only an idle child may be left."""
         key = hashlib.sha256(f"{name}/{profile.name}".encode()).hexdigest()
         blob = self.library.put_blob(self.snapshot(field).to_bytes(), "application/x-npz")
         build = Build(key, key, Prompt("p", "hostile", target_height_m=1.0), ("p",), Recipe(), profile, blob)

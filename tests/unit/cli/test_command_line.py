@@ -1,4 +1,4 @@
-"""What all commands share: help that flows, and one meaning of errors."""
+"""All commands share help that flows, and one meaning of errors."""
 
 from __future__ import annotations
 

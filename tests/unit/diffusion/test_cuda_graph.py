@@ -1,4 +1,4 @@
-"""What is replayed equals what would be computed: values are copied in and cloned out, shape by shape.
+"""A replay equals the computation that it replaces: values are copied in and cloned out, shape by shape.
 
 The recorder here replays as a CUDA graph does, always between the same places, but on a CPU.
 """

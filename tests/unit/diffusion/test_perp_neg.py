@@ -35,7 +35,7 @@ def embeds_at(wording: WordingConfig, azimuth_deg: float, elevation_deg: float =
 
 
 def shares(embed: torch.Tensor, wording: WordingConfig) -> dict[int, Any]:
-    """Which view words an embedding is made of."""
+    """Shares of the view words in an embedding."""
     words = embed.flatten()[: len(view_words(wording))]
     return {index: pytest.approx(share, abs=1e-5) for index, share in enumerate(words.tolist()) if abs(share) > 1e-6}
 

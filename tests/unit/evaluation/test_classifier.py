@@ -106,7 +106,7 @@ class Mixture(AnalyticPrior):
 
 
 class Bayes(NoisyClassifier):
-    """Which kind of the mixture a noisy picture shows, by Bayes' rule."""
+    """The kind of the mixture that a noisy picture shows, by Bayes' rule."""
 
     def __init__(self, prior: AnalyticPrior) -> None:
         super().__init__(PX, prior.alphas_cumprod)

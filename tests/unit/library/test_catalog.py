@@ -38,6 +38,7 @@ def published(number: int, **changes: Any) -> Outcome:
             ],
         },
     }
+
     return Outcome(**{**values, **changes})
 
 

@@ -1,4 +1,4 @@
-"""What a person sees during a run."""
+"""Progress of a run as a person sees it."""
 
 from __future__ import annotations
 

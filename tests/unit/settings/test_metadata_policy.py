@@ -1,4 +1,4 @@
-"""What files say about themselves is decided by the owner of a run, checked, and part of their key."""
+"""The metadata of files is decided by the owner of a run, checked, and part of their key."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Where a key is configured a master comes with a credential that reads back, and that no other file fits."""
+"""A master comes with a credential where a key is configured; it reads back, and no other file fits it."""
 
 import io
 import json
@@ -41,6 +41,7 @@ def key_and_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         usage = dict.fromkeys(
             ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only"), False
         )
+
         builder = (
             x509.CertificateBuilder()
             .subject_name(named[name])
@@ -61,6 +62,7 @@ def key_and_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(keys["root"].public_key()), critical=False
             )
         )
+
         if not is_root:
             purposes = x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.EMAIL_PROTECTION])
             builder = builder.add_extension(purposes, critical=True)

@@ -32,6 +32,7 @@ def slow_twin(mesh: TexturedMesh) -> np.ndarray:
             orientation = float(np.sign(np.linalg.det(sides)))
             if orientation == 0.0:
                 continue
+
             along_u = np.linalg.solve(sides, np.stack((p[1] - p[0], p[2] - p[0])))[0]
             along_u -= normal * (normal @ along_u)
             corner = list(face).index(vertex)
@@ -41,6 +42,7 @@ def slow_twin(mesh: TexturedMesh) -> np.ndarray:
             angle = float(np.arccos(np.clip(edges[0] @ edges[1], -1.0, 1.0)))
             found[orientation] += angle * along_u / np.linalg.norm(along_u)
             angles[orientation] += angle
+
         sign = 1.0 if angles[1.0] >= angles[-1.0] else -1.0
         result[vertex] = *(found[sign] / np.linalg.norm(found[sign])), sign
     return result

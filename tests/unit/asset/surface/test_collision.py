@@ -19,7 +19,7 @@ def volume(hulls: list[Surface]) -> float:
 
 
 def outside(points: np.ndarray, hulls: list[Surface]) -> np.ndarray:
-    """How far each point stands outside the hull that is nearest to it."""
+    """The distance of each point from the hull that is nearest to it, negative inside."""
     distances = []
     for hull in map(as_trimesh, hulls):
         offsets = (hull.face_normals * hull.triangles[:, 0]).sum(axis=1)

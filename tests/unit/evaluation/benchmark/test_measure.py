@@ -1,4 +1,4 @@
-"""What the benchmark measures is what it says: parts of steps, stages by their length, nothing else."""
+"""The benchmark measures what it names: parts of steps, stages by their length, nothing else."""
 
 import dataclasses
 import subprocess

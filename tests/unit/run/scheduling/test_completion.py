@@ -48,6 +48,7 @@ def test_an_exporter_that_dies_is_not_charged_to_the_field_and_is_given_up_after
                 world.die(worker)
             else:
                 world.finish(worker)
+
     decision = world.decisions["deadly/0/preview"]
     assert decision.failure is not None
     assert decision.failure.failure_class == "export_died"

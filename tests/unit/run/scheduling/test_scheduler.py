@@ -47,6 +47,7 @@ def test_every_build_ends_exactly_once_whatever_happens_in_whatever_order(
     events = st.sampled_from(
         ["start", "no start", "go", "fail", "die", "crash", "glitch", "full", "node lost", "memory", "leave", "lose"]
     )
+
     for event in data.draw(st.lists(events, max_size=60)):
         world.obey()
         world.now_s += 1.0
@@ -66,6 +67,7 @@ def test_every_build_ends_exactly_once_whatever_happens_in_whatever_order(
                 world.finish(worker, failure=Failure("empty", "nothing to see"))
             else:
                 world.finish(worker, fault=None if event == "full" and is_export else faults.get(event))
+
     if world.scheduler.abort_cause is None:
         world.run_to_the_end()
     if world.scheduler.abort_cause is None:

@@ -38,7 +38,7 @@ TESTS = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """What a test starts carries this mark, and nothing of it is left running."""
+    """The mark of all processes that a test starts; none of them is left running."""
     made = tmp_path.name + str(os.getpid())
     monkeypatch.setenv(MARK, made)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]))
