@@ -1,4 +1,4 @@
-"""What a step costs, counted and not timed: operations, elements, calls of the prior, reads by the host.
+"""The cost of a step, counted and not timed: operations, elements, calls of the prior, reads by the host.
 
 Steps run on torch's meta device, where tensors have shapes and no values, so that they cost next to
 nothing here and go the way that they go on a GPU.
