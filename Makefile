@@ -77,9 +77,10 @@ soak: setup ## a night in small while machines, drivers and workers die: MINUTES
 
 check: lint types test ## lint, types and tests: the definition of done
 
-lint: $(READY) ## style, and the layers of the architecture
+lint: $(READY) ## style, sizes of files and functions, and the layers of the architecture
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) infra/budgets.py
 	$(VENV)/bin/lint-imports
 
 types: $(READY) ## mypy --strict

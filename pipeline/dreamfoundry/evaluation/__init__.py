@@ -1,4 +1,4 @@
-"""How good the results are and how fast they come. May see the true surfaces of the toys; no build may import it.
+"""Quality and speed of the results. May use the true surfaces of the toys; no build may import it.
 
 toys         toybox prompts built and measured against the true toys
 metrics      F-score, kind and colour of a surface

@@ -58,7 +58,7 @@ Labels = Int[Tensor, "B 2"]
 
 
 def labels_of(texts: Sequence[str]) -> Labels:
-    """What each text says that a picture shows; an untextured toy shows no colour."""
+    """Kind and colour that each text names; an untextured toy has no colour."""
     kinds, colors = ["", *KINDS], ["", *COLORS]
     rows = []
     for text in texts:
@@ -167,6 +167,8 @@ def train_classifier(
         mirrored = torch.rand(len(pictures), generator=generator) < 0.5
         pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures)
         labels = labels_of(captions)
+
+        # every timestep alike: guidance asks the classifier at all of them
         timesteps = torch.randint(len(classifier.alphas_cumprod), (len(pictures),), generator=generator)
         noise = torch.randn(pictures.shape, generator=generator)
         noisy = add_noise(pictures, noise, classifier.alphas_cumprod[timesteps])
@@ -242,6 +244,8 @@ class ClassifierGuidedPrior:
             tuple(classifier.alphas_cumprod.shape),
             "must be the noise schedule of the prior: train the classifier under it",
         )
+
+        # an identity of its own, so that no field is mistaken for one of the plain prior
         self._prior = prior
         inner = prior.identity
         digest = hashlib.sha256(f"{inner.digest}/{classifier.digest()}".encode()).hexdigest()

@@ -101,7 +101,7 @@ def _require_clip(folder: Path) -> None:
 
 
 def own_text_first(similarities: Float[Tensor, "N M"], own: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
-    """Whether each picture is nearer to its text `own` than to all others; a tie is a miss.
+    """True for each picture that is nearer to its text `own` than to all others; a tie is a miss.
 
     Texts must differ from one another, and there must be at least two.
     """

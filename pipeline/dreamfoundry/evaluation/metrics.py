@@ -1,4 +1,4 @@
-"""How near a finished asset comes to the true toy. For evaluation only: no build may see this.
+"""Distances between a finished asset and the true toy. For evaluation only: no build may import it.
 
 Surfaces are compared after aligning height, base and yaw, nothing else: scaled to height 1, the
 base at 0, the box centred in x and z, and turned by whole steps of 15 degrees about +Y.
@@ -122,7 +122,7 @@ class BackScore:
 
 
 def score_back(points: Points, kind: str, yaw_deg: float) -> BackScore | None:
-    """Whether the toy shows its front on both sides; None for kinds that have no front.
+    """Compare the back half with the true back and the true front; None for kinds without a front.
 
     `points` are aligned. Halves are cut through the middle of the box, z < 0 being the back; the
     true front is turned by 180 degrees to stand where the back is.
@@ -149,7 +149,7 @@ def _chamfer(points: Points, others: Float[np.ndarray, "M 3"]) -> float:
 
 
 def compared(points: Points, kind: str) -> dict[str, Any]:
-    """What a row of results says of a generated surface held against the true toy.
+    """Figures of a generated surface against the true toy, as a row of results has them.
 
     `is_second_front` is None for kinds without a front; `points` are in random order.
     """
@@ -168,7 +168,7 @@ def compared(points: Points, kind: str) -> dict[str, Any]:
 
 @functools.cache
 def sphere_f_scores(kind: str) -> tuple[float, ...]:
-    """What a plain sphere would get: the floor that a result has to beat."""
+    """F-scores of a plain sphere: the floor that a result has to beat."""
     index = np.arange(NUM_POINTS) + 0.5
     index = np.random.default_rng(0).permutation(index)  # so that the first ones cover the whole ball
     polar, azimuth = np.arccos(1 - 2 * index / NUM_POINTS), math.pi * (1 + math.sqrt(5)) * index
@@ -200,7 +200,7 @@ class SaturationError:
 
 
 def saturation_error(colors: Float[np.ndarray, "N 3"], kind: str, color: str) -> SaturationError:
-    """How much stronger the albedo of a generated surface is than that of the true toy in its palette.
+    """Saturation of the albedo of a generated surface minus that of the true toy in its palette.
 
     `colors` are the albedo of points spread evenly over the surface, sRGB in [0, 1].
     """

@@ -123,8 +123,10 @@ def kind_plot(summary: Mapping[str, Any], path: Path) -> None:
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(left=False, labelsize=8)
+
     shapes.set_yticks(list(rows), list(kinds))
     shapes.invert_yaxis()
+
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.savefig(path)
 

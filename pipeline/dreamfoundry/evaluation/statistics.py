@@ -1,4 +1,4 @@
-"""How sure a figure is: intervals of shares and means, and whether a score tells wrong from right.
+"""Intervals of shares and means, and the power of a score to tell wrong from right.
 
 Dimension key:  N results
 """
@@ -78,7 +78,7 @@ class Separation:
 
 
 def separation(wrong: Sequence[float], right: Sequence[float], *, higher_is_better: bool) -> Separation | None:
-    """How well a score tells the wrong from the right ones; None without at least one of each."""
+    """Power of a score to tell the wrong from the right ones; None without at least one of each."""
     if not wrong or not right:
         return None
     better, worse = (right, wrong) if higher_is_better else (wrong, right)

@@ -1,4 +1,4 @@
-"""What an evaluation asks, and what it makes of the answers: one row per asset, then figures.
+"""Prompts of an evaluation, one row per asset, and figures over the rows.
 
 A row says what was asked, what came and how near it is to the true toy. What was not published
 counts as wrong, or as 0; a key that does not apply to a row is None or absent, and the row is left
@@ -112,6 +112,8 @@ def judged(text: str, seed: int, outcome: Outcome | None, surface: DeliveredSurf
     kind, color = kind_of(text), color_of(text)
     if kind is None or color is None:
         raise ValueError(f"prompt {text!r}: must name a kind and a color of the toybox")
+
+    # what an asset without a surface gets: wrong, or 0
     row: Row = {
         "prompt": text,
         "seed": seed,
@@ -168,7 +170,7 @@ def figures(rows: Sequence[Row], diversity: Mapping[str, float]) -> dict[str, Fi
 
 
 def separations(rows: Sequence[Row]) -> dict[str, dict[str, Separation]]:
-    """How well the scores of a build predict the truth: by truth, then by score.
+    """Power of a build's scores to predict the truth: by truth, then by score.
 
     Wrong is a kind that is not the one asked, and a front shown twice. Rows without the score are
     left out, and so are scores that no row has.

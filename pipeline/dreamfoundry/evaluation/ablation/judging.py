@@ -25,7 +25,7 @@ def toy_named(text: str) -> tuple[str, str]:
 
 
 def judge(snapshot: FieldSnapshot, text: str) -> dict[str, Any]:
-    """What is measured of one field. Raises PromptFailure if it has no surface.
+    """Measurements of one field. Raises PromptFailure if it has no surface.
 
     `is_second_front` is None for kinds without a front. `saturation_error` is the mean HSV
     saturation of the albedo at the surface minus that of the true toy, in [-1, 1].
@@ -43,7 +43,7 @@ def judge(snapshot: FieldSnapshot, text: str) -> dict[str, Any]:
 
 
 def no_surface(failure_class: str) -> dict[str, Any]:
-    """What stands in the place of `judge` where no surface came: wrong, and nothing of it measured."""
+    """The row of a field that has no surface: wrong, and without measurements."""
     return {
         "kind_correct": False,
         "nearest_kind": failure_class,

@@ -1,4 +1,4 @@
-"""What a suite leaves to read: a Markdown page, a plot of its figures, and a sheet of all pictures."""
+"""Markdown page of a suite, a plot of its figures, and a sheet of all pictures."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def markdown(suite: Suite, figures: Sequence[VariantFigures], setting: Mapping[s
     """
     titles = ["variant", "asked", "no surface", *(title for title, _, _ in _COLUMNS), STEP_TITLE, "ratio of steps"]
     table = [titles, ["---", *["--:"] * (len(titles) - 1)], *(_line(row) for row in figures)]
+
     told = [["variant", "why", "changes", "recipe"], ["---"] * 4]
     for variant in suite.variants:
         digest = recipe_digest(variant.recipe)[:DIGEST_CHARS]

@@ -1,4 +1,4 @@
-"""Which fields a suite asks for, which of them are finished, and what is still to do. Pure, no torch.
+"""Requested, finished and missing fields of a suite. Pure, no torch.
 
 A finished field is one line of JSON under a key of all that decides its numbers: prompt, seed,
 resolved recipe, prior, code. A line whose key nobody asks for any more is stale and never counted.
@@ -57,7 +57,7 @@ def current_rows(lines: Iterable[str], asks: dict[str, list[Ask]]) -> list[dict[
 def groups_to_do(
     suite: Suite, asks: dict[str, list[Ask]], rows: Iterable[dict[str, Any]], num_slots: int
 ) -> list[Group]:
-    """What is missing, each key once, in groups of `num_slots` or what the variant says.
+    """Missing fields, each key once, in groups of `num_slots` or the number of slots of the variant.
 
     Variants take turns on the same prompts: they share the good and the bad hours of the machine,
     and a run that is cut short has asked all of them alike.

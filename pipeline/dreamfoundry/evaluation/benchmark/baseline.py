@@ -112,21 +112,26 @@ class OnePrompt:
         inputs = SlotInputs(self._embeds, self._generator, progress)
         draws = draw_step(recipe, [inputs], len(self.prior.alphas_cumprod), self._noise_shape, self.device)
         (batch,) = draws.batches
+
         self.fields.set_progress([progress])
         rendering = render_batch(self.fields, batch, recipe)
         latents = self.prior.encode_pictures(pictures(batch, rendering, recipe))
         gradient = distillation_gradient(self.prior, latents.detach(), draws.noise_sample, recipe.guidance)
-        if self._decode is not None:
+
+        if self._decode is not None:  # as research codes do for a picture in their log
             with torch.no_grad():
                 self._decode(latents)
         regular = regularization(batch, rendering, recipe.losses, [progress]).sum()
         loss = distill(latents, gradient) / gradient.numel() + regular
+
         self.optimizer.zero_grad()
         loss.backward()
         norm = clip_grad_norm_(self.fields.parameters().values(), optimize.max_grad_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * lr_multiplier(optimize, self.step_number)
         self.optimizer.step()
+
+        # numbers on the host: each waits for the device, as a log of every step does
         self.log.append(
             {
                 "loss": loss.item(),

@@ -1,4 +1,4 @@
-"""What a device can do at all: the numbers that an efficiency is a share of."""
+"""Ceilings of a device and the work of the prior: the numbers behind an efficiency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which operators a step spends its time in."""
+"""Costliest operators of a step."""
 
 from __future__ import annotations
 

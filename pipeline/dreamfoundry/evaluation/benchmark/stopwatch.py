@@ -1,4 +1,4 @@
-"""Where the time of a step goes: the frozen prior, the optimizer, and the rest (field and renderer).
+"""Time of a step by part: the frozen prior, the optimizer, and the rest (field and renderer).
 
 On a GPU the host runs ahead, so moments are events in the stream and are read once per step; on a
 CPU they are readings of a clock.
