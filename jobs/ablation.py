@@ -100,7 +100,7 @@ def save_views(snapshot: FieldSnapshot, path: Path) -> None:
 @functools.cache
 def prior_of(path: str, kind: str, output: Path) -> Any:
     """What a variant asks, loaded once per process; a classifier is trained once, into `output`."""
-    from dreamfoundry.diffusion.prior import load_prior
+    from dreamfoundry.diffusion.loading import load_prior
 
     prior = load_prior(prior_config(path))
     if kind == "classifier":

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from dreamfoundry.cli.command_line import CommandLine, exit_code_of
-from dreamfoundry.diffusion.prior import DiffusersPrior, load_prior, usual_dtype
+from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
+from dreamfoundry.diffusion.loading import load_prior, usual_dtype
 from dreamfoundry.diffusion.random_weights import ARCHITECTURES, SD_VAE_WIDTHS, TINY_VAE_WIDTHS, random_sd_decoder
 from dreamfoundry.diffusion.weights import PriorEngine, prior_identity
 from dreamfoundry.distill.loop import optimize_all

@@ -25,7 +25,8 @@ from typing import Any
 import torch
 
 from dreamfoundry.cli.command_line import CommandLine, exit_code_of
-from dreamfoundry.diffusion.prior import ScorePrior, load_prior
+from dreamfoundry.diffusion.loading import load_prior
+from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.distill.loop import optimize_all
 from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.errors import PromptFailure

@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--export-only", action="store_true", help="write the weights of the last checkpoint")
     arguments = parser.parse_args()
 
-    from dreamfoundry.diffusion.prior import load_prior
+    from dreamfoundry.diffusion.loading import load_prior
     from dreamfoundry.settings.loading import bundled_recipe
     from dreamfoundry.settings.prior import PriorConfig
     from dreamfoundry.toybox.caption_sensitivity import caption_errors

@@ -47,7 +47,7 @@ IN_ROOMS = {
     "optimizer": (("evaluation", "toybox/training"), "Adam"),
     "volume": (("asset/surface", "asset/gates"), "cubic metres"),
     "mesh": (("asset", "evaluation", "records", "jobs"), "the arrays of a mesh: textured, colored, delivered"),
-    "mask": (("asset/maps", "asset/surface", "diffusion/prior", "nerf/kernels"), "covered pixels, tokens, bits"),
+    "mask": (("asset/maps", "asset/surface", "diffusion/text_encoder", "nerf/kernels"), "covered pixels, tokens, bits"),
     "alpha": (("diffusion/lora",), "the scale of a LoRA, as its files name it"),
     "material": (("asset/files", "asset/pictures", "jobs"), "the material of glTF, USD and Blender"),
     "fault": (("run", "host", "manifest", "errors"), "a failed call of a worker, a broken machine, a wrong cell"),

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.cuda_graph import RECORDED_AFTER_CALLS
+from dreamfoundry.diffusion.diffusers_prior import VAE_ROWS, DiffusersPrior
 from dreamfoundry.diffusion.guidance import NoiseSample, distillation_gradient
-from dreamfoundry.diffusion.prior import VAE_ROWS, DiffusersPrior
 from dreamfoundry.diffusion.prompts import ViewEmbeds
 from dreamfoundry.diffusion.random_weights import random_sd21
 from dreamfoundry.distill.preflight import examine

@@ -1,7 +1,7 @@
 """The architectures of Stable Diffusion 2.1 (base, 512 px) and DeepFloyd IF stage I (64 px) with random weights.
 
-How long a step takes and how much memory it needs does not depend on what the weights say, so neither
-measurements nor tests need gigabytes that somebody has to have. What such a prior predicts means nothing.
+Time and memory of a step do not depend on the values of the weights, so neither measurements nor tests
+need gigabytes that somebody has to have. The predictions of such a prior mean nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer
 
-from dreamfoundry.diffusion.prior import DiffusersPrior, usual_dtype
+from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
+from dreamfoundry.diffusion.loading import usual_dtype
+from dreamfoundry.diffusion.text_encoder import TextEncoder
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.records import PriorIdentity
 
@@ -41,12 +43,13 @@ def random_sd21(
 ) -> DiffusersPrior:
     """A latent prior with 866 M weights in its UNet and 340 M in its text encoder; `dtype` as for `load_prior`.
 
-    Made where it shall live, in float32 first (5 GB); less with other widths than those of the real one.
+    Created on `device`, in float32 first (5 GB); less with other widths than those of the real one.
     Its tokenizer spells: a text has at most 75 letters. One `seed` gives one prior on one device.
     """
     dtype = usual_dtype(device) if dtype is None else dtype
     scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
 
+    # on the device itself, so that the host never holds them
     torch.manual_seed(seed)
     with torch.device(device):
         unet = UNet2DConditionModel(
@@ -57,7 +60,7 @@ def random_sd21(
             use_linear_projection=True,
         )
         vae = _sd_vae(vae_widths)
-        text_encoder = CLIPTextModel(
+        text_model = CLIPTextModel(
             CLIPTextConfig(
                 hidden_size=1024,
                 intermediate_size=4096,
@@ -68,12 +71,12 @@ def random_sd21(
         )
     vae.decoder = vae.post_quant_conv = None
 
+    identity = PriorIdentity("random/sd21", str(seed), "", "Apache-2.0")
     return DiffusersPrior(
-        identity=PriorIdentity("random/sd21", str(seed), "", "Apache-2.0"),
+        identity=identity,
         alphas_cumprod=scheduler.alphas_cumprod.float().to(device),
         prediction_type="epsilon",
-        tokenizer=_spelling_clip_tokenizer(),
-        text_encoder=_frozen(text_encoder, dtype),
+        text_encoder=TextEncoder(_spelling_clip_tokenizer(), _frozen(text_model, dtype), identity.prior_id),
         unet=_frozen(unet, dtype).to(memory_format=torch.channels_last),
         vae=_frozen(vae, dtype).to(memory_format=torch.channels_last),
         engine=engine,
@@ -106,6 +109,7 @@ def random_if(
     dtype = usual_dtype(device) if dtype is None else dtype
     scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="learned_range")
 
+    # on the device itself, so that the host never holds them
     torch.manual_seed(seed)
     with torch.device(device):
         unet = UNet2DConditionModel(
@@ -127,14 +131,14 @@ def random_if(
             mid_block_type="UNetMidBlock2DSimpleCrossAttn",
             up_block_types=(*("SimpleCrossAttnUpBlock2D",) * 3, "ResnetUpsampleBlock2D"),
         )
-        text_encoder = T5EncoderModel(T5Config(d_model=4096, d_kv=64, d_ff=64, num_layers=1, num_heads=1))
+        text_model = T5EncoderModel(T5Config(d_model=4096, d_kv=64, d_ff=64, num_layers=1, num_heads=1))
 
+    identity = PriorIdentity(f"random/if-{width}", str(seed), "", "Apache-2.0", True)
     return DiffusersPrior(
-        identity=PriorIdentity(f"random/if-{width}", str(seed), "", "Apache-2.0", True),
+        identity=identity,
         alphas_cumprod=scheduler.alphas_cumprod.float().to(device),
         prediction_type="epsilon",
-        tokenizer=_spelling_t5_tokenizer(),
-        text_encoder=_frozen(text_encoder, dtype),
+        text_encoder=TextEncoder(_spelling_t5_tokenizer(), _frozen(text_model, dtype), identity.prior_id),
         unet=_frozen(unet, dtype).to(memory_format=torch.channels_last),
         engine=engine,
     )

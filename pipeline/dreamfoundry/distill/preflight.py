@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from dreamfoundry.diffusion.prior import DiffusersPrior
+from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.distill.loop import SlotBatch
 from dreamfoundry.distill.probes import probe_field
 from dreamfoundry.distill.slot import Assignment

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def latent(tiny_stable_diffusion_folder: Path) -> ScorePrior:
     import torch
 
-    from dreamfoundry.diffusion.prior import load_prior
+    from dreamfoundry.diffusion.loading import load_prior
     from support.prior_folders import config_of
 
     return load_prior(config_of(tiny_stable_diffusion_folder), dtype=torch.float32)
@@ -30,7 +30,7 @@ def latent(tiny_stable_diffusion_folder: Path) -> ScorePrior:
 def pixel(tiny_deepfloyd_folder: Path) -> ScorePrior:
     import torch
 
-    from dreamfoundry.diffusion.prior import load_prior
+    from dreamfoundry.diffusion.loading import load_prior
     from support.prior_folders import config_of
 
     return load_prior(config_of(tiny_deepfloyd_folder), dtype=torch.float32)

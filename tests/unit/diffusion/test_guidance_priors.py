@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.guidance import distillation_gradient
-from dreamfoundry.diffusion.prior import DiffusersPrior, ScorePrior, load_prior
+from dreamfoundry.diffusion.loading import load_prior
+from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import encode
 from dreamfoundry.distill.step_inputs import SlotInputs, draw_step
 from dreamfoundry.records import Prompt

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from dreamfoundry.asset.files.metadata import asset_metadata
-from dreamfoundry.diffusion.prior import DiffusersPrior, load_prior
+from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
+from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.diffusion.weights import prior_identity
 from dreamfoundry.errors import ConfigError, PriorUnavailable
 from dreamfoundry.identity import field_key
@@ -90,7 +91,7 @@ def loaded(config: PriorConfig, dtype: torch.dtype = torch.float32) -> tuple[dic
     prior = load_prior(config, dtype=dtype)
     assert isinstance(prior, DiffusersPrior)
     return dict(prior._unet.named_modules()), {
-        name.removeprefix("text_model."): module for name, module in prior._text_encoder.named_modules()
+        name.removeprefix("text_model."): module for name, module in prior._text_encoder.model.named_modules()
     }
 
 

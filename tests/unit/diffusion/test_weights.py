@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from dreamfoundry.diffusion.prior import load_prior
+from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.diffusion.weights import prior_identity, weights_digest
 from dreamfoundry.errors import ConfigError, PriorUnavailable
 from dreamfoundry.settings.prior import PriorConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamfoundry.diffusion.prior import load_prior
+from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.diffusion.weights import pin_digests, prior_identity, weights_digest
 from dreamfoundry.diffusion.weights_cache import DIGEST_KEY, fetch_weights, prior_files, resolve_identity, upload_prior
 from dreamfoundry.errors import ConfigError, PriorUnavailable

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from dreamfoundry.diffusion.prior import DiffusersPrior, load_prior
+from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
+from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.distill.preflight import LiveBytes, MemoryModel, Trial, examine, known_memory
 from dreamfoundry.distill.slot_adam import SlotAdam
 from dreamfoundry.distill.successive_halving import planned_steps
@@ -35,7 +36,7 @@ def test_what_is_known_of_the_memory_is_the_size_of_the_tensors(prior: Diffusers
     held = (*fields.parameters().values(), *gradients.values(), *adam._means.values(), *adam._squares.values())
     known = known_memory(prior, ball_recipe)
     assert 3 * known.per_slot_bytes == sum(tensor.numel() * tensor.element_size() for tensor in held)
-    weights = [*prior._unet.parameters(), *prior._text_encoder.parameters()]
+    weights = [*prior._unet.parameters(), *prior._text_encoder.model.parameters()]
     assert known.fixed_bytes >= 4 * sum(weight.numel() for weight in weights) > 0
 
 

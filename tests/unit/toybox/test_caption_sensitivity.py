@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.diffusion.prior import load_prior
+from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.settings.distillation import CameraConfig, ShadingConfig
 from dreamfoundry.settings.prior import PriorConfig, WordingConfig
 from dreamfoundry.toybox.caption_sensitivity import caption_errors

@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 import torch
 
-from dreamfoundry.diffusion.prior import DiffusersPrior, ScorePrior, load_prior
+from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
+from dreamfoundry.diffusion.loading import load_prior
+from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.diffusion.weights_cache import fetch_weights, weights_cache
 from dreamfoundry.distill.loop import SlotBatch

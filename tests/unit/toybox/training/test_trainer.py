@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dreamfoundry.diffusion.prior import load_prior
+from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.settings.distillation import CameraConfig, ShadingConfig
 from dreamfoundry.settings.prior import PriorConfig, WordingConfig
 from dreamfoundry.toybox.training.config import TrainingConfig

@@ -6,12 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 
-from dreamfoundry.diffusion.prior import VAE_ROWS, DiffusersPrior, ScorePrior, load_prior
-from dreamfoundry.errors import PromptFailure
+from dreamfoundry.diffusion.diffusers_prior import VAE_ROWS, DiffusersPrior
+from dreamfoundry.diffusion.loading import load_prior
+from dreamfoundry.diffusion.prior import ScorePrior
+from dreamfoundry.diffusion.text_encoder import TextEncoder
 from dreamfoundry.records import PriorIdentity
 from support.prior_folders import config_of
 
@@ -76,8 +77,7 @@ def test_a_perfect_velocity_becomes_the_noise_that_was_added() -> None:
         identity=PriorIdentity("perfect", "", "", "MIT"),
         alphas_cumprod=scheduler.alphas_cumprod,
         prediction_type="v_prediction",
-        tokenizer=None,
-        text_encoder=None,
+        text_encoder=TextEncoder(None, None, "perfect"),
         unet=PerfectUNet(),
     )
     noisy = scheduler.add_noise(clean, noise, timesteps)
@@ -90,7 +90,7 @@ def test_pictures_receive_a_gradient_through_the_encoder_and_weights_do_not(late
     latent.encode_pictures(pictures).sum().backward()
     assert pictures.grad is not None
     assert pictures.grad.abs().sum() > 0
-    parts: tuple[Any, ...] = (latent._vae, latent._unet, latent._text_encoder)
+    parts: tuple[Any, ...] = (latent._vae, latent._unet, latent._text_encoder.model)
     assert not any(weight.requires_grad for part in parts for weight in part.parameters())
     assert not any(part.training for part in parts)
 
@@ -118,68 +118,3 @@ def test_a_prediction_has_a_graph_only_where_its_input_brings_one(latent: ScoreP
         prior.predict_noise(noisy, torch.tensor([1]), embeds).sum().backward()
         assert noisy.grad is not None
         assert noisy.grad.abs().sum() > 0
-
-
-def test_the_text_matters(latent: ScorePrior, pixel: ScorePrior) -> None:
-    for prior in (latent, pixel):
-        one, other, again = prior.encode_prompts(["a mug", "a car", "a mug"])
-        assert torch.allclose(one, again, atol=1e-5)
-        assert not torch.allclose(one, other, atol=1e-2)
-
-
-def test_a_text_that_would_be_cut_off_is_refused(latent: ScorePrior) -> None:
-    with pytest.raises(PromptFailure, match=r"has \d+ tokens .* reads 77: shorten it"):
-        latent.encode_prompts(["word " * 30])
-
-
-def test_a_parked_text_encoder_visits_the_device_for_each_prompt_only() -> None:
-    """The device is torch's "meta", on which everything has a shape and nothing a value."""
-
-    class Traveller(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(3, 5))
-            self.places: list[str] = []
-
-        def to(self, device: Any) -> Traveller:  # type: ignore[override]  # one of its signatures is enough
-            self.places.append(str(device))
-            return self
-
-        def forward(self, ids: torch.Tensor, attention_mask: object) -> tuple[torch.Tensor]:
-            assert self.places[-1] == str(ids.device) == "meta"
-            return (torch.zeros(len(ids), 77, 4, device=ids.device),)
-
-    class Words:
-        model_max_length = 77
-
-        def __call__(self, words: list[str], **_: object) -> Any:
-            ids = torch.zeros(len(words), 77, dtype=torch.long)
-            return SimpleNamespace(input_ids=ids, attention_mask=ids)
-
-    unet: Any = torch.nn.Linear(2, 2)
-    unet.config, unet.dtype = SimpleNamespace(sample_size=4), torch.float32
-    encoder = Traveller()
-    prior = DiffusersPrior(
-        identity=PriorIdentity("traveller", "", "", "MIT"),
-        alphas_cumprod=torch.ones(10, device="meta"),
-        prediction_type="epsilon",
-        tokenizer=Words(),
-        text_encoder=encoder,
-        unet=unet,
-    )
-    before, parkable = prior.num_bytes, prior.parkable_bytes
-    prior.park_text_encoder()
-    assert prior.encode_prompts(["a", "b"]).shape == (2, 77, 4)
-    assert encoder.places == ["cpu", "meta", "cpu"]
-    assert parkable == 3 * 5 * 4
-    assert before - prior.num_bytes == parkable
-    assert prior.parkable_bytes == 0
-
-
-def test_parking_changes_no_embedding_and_frees_nothing_where_host_and_device_are_one(
-    tiny_deepfloyd_folder: Path, pixel: ScorePrior
-) -> None:
-    parked = load_prior(config_of(tiny_deepfloyd_folder), dtype=torch.float32)
-    assert parked.parkable_bytes == 0
-    parked.park_text_encoder()
-    assert torch.equal(parked.encode_prompts(["a red chair"]), pixel.encode_prompts(["a red chair"]))

@@ -1,4 +1,4 @@
-"""The parts of a diffusers folder are loaded frozen; a damaged or unknown one is refused by name."""
+"""Any diffusers folder becomes a frozen prior; a damaged part or one of an unknown kind is refused by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 from diffusers import PNDMScheduler
 from safetensors.torch import load_file, save_file
 
-from dreamfoundry.diffusion.prior import DiffusersPrior, ScorePrior, load_prior
+from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
+from dreamfoundry.diffusion.loading import load_prior
+from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.errors import PriorUnavailable
 from support.prior_folders import config_of, edit_json
 
