@@ -158,7 +158,7 @@ class WorkerDied(PromptFailure):
 
 
 def prompt_failure(failure_class: str, message: str) -> PromptFailure:
-    """The failure that a record tells of; KeyError for a class that is not in the tree above."""
+    """The failure of the class that a record names; KeyError for a class that is not in the tree above."""
     classes = {kind.failure_class: kind for kind in PromptFailure.__subclasses__()}
     return classes[failure_class](message)
 

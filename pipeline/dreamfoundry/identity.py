@@ -48,7 +48,7 @@ def recipe_digest(recipe: Recipe) -> str:
     return digest({"schema": "recipe.v1", **_without_prior(recipe)})
 
 
-@lru_cache(maxsize=256)  # asked for every row of a manifest, with few different recipes
+@lru_cache(maxsize=256)  # called for every row of a manifest, with few different recipes
 def _without_prior(recipe: Recipe) -> Mapping[str, Any]:
     resolved: dict[str, Any] = to_plain(recipe)
     resolved.pop("prior")
@@ -73,13 +73,13 @@ def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
             "view_prompts": dict(prompt.view_texts),
             "seed": prompt.seed,
             "recipe": _without_prior(recipe),
-            "prior": _without_no_loras(prior),
+            "prior": _without_empty_loras(prior),
             "optimization_version": OPTIMIZATION_VERSION,
         }
     )
 
 
-def _without_no_loras(prior: PriorIdentity) -> Mapping[str, Any]:
+def _without_empty_loras(prior: PriorIdentity) -> Mapping[str, Any]:
     """A prior as it was published has the name that it had before there were LoRAs."""
     named: dict[str, Any] = to_plain(prior)
     if not named["loras"]:

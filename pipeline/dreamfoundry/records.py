@@ -74,7 +74,7 @@ class PriorIdentity:
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """One candidate of a field: the steps it took, how it ended and what was seen of it last.
+    """One candidate of a field: the steps it took, its verdict and its last scores.
 
     `verdict` is "chosen", "outrun" (another was better) or the class of the failure.
     """

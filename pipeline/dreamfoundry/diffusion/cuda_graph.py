@@ -1,4 +1,4 @@
-"""Recorded once per shape, replayed ever after: a frozen network without the cost of launching its kernels.
+"""CUDA graphs of a frozen network: recorded once per shape, replayed without the cost of launching its kernels.
 
 A UNet is about a thousand small kernels, and at small batches a GPU waits for the host that launches
 them. A CUDA graph launches them all at once, but replays addresses, not values: inputs are copied
@@ -9,7 +9,7 @@ overwrites it. Shapes are few, since slots are padded to a fixed number.
     noise = replay(sample, timesteps, embeds)       # like run_unet(sample, timesteps, embeds)
 
 `ReplayByShape` decides and copies; `GraphRecorder` is all that knows CUDA. Without a recorder
-everything runs eagerly: on a CPU, and where somebody asks for it.
+everything runs eagerly: on a CPU, and with the engine "eager".
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WARM_UP_CALLS = 3
 
 @dataclass(frozen=True)
 class Recording:
-    """`replay` computes `output` from what lies in `inputs`, each time in the same places."""
+    """`replay` computes `output` from `inputs`, each time at the same addresses."""
 
     inputs: tuple[Tensor, ...]
     output: Tensor
@@ -65,6 +65,7 @@ class ReplayByShape:
         recording = self._recording(inputs)
         if recording is None:
             return self._compute(*inputs)
+
         for place, value in zip(recording.inputs, inputs, strict=True):
             place.copy_(value)
         recording.replay()
@@ -104,6 +105,7 @@ class GraphRecorder:
                 for _ in range(WARM_UP_CALLS):
                     compute(*inputs)
             torch.cuda.current_stream().wait_stream(aside)
+
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self._pool):
                 output = compute(*inputs)

@@ -1,14 +1,14 @@
 """Score distillation: from latents (of a pixel prior, pixels) to the gradient that improves them.
 
-DreamFusion (arXiv 2209.14988, equation 3): draw a timestep and noise, ask the prior which noise
-it sees, and move the picture against the difference, without differentiating the prior:
+DreamFusion (arXiv 2209.14988, equation 3): draw a timestep and noise, let the prior predict the noise
+in the noisy picture, and move the picture against the difference, without differentiating the prior:
 
     gradient = weight(timestep) * (predicted noise - drawn noise)
 
 | method        | noise                  | derivative of the prior | calls of the prior      |
 |---------------|------------------------|-------------------------|-------------------------|
 | sds           | drawn                  | left out                | 1                       |
-| sdi           | found by inversion     | left out                | 1 + `inversion_steps`   |
+| sdi           | from inversion         | left out                | 1 + `inversion_steps`   |
 | full_gradient | drawn                  | taken                   | 1 (and one pass back)   |
 
 Rows are the views of all slots, slot after slot (slot-major). Draws come from one generator per
@@ -66,10 +66,13 @@ def sample_noise(
     """
     views = len(embeds.text) // len(generators)
     timesteps = draw_timesteps(generators, progress, views, config, num_timesteps)
+
+    # drawn for sdi only: another draw would change the noise of the other methods
     inverted_to = timesteps
     if config.method == "sdi":
         above = draw_uniform(generators, views) * config.inversion_overshoot * num_timesteps
         inverted_to = (timesteps + above.long()).clamp(max=num_timesteps - 1)
+
     bounds = torch.tensor([config.gradient_clip.at(done) or math.inf for done in progress])
     return NoiseSample(
         embeds=embeds,
@@ -161,18 +164,20 @@ def guided_noise(
     guidance_scale: float,
     rescale: float = 0.0,
 ) -> Float[Tensor, "B C h w"]:
-    """The noise that the prior sees, guided by the text and away from the negatives, if there are any.
+    """Noise prediction guided by the text and away from the negatives, if there are any.
 
     One call of the prior with (2 + N) B rows: all rows unconditional, all with their text, all with
     their first negative, and so on, each beside its own noisy picture and timestep.
     """
-    told = torch.cat([embeds.unconditional, embeds.text, *embeds.negatives.unbind(dim=1)])
-    asked = len(told) // len(noisy)
-    predicted = prior.predict_noise(noisy.repeat(asked, 1, 1, 1), timesteps.repeat(asked), told)
-    predicted = predicted.unflatten(0, (asked, -1))
-    noise_pred_uncond, noise_pred_text = predicted[0], predicted[1]
-    wanted = apply_perp_neg(noise_pred_text, noise_pred_uncond, predicted[2:], embeds.negative_weights)
-    guided = classifier_free_guidance(noise_pred_uncond, wanted, guidance_scale)
+    prompt_embeds = torch.cat([embeds.unconditional, embeds.text, *embeds.negatives.unbind(dim=1)])
+    num_texts = len(prompt_embeds) // len(noisy)
+    noise_pred = prior.predict_noise(noisy.repeat(num_texts, 1, 1, 1), timesteps.repeat(num_texts), prompt_embeds)
+    noise_pred = noise_pred.unflatten(0, (num_texts, -1))
+    noise_pred_uncond, noise_pred_text, noise_pred_negatives = noise_pred[0], noise_pred[1], noise_pred[2:]
+
+    # before the scale, so that it stretches what is left of the text's own direction
+    noise_pred_perp = apply_perp_neg(noise_pred_text, noise_pred_uncond, noise_pred_negatives, embeds.negative_weights)
+    guided = classifier_free_guidance(noise_pred_uncond, noise_pred_perp, guidance_scale)
     if rescale:
         guided = rescale_guidance(guided, noise_pred_text, noisy, prior.alphas_cumprod[timesteps], rescale)
     return guided
@@ -190,13 +195,14 @@ def distillation_gradient(
     """
     weight = sds_weight(prior.alphas_cumprod[sample.timesteps], config.weighting).view(-1, 1, 1, 1)
     if config.method == "full_gradient":
-        pictures = latents.detach().requires_grad_()
+        leaf = latents.detach().requires_grad_()
         with torch.enable_grad():
-            residual = _residual(prior, pictures, sample.noise, sample, config)
-        (gradient,) = torch.autograd.grad(residual, pictures, weight * residual.detach())
+            residual = _residual(prior, leaf, sample.noise, sample, config)
+        (gradient,) = torch.autograd.grad(residual, leaf, weight * residual.detach())
     else:
         noise = _inverted_noise(prior, latents, sample, config) if config.method == "sdi" else sample.noise
         gradient = weight * _residual(prior, latents, noise, sample, config)
+
     bound = sample.max_gradient.view(-1, 1, 1, 1)
     return gradient.clamp(-bound, bound)
 

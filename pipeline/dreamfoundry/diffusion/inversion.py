@@ -1,7 +1,7 @@
 """Noise that belongs to a picture: DDIM run backwards, instead of a fresh draw at every step.
 
 Score distillation via reparametrized DDIM (SDI; Lukoianov et al., arXiv 2405.15891) finds that
-fresh noise is what makes SDS blurry: each step asks about another noisy picture. Inverting the
+fresh noise is what makes SDS blurry: each step denoises another noisy picture. Inverting the
 picture gives the noise that the prior's own sampling would have started it from.
 
 What is ours: the paper stirs noise into every step of the inversion; here a share of fresh noise
@@ -33,8 +33,8 @@ def invert(
     """The noisy pictures at `timesteps` that deterministic DDIM would have turned into `latents`.
 
     Each of `num_steps` steps goes the same number of timesteps up (Song et al., arXiv 2010.02502,
-    equation 13, with the noise seen where the step begins) and asks `predict(noisy, timesteps)`
-    once. The pictures themselves have no noise; the prior is asked about them at timestep 0.
+    equation 13, with the noise predicted where the step begins) and calls `predict(noisy, timesteps)`
+    once. The pictures themselves have no noise; the first call has timestep 0.
     """
     noisy, signal = latents, torch.ones_like(alphas_cumprod[timesteps])
     for step in range(num_steps):
@@ -54,8 +54,8 @@ def inverted_noise(
 ) -> Float[Tensor, "B C h w"]:
     """The noise in the inverted picture, with `fresh` noise as `eta` of it (0 none, 1 all).
 
-    sqrt(1 - eta^2) found + eta fresh has variance 1 where the found noise has. `signal` is abar
+    sqrt(1 - eta^2) inverted + eta fresh has variance 1 where the inverted noise has. `signal` is abar
     where the inversion ended.
     """
-    found = noise_part(noisy, latents, signal)
-    return math.sqrt(1.0 - eta**2) * found + eta * fresh
+    inverted = noise_part(noisy, latents, signal)
+    return math.sqrt(1.0 - eta**2) * inverted + eta * fresh

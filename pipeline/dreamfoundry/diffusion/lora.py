@@ -66,7 +66,7 @@ class _Change:
 
 @torch.no_grad()
 def merge_lora(file: Path, weight: float, unet: torch.nn.Module, text_encoder: torch.nn.Module) -> None:
-    """Add what `file` says, `weight` times, to the layers of both models, in place.
+    """Add the changes in `file`, times `weight`, to the layers of both models, in place.
 
     PriorUnavailable if it is no LoRA of a kind that can be merged, or names a layer that is not
     there or has another shape: such a file was trained for another model.
@@ -74,10 +74,12 @@ def merge_lora(file: Path, weight: float, unet: torch.nn.Module, text_encoder: t
     layers = {"unet": _layers(unet), "text_encoder": _layers(text_encoder)}
     try:
         changes = list(_read(file))
-        strangers = [change.layer for change in changes if change.layer not in layers[change.part]]
-        if strangers:
+
+        # all of them before the first change, so that a foreign file changes nothing
+        unknown = [change.layer for change in changes if change.layer not in layers[change.part]]
+        if unknown:
             raise ValueError(
-                f"{len(strangers)} of its {len(changes)} layers are not in this prior ({_some(strangers)}), "
+                f"{len(unknown)} of its {len(changes)} layers are not in this prior ({_some(unknown)}), "
                 "so it was trained for another model"
             )
         for change in changes:
@@ -104,25 +106,28 @@ def _layers(model: torch.nn.Module) -> Mapping[str, Tensor]:
 def _read(file: Path) -> Iterator[_Change]:
     with safe_open(file, framework="pt") as tensors:
         header = _header(tensors.metadata() or {})
-        left = set(tensors.keys())
-        for key in sorted(left):
+        remaining = set(tensors.keys())
+        for key in sorted(remaining):
             if (match := _DOWN.fullmatch(key)) is None:
                 continue
             name, kind = match.groups()
             up_key, alpha_key = f"{name}.{_UP_OF[kind]}.weight", f"{name}.alpha"
             part, layer = _place(name)
-            if up_key not in left or not part:
+            if up_key not in remaining or not part:
                 continue
             down = tensors.get_tensor(key)
+
             # Where nothing says otherwise alpha is the rank, that is, the scale is 1.
             alpha = float(header.get(f"{part}.lora_alpha", len(down)))
-            if alpha_key in left:
+            if alpha_key in remaining:
                 alpha = float(tensors.get_tensor(alpha_key))
+
             yield _Change(part, layer, down, tensors.get_tensor(up_key), alpha)
-            left -= {key, up_key, alpha_key}
-    if left:
+            remaining -= {key, up_key, alpha_key}
+
+    if remaining:
         raise ValueError(
-            f"what {_some(sorted(left))} are is not known; known are LoRAs (no LoHa, LoKr or DoRA) of a UNet and one "
+            f"what {_some(sorted(remaining))} are is not known; known are LoRAs (no LoHa, LoKr or DoRA) of a UNet and one "
             "text encoder, as diffusers and kohya's sd-scripts save them"
         )
 
@@ -130,15 +135,15 @@ def _read(file: Path) -> Iterator[_Change]:
 def _header(metadata: Mapping[str, str]) -> Mapping[str, Any]:
     """Training settings in the header, as diffusers writes them: "unet.lora_alpha", "text_encoder.lora_alpha" …"""
     try:
-        found = json.loads(metadata.get("lora_adapter_metadata", "{}"))
+        header = json.loads(metadata.get("lora_adapter_metadata", "{}"))
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        header = None
+    if not isinstance(header, dict):
         raise ValueError("the lora_adapter_metadata in its header is no JSON object")
-    for key, value in found.items():
+    for key, value in header.items():
         if value and key.endswith((".alpha_pattern", ".use_rslora", ".use_dora")):
             raise ValueError(f"its header says {key} = {value!r}, which is not supported")
-    return found
+    return header
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
-"""Perp-Neg: tell the prior what a view is not, without unsaying what it is.
+"""Perp-Neg: negative view prompts, projected so that they cannot cancel the positive one.
 
-Told "back view", a prior likes to paint a face all the same. Armandpour et al. (arXiv 2304.04968)
+Prompted with "back view", a prior likes to paint a face all the same. Armandpour et al. (arXiv 2304.04968)
 let the wording go smoothly from front over side to back with the azimuth, and push away from two
 wordings that the view must not look like. A share of either half of the circle decides how hard:
 
@@ -10,8 +10,8 @@ wordings that the view must not look like. A share of either half of the circle 
         away from side by f_sb(share) and from front by f_fsb(share)
 
 with f(x) = a exp(-b x) + c. Only the part of a negative that is perpendicular to the direction of
-the text counts, so that a negative which agrees with the text takes nothing away from it. Seen
-from overhead a view has the wording nearest to it, and its negatives weigh nothing.
+the text counts, so that a negative which agrees with the text takes nothing away from it. From
+overhead a view has the wording nearest to it, and its negatives weigh nothing.
 
 Dimension key:  B rows · N = 2 negatives · C channels · h, w of the latents
 """
@@ -54,6 +54,7 @@ def perp_neg_embeds(
     in_front_half = towards_front >= 0.0
     share = torch.where(in_front_half, towards_front, 1.0 + towards_front)
 
+    # a quarter of the circle lies between two words; `other` is the end of the half that is not looked towards
     front = torch.zeros_like(background)
     side = torch.where(away_deg < 0.0, 3 * quarter, quarter)
     nearer = torch.where(in_front_half, front, side)
@@ -66,16 +67,19 @@ def perp_neg_embeds(
         ],
         dim=1,
     )
+
+    # from overhead there is one word all around, so nothing to interpolate and nothing to push away from
     band = elevation_band(elevation_deg, wording)
     overhead = band == len(wording.elevation_words) - 1
     nearest = view_index(azimuth_deg, elevation_deg, wording)
 
-    def worded(index: Int[Tensor, " B"]) -> Float[Tensor, "B L D"]:
+    def text_of(index: Int[Tensor, " B"]) -> Float[Tensor, "B L D"]:
         return embeds.text[int(textureless), index, background]
 
+    # the words of the band that the camera is in
     nearer, farther, other = (index + len(wording.azimuth_words) * band for index in (nearer, farther, other))
-    negatives = torch.stack([worded(nearer), worded(other)], dim=1)
-    start, end = (worded(torch.where(overhead, nearest, index)) for index in (farther, nearer))
+    negatives = torch.stack([text_of(nearer), text_of(other)], dim=1)
+    start, end = (text_of(torch.where(overhead, nearest, index)) for index in (farther, nearer))
     return ViewEmbeds(
         text=torch.lerp(start, end, share.to(start)[:, None, None]),
         unconditional=embeds.unconditional[background],

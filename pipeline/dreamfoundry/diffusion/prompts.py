@@ -74,7 +74,7 @@ class ViewEmbeds:
 
 
 def view_texts(prompt: Prompt, wording: WordingConfig) -> ViewTexts:
-    """`prompt` worded for both shadings, each view and each background.
+    """The texts of `prompt` for both shadings, each view and each background.
 
     `prompt.view_texts` replaces {prompt} for the views of `records.VIEWS`. Without configured
     backgrounds there is one unnamed background. ConfigError if a template has a placeholder that
@@ -83,13 +83,15 @@ def view_texts(prompt: Prompt, wording: WordingConfig) -> ViewTexts:
     backgrounds: tuple[str | None, ...] = wording.backgrounds or (None,)
     views = view_words(wording)
 
-    def worded(key: str, index: int, background: str | None) -> str:
+    def filled_text(key: str, index: int, background: str | None) -> str:
         text = prompt.view_texts.get(view_of(index, wording), prompt.text)
         return _filled(f"wording.{key}", getattr(wording, key), {"prompt": text, "view": views[index]}, background)
 
     return ViewTexts(
         text=tuple(
-            tuple(tuple(worded(key, index, background) for background in backgrounds) for index in range(len(views)))
+            tuple(
+                tuple(filled_text(key, index, background) for background in backgrounds) for index in range(len(views))
+            )
             for key in ("text", "textureless")
         ),
         unconditional=tuple(
@@ -153,11 +155,15 @@ def view_index(
     num_words = len(wording.azimuth_words)
     away_deg = from_front_deg(azimuth_deg)
     beyond_deg = away_deg.abs() - wording.front_half_angle_deg
+
+    # front and back have a fixed width; the words of a side share the rest evenly
     per_side = num_words // 2 - 1
     side_deg = (180.0 - 2.0 * wording.front_half_angle_deg) / per_side
     index = (beyond_deg / side_deg).floor().long().clamp(0, per_side - 1) + 1
     index[beyond_deg <= 0.0] = 0
     index[beyond_deg >= side_deg * per_side] = num_words // 2
+
+    # words go around in one direction, angles from the front in two
     index = torch.where(away_deg < 0.0, num_words - index, index) % num_words
     return index + num_words * elevation_band(elevation_deg, wording)
 

@@ -21,7 +21,7 @@ from dreamfoundry.settings.prior import LoraConfig, PriorConfig
 from dreamfoundry.settings.values import require
 
 PriorEngine = Literal["eager", "graphs", "compiled"]
-"""How a prior computes on a GPU: kernel by kernel; recorded once per shape and replayed (`cuda_graph`);
+"""Execution of a prior on a GPU: kernel by kernel; recorded once per shape and replayed (`cuda_graph`);
 or that with its transformer blocks compiled first, which takes minutes. On a CPU always the first."""
 
 TOYBOX = "toybox"
@@ -54,7 +54,7 @@ DESCRIPTION = ("model_index.json", "text_encoder/config.json")
 
 _T5_XXL_WIDTH = 4096
 _CHUNK_BYTES = 1 << 20
-_WHAT_TO_DO = 'copy it there (from a mirror, say), or run with the bundled prior: prior.path = "toybox"'
+_REMEDY = 'copy it there (from a mirror, say), or run with the bundled prior: prior.path = "toybox"'
 
 
 def prior_folder(config: PriorConfig) -> Path:
@@ -66,7 +66,7 @@ def prior_folder(config: PriorConfig) -> Path:
     if not (folder / "model_index.json").is_file():
         raise PriorUnavailable(
             f"prior.path = {config.path!r}: no diffusers pipeline lies there ({folder / 'model_index.json'} "
-            f"is missing); {_WHAT_TO_DO}"
+            f"is missing); {_REMEDY}"
         )
     return folder
 
@@ -76,9 +76,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise PriorUnavailable(f"{path} of the prior cannot be read: {error}; {_WHAT_TO_DO}") from None
+        raise PriorUnavailable(f"{path} of the prior cannot be read: {error}; {_REMEDY}") from None
     if not isinstance(value, dict):
-        raise PriorUnavailable(f"{path} of the prior is no JSON object; {_WHAT_TO_DO}")
+        raise PriorUnavailable(f"{path} of the prior is no JSON object; {_REMEDY}")
     return value
 
 
@@ -92,11 +92,11 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 def part_files(part: Path) -> tuple[Path, ...]:
     """The safetensors of one part, sorted by name; PriorUnavailable if it has none."""
-    found = sorted(part.glob("*.safetensors"))
-    plain = [path for path in found if not is_fp16_variant(path)]
-    if not found:
-        raise PriorUnavailable(f"{part} of the prior holds no safetensors; {_WHAT_TO_DO}")
-    return tuple(plain or found)
+    files = sorted(part.glob("*.safetensors"))
+    plain = [path for path in files if not is_fp16_variant(path)]
+    if not files:
+        raise PriorUnavailable(f"{part} of the prior holds no safetensors; {_REMEDY}")
+    return tuple(plain or files)
 
 
 def is_fp16_variant(path: PurePath) -> bool:
@@ -152,22 +152,22 @@ def identity_with_digest(config: PriorConfig, folder: Path) -> PriorIdentity:
 
 
 def pin_digests(config: PriorConfig, identity: PriorIdentity) -> PriorConfig:
-    """`config` as it must be found everywhere else: with the digests of `identity`."""
-    loras = tuple(replace(lora, digest=found.digest) for lora, found in zip(config.loras, identity.loras, strict=True))
+    """`config` as all other processes need it: with the digests of `identity`."""
+    loras = tuple(replace(lora, digest=named.digest) for lora, named in zip(config.loras, identity.loras, strict=True))
     return replace(config, digest=identity.digest, loras=loras)
 
 
 def lora_file(config: LoraConfig) -> Path:
     """The one safetensors file that `config` names; PriorUnavailable if it is not there, or not the only one."""
     path = Path(config.path).expanduser()
-    found = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    if len(found) != 1 or not found[0].is_file():
-        names = ", ".join(file.name for file in found) if path.is_dir() else ""
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if len(files) != 1 or not files[0].is_file():
+        names = ", ".join(file.name for file in files) if path.is_dir() else ""
         raise PriorUnavailable(
             f"prior.loras.path = {config.path!r}: must be a safetensors file, or a folder with exactly one"
             + (f" (here: {names})" if names else "")
         )
-    return found[0]
+    return files[0]
 
 
 def _lora_identity(config: LoraConfig) -> LoraIdentity:
@@ -177,11 +177,11 @@ def _lora_identity(config: LoraConfig) -> LoraIdentity:
     return LoraIdentity(config.lora_id or file.stem, digest, config.license, config.weight)
 
 
-def require_digest(key: str, expected: str, found: str, path: str) -> None:
-    """Raise PriorUnavailable unless the digest `found` in `path` is the `expected` one, if there is one."""
-    if expected and expected != found:
+def require_digest(key: str, expected: str, actual: str, path: str) -> None:
+    """Raise PriorUnavailable unless the `actual` digest in `path` is the `expected` one, if there is one."""
+    if expected and expected != actual:
         raise PriorUnavailable(
-            f"{key} = {expected!r}, but the weights in {path!r} have {found!r}; "
+            f"{key} = {expected!r}, but the weights in {path!r} have {actual!r}; "
             "restore the weights, or accept these by that digest (their assets get other keys)"
         )
 

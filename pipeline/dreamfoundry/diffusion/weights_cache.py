@@ -1,11 +1,11 @@
-"""Weights that lie on S3: fetched once per machine, known to a driver without being fetched.
+"""Weights on S3: fetched once per machine, known to a driver without being fetched.
 
     s3://bucket/priors/sd21/model_index.json, unet/…        a folder as diffusers saves it
                             weights.sha256                  its digest, as `upload_prior` leaves it
 
 A worker asks for `fetch_weights`: the files that count come into a folder of the cache, which appears
 under its name when it is whole; whoever needs the same one meanwhile waits for it. A driver asks for
-`resolve_identity`, which reads a few kilobytes: the digest stands in the recipe (`prior.digest`) or in the
+`resolve_identity`, which reads a few kilobytes: the digest is in the recipe (`prior.digest`) or in the
 mirror, and workers hold the weights to it. A mirror that has changed is another folder of the cache.
 """
 
@@ -60,15 +60,15 @@ def fetch_weights(config: PriorConfig, cache: Path, open_mirror: OpenMirror = op
     Raises PriorUnavailable when something is not there, is not what its `digest` says, or cannot be
     kept here.
     """
-    loras = tuple(_fetched_lora(lora, cache, open_mirror) for lora in config.loras)
+    loras = tuple(_fetch_lora(lora, cache, open_mirror) for lora in config.loras)
     if not config.path.startswith(_S3):
         return replace(config, loras=loras)
 
     def check(folder: Path) -> None:
         require_digest("prior.digest", config.digest, weights_digest(folder), config.path)
 
-    with _reported(f"prior.path = {config.path!r}"):
-        folder = _cached(open_mirror(config.path), prior_files, check, cache)
+    with _as_prior_unavailable(f"prior.path = {config.path!r}"):
+        folder = _fetch(open_mirror(config.path), prior_files, check, cache)
     return replace(config, path=str(folder), prior_id=config.prior_id or _last_part(config.path), loras=loras)
 
 
@@ -79,9 +79,10 @@ def resolve_identity(config: PriorConfig, cache: Path, open_mirror: OpenMirror =
     """
     if not config.path.startswith(_S3):
         return prior_identity(fetch_weights(config, cache, open_mirror))
-    loras = tuple(_fetched_lora(lora, cache, open_mirror) for lora in config.loras)
+
+    loras = tuple(_fetch_lora(lora, cache, open_mirror) for lora in config.loras)
     with tempfile.TemporaryDirectory(prefix="df-prior-") as folder:
-        with _reported(f"prior.path = {config.path!r}"):
+        with _as_prior_unavailable(f"prior.path = {config.path!r}"):
             mirror = open_mirror(config.path)
             for key in filter(mirror.exists, DESCRIPTION):
                 _download(mirror, key, Path(folder))
@@ -93,8 +94,8 @@ def resolve_identity(config: PriorConfig, cache: Path, open_mirror: OpenMirror =
             f"must be the SHA-256 of the weights in {config.path!r}, or stand in its {DIGEST_KEY}: "
             "`python jobs/mirror_prior.py FOLDER URL` leaves both",
         )
-        named = replace(config, digest=digest, prior_id=config.prior_id or _last_part(config.path), loras=loras)
-        return identity_with_digest(named, Path(folder))
+        pinned = replace(config, digest=digest, prior_id=config.prior_id or _last_part(config.path), loras=loras)
+        return identity_with_digest(pinned, Path(folder))
 
 
 def upload_prior(folder: Path, mirror: ObjectStore) -> str:
@@ -119,17 +120,17 @@ def upload_prior(folder: Path, mirror: ObjectStore) -> str:
 
 def prior_files(names: Iterable[str]) -> list[str]:
     """The files of a diffusers folder that a prior is loaded from; an fp16 variant only where it is alone."""
-    found = [
+    wanted = [
         path
         for path in map(PurePosixPath, names)
         if str(path) == "model_index.json"
         or (len(path.parts) == 2 and path.parts[0] in PARTS and path.suffix in _SUFFIXES)
     ]
-    plain = {path.parent for path in found if path.suffix == _WEIGHTS and not is_fp16_variant(path)}
-    return [str(path) for path in found if not (is_fp16_variant(path) and path.parent in plain)]
+    plain = {path.parent for path in wanted if path.suffix == _WEIGHTS and not is_fp16_variant(path)}
+    return [str(path) for path in wanted if not (is_fp16_variant(path) and path.parent in plain)]
 
 
-def _fetched_lora(config: LoraConfig, cache: Path, open_mirror: OpenMirror) -> LoraConfig:
+def _fetch_lora(config: LoraConfig, cache: Path, open_mirror: OpenMirror) -> LoraConfig:
     """Its file, or the only one in its folder; it is compared with its digest when it is used."""
     if not config.path.startswith(_S3):
         return config
@@ -137,15 +138,15 @@ def _fetched_lora(config: LoraConfig, cache: Path, open_mirror: OpenMirror) -> L
     if url.endswith(_WEIGHTS):
         url, _, name = url.rpartition("/")
 
-    def chosen(names: Iterable[str]) -> list[str]:
+    def choose(names: Iterable[str]) -> list[str]:
         return [key for key in names if (key == name if name else "/" not in key and key.endswith(_WEIGHTS))]
 
-    with _reported(f"prior.loras.path = {config.path!r}"):
-        folder = _cached(open_mirror(url), chosen, lambda folder: None, cache)
+    with _as_prior_unavailable(f"prior.loras.path = {config.path!r}"):
+        folder = _fetch(open_mirror(url), choose, lambda folder: None, cache)
     return replace(config, path=str(folder / name))
 
 
-def _cached(
+def _fetch(
     mirror: ObjectStore, choose: Callable[[Iterable[str]], list[str]], check: Callable[[Path], None], cache: Path
 ) -> Path:
     """The folder of the cache with the chosen objects of `mirror`, which is checked before it appears."""
@@ -159,7 +160,7 @@ def _cached(
     folder = cache / sha256("\n".join(listing).encode()).hexdigest()[:24]
     cache.mkdir(parents=True, exist_ok=True)
 
-    with _alone(folder.with_suffix(".lock")):
+    with _exclusively(folder.with_suffix(".lock")):
         if folder.is_dir():
             return folder
 
@@ -180,7 +181,7 @@ def _cached(
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _exclusively(lock: Path) -> Iterator[None]:
     """One process or thread of this machine at a time; a process that dies lets go."""
     with lock.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -201,7 +202,7 @@ def _digest_in(mirror: ObjectStore) -> str:
 
 
 @contextmanager
-def _reported(what: str) -> Iterator[None]:
+def _as_prior_unavailable(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

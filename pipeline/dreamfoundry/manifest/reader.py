@@ -78,7 +78,7 @@ def scan(path: Path, check: Check | None = None, recipe: Recipe = Recipe()) -> M
     """
     files = _open(path)
     ignored = _check_columns(files)
-    seen = _SeenRows()
+    row_digests = _RowDigests()
     errors: list[RowError] = []
     lost: list[LostRows] = []
 
@@ -91,10 +91,10 @@ def scan(path: Path, check: Check | None = None, recipe: Recipe = Recipe()) -> M
         except RowError as error:
             errors.append(error)
         else:
-            seen.add(row, prompt)
+            row_digests.add(row, prompt)
 
     # Equal rows are one prompt; different ones under one id would be published over each other.
-    repeated, contradicting = seen.repetitions()
+    repeated, contradicting = row_digests.repetitions()
     if contradicting is not None:
         first, second = contradicting
         prompt_id = next(values["prompt_id"] for row, values in _rows(files, []) if row == first)
@@ -106,7 +106,7 @@ def scan(path: Path, check: Check | None = None, recipe: Recipe = Recipe()) -> M
     return ManifestReport(
         digest=_digest([file.path for file in files]),
         num_rows=sum(file.num_rows for file in files),
-        num_prompts=len(seen) - len(repeated),
+        num_prompts=len(row_digests) - len(repeated),
         row_errors=tuple(errors),
         lost=tuple(lost),
         repeated_rows=repeated,
@@ -144,7 +144,7 @@ class _Part:
         return int(self.metadata.num_rows)
 
 
-class _SeenRows:
+class _RowDigests:
     """Finds repeated prompt ids in 32 bytes a row: digests in flat arrays, sorted at the end."""
 
     def __init__(self) -> None:

@@ -58,9 +58,9 @@ def column_faults(schema: pa.Schema) -> list[str]:
     faults = []
     for column in COLUMNS:
         if column.name in schema.names:
-            found = schema.field(column.name).type
-            if not _fits(found, column.type):
-                faults.append(f"column {column.name!r} has type {found}: must be {column.type}")
+            actual = schema.field(column.name).type
+            if not _fits(actual, column.type):
+                faults.append(f"column {column.name!r} has type {actual}: must be {column.type}")
         elif column.required:
             close = get_close_matches(column.name, [name for name in schema.names if name not in NAMES], n=1)
             hint = f"is {close[0]!r} meant?" if close else f"there are {', '.join(schema.names) or 'none'}"
@@ -113,10 +113,10 @@ class _Row:
         self._id: str | None = None
 
     def refuse(self, column: str, value: object, rule: str) -> NoReturn:
-        shown = repr(value)
-        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+        text = repr(value)
+        text = text if len(text) <= 80 else f"{text[:77]}..."
         name = f" ({self._id})" if self._id else ""
-        raise RowError(f"row {self._row}{name}: {column} = {shown}: {rule}", row=self._row, prompt_id=self._id)
+        raise RowError(f"row {self._row}{name}: {column} = {text}: {rule}", row=self._row, prompt_id=self._id)
 
     def prompt_id(self) -> str:
         raw = self._values.get("prompt_id")
@@ -186,16 +186,18 @@ class _Row:
         return text
 
 
-def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """True if every value of `found` can be read as `wanted`: other widths are fine."""
-    if pa.types.is_null(found):
+def _fits(actual: pa.DataType, wanted: pa.DataType) -> bool:
+    """True if every value of `actual` can be read as `wanted`: other widths are fine."""
+    if pa.types.is_null(actual):
         return True
-    if pa.types.is_dictionary(found):
-        return _fits(found.value_type, wanted)
+    if pa.types.is_dictionary(actual):
+        return _fits(actual.value_type, wanted)
     if pa.types.is_list(wanted):
-        return (pa.types.is_list(found) or pa.types.is_large_list(found)) and _fits(found.value_type, wanted.value_type)
+        return (pa.types.is_list(actual) or pa.types.is_large_list(actual)) and _fits(
+            actual.value_type, wanted.value_type
+        )
     if pa.types.is_string(wanted):
-        return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
+        return bool(pa.types.is_string(actual) or pa.types.is_large_string(actual))
     if pa.types.is_floating(wanted):
-        return bool(pa.types.is_floating(found) or pa.types.is_integer(found))
-    return bool(pa.types.is_integer(found))
+        return bool(pa.types.is_floating(actual) or pa.types.is_integer(actual))
+    return bool(pa.types.is_integer(actual))
