@@ -6,7 +6,7 @@ examples:
   dreamfoundry preflight --recipe my.toml --device cuda --set prior.path=s3://bucket/priors/sd21
 
 Run it on the kind of machine that will do the work, before the night, with nothing else on the device. It loads
-the prior as a worker does (from S3 it is fetched), tries 1, 2, 4 … slots with steps of every render stage, a
+the prior as a worker does (from S3 it is fetched), tries 1, 2, 4 … slots with steps of every render phase, a
 probe and a snapshot, and prints a line for each: memory as predicted from the lines before, memory as measured,
 and time. Hours are for distill workers, one device each, if no candidate fails; exports run beside them.
 

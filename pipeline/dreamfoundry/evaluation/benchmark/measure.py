@@ -1,6 +1,6 @@
 """One loop with a stopwatch: ours with K slots, or the baseline with as much of ours as a case says.
 
-Steps are measured in the middle of each render stage of a recipe; the time of an asset is their
+Steps are measured in the middle of each render phase of a recipe; the time of an asset is their
 mean, weighted with the lengths of the stages.
 """
 
@@ -65,7 +65,7 @@ def slots_case(num_slots: int) -> Case:
 
 @dataclass(frozen=True)
 class StageTime:
-    """A render stage: its share of an asset's steps, and the seconds of each measured step by part.
+    """A render phase: its share of an asset's steps, and the seconds of each measured step by part.
 
     A line has "whole", "prior" and "optimizer"; field, renderer and bookkeeping are the rest of it.
     """
@@ -135,7 +135,7 @@ class Loop:
 
 
 def stage_times(loop: Loop, warm_up: int, num_steps: int) -> tuple[StageTime, ...]:
-    """Measure `num_steps` steps around the middle of every render stage, after `warm_up` more."""
+    """Measure `num_steps` steps around the middle of every render phase, after `warm_up` more."""
     render, total = loop.recipe.render, loop.recipe.optimize.num_steps
     measured = []
     for start, end in render.spans:
