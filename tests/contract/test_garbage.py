@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.errors import ObjectMissing
+from dreamfoundry.library.checkpoints import Checkpoints
 from dreamfoundry.library.garbage import MIN_AGE_S, remove_garbage
 from dreamfoundry.library.leases import Leases
 from dreamfoundry.library.library import RENEWED_AFTER_S, Library, blob_key, outcome_key, trash_key
@@ -54,13 +55,13 @@ def test_what_outcomes_and_fields_name_stays_for_ever(library: Library, dated: D
     assert [library.get_blob(ref) for ref in (file, snapshot, field)] == [b"file", b"snapshot", b"field"]
 
 
-def test_what_a_checkpoint_names_stays_while_its_field_is_undecided(library: Library, dated: DatedStore) -> None:
-    state = library.put_blob(b"moments", TEXT)
-    dated.put(f"checkpoints/cd/{FIELD}/0001.json", f'{{"sha256":"{state.sha256}"}}'.encode(), TEXT)
+def test_a_checkpoint_stays_while_its_field_is_undecided(library: Library, dated: DatedStore) -> None:
+    checkpoints = Checkpoints(dated)
+    checkpoints.save(FIELD, epoch=1, num_steps=100, data=b"moments")
     later(dated)
 
     assert collect(library) == []
-    assert library.get_blob(state) == b"moments"
+    assert [checkpoints.read(name) for name in checkpoints.names(FIELD)] == [b"moments"]
 
 
 def test_an_outcome_of_another_version_still_protects_what_it_names(library: Library, dated: DatedStore) -> None:
@@ -77,7 +78,7 @@ def test_checkpoints_and_leases_of_decided_fields_go_and_those_of_others_stay(
     leases = Leases(dated)
     for field in (FIELD, "ef" * 32):
         leases.acquire(field, "run", ttl_s=120.0)
-        dated.put(f"checkpoints/{field[:2]}/{field}/0001.bin", b"moments", TEXT)
+        Checkpoints(dated).save(field, epoch=1, num_steps=100, data=b"moments")
     dated.put("leases/doctor-00ff/once", b"", TEXT)
     library.publish(published())
     later(dated)
@@ -86,7 +87,8 @@ def test_checkpoints_and_leases_of_decided_fields_go_and_those_of_others_stay(
     assert len(collect(library)) == 3
     assert leases.read("ef" * 32) is not None
     assert leases.read(FIELD) is None
-    assert list(dated.list("checkpoints/")) == [f"checkpoints/ef/{'ef' * 32}/0001.bin"]
+    assert list(dated.list("checkpoints/")) == Checkpoints(dated).names("ef" * 32)
+    assert len(Checkpoints(dated).names("ef" * 32)) == 1
 
 
 def test_a_retry_that_goes_on_keeps_its_lease_and_checkpoints_although_a_quarantine_stands(
@@ -95,7 +97,7 @@ def test_a_retry_that_goes_on_keeps_its_lease_and_checkpoints_although_a_quarant
     library.publish(Outcome("ab" * 32, FIELD, "row-1", "fog", "quarantined", failure_class="empty"))
     later(dated)
     Leases(dated).acquire(FIELD, "retry", ttl_s=120.0)
-    dated.put(f"checkpoints/cd/{FIELD}/0001.bin", b"moments", TEXT)
+    Checkpoints(dated).save(FIELD, epoch=1, num_steps=100, data=b"moments")
 
     assert collect(library) == []
 

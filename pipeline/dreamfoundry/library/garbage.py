@@ -2,7 +2,7 @@
 
 Garbage is, once it is old (`min_age_s`, by the store's own time of last change):
 
-    blobs        that no outcome, field record or checkpoint names
+    blobs        that no outcome or field record names
     trash        blobs that were taken away that long ago
     checkpoints  of decided fields
     leases       of decided fields, and what a killed `doctor` left beside them
@@ -14,8 +14,9 @@ publishing takes days. The difficulty is an old orphan that a run makes again, f
 and names. Four habits, two on each side, close it:
 
 1. A writer renews what is older than `RENEWED_AFTER_S` (`Library.put_blob`), so it looks new here.
-2. We list blobs first and read outcomes, fields and checkpoints after; so whatever was named before
-   we began to read is known. Right before a blob is moved we look at its age again.
+2. We list blobs first and read outcomes and fields after; so whatever was named before we began to
+   read is known. Right before a blob is moved we look at its age again. (Checkpoints name no blobs:
+   each holds its own bytes.)
 3. A writer names, then looks: after its conditional create it looks for every blob that it named
    and brings back from the trash what is gone (`Library.publish`).
    We move, then look: after the last move we read what was named in the meantime and bring it back.
@@ -159,18 +160,15 @@ def _references(store: ObjectStore, changed_since_s: float = -math.inf) -> _Refe
     def read(key: str) -> tuple[str, bytes]:
         try:
             return key, store.get(key)
-        except ObjectMissing:  # a checkpoint that was followed by the next one
+        except ObjectMissing:  # deleted by hand since it was listed
             return key, b""
 
     references = _References()
-    for prefix in (OUTCOMES, FIELDS, CHECKPOINTS):
+    for prefix in (OUTCOMES, FIELDS):
         changed = (stat.key for stat in store.stats(prefix) if stat.modified_s >= changed_since_s)
-        for key, data in at_once(read, (key for key in changed if key.endswith(".json"))):
+        for key, data in at_once(read, changed):
             references.digests.update(match.decode() for match in re.findall(rb"[0-9a-f]{64}", data))
-            if prefix == OUTCOMES:
-                references.decided.add(_field_key_in(data))
-            elif prefix == FIELDS:
-                references.decided.add(_field_key(key))
+            references.decided.add(_field_key_in(data) if prefix == OUTCOMES else _field_key(key))
     references.decided.discard("")
     return references
 
