@@ -19,6 +19,9 @@ pytest_plugins = ("support.servers",)
 # work for most of the time. Read when torch is imported, so it is set before; processes of tests inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Programs that a test starts write no log events, unless the test asks for them.
+os.environ.setdefault("DREAMFOUNDRY_LOG_EVENTS", "off")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dreamfoundry.errors import ManifestError, PriorUnavailable
+from dreamfoundry.host.log_events import SWITCH
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run import report
@@ -24,8 +25,23 @@ from dreamfoundry.run.request import RunRequest, RunResult
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.recipe import Recipe
+from support.log_lines import Event, about, events_of, names
 from support.processes import actor_pid, actors, children, is_running, run_job, wait_until
 from support.runs import running_build
+
+STORY = (
+    "asset_queued",
+    "lease_claimed",
+    "field_started",
+    "candidate_passed",
+    "candidate_chosen",
+    "distillation_ended",
+    "field_stored",
+    "export_started",
+    "export_ended",
+    "asset_decided",
+)
+"""Events of an asset without mishap, in their order, beside the stages of its export."""
 
 NAMES = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 
@@ -52,9 +68,71 @@ def request_of(
     return make
 
 
-def test_two_optimizers_build_a_manifest_into_s3_once(
-    ray_cluster: Any, s3_url: str, request_of: Callable[..., RunRequest], tiny_profile: ExportProfile
+def events_in_logs(ray: Any, run_id: str) -> list[Event]:
+    """The log events of a run in the stderr files of Ray's workers."""
+    folder = Path(ray._private.worker._global_node.get_logs_dir_path())
+    lines = "".join(path.read_text() for path in sorted(folder.glob("worker-*.err")))
+    return [event for event in events_of(lines) if event["run_id"] == run_id]
+
+
+def test_a_small_run_can_be_replayed_from_its_log(
+    request_of: Callable[..., RunRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv(SWITCH)
+    request = request_of(NAMES[:3], num_slots=2, log_file=str(tmp_path / "events.jsonl"))
+    stream = io.StringIO()
+    result = build_library(request, stream)
+    assert f"note: log events of this run: {request.log_file}" in stream.getvalue()
+    assert result.log_file == request.log_file
+
+    text = Path(request.log_file).read_text()
+    events = events_of(text)
+    assert events_of(stream.getvalue()) == events, "the stream is no terminal"
+    assert {event["run_id"] for event in events} == {result.report.run_id}
+    assert names(events)[0] == "run_started"
+    assert names(events)[-1] == "run_ended"
+    stages = [event["stage"] for event in events if event["event"] == "run_stage_ended"]
+    assert stages == ["plan", "build", "publish"]
+
+    outcomes = list(Library(open_store(request.library)).outcomes())
+    assert len(outcomes) == 3
+    for outcome in outcomes:
+        story = about(events, outcome.asset_key, outcome.field_key)
+        assert [event for event in story if event["event"] != "export_stage_ended"] == [
+            *(event for name in STORY for event in story if event["event"] == name)
+        ]
+        assert set(names(story)) == {*STORY, "export_stage_ended"}
+        assert story[0]["prompt_ids"] == [outcome.prompt_id]
+        assert story[-1]["state"] == outcome.state == "published"
+
+        timings = outcome.provenance["export_timings_s"]
+        assert isinstance(timings, dict)
+        exported = list(dict.fromkeys(e["stage"] for e in story if e["event"] == "export_stage_ended"))
+        assert (exported[0], {*exported[1:-1]}, exported[-1]) == ("start", {*timings}, "publish")
+        order = [stage for stage in exported if stage in ("mesh", "bake", "validate", "thumbnail", "quality")]
+        assert order == ["mesh", "bake", "validate", "thumbnail", "quality"]
+        assert {event["worker"] for event in story if "worker" in event} == {"distiller-0", "exporter-0"}
+
+
+def test_log_events_that_are_switched_off_leave_nothing(request_of: Callable[..., RunRequest], tmp_path: Path) -> None:
+    stream = io.StringIO()
+    result = build_library(request_of(NAMES[:1], log_file=str(tmp_path / "events.jsonl")), stream)
+
+    assert result.report.status == "complete"
+    assert result.log_file == ""
+    assert not (tmp_path / "events.jsonl").exists()
+    assert "{" not in stream.getvalue()
+
+
+def test_two_optimizers_build_a_manifest_into_s3_once(
+    ray_cluster: Any,
+    s3_url: str,
+    request_of: Callable[..., RunRequest],
+    tiny_profile: ExportProfile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(SWITCH)
     prompts: list[str | None] = [f"a ball {name}" for name in NAMES]
     request = request_of(
         [*NAMES, "again"],
@@ -63,6 +141,7 @@ def test_two_optimizers_build_a_manifest_into_s3_once(
         num_distill_workers=2,
         num_slots=2,
         use_ray=True,
+        log_file=str(tmp_path / "events.jsonl"),
     )
     first = build(request)
     steps_of_eight = 8 * request.recipe.optimize.num_steps
@@ -75,6 +154,18 @@ def test_two_optimizers_build_a_manifest_into_s3_once(
     assert b"a ball one" in library.store.get("index.html")
     assert report.from_json(RunReport, library.store.get(report.key(RunReport, first.report.run_id))) == first.report
     assert not list(library.store.list("leases/")), "decided keys need no lease"
+
+    # the driver has its file; the workers of a Ray that was there before the run have Ray's log files only
+    of_driver = events_of(Path(first.log_file).read_text())
+    assert {event["run_id"] for event in of_driver} == {first.report.run_id}
+    assert names(of_driver).count("asset_decided") == 8
+    assert "export_stage_ended" not in names(of_driver)
+    of_workers = events_in_logs(ray_cluster, first.report.run_id)
+    assert {event["worker"] for event in of_workers} >= {"distiller-0", "distiller-1", "exporter-0"}
+    assert names(of_workers).count("distillation_ended") == 8
+    assert [event["asset_key"] for event in of_workers if event.get("stage") == "publish"] == [
+        event["asset_key"] for event in of_workers if event["event"] == "export_ended"
+    ]
 
     second = build(request)
     assert (second.report.status, second.report.skipped, second.report.num_steps) == ("complete", 9, 0)

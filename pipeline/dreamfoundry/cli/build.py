@@ -42,9 +42,11 @@ import math
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -132,6 +134,8 @@ class WorkerFlags:
     """price of one distill worker with its machine per hour; the report then has the cost of the run"""
     no_ray: Flag = False
     """run everything in this process, for debugging"""
+    log_file: Annotated[str, Parameter(show_default=False)] = ""
+    """file for log events, a line of JSON each [default: a new one in the temporary folder]"""
 
 
 @app.default
@@ -177,7 +181,13 @@ def run_request(
         use_ray=not workers.no_ray,
         limits=resolve_limits(workers.limit),
         price_per_hour=workers.price,
+        log_file=workers.log_file or default_log_file(),
     )
+
+
+def default_log_file() -> str:
+    """A new file in the temporary folder, named after time and process."""
+    return os.path.join(tempfile.gettempdir(), f"dreamfoundry-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl")
 
 
 def resolve_limits(settings: list[str]) -> Limits:
@@ -214,13 +224,15 @@ def stop_on_signals() -> threading.Event:
 
 
 def summarize(result: RunResult, wall_s: float) -> None:
-    """Print a line for each of the first quarantined rows, then one for the run."""
+    """Print a line for each of the first quarantined rows, one for the log events, then one for the run."""
     report = result.report
     for prompt_id, outcome in result.quarantined.items():
         print(f"quarantined {prompt_id}: {outcome.failure_class}: {outcome.message.splitlines()[-1]}")
     num_unnamed = sum(report.failure_classes.values()) - len(result.quarantined)
     if num_unnamed > 0:
         print(f"… and {num_unnamed} more quarantined rows")
+    if result.log_file:
+        print(f"log events -> {result.log_file}")
 
     counts = f"{report.published} published, {report.skipped} skipped, {report.quarantined} quarantined"
     if report.lost_rows:

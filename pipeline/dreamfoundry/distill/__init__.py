@@ -8,6 +8,7 @@ step_render          the pictures of one step
 slot_adam            Adam for all slots at once
 probes               mid-run evaluation of a field by its own prior
 successive_halving   choice of the candidate that runs next, restarts included
+candidate_events     log events of candidates: refused, started, chosen, pruned
 checkpoint           the bytes of a slot's state
 preflight            slots that fit on a device, and seconds of a run
 """

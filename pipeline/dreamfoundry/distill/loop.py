@@ -28,6 +28,7 @@ from torch import Tensor
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import encode
+from dreamfoundry.distill.candidate_events import log_probe
 from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
 from dreamfoundry.distill.lr_schedule import lr_multiplier, progress_at
 from dreamfoundry.distill.probes import gate_candidate, probe_field
@@ -166,6 +167,7 @@ class SlotBatch:
 
         measured = {name: score for name, score in scores.items() if math.isfinite(score)}
         action = slot.halving.report(slot.candidate, slot.step, measured, failure)
+        log_probe(slot.assignment.field_key, slot.halving, slot.candidate, failure, action)
 
         if isinstance(action, GiveUp):
             return self._release(index, slot, None, action.failure)

@@ -1,10 +1,13 @@
 """Log events: one line of JSON for each stage, retry, restart, death and decision.
 
 Events go through the standard `logging`, under the name of the module that sends them. Nothing is
-written until `recording` attaches a file or a stream, so tests and users of the library see none.
+written until `start_recording` attaches a file or a stream, so tests and users of the library see none.
 
     {"at": "2026-01-02T03:04:05.678Z", "level": "info", "logger": "dreamfoundry.run.scheduling.scheduler",
      "event": "field_stored", "worker": "distiller-0", "field_key": "5f…", "seconds": 31.2}
+
+A module of a floor that does not know this one sends the same with `logging` alone, its fields in
+`extra={"event_fields": …}`.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -42,7 +45,7 @@ class LineStream(Protocol):
 def log_event(logger: logging.Logger, event: str, level: int = logging.INFO, **fields: object) -> None:
     """Send one event with its fields; those that are None are left out."""
     if logger.isEnabledFor(level):
-        logger.log(level, event, extra={"event_fields": {**_context.get(), **fields}})
+        logger.log(level, event, extra={"event_fields": fields})
 
 
 @contextmanager
@@ -56,7 +59,11 @@ def log_context(**fields: object) -> Iterator[None]:
 
 
 class JsonLineFormatter(logging.Formatter):
-    """Formats a record as one line of JSON; times are UTC with milliseconds."""
+    """Formats a record as one line of JSON with the fields of its process, its thread and its own; times are UTC."""
+
+    def __init__(self, fields: Mapping[str, object] | None = None) -> None:
+        super().__init__()
+        self._fields = fields or {}
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -66,40 +73,54 @@ class JsonLineFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
-        fields: Mapping[str, object] = getattr(record, "event_fields", {})
+        fields = {**self._fields, **_context.get(), **getattr(record, "event_fields", {})}
         line |= {name: _rounded(value) for name, value in fields.items() if value is not None}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-@contextmanager
-def recording(file: Path | None = None, stream: LineStream | None = None) -> Iterator[None]:
-    """Write events to the end of `file` and to `stream` within a `with`; nothing if both are None.
+def start_recording(
+    file: Path | None = None, stream: LineStream | None = None, fields: Mapping[str, object] | None = None
+) -> Callable[[], None]:
+    """Write events to the end of `file` and to `stream`, with `fields` in each; returns the function that ends it.
 
     Several processes of one machine may share the file: a line is written by one call.
     """
     handlers: list[logging.Handler] = []
-    if is_enabled() and file is not None:
+    if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(file, mode="a", encoding="utf-8"))
-    if is_enabled() and stream is not None:
+        handlers.append(logging.FileHandler(file, mode="a", encoding="utf-8", delay=True))
+    if stream is not None:
         handlers.append(logging.StreamHandler(stream))
 
     root = logging.getLogger(ROOT)
-    level = root.level
+    before = (root.level, root.propagate)
     if handlers:
         root.setLevel(logging.INFO)
+        root.propagate = False  # a library that configures the root logger would print each event once more
     for handler in handlers:
-        handler.setFormatter(JsonLineFormatter())
+        handler.setFormatter(JsonLineFormatter(fields))
         root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
+
+    def end() -> None:
+        root.setLevel(before[0])
+        root.propagate = before[1]
         for handler in handlers:
             root.removeHandler(handler)
             handler.close()
+
+    return end
+
+
+@contextmanager
+def recording(file: Path | None = None, stream: LineStream | None = None) -> Iterator[None]:
+    """Write events as `start_recording` does, within a `with`; nothing if both are None."""
+    end = start_recording(file, stream)
+    try:
+        yield
+    finally:
+        end()
 
 
 def is_enabled() -> bool:

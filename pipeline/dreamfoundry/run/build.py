@@ -18,7 +18,7 @@ from pathlib import Path
 from dreamfoundry.diffusion.weights_cache import resolve_identity, weights_cache
 from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
 from dreamfoundry.host.faults import machine_faults
-from dreamfoundry.host.log_events import is_enabled, log_context, log_event, recording
+from dreamfoundry.host.log_events import log_context, log_event, recording
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.manifest.reader import ManifestReport, read_prompts, scan
@@ -57,7 +57,7 @@ def build_library(
     other workers than the real ones.
     """
     request = request.with_workers()
-    log_file = Path(request.log_file) if request.log_file else None
+    log_file = Path(request.log_file) if request.logs_events else None
     log_stream = stream if log_file is not None and not stream.isatty() else None
     with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder, recording(log_file, log_stream):
         started_s = time.monotonic()
@@ -65,7 +65,7 @@ def build_library(
         records = RunRecords(context, scan_s=time.monotonic() - started_s)
 
         with log_context(run_id=context.run_id):
-            if log_file is not None and is_enabled():
+            if log_file is not None:
                 context.progress.note(f"log events of this run: {log_file}")
             return _carry_out(context, records, open_workers or open_workers_for(request), should_stop)
 
@@ -90,17 +90,12 @@ def _check(request: RunRequest, manifest: Path, stream: TextStream) -> RunContex
         stream.write(f"columns that are not read: {', '.join(scanned.ignored_columns)}\n")
 
     progress = Progress(stream)
-
-    def on_wait(message: str) -> None:
-        progress.note(message)
-        log_event(LOG, "store_wait", logging.WARNING, message=message)
-
     return RunContext(
         request=request,
         manifest=manifest,
         scan=scanned,
         prior=prior,
-        library=Library(open_store(request.library, retry_timeout_s=request.limits.store_s, on_wait=on_wait)),
+        library=Library(open_store(request.library, retry_timeout_s=request.limits.store_s, on_wait=progress.note)),
         stream=stream,
         progress=progress,
         run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
@@ -186,7 +181,7 @@ def _result(
     for prompt_id, asset_key in plan.quarantined_rows(MAX_NAMED - len(named)):
         if outcome := context.library.get_outcome(asset_key):
             named[prompt_id] = outcome
-    return RunResult(summary, named)
+    return RunResult(summary, named, context.request.log_file if context.request.logs_events else "")
 
 
 def _run_status(tally: Tally, *, has_bad_rows: bool, num_delegated: int) -> RunStatus:

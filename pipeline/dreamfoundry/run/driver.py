@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection
 from typing import Protocol, runtime_checkable
 
 from dreamfoundry.errors import InfrastructureError
+from dreamfoundry.host.log_events import log_event
 from dreamfoundry.run.messages import (
     Answer,
     Command,
@@ -25,6 +27,8 @@ from dreamfoundry.run.messages import (
 )
 from dreamfoundry.run.scheduling.run_stats import Status
 from dreamfoundry.run.scheduling.scheduler import Scheduler
+
+LOG = logging.getLogger(__name__)
 
 TURN_S = 0.5
 """Longest time between two checks of progress, limits and a request to stop."""
@@ -101,6 +105,9 @@ def drive(
     finally:
         workers.close()
 
+    if scheduler.is_stopping:
+        left_s = deadline_s - time.monotonic()
+        log_event(LOG, "drain_ended", is_drained=scheduler.is_drained, seconds=scheduler.limits.drain_s - left_s)
     if scheduler.abort_cause is not None:
         raise InfrastructureError(scheduler.abort_cause)
 

@@ -6,11 +6,13 @@ conditional create of the outcome does. A lost lease ends the work on its field.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection
 from types import TracebackType
 
 from dreamfoundry.errors import InfrastructureError, LeaseLost
+from dreamfoundry.host.log_events import log_event
 from dreamfoundry.library.checkpoints import Checkpoints
 from dreamfoundry.library.leases import Lease, Leases
 from dreamfoundry.library.library import Library
@@ -18,6 +20,8 @@ from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.messages import Decision
 from dreamfoundry.run.outcomes import decision_of
 from dreamfoundry.run.scheduling.field_job import Claim
+
+LOG = logging.getLogger(__name__)
 
 
 class LeaseKeeper:
@@ -65,6 +69,7 @@ class LeaseKeeper:
             if lease is None:
                 return None
             self._held[field_key] = lease
+            log_event(LOG, "lease_claimed", field_key=field_key, epoch=lease.epoch, deaths=lease.deaths)
             return Claim(lease.deaths, lease.epoch)
 
     def lost(self) -> Collection[str]:
@@ -105,5 +110,6 @@ class LeaseKeeper:
             for field_key in list(self._held):
                 try:
                     self._renew(self._renewed, field_key)
-                except InfrastructureError:
+                except InfrastructureError as error:
+                    log_event(LOG, "lease_renewal_failed", logging.WARNING, run_id=self._owner, cause=str(error))
                     break  # the store is away: try again at the next turn

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dreamfoundry.diffusion.weights import PriorEngine
+from dreamfoundry.host.log_events import is_enabled
 from dreamfoundry.records import Outcome
 from dreamfoundry.run.default_workers import default_num_distill_workers, default_num_export_workers
 from dreamfoundry.run.ray.session import joins_a_ray
@@ -28,7 +29,8 @@ class RunRequest:
     `retry_class` is the class of quarantined outcomes to try again, "all" for every one.
     Without `use_ray` everything runs in this process, one call at a time. `price_per_hour` is that
     of one distill worker with its machine, in any currency. Log events go to the end of `log_file`,
-    and to the run's stream where that is no terminal; nowhere if `log_file` is empty.
+    and to the run's stream where that is no terminal; nowhere if `log_file` is empty or the
+    environment has switched them off.
     """
 
     manifest: str
@@ -53,6 +55,11 @@ class RunRequest:
         """True if the run starts a Ray of its own, on this machine."""
         return self.use_ray and not joins_a_ray()
 
+    @property
+    def logs_events(self) -> bool:
+        """True if driver and workers write log events."""
+        return bool(self.log_file) and is_enabled()
+
     def with_workers(self) -> RunRequest:
         """The same request with numbers of workers in place of zeros."""
         num_distill_workers = self.num_distill_workers or default_num_distill_workers(
@@ -66,7 +73,8 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The report as written, and the outcomes of the first quarantined rows by prompt id."""
+    """The report as written, the outcomes of the first quarantined rows by prompt id, and the log file, if any."""
 
     report: RunReport
     quarantined: Mapping[str, Outcome] = field(default_factory=dict)
+    log_file: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -144,9 +145,9 @@ def _worker_settings(context: RunContext, num_distill_workers: int) -> WorkerSet
         store_s=request.limits.store_s / MAX_FAULTS,  # as many waits in a row retire a worker
         num_threads=max(1, cores_here() // num_distill_workers),
         metadata_policy=request.metadata_policy,
-        logs_events=bool(request.log_file),
+        logs_events=request.logs_events,
         # on other machines the file would be another one: there, events are in Ray's logs only
-        log_file=request.log_file if request.has_own_ray else "",
+        log_file=os.path.abspath(request.log_file) if request.logs_events and request.has_own_ray else "",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +49,7 @@ def test_two_words_are_enough(request_of: Any) -> None:
     assert request.metadata_policy == MetadataPolicy()
     assert (request.num_distill_workers, request.num_export_workers, request.num_slots) == (0, 0, 0)
     assert (request.device, request.prior_engine, request.use_ray, request.limits) == ("cpu", "graphs", True, Limits())
+    assert Path(request.log_file).parent == Path(tempfile.gettempdir())
 
 
 def test_every_flag_arrives(request_of: Any) -> None:
@@ -54,7 +57,7 @@ def test_every_flag_arrives(request_of: Any) -> None:
         "build m l --recipe toybox --set optimize.num_steps=7 --set field.bound=0.9 --profile game_prop "
         "--asset-license CC0-1.0 --copyright-holder Me --rights-url https://example.org --confidential-prompts "
         "--device cuda --prior-engine eager --actors 3 --slots 2 --export-workers=5 --retry-quarantined all "
-        "--quarantine-bad-rows --limit lease_s=3 --limit slice_s=0.5 --price 2.50 --no-ray"
+        "--quarantine-bad-rows --limit lease_s=3 --limit slice_s=0.5 --price 2.50 --no-ray --log-file night.jsonl"
     )
     assert (request.recipe.optimize.num_steps, request.recipe.field.bound) == (7, 0.9)
     assert request.profile.name == "game_prop"
@@ -63,7 +66,7 @@ def test_every_flag_arrives(request_of: Any) -> None:
     assert (request.num_distill_workers, request.num_slots, request.num_export_workers) == (3, 2, 5)
     assert (request.retry_class, request.quarantine_bad_rows) == ("all", True)
     assert (request.limits.lease_s, request.limits.slice_s) == (3.0, 0.5)
-    assert (request.price_per_hour, request.use_ray) == (2.5, False)
+    assert (request.price_per_hour, request.use_ray, request.log_file) == (2.5, False, "night.jsonl")
 
 
 def test_distill_workers_is_another_name_of_actors(request_of: Any) -> None:

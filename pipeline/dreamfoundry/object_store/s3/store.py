@@ -37,7 +37,13 @@ from dreamfoundry.object_store.protocol import (
 from dreamfoundry.object_store.s3.digests import etag_of, expected_etags, md5, sha256
 from dreamfoundry.object_store.s3.faults import ALTERED_CODES, AlteredBytes, code_of, status_of
 from dreamfoundry.object_store.s3.multipart import PART_BYTES, upload_in_parts
-from dreamfoundry.object_store.s3.retry import RETRY_TIMEOUT_S, Retries
+from dreamfoundry.object_store.s3.retry import (
+    CLIENT_TRIES,
+    CONNECT_TIMEOUT_S,
+    READ_TIMEOUT_S,
+    RETRY_TIMEOUT_S,
+    Retries,
+)
 
 T = TypeVar("T")
 
@@ -277,9 +283,9 @@ def _new_client() -> Any:
     from botocore.config import Config
 
     config = Config(
-        retries={"mode": "standard", "total_max_attempts": 4},
-        connect_timeout=5,
-        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": CLIENT_TRIES},
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
         max_pool_connections=32,
     )
     # a session of its own: boto3's default session must not be shared between threads

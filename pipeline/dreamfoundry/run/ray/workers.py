@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -20,6 +22,7 @@ from ray.exceptions import OutOfMemoryError, RayError
 
 from dreamfoundry.errors import DreamfoundryError, PriorUnavailable
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT
+from dreamfoundry.host.log_events import start_recording
 from dreamfoundry.run.messages import (
     Answer,
     Blame,
@@ -53,6 +56,7 @@ class DistillActor:
     """One prior and its slots in a process of their own. torch is imported here, not in the driver."""
 
     def setup(self, settings: WorkerSettings) -> Ready | Died:
+        _record_events(settings)
         try:
             from dreamfoundry.run.workers.distiller import open_distiller
 
@@ -77,6 +81,7 @@ class ExportActor:
     """One export at a time; the child in which it runs dies with this process and sees no GPU."""
 
     def setup(self, settings: WorkerSettings) -> Ready | Died:
+        _record_events(settings)
         try:
             from dreamfoundry.run.workers.exporter import open_exporter
 
@@ -116,6 +121,15 @@ def _slots_that_fit_here(settings: WorkerSettings, recipe: Recipe, most_slots: i
 
 
 ACTORS: Mapping[WorkerKind, type] = {"distiller": DistillActor, "exporter": ExportActor}
+
+
+def _record_events(settings: WorkerSettings) -> None:
+    """Write log events of this actor to its stderr, which is one of Ray's log files, until it ends."""
+    if not settings.logs_events:
+        return
+    run_id, worker, incarnation = str(ray.get_runtime_context().get_actor_name()).split("/")
+    fields = {"run_id": run_id, "worker": worker, "incarnation": int(incarnation)}
+    start_recording(Path(settings.log_file) if settings.log_file else None, sys.stderr, fields)
 
 
 def _ready() -> Ready:

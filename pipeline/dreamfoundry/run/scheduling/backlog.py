@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
+from dreamfoundry.host.log_events import log_event
 from dreamfoundry.run.messages import Build
 from dreamfoundry.run.scheduling.field_job import FieldJob
 from dreamfoundry.settings.recipe import Recipe
+
+LOG = logging.getLogger(__name__)
 
 
 class Backlog:
@@ -87,6 +91,15 @@ class Backlog:
         """Take one build. True if its field is new here."""
         self._num_taken += 1
         self.builds[build.asset_key] = build
+        log_event(
+            LOG,
+            "asset_queued",
+            asset_key=build.asset_key,
+            field_key=build.field_key,
+            prompt_ids=build.prompt_ids,
+            has_field=build.snapshot is not None,
+        )
+
         job = self.fields.get(build.field_key)
         rank = (-build.prompt.priority, self._num_taken)
         if job is None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextvars
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from dreamfoundry.distill.checkpoint import Checkpoint
 from dreamfoundry.errors import InfrastructureError, ObjectCorrupt, ObjectMissing
+from dreamfoundry.host.log_events import log_event
 from dreamfoundry.library.checkpoints import Checkpoints
 from dreamfoundry.run.messages import FieldTask
+
+LOG = logging.getLogger(__name__)
 
 MAX_OVERHEAD = 0.02
 """Share of the time that may go into taking checkpoints; the interval grows where they are slow."""
@@ -37,10 +42,13 @@ class CheckpointWriter:
         self._saved_s[task.field_key] = self._clock()
         for name in self._checkpoints.names(task.field_key):
             try:
-                return Checkpoint.from_bytes(self._checkpoints.read(name), task.field_key)
+                checkpoint = Checkpoint.from_bytes(self._checkpoints.read(name), task.field_key)
+                log_event(LOG, "checkpoint_restored", field_key=task.field_key, step=checkpoint.num_steps)
+                return checkpoint
             except ObjectMissing:
                 continue  # its owner has written two newer ones meanwhile
             except ObjectCorrupt as error:
+                log_event(LOG, "checkpoint_corrupt", logging.WARNING, field_key=task.field_key, cause=str(error))
                 self._notes.append(str(error))
         return None
 
@@ -56,7 +64,8 @@ class CheckpointWriter:
         self._saved_s[task.field_key] = self._clock()
         self._interval_s = max(self._interval_s, (self._clock() - began_s) / MAX_OVERHEAD)
         if checkpoint is not None:
-            self._writing[task.field_key] = self._writer.submit(self._write, task, checkpoint)
+            write = contextvars.copy_context().run  # log events of the other thread keep the fields of this one
+            self._writing[task.field_key] = self._writer.submit(write, self._write, task, checkpoint)
 
     def finish(self, field_key: str) -> None:
         """Wait until nothing of a field is being written any more."""
@@ -72,8 +81,19 @@ class CheckpointWriter:
         return saved, notes
 
     def _write(self, task: FieldTask, checkpoint: Checkpoint) -> None:
+        key, num_steps, began_s = task.field_key, checkpoint.num_steps, time.monotonic()
         try:
-            self._checkpoints.save(task.field_key, task.epoch, checkpoint.num_steps, checkpoint.to_bytes())
-            self._saved.append(task.field_key)
+            data = checkpoint.to_bytes()
+            self._checkpoints.save(key, task.epoch, num_steps, data)
+            self._saved.append(key)
+            log_event(
+                LOG,
+                "checkpoint_saved",
+                field_key=key,
+                step=num_steps,
+                num_bytes=len(data),
+                seconds=time.monotonic() - began_s,
+            )
         except InfrastructureError as error:
-            self._notes.append(f"checkpoint of {task.field_key} after {checkpoint.num_steps} steps: {error}")
+            log_event(LOG, "checkpoint_failed", logging.WARNING, field_key=key, step=num_steps, cause=str(error))
+            self._notes.append(f"checkpoint of {key} after {num_steps} steps: {error}")

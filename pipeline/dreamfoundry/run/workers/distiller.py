@@ -5,6 +5,7 @@ The one file of the cluster that imports torch; the driver never does.
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 from collections import deque
@@ -22,6 +23,7 @@ from dreamfoundry.distill.preflight import examine
 from dreamfoundry.distill.slot import Assignment, OptimizedField, Slot
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.errors import GpuOutOfMemory, InfrastructureError, PriorUnavailable, PromptFailure
+from dreamfoundry.host.log_events import log_event
 from dreamfoundry.library.checkpoints import Checkpoints
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
@@ -39,6 +41,8 @@ from dreamfoundry.run.workers.checkpoint_writer import CheckpointWriter
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
 
+LOG = logging.getLogger(__name__)
+
 SNAPSHOT_MEDIA_TYPE = "application/x-npz"
 
 
@@ -46,7 +50,9 @@ def open_distiller(settings: WorkerSettings) -> Distiller:
     """Load the prior, from S3 where it lies there, and open the library; InputError or InfrastructureError."""
     torch.set_num_threads(settings.num_threads)
     library = Library(open_store(settings.library_url, retry_timeout_s=settings.store_s, check_s=settings.store_s))
+    started_s = time.monotonic()
     prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
+    log_event(LOG, "prior_loaded", stage="setup", seconds=time.monotonic() - started_s)
     if settings.text_encoder_on_host:
         prior.park_text_encoder()
     return Distiller(prior, library, settings.device, checkpoint_s=settings.checkpoint_s)
@@ -156,7 +162,9 @@ class Distiller:
 
         The step that failed may have moved a part of the parameters: nothing is saved of it.
         """
-        is_alone = self._batch is not None and len(self._batch.slots) == 1
+        num_slots = len(self._batch.slots) if self._batch is not None else 0
+        is_alone = num_slots == 1
+        log_event(LOG, "gpu_memory_short", logging.WARNING, num_slots=num_slots, cause=str(error))
         self._empty(save=False)
         self._batch = None
         torch.cuda.empty_cache()
@@ -212,10 +220,21 @@ class Distiller:
             if done.snapshot is not None:
                 ref = self._library.put_blob(done.snapshot.to_bytes(), SNAPSHOT_MEDIA_TYPE)
                 ref = self._library.record_field(done.assignment.field_key, ref)
+
             failure = None if done.failure is None else Failure.of(done.failure)
             key = done.assignment.field_key
             resumed_from = self._resumed_from.pop(key)
             self._finished.append(FinishedField(key, done.optimize_s, ref, failure, done.history, resumed_from))
+            log_event(
+                LOG,
+                "distillation_ended",
+                stage="distill",
+                field_key=key,
+                seconds=done.optimize_s,
+                steps=done.history.steps_spent,
+                candidates=len(done.history.candidates),
+                failure_class=failure.failure_class if failure else None,
+            )
             del self._unsaved[0]
 
     def _steps_left(self) -> dict[str, int]:

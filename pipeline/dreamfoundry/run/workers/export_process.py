@@ -10,6 +10,7 @@ and what it starts die with their parents, and form one process group, which is 
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
@@ -34,9 +35,12 @@ from dreamfoundry.errors import (
 )
 from dreamfoundry.host.child_process import cpu_s, die_with, package_environment
 from dreamfoundry.host.faults import machine_faults
+from dreamfoundry.host.log_events import log_event
 from dreamfoundry.records import AssetBundle, FieldSnapshot, Prompt
 from dreamfoundry.run.messages import Failure, Fault
 from dreamfoundry.settings.export_profiles import ExportProfile
+
+LOG = logging.getLogger(__name__)
 
 Stages = Callable[..., AssetBundle]
 """The function run by the child: `dreamfoundry.asset.export.export_asset`, or another that can be imported."""
@@ -111,6 +115,9 @@ class ExportProcess:
                 total_s = self._cpu_s()
                 return Exported(result, number, None if spent_s is None or total_s is None else total_s - spent_s)
             except _ChildDied as death:
+                log_event(
+                    LOG, "export_child_died", logging.WARNING, tries=number, max_tries=MAX_TRIES, cause=str(death)
+                )
                 last, left_s = death, left_s - (time.monotonic() - started_s)
 
         error = ExportOutOfMemory if last.is_shortage else ExportDied
@@ -119,11 +126,12 @@ class ExportProcess:
 
     def _try(self, connection: Connection, request: tuple[object, ...], end_s: float) -> AssetBundle | Failure:
         """_ChildDied if the child ends without a result."""
-        stage = "start"
+        stage, since_s = "start", time.monotonic()
         try:
             connection.send(request)
             while connection.poll(max(0.0, end_s - time.monotonic())):
                 value = connection.recv()
+                _log_end(stage, time.monotonic() - since_s, value)
                 if isinstance(value, AssetBundle):
                     return value
                 if isinstance(value, Failure):
@@ -132,11 +140,12 @@ class ExportProcess:
                 if isinstance(value, Fault):
                     self.close()
                     raise InfrastructureError(value.message)
-                stage = value
+                stage, since_s = value, time.monotonic()
         except (EOFError, OSError):
             raise self._death(stage) from None
 
         self.close()
+        log_event(LOG, "export_timeout", logging.WARNING, stage=stage, seconds=time.monotonic() - since_s)
         message = f"stage {stage}: killed when the export had taken export_limit_s = {self._limit_s:g} s; {REMEDY}"
         return Failure(ExportTimeout.failure_class, message)
 
@@ -146,6 +155,7 @@ class ExportProcess:
             return self._connection
 
         self.close()
+        started_s = time.monotonic()
         with machine_faults():
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the child
         self._connection, theirs = Pipe()
@@ -168,6 +178,7 @@ class ExportProcess:
             self._connection.send(self._stages)
             if self._connection.poll(START_LIMIT_S):
                 self._connection.recv()
+                log_event(LOG, "export_child_started", seconds=time.monotonic() - started_s)
                 return self._connection
             cause = f"not ready after {START_LIMIT_S:g} s"
         except (EOFError, OSError):
@@ -192,6 +203,23 @@ class ExportProcess:
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
         is_shortage = status == -signal.SIGKILL or any("std::bad_alloc" in line for line in words)
         return _ChildDied(f"stage {stage}: {how}" + "".join(f" / {line.strip()}" for line in words), is_shortage)
+
+
+def _log_end(stage: str, seconds: float, value: object) -> None:
+    """Log the end of a stage: `value` is its failure, or the name of the next one, or the bundle."""
+    if isinstance(value, Failure | Fault):
+        failure_class = value.failure_class if isinstance(value, Failure) else None
+        log_event(
+            LOG,
+            "export_stage_failed",
+            logging.WARNING,
+            stage=stage,
+            seconds=seconds,
+            failure_class=failure_class,
+            cause=value.message,
+        )
+    else:
+        log_event(LOG, "export_stage_ended", stage=stage, seconds=seconds)
 
 
 class _ChildDied(Exception):

@@ -6,6 +6,7 @@ made in a child process (`export_process`), which may hang or crash.
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 
@@ -14,6 +15,7 @@ from dreamfoundry.asset.export import export_asset
 from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.files.sidecar import with_provenance
 from dreamfoundry.errors import InfrastructureError
+from dreamfoundry.host.log_events import log_context, log_event
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
@@ -22,6 +24,8 @@ from dreamfoundry.run.messages import Decision, ExportReport, ExportTask, Failur
 from dreamfoundry.run.outcomes import decision_of, effort, now_text, publish, quarantined_outcome
 from dreamfoundry.run.workers.export_process import Exported, ExportProcess
 from dreamfoundry.serialization import to_plain
+
+LOG = logging.getLogger(__name__)
 
 
 def open_exporter(settings: WorkerSettings) -> Exporter:
@@ -48,6 +52,21 @@ class Exporter:
 
     def export(self, task: ExportTask) -> ExportReport:
         """Decide one asset key. Never raises."""
+        started_s = time.monotonic()
+        with log_context(asset_key=task.build.asset_key, field_key=task.build.field_key):
+            report = self._report(task)
+            log_event(
+                LOG,
+                "export_ended",
+                logging.WARNING if report.fault else logging.INFO,
+                stage="export",
+                seconds=time.monotonic() - started_s,
+                state=report.decision.state if report.decision else None,
+                cause=report.fault.message if report.fault else None,
+            )
+            return report
+
+    def _report(self, task: ExportTask) -> ExportReport:
         key = task.build.asset_key
         try:
             return ExportReport(key, self._decide(task))
@@ -71,12 +90,14 @@ class Exporter:
         )
 
         exported = self._child.export(snapshot, build.prompt, build.profile, metadata)
+        exported_s = time.monotonic()
         outcome = self._outcome(task, exported, snapshot.history, started_s)
 
         standing = publish(self._library, outcome, build.instead_of)
         if standing.state == "published":
             for prompt_id in build.prompt_ids:
                 self._library.write_view(standing, prompt_id)
+        log_event(LOG, "export_stage_ended", stage="publish", seconds=time.monotonic() - exported_s)
         return decision_of(standing, str(self._settings.provenance.get("run_id", "")))
 
     def _outcome(self, task: ExportTask, exported: Exported, history: FieldHistory, started_s: float) -> Outcome:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 
 from dreamfoundry.errors import DreamfoundryError
+from dreamfoundry.host.log_events import log_context
 from dreamfoundry.run.messages import (
     Answer,
     Died,
@@ -59,7 +60,8 @@ class LocalWorkers:
         if not self._calls:
             return []
         worker, call = self._calls.popleft()
-        return [Answer(worker, call())]
+        with log_context(worker=worker):
+            return [Answer(worker, call())]
 
     def close(self) -> None:
         for worker in [*self._distillers, *self._exporters]:

@@ -28,6 +28,7 @@ from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
 from support import export_fakes
+from support.log_lines import recorded_events
 from support.processes import MARK, is_running, marked_processes, wait_until, wait_until_gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux kills children with their parents")
@@ -131,6 +132,30 @@ def test_a_stage_that_crashes_is_tried_again_and_given_up_in_the_end(world_of: C
     assert "stage unwrap" in exported.result.message
     assert "SIGSEGV" in exported.result.message
     assert exported.tries == MAX_TRIES == len(set(world.pids))
+
+
+def test_stages_and_deaths_of_the_child_are_log_events(world_of: Callable[..., World]) -> None:
+    world = world_of()
+    with recorded_events() as events:
+        world.export("crash once")
+        world.export("refuse")
+
+    assert [(event["event"], event.get("stage")) for event in events] == [
+        ("export_child_started", None),
+        ("export_stage_ended", "start"),
+        ("export_stage_ended", "mesh"),
+        ("export_child_died", None),
+        ("export_child_started", None),
+        ("export_stage_ended", "start"),
+        ("export_stage_ended", "mesh"),
+        ("export_stage_ended", "unwrap"),
+        ("export_stage_ended", "start"),
+        ("export_stage_ended", "mesh"),
+        ("export_stage_failed", "unwrap"),
+    ]
+    assert (events[3]["tries"], events[3]["max_tries"]) == (1, MAX_TRIES)
+    assert "SIGSEGV" in events[3]["cause"]
+    assert events[-1]["failure_class"] == "surface"
 
 
 def test_a_crash_that_does_not_come_again_costs_one_attempt(world_of: Callable[..., World]) -> None:
