@@ -24,24 +24,9 @@ from dreamfoundry.run.report import RunReport
 from dreamfoundry.run.request import RunRequest, RunResult
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import ExportProfile
-from dreamfoundry.settings.recipe import Recipe
-from support.log_lines import Event, about, events_of, names
+from support.log_lines import Event, events_of, names
 from support.processes import actor_pid, actors, children, is_running, run_job, wait_until
 from support.runs import running_build
-
-STORY = (
-    "asset_queued",
-    "lease_claimed",
-    "field_started",
-    "candidate_passed",
-    "candidate_chosen",
-    "distillation_ended",
-    "field_stored",
-    "export_started",
-    "export_ended",
-    "asset_decided",
-)
-"""Events of an asset without mishap, in their order, beside the stages of its export."""
 
 NAMES = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 
@@ -54,74 +39,11 @@ def job(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run_job("build_library.py", *arguments)
 
 
-@pytest.fixture
-def request_of(
-    write_manifest: Callable[..., str], ball_recipe: Recipe, tiny_profile: ExportProfile, tmp_path: Path
-) -> Callable[..., RunRequest]:
-    """A request for the given prompts; without Ray into a directory if nothing else is said."""
-
-    def make(names: list[str], prompts: list[str | None] | None = None, **changes: Any) -> RunRequest:
-        manifest = write_manifest(prompt_id=names, prompt=prompts or [f"a ball {name}" for name in names])
-        basic = RunRequest(manifest, str(tmp_path / "library"), ball_recipe, tiny_profile, use_ray=False)
-        return replace(basic, **changes)
-
-    return make
-
-
 def events_in_logs(ray: Any, run_id: str) -> list[Event]:
     """The log events of a run in the stderr files of Ray's workers."""
     folder = Path(ray._private.worker._global_node.get_logs_dir_path())
     lines = "".join(path.read_text() for path in sorted(folder.glob("worker-*.err")))
     return [event for event in events_of(lines) if event["run_id"] == run_id]
-
-
-def test_a_small_run_can_be_replayed_from_its_log(
-    request_of: Callable[..., RunRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(SWITCH)
-    request = request_of(NAMES[:3], num_slots=2, log_file=str(tmp_path / "events.jsonl"))
-    stream = io.StringIO()
-    result = build_library(request, stream)
-    assert f"note: log events of this run: {request.log_file}" in stream.getvalue()
-    assert result.log_file == request.log_file
-
-    text = Path(request.log_file).read_text()
-    events = events_of(text)
-    assert events_of(stream.getvalue()) == events, "the stream is no terminal"
-    assert {event["run_id"] for event in events} == {result.report.run_id}
-    assert names(events)[0] == "run_started"
-    assert names(events)[-1] == "run_ended"
-    stages = [event["stage"] for event in events if event["event"] == "run_stage_ended"]
-    assert stages == ["plan", "build", "publish"]
-
-    outcomes = list(Library(open_store(request.library)).outcomes())
-    assert len(outcomes) == 3
-    for outcome in outcomes:
-        story = about(events, outcome.asset_key, outcome.field_key)
-        assert [event for event in story if event["event"] != "export_stage_ended"] == [
-            *(event for name in STORY for event in story if event["event"] == name)
-        ]
-        assert set(names(story)) == {*STORY, "export_stage_ended"}
-        assert story[0]["prompt_ids"] == [outcome.prompt_id]
-        assert story[-1]["state"] == outcome.state == "published"
-
-        timings = outcome.provenance["export_timings_s"]
-        assert isinstance(timings, dict)
-        exported = list(dict.fromkeys(e["stage"] for e in story if e["event"] == "export_stage_ended"))
-        assert (exported[0], {*exported[1:-1]}, exported[-1]) == ("start", {*timings}, "publish")
-        order = [stage for stage in exported if stage in ("mesh", "bake", "validate", "thumbnail", "quality")]
-        assert order == ["mesh", "bake", "validate", "thumbnail", "quality"]
-        assert {event["worker"] for event in story if "worker" in event} == {"distiller-0", "exporter-0"}
-
-
-def test_log_events_that_are_switched_off_leave_nothing(request_of: Callable[..., RunRequest], tmp_path: Path) -> None:
-    stream = io.StringIO()
-    result = build_library(request_of(NAMES[:1], log_file=str(tmp_path / "events.jsonl")), stream)
-
-    assert result.report.status == "complete"
-    assert result.log_file == ""
-    assert not (tmp_path / "events.jsonl").exists()
-    assert "{" not in stream.getvalue()
 
 
 def test_two_optimizers_build_a_manifest_into_s3_once(
