@@ -8,7 +8,7 @@ from pathlib import Path
 from dreamfoundry.errors import ConfigError, ObjectMissing
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.object_store.s3.retry import RETRY_TIMEOUT_S
+from dreamfoundry.object_store.s3.retry import CHECK_TIMEOUT_S, RETRY_TIMEOUT_S
 from dreamfoundry.object_store.s3.store import S3Store
 
 _S3 = "s3://"
@@ -18,7 +18,7 @@ def open_store(
     url: str | Path,
     *,
     retry_timeout_s: float = RETRY_TIMEOUT_S,
-    check_s: float = 5.0,
+    check_s: float = CHECK_TIMEOUT_S,
     on_wait: Callable[[str], None] | None = None,
 ) -> ObjectStore:
     """The store at "s3://bucket/prefix" or in a directory, which is made when it is absent.

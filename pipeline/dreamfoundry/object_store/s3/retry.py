@@ -22,6 +22,9 @@ T = TypeVar("T")
 RETRY_TIMEOUT_S = 120.0
 """How long a call is retried while the store is away, unless its caller says otherwise."""
 
+CHECK_TIMEOUT_S = 5.0
+"""The same for the first call to a store, unless its caller says otherwise: a wrong address is reported soon."""
+
 WARN_AFTER_S = 10.0
 """Report a call that has been retried for this long."""
 

@@ -38,6 +38,7 @@ from dreamfoundry.object_store.s3.digests import etag_of, expected_etags, md5, s
 from dreamfoundry.object_store.s3.faults import ALTERED_CODES, AlteredBytes, code_of, status_of
 from dreamfoundry.object_store.s3.multipart import PART_BYTES, upload_in_parts
 from dreamfoundry.object_store.s3.retry import (
+    CHECK_TIMEOUT_S,
     CLIENT_TRIES,
     CONNECT_TIMEOUT_S,
     READ_TIMEOUT_S,
@@ -80,7 +81,7 @@ class S3Store:
     def url(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
-    def check(self, retry_timeout_s: float = 5.0) -> None:
+    def check(self, retry_timeout_s: float = CHECK_TIMEOUT_S) -> None:
         """Fail soon, with advice, when the library cannot be listed."""
         page = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": 1}
         self._retries.call(lambda: self._client.list_objects_v2(**page), timeout_s=retry_timeout_s)
