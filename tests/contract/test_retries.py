@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipeline" / "dreamfoundry"
 
 CONSTANT = re.compile(
-    r"^(\w*(?:RETRY|TIMEOUT|WAIT|PAUSE|SILENCE|LIMIT|WARN_AFTER)\w*_S|(?:\w+_)?(?:TRIES|DEATHS|FAULTS))\b.* = ", re.MULTILINE
+    r"^(\w*(?:RETRY|TIMEOUT|WAIT|PAUSE|SILENCE|LIMIT|WARN_AFTER)\w*_S|(?:\w+_)?(?:TRIES|DEATHS|FAULTS))\b.* = ",
+    re.MULTILINE,
 )
 """Names of constants that say how often something is tried again, or for how long it is waited for."""
 

@@ -127,8 +127,8 @@ def _read(file: Path) -> Iterator[_Change]:
 
     if remaining:
         raise ValueError(
-            f"what {_some(sorted(remaining))} are is not known; known are LoRAs (no LoHa, LoKr or DoRA) of a UNet and one "
-            "text encoder, as diffusers and kohya's sd-scripts save them"
+            f"what {_some(sorted(remaining))} are is not known; known are LoRAs (no LoHa, LoKr or DoRA) of a UNet and "
+            "one text encoder, as diffusers and kohya's sd-scripts save them"
         )
 
 
