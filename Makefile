@@ -54,7 +54,7 @@ assets: setup ## your own MANIFEST=file.parquet into LIBRARY=folder, with RECIPE
 # The first run optimises the fields; the second finds them and only exports, so its seconds are those of exports alone.
 assets-check: setup ## build 24 toys for two profiles and check all that is delivered; DOCS=1 for docs/assets
 	@mkdir -p $(ASSETS_CHECK)
-	$(RUN) jobs/make_manifest.py jobs/assets_check_prompts.txt $(ASSETS_CHECK)/toys.parquet
+	$(RUN) jobs/make_manifest.py pipeline/dreamfoundry/evaluation/delivery/toys.txt $(ASSETS_CHECK)/toys.parquet
 	for profile in game_hero game_prop; do \
 	  $(RUN) jobs/build_library.py $(ASSETS_CHECK)/toys.parquet $(ASSETS_CHECK)/library --recipe toybox \
 	    --profile $$profile --actors 2 --export-workers 2 || [ $$? -eq 3 ] || exit 1; done

@@ -3,9 +3,7 @@
 import hashlib
 import json
 import os
-import runpy
 import shutil
-import statistics
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -127,18 +125,6 @@ def test_of_a_sound_library_nothing_is_wrong_and_the_figures_are_those_of_its_si
         assert grey.min() < 100 < grey.max()
 
 
-def test_the_median_and_both_ends_are_over_all_assets() -> None:
-    report = runpy.run_path(str(Path(__file__).parents[2] / "jobs" / "assets_report.py"))
-    values = [0.9, 0.5, 0.72, 0.6]
-
-    found = report["spread"](iter(values))
-
-    assert found == {"median": statistics.median(values), "lowest": 0.5, "highest": 0.9}
-    assert report["Measure"]("share", "{:.1f}", 100.0, "lowest").spread(found) == "66.0 (50.0)"
-    assert report["Measure"]("share", "{:.1f}").spread(found) == "0.7 (0.5 to 0.9)"
-    assert report["Measure"]("share").spread(report["spread"]([None])) == "–"
-
-
 @pytest.mark.parametrize(
     ("name", "teller"),
     [("a_red_beacon_LOD1.glb", "asset.json"), ("thumbnail.png", "asset.json"), ("asset.json", "its outcome")],
@@ -235,7 +221,7 @@ def test_a_folder_that_is_no_library_is_refused_and_left_as_it_is(tmp_path: Path
     answer = checked(tmp_path / place)
 
     assert answer.returncode == 4
-    assert "is no library; name a folder that jobs/build_library.py has filled" in answer.stderr
+    assert "is no library; name a folder that `dreamfoundry build` has filled" in answer.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,4 +13,6 @@ gc             garbage of a library
 doctor         can a store carry a library?
 preflight      slots, memory and speed of a prior on a device
 mirror         a prior -> S3
+
+dev/           commands of those who work on dreamfoundry itself
 """

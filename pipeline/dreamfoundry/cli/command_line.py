@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import re
+import shlex
 import sys
 from collections.abc import Callable
-from typing import Annotated, Literal, NoReturn, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from cyclopts import App, Parameter
 
@@ -96,16 +97,8 @@ def report_errors(act: Callable[[], int]) -> int:
         return EXIT_CODES["drained"]
 
 
-class CommandLine(argparse.ArgumentParser):
-    """Flags of a program in jobs/ that is not a command of `dreamfoundry` yet."""
-
-    def __init__(self, about: str | None) -> None:
-        summary, _, teaching = (about or "").partition("\n\n")
-        super().__init__(description=summary, epilog=teaching, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_CODES["refused"], f"error: {message}\n")
-
-
-exit_code_of = report_errors
+def typed_command() -> str:
+    """The command line of this process as somebody would type it again."""
+    program = Path(sys.argv[0])
+    words = ["python", f"jobs/{program.name}"] if program.parent.name == "jobs" else ["dreamfoundry"]
+    return shlex.join([*words, *sys.argv[1:]])

@@ -48,7 +48,17 @@ COMMANDS = {
 }
 """Name of a module in this folder -> first line of its docstring."""
 
-DEV_COMMANDS: dict[str, str] = {}
+DEV_COMMANDS = {
+    "evaluate": "Build a set of toybox prompts and measure the results against the true toys.",
+    "ablation": "Compare variants of a recipe on toys, suite by suite: fields and surfaces only.",
+    "bench": "Measure assets per hour on this machine, against a loop in the shape of the research codes.",
+    "bench_quality": "Compare the quality of the fast loop with that of the benchmark's baseline.",
+    "bench_pictures": "Measure the cost of pictures of a GLB in every available way, in seconds of CPU.",
+    "bench_child": "One measurement of `dreamfoundry dev bench`, in a process of its own; prints one line of JSON.",
+    "check": "Check every asset of a library as it was delivered, and write down how good the assets are.",
+    "importers": "Open delivered assets in the programs of others, and compare what these import with the sidecar.",
+    "train": "Train the bundled toybox prior on renders of procedural toys.",
+}
 """Name of a module in `dev` -> first line of its docstring."""
 
 
@@ -69,8 +79,7 @@ def _app() -> App:
     dev = App(name="dev", help="Measure, compare and train: for those who work on dreamfoundry itself.")
     for name, summary in DEV_COMMANDS.items():
         dev.command(f"dreamfoundry.cli.dev.{name}:app", name=name.replace("_", "-"), help=summary)
-    if DEV_COMMANDS:
-        app.command(dev)
+    app.command(dev)
 
     app.register_install_completion_command(help="Install completion of commands and flags for this shell.")
     return app

@@ -47,8 +47,8 @@ VIEWS_PER_KIND = 24
 BATCH_SIZE = 32
 """Of the classifier that `cached_classifier` trains: about two minutes on two cores at 32 pixels."""
 
-SHARES = (0.9, 0.7, 0.5, 0.3)
-"""Where on the noise schedule `accuracy` looks; 1 is pure noise."""
+SCHEDULE_FRACTIONS = (0.9, 0.7, 0.5, 0.3)
+"""Noise levels of `accuracy`, as fractions of the noise schedule; 1 is pure noise."""
 
 ACCURACY_SEED, ACCURACY_PICTURES = 99, 512
 """Not a seed of training, so that the pictures are new."""
@@ -154,14 +154,15 @@ def train_classifier(
 ) -> NoisyClassifier:
     """A classifier of the training pictures, also mirrored, under the toybox noise, every timestep alike.
 
-    `config` says picture_px, batch_size and seed. Deterministic; held-out pairs are never shown.
+    `config` sets picture_px, batch_size and seed. Deterministic; held-out pairs are never in a batch.
     """
     generator = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         classifier = NoisyClassifier(config.picture_px, build_scheduler().alphas_cumprod)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=num_steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=num_steps)
+
     for step in range(num_steps):
         pictures, captions = training_batch(views, config, shading, step)
         mirrored = torch.rand(len(pictures), generator=generator) < 0.5
@@ -173,17 +174,18 @@ def train_classifier(
         noise = torch.randn(pictures.shape, generator=generator)
         noisy = add_noise(pictures, noise, classifier.alphas_cumprod[timesteps])
         loss = -classifier.log_probability(noisy, timesteps, labels).sum() / (labels > 0).sum().clamp(min=1)
+
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        rate.step()
+        schedule.step()
     return classifier.eval().requires_grad_(False)
 
 
 def cached_classifier(folder: Path, recipe: Recipe) -> NoisyClassifier:
     """The classifier in `folder`; the first call traces views, trains it and leaves it there.
 
-    How often it is right (see `accuracy`) stands beside it in `classifier_accuracy.json`.
+    Its `accuracy` is written beside it in `classifier_accuracy.json`.
     """
     path = folder / "classifier.safetensors"
     if not path.exists():
@@ -201,7 +203,7 @@ def cached_classifier(folder: Path, recipe: Recipe) -> NoisyClassifier:
 def accuracy(
     classifier: NoisyClassifier, views: TracedViews, config: TrainingConfig, shading: ShadingConfig
 ) -> dict[float, tuple[float, float]]:
-    """Shares of the pictures of one batch whose kind and whose colour is right, by share of the schedule.
+    """Shares of one batch with the right kind and with the right colour, by fraction of the schedule.
 
     A `config` with a seed of its own gives new pictures; the views of `views` may be those of the
     training. Chance is 1 / 18 and 1 / 10.
@@ -209,20 +211,21 @@ def accuracy(
     pictures, captions = training_batch(views, config, shading, 0)
     labels = labels_of(captions)
     noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(config.seed))
-    found = {}
-    for share in SHARES:
-        timesteps = torch.full((len(pictures),), round(share * (len(classifier.alphas_cumprod) - 1)))
+
+    by_fraction = {}
+    for fraction in SCHEDULE_FRACTIONS:
+        timesteps = torch.full((len(pictures),), round(fraction * (len(classifier.alphas_cumprod) - 1)))
         noisy = add_noise(pictures, noise, classifier.alphas_cumprod[timesteps])
         kind, color = (
             float((logits.argmax(dim=1) + 1 == label)[label > 0].float().mean())
             for logits, label in zip(classifier(noisy, timesteps), labels.unbind(dim=1), strict=True)
         )
-        found[share] = (kind, color)
-    return found
+        by_fraction[fraction] = (kind, color)
+    return by_fraction
 
 
 class ClassifierGuidedPrior:
-    """A `ScorePrior` that is told kind and colour by a classifier instead of by the text.
+    """A `ScorePrior` guided to kind and colour by a classifier instead of by its text.
 
     Of a text, the inner prior sees the background only; one more token carries the labels. So
     uncond + s (text - uncond) is classifier guidance of scale s, and nothing else has to change.
@@ -256,7 +259,7 @@ class ClassifierGuidedPrior:
 
     def encode_prompts(self, texts: Sequence[str]) -> Float[Tensor, "B L D"]:
         """Embeddings of the backgrounds that `texts` end with, and a last token that starts with the labels."""
-        backgrounds = [found[0] if (found := re.search(r"\w+ background$", text)) else "" for text in texts]
+        backgrounds = [match[0] if (match := re.search(r"\w+ background$", text)) else "" for text in texts]
         embeds = self._prior.encode_prompts(backgrounds)
         token = torch.zeros_like(embeds[:, :1])
         token[:, 0, :2] = labels_of(texts).to(embeds)
@@ -271,9 +274,9 @@ class ClassifierGuidedPrior:
     ) -> Float[Tensor, "B C h w"]:
         noise = self._prior.predict_noise(noisy, timesteps, embeds[:, :-1]).clone()
         labels = embeds[:, -1, :2].round().long()
-        told = (labels > 0).any(dim=1)
-        signal = self.alphas_cumprod[timesteps[told]].view(-1, 1, 1, 1)
-        noise[told] -= (1.0 - signal).sqrt() * self._gradient(noisy[told], timesteps[told], labels[told])
+        named = (labels > 0).any(dim=1)
+        signal = self.alphas_cumprod[timesteps[named]].view(-1, 1, 1, 1)
+        noise[named] -= (1.0 - signal).sqrt() * self._gradient(noisy[named], timesteps[named], labels[named])
         return noise
 
     def _gradient(self, noisy: Float[Tensor, "B C h w"], timesteps: Int[Tensor, " B"], labels: Labels) -> Tensor:

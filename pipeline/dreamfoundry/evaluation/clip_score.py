@@ -1,4 +1,4 @@
-"""Judging assets by CLIP: does a picture find its own prompt among many others?
+"""R-Precision by CLIP: rank the own prompt of a picture among many others.
 
 R-Precision (Park et al. 2021, NeurIPS Datasets and Benchmarks; DreamFusion 4) is the share of
 pictures whose own text is nearer than every distractor. Bare similarities are no score: results
@@ -47,12 +47,12 @@ class ClipScorer:
     def similarities(self, pictures: Float[Tensor, "N 3 H H"], texts: Sequence[str]) -> Float[Tensor, "N M"]:
         """Cosine similarity, in [-1, 1], of each picture (sRGB in [0, 1]) and each text.
 
-        What a text has beyond CLIP's limit (77 tokens) is cut off.
+        Texts are cut off at CLIP's limit of 77 tokens.
         """
-        shown = torch.cat([self._picture_embeds(part) for part in pictures.split(ROWS_PER_PASS)])
+        picture_embeds = torch.cat([self._picture_embeds(part) for part in pictures.split(ROWS_PER_PASS)])
         starts = range(0, len(texts), ROWS_PER_PASS)
-        told = torch.cat([self._text_embeds(texts[start : start + ROWS_PER_PASS]) for start in starts])
-        return shown @ told.T
+        text_embeds = torch.cat([self._text_embeds(texts[start : start + ROWS_PER_PASS]) for start in starts])
+        return picture_embeds @ text_embeds.T
 
     def _picture_embeds(self, pictures: Float[Tensor, "N 3 H H"]) -> Float[Tensor, "N D"]:
         side = (self.picture_px, self.picture_px)
@@ -92,7 +92,7 @@ def load_clip(path: Path | str) -> ClipScorer:
 
 
 def _require_clip(folder: Path) -> None:
-    """ValueError unless `folder` has the configuration of a CLIP and a tokenizer: the library would make one up."""
+    """ValueError unless `folder` has the configuration of a CLIP and a tokenizer: transformers would make one up."""
     kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     if kind != "clip":
         raise ValueError(f"its model_type is {kind!r}, not 'clip'")

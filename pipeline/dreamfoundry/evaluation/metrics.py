@@ -45,8 +45,8 @@ class ShapeScore:
     yaw_deg: float
 
 
-def aligned(points: Points) -> Points:
-    """Height 1, base at 0, centred in x and z."""
+def align(points: Points) -> Points:
+    """Scale to height 1, base at 0, centred in x and z."""
     low, high = points.min(axis=0), points.max(axis=0)
     center = (low + high) / 2
     center[1] = low[1]
@@ -57,7 +57,7 @@ def aligned(points: Points) -> Points:
 @functools.cache
 def true_surface(kind: str) -> Points:
     """Points of the true toy, aligned."""
-    return aligned(toy(kind).surface_points(NUM_POINTS).numpy().astype(np.float64))
+    return align(toy(kind).surface_points(NUM_POINTS).numpy().astype(np.float64))
 
 
 @functools.cache
@@ -65,8 +65,8 @@ def _tree(kind: str) -> cKDTree:
     return cKDTree(true_surface(kind))
 
 
-def turned(points: Points, yaw_deg: float) -> Points:
-    """`points` turned about +Y by `yaw_deg`."""
+def turn(points: Points, yaw_deg: float) -> Points:
+    """Turn `points` about +Y by `yaw_deg`."""
     c, s = math.cos(math.radians(yaw_deg)), math.sin(math.radians(yaw_deg))
     result: Points = points @ np.array([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]])
     return result
@@ -85,10 +85,11 @@ def best_yaw(points: Points, kind: str) -> tuple[float, float, tuple[float, ...]
     """
     own_tree, scale = cKDTree(points), diagonal(kind)
     queries, truth = points[:NUM_QUERIES], true_surface(kind)[:NUM_QUERIES]
+
     best: tuple[float, float, tuple[float, ...]] = (math.inf, 0.0, ())
     for yaw_deg in np.arange(NUM_YAWS) * 360.0 / NUM_YAWS:
-        to_truth = _tree(kind).query(turned(queries, yaw_deg))[0] / scale
-        to_own = own_tree.query(turned(truth, -yaw_deg))[0] / scale
+        to_truth = _tree(kind).query(turn(queries, yaw_deg))[0] / scale
+        to_own = own_tree.query(turn(truth, -yaw_deg))[0] / scale
         chamfer = float(to_truth.mean() + to_own.mean()) / 2
         if chamfer < best[0]:
             best = (chamfer, float(yaw_deg), tuple(_f_score(to_truth, to_own, limit) for limit in TOLERANCES))
@@ -101,8 +102,8 @@ def _f_score(to_truth: Float[np.ndarray, " N"], to_own: Float[np.ndarray, " M"],
 
 
 def score_shape(points: Points, kind: str) -> ShapeScore:
-    """Compare a generated surface with every kind, and in detail with the prompted one."""
-    own = aligned(points)
+    """Compare a generated surface with every kind, and in detail with the kind of the prompt."""
+    own = align(points)
     distances = {other: best_yaw(own, other) for other in KINDS}
     chamfer, yaw_deg, f_scores = distances[kind]
     return ShapeScore(min(distances, key=lambda other: distances[other][0]), chamfer, f_scores, yaw_deg)
@@ -129,10 +130,10 @@ def score_back(points: Points, kind: str, yaw_deg: float) -> BackScore | None:
     """
     if kind not in KINDS_WITH_FRONT:
         return None
-    back, true = _back_half(turned(points, yaw_deg)), true_surface(kind)
+    back, true = _back_half(turn(points, yaw_deg)), true_surface(kind)
     return BackScore(
         _chamfer(back, _back_half(true)) / diagonal(kind),
-        _chamfer(back, _back_half(turned(true, 180.0))) / diagonal(kind),
+        _chamfer(back, _back_half(turn(true, 180.0))) / diagonal(kind),
     )
 
 
@@ -148,13 +149,13 @@ def _chamfer(points: Points, others: Float[np.ndarray, "M 3"]) -> float:
     return float(there + back) / 2
 
 
-def compared(points: Points, kind: str) -> dict[str, Any]:
+def compare_surface(points: Points, kind: str) -> dict[str, Any]:
     """Figures of a generated surface against the true toy, as a row of results has them.
 
     `is_second_front` is None for kinds without a front; `points` are in random order.
     """
     shape = score_shape(points, kind)
-    back = score_back(aligned(points), kind, shape.yaw_deg)
+    back = score_back(align(points), kind, shape.yaw_deg)
     return {
         "kind_correct": shape.nearest_kind == kind,
         "nearest_kind": shape.nearest_kind,
@@ -173,7 +174,7 @@ def sphere_f_scores(kind: str) -> tuple[float, ...]:
     index = np.random.default_rng(0).permutation(index)  # so that the first ones cover the whole ball
     polar, azimuth = np.arccos(1 - 2 * index / NUM_POINTS), math.pi * (1 + math.sqrt(5)) * index
     ball = np.stack([np.cos(azimuth) * np.sin(polar), np.cos(polar), np.sin(azimuth) * np.sin(polar)], axis=1)
-    return best_yaw(aligned(ball), kind)[2]
+    return best_yaw(align(ball), kind)[2]
 
 
 def dominant_color(colors: Float[np.ndarray, "N 3"]) -> str:

@@ -1,6 +1,6 @@
-"""Results of an evaluation as a person reads them: a Markdown table, a plot and a sheet of pictures.
+"""Markdown tables, a plot and a sheet of pictures of an evaluation.
 
-The first two are made of `evaluation.summary`, the sheet of the rows in it.
+The first two are made of `toys.summary`, the sheet of the rows in it.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ def _of_scores(truth: str, by_score: Mapping[str, Any]) -> str:
     rows = [
         [
             f"`{name}`",
-            f"{found['auc']:.2f}",
-            f"{found['p_value']:.2g}",
-            str(found["num_wrong"]),
-            str(found["num_right"]),
+            f"{power['auc']:.2f}",
+            f"{power['p_value']:.2g}",
+            str(power["num_wrong"]),
+            str(power["num_right"]),
         ]
-        for name, found in sorted(by_score.items(), key=lambda item: -item[1]["auc"])
+        for name, power in sorted(by_score.items(), key=lambda item: -item[1]["auc"])
     ]
     return _table([f"score, against “{wrong}”", "wrong one has the worse score (AUC)", "p", "wrong", "right"], rows)
 
@@ -112,6 +112,7 @@ def kind_plot(summary: Mapping[str, Any], path: Path) -> None:
     rows = range(len(kinds))
     floors = [part["figures"]["sphere_f_score_5_percent"]["value"] for part in kinds.values()]
     shapes.scatter(floors, rows, marker="|", s=120, color=GREY, zorder=2)
+
     for axes, name, title in (
         (shapes, "f_score_5_percent", "F-score at 5 % of the diagonal (grey: a sphere)"),
         (shares, "kind_correct", "share whose kind is right"),
@@ -139,18 +140,21 @@ def _with_intervals(axes: Axes, figures: Sequence[Mapping[str, Any]]) -> None:
 
 
 def contact_sheet(rows: Sequence[Row], thumbnails: Sequence[bytes | None], path: Path) -> None:
-    """All results in one picture, each with its prompt and what it was taken for; held-out ones have a star."""
+    """All results in one picture, each with its prompt and its nearest toy; held-out ones have a star."""
     cell, columns = 128, 8
     sheet = Image.new("RGB", (columns * cell, math.ceil(len(rows) / columns) * (cell + 30)), (250, 250, 250))
     draw = ImageDraw.Draw(sheet)
+
     for index, (row, thumbnail) in enumerate(zip(rows, thumbnails, strict=True)):
         x, y = index % columns * cell, index // columns * (cell + 30)
         if thumbnail is not None:
             picture = Image.open(io.BytesIO(thumbnail)).convert("RGBA").resize((cell, cell))
             sheet.paste(picture, (x, y), picture)
+
         good = row["kind_correct"] and row["color_correct"]
         draw.text((x + 4, y + cell), row["prompt"] + (" *" if row["held_out"] else ""), fill=(0, 0, 0))
         verdict = f"{row.get('nearest_color', '-')} {row.get('nearest_kind', row.get('failure_class', '-'))}"
         draw.text((x + 4, y + cell + 13), verdict, fill=(0, 120, 0) if good else (190, 0, 0))
+
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)

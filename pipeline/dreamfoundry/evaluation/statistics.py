@@ -17,11 +17,11 @@ Interval = tuple[float, float]
 NUM_RESAMPLES = 2_000
 
 
-def wilson_interval(successes: int, asked: int) -> Interval:
+def wilson_interval(successes: int, total: int) -> Interval:
     """95 % confidence interval of a share (Wilson 1927)."""
-    z, share = 1.96, successes / asked
-    center = (share + z * z / (2 * asked)) / (1 + z * z / asked)
-    half = z / (1 + z * z / asked) * math.sqrt(share * (1 - share) / asked + z * z / (4 * asked * asked))
+    z, share = 1.96, successes / total
+    center = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     return max(0.0, center - half), min(1.0, center + half)
 
 
@@ -34,8 +34,8 @@ def mean_interval(values: Sequence[float], groups: Sequence[str]) -> Interval | 
     if len(names) < 2:
         return None
     sums, counts = (np.bincount(member, weights=weights) for weights in (np.asarray(values, float), None))
-    drawn = np.random.default_rng(0).integers(len(names), size=(NUM_RESAMPLES, len(names)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    chosen = np.random.default_rng(0).integers(len(names), size=(NUM_RESAMPLES, len(names)))
+    means = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
 
@@ -51,7 +51,7 @@ class Figure:
 
 
 def share_of(flags: Sequence[bool]) -> Figure | None:
-    """Share of the flags that are set; None where nothing was asked."""
+    """Share of the flags that are set; None where there are none."""
     if not flags:
         return None
     return Figure(sum(flags) / len(flags), wilson_interval(sum(flags), len(flags)), len(flags), sum(flags))
@@ -82,5 +82,6 @@ def separation(wrong: Sequence[float], right: Sequence[float], *, higher_is_bett
     if not wrong or not right:
         return None
     better, worse = (right, wrong) if higher_is_better else (wrong, right)
-    found = mannwhitneyu(better, worse)
-    return Separation(float(found.statistic) / (len(wrong) * len(right)), float(found.pvalue), len(wrong), len(right))
+    test = mannwhitneyu(better, worse)
+    auc = float(test.statistic) / (len(wrong) * len(right))
+    return Separation(auc, float(test.pvalue), len(wrong), len(right))

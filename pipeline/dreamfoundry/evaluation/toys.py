@@ -1,6 +1,6 @@
 """Prompts of an evaluation, one row per asset, and figures over the rows.
 
-A row says what was asked, what came and how near it is to the true toy. What was not published
+A row has the request, the result and its distance to the true toy. What was not published
 counts as wrong, or as 0; a key that does not apply to a row is None or absent, and the row is left
 out of that figure.
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from dreamfoundry.evaluation.metrics import compared, dominant_color, saturation_error, sphere_f_scores
+from dreamfoundry.evaluation.metrics import compare_surface, dominant_color, saturation_error, sphere_f_scores
 from dreamfoundry.evaluation.statistics import Figure, Separation, mean_of, separation, share_of
 from dreamfoundry.records import Outcome
 from dreamfoundry.toybox.captions import COLORS, KINDS, color_of, held_out_pairs, kind_of
@@ -33,7 +33,7 @@ SHARES: Mapping[str, str] = MappingProxyType(
         "is_second_front": "front shown twice, of the published kinds that have one",
     }
 )
-"""Yes or no per row -> what a table calls it."""
+"""Titles in tables of what is yes or no in a row."""
 
 MEANS: Mapping[str, str] = MappingProxyType(
     {
@@ -50,7 +50,7 @@ MEANS: Mapping[str, str] = MappingProxyType(
         "steps_spent": "steps spent",
     }
 )
-"""Number per row -> what a table calls it."""
+"""Titles in tables of the numbers of a row."""
 
 HIGHER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
     {
@@ -64,20 +64,20 @@ HIGHER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
         "genus": False,
     }
 )
-"""Scores of a build that claim to tell good from bad, and which way."""
+"""Scores of a build that should tell good from bad, and their direction."""
 
 
 def few_prompts() -> list[str]:
     """24 pairs that cover all kinds and colors; the last 8 were held out of training."""
     held_out = _held_out()
     unseen = held_out[1::3][:8]
-    seen: list[tuple[str, str]] = []
+    trained: list[tuple[str, str]] = []
     colors = list(COLORS)
     for index in range(len(KINDS) * 2):
         pair = (colors[(index * 7) % len(colors)], list(KINDS)[index % len(KINDS)])
-        if len(seen) < 16 and pair not in held_out and pair not in seen:
-            seen.append(pair)
-    return [f"a {color} {kind}" for color, kind in seen + unseen]
+        if len(trained) < 16 and pair not in held_out and pair not in trained:
+            trained.append(pair)
+    return [f"a {color} {kind}" for color, kind in trained + unseen]
 
 
 def all_held_out_prompts() -> list[str]:
@@ -104,7 +104,7 @@ class DeliveredSurface:
     colors: Float[np.ndarray, "N 3"]
 
 
-def judged(text: str, seed: int, outcome: Outcome | None, surface: DeliveredSurface | None) -> Row:
+def asset_row(text: str, seed: int, outcome: Outcome | None, surface: DeliveredSurface | None) -> Row:
     """The row of one asset. `surface` is None for what was not published.
 
     ValueError for a prompt that does not name a kind and a colour of the toybox.
@@ -132,13 +132,14 @@ def judged(text: str, seed: int, outcome: Outcome | None, surface: DeliveredSurf
         row |= {"scores": dict(outcome.scores), "failure_class": outcome.failure_class} | _costs(outcome)
     if surface is None:
         return {"failure_class": "missing"} | row
-    shape, found_color = compared(surface.points, kind), dominant_color(surface.colors)
+
+    shape, nearest_color = compare_surface(surface.points, kind), dominant_color(surface.colors)
     has_front = shape["is_second_front"] is not None
     saturation = saturation_error(surface.colors, kind, color)
     return (row | shape) | {
         "front_error_deg": abs((shape["yaw_deg"] + 180.0) % 360.0 - 180.0) if has_front else None,
-        "nearest_color": found_color,
-        "color_correct": found_color == color,
+        "nearest_color": nearest_color,
+        "color_correct": nearest_color == color,
         "hsv_saturation_error": saturation.hsv,
         "chroma_error": saturation.chroma,
         "flatness_ratio": row.get("scores", {}).get("flatness_ratio"),
@@ -146,7 +147,7 @@ def judged(text: str, seed: int, outcome: Outcome | None, surface: DeliveredSurf
 
 
 def _costs(outcome: Outcome) -> Row:
-    """Seconds, candidates and steps of an asset, as far as its provenance says."""
+    """Seconds, candidates and steps of an asset, as far as its provenance has them."""
     provenance: Mapping[str, Any] = outcome.provenance
     candidates = provenance.get("candidates")
     return {
@@ -158,15 +159,15 @@ def _costs(outcome: Outcome) -> Row:
 
 def figures(rows: Sequence[Row], diversity: Mapping[str, float]) -> dict[str, Figure]:
     """Shares and means of `rows` with their intervals; `diversity` is by prompt."""
-    found: dict[str, Figure | None] = {}
+    by_name: dict[str, Figure | None] = {}
     for name in SHARES:
-        found[name] = share_of([bool(row[name]) for row in _with(rows, name)])
+        by_name[name] = share_of([bool(row[name]) for row in _rows_with(rows, name)])
     for name in MEANS:
-        having = _with(rows, name)
-        found[name] = mean_of([float(row[name]) for row in having], [row["prompt"] for row in having])
+        having = _rows_with(rows, name)
+        by_name[name] = mean_of([float(row[name]) for row in having], [row["prompt"] for row in having])
     prompts = [text for text in dict.fromkeys(row["prompt"] for row in rows) if text in diversity]
-    found["diversity"] = mean_of([diversity[text] for text in prompts], prompts)
-    return {name: figure for name, figure in found.items() if figure is not None}
+    by_name["diversity"] = mean_of([diversity[text] for text in prompts], prompts)
+    return {name: figure for name, figure in by_name.items() if figure is not None}
 
 
 def separations(rows: Sequence[Row]) -> dict[str, dict[str, Separation]]:
@@ -175,24 +176,24 @@ def separations(rows: Sequence[Row]) -> dict[str, dict[str, Separation]]:
     Wrong is a kind that is not the one asked, and a front shown twice. Rows without the score are
     left out, and so are scores that no row has.
     """
-    found: dict[str, dict[str, Separation]] = {"kind_correct": {}, "is_second_front": {}}
+    by_truth: dict[str, dict[str, Separation]] = {"kind_correct": {}, "is_second_front": {}}
     for name, higher_is_better in HIGHER_IS_BETTER.items():
         scored = [row for row in rows if name in row.get("scores", {})]
         splits = {"kind_correct": [(row, not row["kind_correct"]) for row in scored]}
         if name == "several_faces_share":
-            splits["is_second_front"] = [(row, row["is_second_front"]) for row in _with(scored, "is_second_front")]
+            splits["is_second_front"] = [(row, row["is_second_front"]) for row in _rows_with(scored, "is_second_front")]
         for truth, split in splits.items():
             wrong, right = (
                 [row["scores"][name] for row, is_wrong in split if is_wrong is side] for side in (True, False)
             )
             result = separation(wrong, right, higher_is_better=higher_is_better)
             if result is not None:
-                found[truth][name] = result
-    return {truth: by_score for truth, by_score in found.items() if by_score}
+                by_truth[truth][name] = result
+    return {truth: by_score for truth, by_score in by_truth.items() if by_score}
 
 
 def summary(rows: Sequence[Row], diversity: Mapping[str, float]) -> dict[str, Any]:
-    """Everything that JSON, table and plot show: figures of all, of both halves and of each kind."""
+    """Content of JSON, tables and plot: figures of all, of both halves and of each kind."""
     splits = {
         "all": list(rows),
         "held_out": [row for row in rows if row["held_out"]],
@@ -200,19 +201,19 @@ def summary(rows: Sequence[Row], diversity: Mapping[str, float]) -> dict[str, An
     }
     kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}
     return {
-        "splits": {name: _summed(part, diversity) for name, part in splits.items() if part},
-        "kinds": {kind: _summed(part, diversity) for kind, part in kinds.items() if part},
+        "splits": {name: _split_figures(part, diversity) for name, part in splits.items() if part},
+        "kinds": {kind: _split_figures(part, diversity) for kind, part in kinds.items() if part},
         "separations": {
-            truth: {name: asdict(found) for name, found in by_score.items()}
+            truth: {name: asdict(result) for name, result in by_score.items()}
             for truth, by_score in separations(rows).items()
         },
         "assets": list(rows),
     }
 
 
-def _summed(rows: Sequence[Row], diversity: Mapping[str, float]) -> dict[str, Any]:
-    errors_deg = [row["front_error_deg"] for row in _with(rows, "front_error_deg")]
-    times_s = [row["optimize_s"] for row in _with(rows, "optimize_s")]
+def _split_figures(rows: Sequence[Row], diversity: Mapping[str, float]) -> dict[str, Any]:
+    errors_deg = [row["front_error_deg"] for row in _rows_with(rows, "front_error_deg")]
+    times_s = [row["optimize_s"] for row in _rows_with(rows, "optimize_s")]
     return {
         "asked": len(rows),
         "figures": {name: asdict(figure) for name, figure in figures(rows, diversity).items()},
@@ -221,5 +222,5 @@ def _summed(rows: Sequence[Row], diversity: Mapping[str, float]) -> dict[str, An
     }
 
 
-def _with(rows: Sequence[Row], name: str) -> list[Row]:
+def _rows_with(rows: Sequence[Row], name: str) -> list[Row]:
     return [row for row in rows if row.get(name) is not None]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dreamfoundry.evaluation.metrics import (
-    aligned,
+    align,
     best_yaw,
     dominant_color,
     saturation_error,
@@ -12,7 +12,7 @@ from dreamfoundry.evaluation.metrics import (
     sphere_f_scores,
     true_colors,
     true_surface,
-    turned,
+    turn,
 )
 from dreamfoundry.toybox.captions import COLORS
 from dreamfoundry.toybox.parts import ROLE_COLORS
@@ -22,7 +22,7 @@ from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, toy
 def moved(kind: str, yaw_deg: float = 30.0) -> np.ndarray:
     """Other samples of the true surface, turned, scaled and shifted as an asset might be."""
     points = toy(kind).surface_points(3000, seed=9).numpy().astype(np.float64)
-    return turned(points, yaw_deg) * 3.0 + np.array([1.0, 2.0, 3.0])
+    return turn(points, yaw_deg) * 3.0 + np.array([1.0, 2.0, 3.0])
 
 
 def is_second_front(points: np.ndarray, kind: str) -> bool:
@@ -33,7 +33,7 @@ def is_second_front(points: np.ndarray, kind: str) -> bool:
 
 @pytest.mark.parametrize("kind", ["chair", "car", "mushroom"])
 def test_the_toy_itself_scores_nearly_perfectly_whatever_its_size_place_and_yaw(kind: str) -> None:
-    chamfer, yaw_deg, f_scores = best_yaw(aligned(moved(kind)), kind)
+    chamfer, yaw_deg, f_scores = best_yaw(align(moved(kind)), kind)
 
     assert chamfer < 0.01
     assert f_scores[0] > 0.99
@@ -43,7 +43,7 @@ def test_the_toy_itself_scores_nearly_perfectly_whatever_its_size_place_and_yaw(
 
 
 def test_another_toy_scores_worse_than_the_prompted_one() -> None:
-    own = aligned(moved("mushroom"))
+    own = align(moved("mushroom"))
 
     assert best_yaw(own, "mushroom")[0] < best_yaw(own, "cone")[0]
 
@@ -51,7 +51,7 @@ def test_another_toy_scores_worse_than_the_prompted_one() -> None:
 def test_a_lying_toy_is_not_stood_up() -> None:
     lying = moved("cylinder", 0.0)[:, [1, 0, 2]]
 
-    assert best_yaw(aligned(lying), "cylinder")[0] > 0.1
+    assert best_yaw(align(lying), "cylinder")[0] > 0.1
 
 
 def test_a_sphere_scores_well_only_against_the_sphere() -> None:
@@ -60,7 +60,7 @@ def test_a_sphere_scores_well_only_against_the_sphere() -> None:
 
 
 def test_alignment_puts_the_base_at_zero_and_the_height_at_one() -> None:
-    points = aligned(moved("tree"))
+    points = align(moved("tree"))
 
     assert points[:, 1].min() == pytest.approx(0.0)
     assert points[:, 1].max() == pytest.approx(1.0)
@@ -69,16 +69,16 @@ def test_alignment_puts_the_base_at_zero_and_the_height_at_one() -> None:
 
 @pytest.mark.parametrize("kind", KINDS_WITH_FRONT)
 def test_a_toy_with_two_fronts_is_told_from_a_true_one(kind: str) -> None:
-    points = aligned(moved(kind, 0.0))
+    points = align(moved(kind, 0.0))
     front = points[points[:, 2] > 0]
-    two_faced = np.random.default_rng(0).permutation(np.concatenate([front, turned(front, 180.0)]))
+    two_faced = np.random.default_rng(0).permutation(np.concatenate([front, turn(front, 180.0)]))
 
     assert not is_second_front(points, kind)
     assert is_second_front(two_faced, kind)
 
 
 def test_a_kind_without_a_front_has_no_back_to_judge() -> None:
-    assert score_back(aligned(moved("torus")), "torus", 0.0) is None
+    assert score_back(align(moved("torus")), "torus", 0.0) is None
 
 
 @pytest.mark.parametrize("name", COLORS)

@@ -15,9 +15,9 @@ from dreamfoundry.evaluation.report import contact_sheet, kind_plot, markdown
 from dreamfoundry.evaluation.toys import (
     DeliveredSurface,
     all_held_out_prompts,
+    asset_row,
     few_prompts,
     figures,
-    judged,
     separations,
     summary,
 )
@@ -36,7 +36,7 @@ def outcome(text: str, **changes: object) -> Outcome:
 
 def row(text: str = "a red sphere", seed: int = 0, **changes: object) -> dict[str, object]:
     """A row of a missing asset, with `changes`."""
-    return judged(text, seed, None, None) | changes
+    return asset_row(text, seed, None, None) | changes
 
 
 def test_the_few_prompts_cover_all_kinds_and_colors_and_a_third_is_held_out() -> None:
@@ -65,7 +65,7 @@ def test_the_true_toy_is_judged_right_in_everything() -> None:
     points, colors = np.asarray(true_surface("car")), true_colors("car", "red")
     made = outcome("a red car", scores={"flatness_ratio": 0.7}, provenance={"steps_spent": 300, "candidates": [{}, {}]})
 
-    found = judged("a red car", 0, made, DeliveredSurface(points, colors))
+    found = asset_row("a red car", 0, made, DeliveredSurface(points, colors))
 
     assert found["published"]
     assert found["kind_correct"]
@@ -79,7 +79,7 @@ def test_the_true_toy_is_judged_right_in_everything() -> None:
 
 @pytest.mark.parametrize("made", [None, outcome("a red car", state="quarantined", failure_class="empty")])
 def test_what_was_not_published_counts_as_wrong_and_has_no_surface_to_measure(made: Outcome | None) -> None:
-    found = figures([judged("a red car", 0, made, None)], {})
+    found = figures([asset_row("a red car", 0, made, None)], {})
 
     assert (found["published"].value, found["kind_correct"].value, found["f_score_5_percent"].value) == (0.0, 0.0, 0.0)
     assert "hsv_saturation_error" not in found
@@ -89,7 +89,7 @@ def test_what_was_not_published_counts_as_wrong_and_has_no_surface_to_measure(ma
 
 def test_a_prompt_without_a_kind_or_a_color_is_refused() -> None:
     with pytest.raises(ValueError, match="must name a kind and a color"):
-        judged("a dragon", 0, None, None)
+        asset_row("a dragon", 0, None, None)
 
 
 def test_diversity_counts_each_prompt_once() -> None:

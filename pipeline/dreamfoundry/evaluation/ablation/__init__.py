@@ -1,8 +1,13 @@
-"""Comparing recipes on the toys. Reads the true surfaces, so no build may import it.
+"""Recipes compared on the toys.
 
-suites    variants and the reason for each, from TOML
-results   fields asked for, finished, and still to do
-judging   one field against its true toy
-figures   numbers with intervals
-report    a page, a plot, a sheet of pictures
+suites     variants of a recipe, from TOML
+bundled/   the suites of this project
+results    requested, finished and missing fields
+worker     optimise one group of fields in a process
+field_row  one field compared with the true toy
+figures    figures of variants with intervals
+report     page, plot and sheet
+runner     run a suite and write its pages
+
+Like the rest of evaluation it reads the true surfaces, so no build may import it.
 """

@@ -1,4 +1,4 @@
-"""From judged fields to numbers with intervals. A row is a dictionary, one line of results.jsonl."""
+"""Figures of variants with intervals. A row is a dictionary, one line of results.jsonl."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def figures_of(
 ) -> list[VariantFigures]:
     """The table of a suite; variants without rows are left out. `diversity` is by variant and prompt."""
     reference = {_case(row): row for row in rows if row["variant"] == variants[0]}
-    parted = {name: [row for row in rows if row["variant"] == name] for name in variants}
-    return [_figures(name, own, reference, diversity) for name, own in parted.items() if own]
+    by_variant = {name: [row for row in rows if row["variant"] == name] for name in variants}
+    return [_figures(name, own, reference, diversity) for name, own in by_variant.items() if own]
 
 
 def _figures(
@@ -51,28 +51,29 @@ def _figures(
     reference: Mapping[tuple[str, int], Row],
     diversity: Mapping[tuple[str, str], float],
 ) -> VariantFigures:
-    def mean_over(some: Sequence[Row], value: Callable[[Row], float]) -> Figure | None:
-        return mean_of([value(row) for row in some], [row["prompt"] for row in some])
+    def mean_over(chosen: Sequence[Row], value: Callable[[Row], float]) -> Figure | None:
+        return mean_of([value(row) for row in chosen], [row["prompt"] for row in chosen])
 
-    made = [row for row in rows if row["failure"] is None]
+    finished = [row for row in rows if row["failure"] is None]
     paired = [row for row in rows if _case(row) in reference]
     ratios = [
         row["step_s"] / reference[_case(row)]["step_s"] for row in paired if row["run"] == reference[_case(row)]["run"]
     ]
+
     differences = [(value, prompt) for (variant, prompt), value in diversity.items() if variant == name]
     return VariantFigures(
         variant=name,
         asked=len(rows),
-        failed=len(rows) - len(made),
+        failed=len(rows) - len(finished),
         kind=share_of([row["kind_correct"] for row in rows]),
         f_score_5_percent=mean_over(rows, lambda row: row["f_score_5_percent"]),
         f_score_2_percent=mean_over(rows, lambda row: row["f_score_2_percent"]),
         f_score_gain=mean_over(
             paired, lambda row: row["f_score_5_percent"] - reference[_case(row)]["f_score_5_percent"]
         ),
-        flatness_ratio=mean_over(made, lambda row: row["flatness_ratio"]),
-        second_fronts=share_of([row["is_second_front"] for row in made if row["is_second_front"] is not None]),
-        saturation_error=mean_over(made, lambda row: row["saturation_error"]),
+        flatness_ratio=mean_over(finished, lambda row: row["flatness_ratio"]),
+        second_fronts=share_of([row["is_second_front"] for row in finished if row["is_second_front"] is not None]),
+        saturation_error=mean_over(finished, lambda row: row["saturation_error"]),
         diversity=mean_of(*zip(*differences, strict=True)) if differences else None,
         step_s=median(row["step_s"] for row in rows),
         step_ratio=median(ratios) if ratios else None,

@@ -38,17 +38,18 @@ _PANELS = ("kind", "f_score_5_percent", "flatness_ratio", "second_fronts", "satu
 
 
 def markdown(suite: Suite, figures: Sequence[VariantFigures], setting: Mapping[str, str], command: str) -> str:
-    """The page of a suite: what was asked, by which line, on what, and what came out.
+    """The page of a suite: question, command line, setting and figures.
 
     Plot and sheet lie beside it as SUITE.png and SUITE_fields.png.
     """
     titles = ["variant", "asked", "no surface", *(title for title, _, _ in _COLUMNS), STEP_TITLE, "ratio of steps"]
     table = [titles, ["---", *["--:"] * (len(titles) - 1)], *(_line(row) for row in figures)]
 
-    told = [["variant", "why", "changes", "recipe"], ["---"] * 4]
+    recipes = [["variant", "why", "changes", "recipe"], ["---"] * 4]
     for variant in suite.variants:
         digest = recipe_digest(variant.recipe)[:DIGEST_CHARS]
-        told.append([variant.name, variant.why, f"`{variant.changes}`" if variant.changes else "", f"`{digest}`"])
+        recipes.append([variant.name, variant.why, f"`{variant.changes}`" if variant.changes else "", f"`{digest}`"])
+
     parts = [
         f"# Ablation: {suite.name}",
         suite.about,
@@ -58,7 +59,7 @@ def markdown(suite: Suite, figures: Sequence[VariantFigures], setting: Mapping[s
         "Brackets are 95 % intervals: Wilson's for shares, bootstraps over prompts for means. Gains are differences to "
         "the first variant on the same prompts and seeds, ratios the medians of those measured in the same run. "
         "Second fronts count only kinds with a front; what has no surface counts as a wrong kind and an F-score of 0.",
-        _rows(told),
+        _rows(recipes),
         f"![Plot]({suite.name}.png)",
         f"![Fields]({suite.name}_fields.png)",
     ]
@@ -66,13 +67,13 @@ def markdown(suite: Suite, figures: Sequence[VariantFigures], setting: Mapping[s
 
 
 def _line(row: VariantFigures) -> list[str]:
-    cells = [shown(getattr(row, key), form) for _, key, form in _COLUMNS]
+    cells = [format_figure(getattr(row, key), form) for _, key, form in _COLUMNS]
     ratio = "" if row.step_ratio is None else f"{row.step_ratio:.2f}"
     return [row.variant, str(row.asked), str(row.failed), *cells, f"{1000 * row.step_s:.0f}", ratio]
 
 
-def shown(figure: Figure | None, form: str) -> str:
-    """A figure in words: value, interval in brackets, and the counts of a share."""
+def format_figure(figure: Figure | None, form: str) -> str:
+    """A figure as text: value, interval in brackets, and the counts of a share."""
     if figure is None:
         return ""
     text = form.format(figure.value)
@@ -92,9 +93,11 @@ def plot(suite: Suite, figures: Sequence[VariantFigures], path: Path) -> None:
     titles = {key: title for title, key, _ in _COLUMNS}
     measured = [(titles[key], [getattr(row, key) for row in figures]) for key in _PANELS]
     measured.append((STEP_TITLE, [Figure(1000 * row.step_s, None, row.asked) for row in figures]))
+
     names, numbers = [variant.name for variant in suite.variants], suite.axis_values()
     places = dict(zip(names, range(len(names)) if numbers is None else numbers, strict=True))
     height = 3.2 if numbers is not None else 1.2 + 0.3 * len(names)
+
     sheet = Sheet(figsize=(2.6 * len(measured), height), layout="constrained")
     for panel, (title, column) in zip(sheet.subplots(1, len(measured), sharey=numbers is None), measured, strict=True):
         placed = [(places[row.variant], figure) for row, figure in zip(figures, column, strict=True)]
@@ -114,7 +117,7 @@ def plot(suite: Suite, figures: Sequence[VariantFigures], path: Path) -> None:
 
 
 def _with_errors(figure: Figure) -> tuple[float, float, float]:
-    """Value, and how far its interval reaches below and above; without an interval, 0."""
+    """Value, and the lengths of its interval below and above; 0 without an interval."""
     below, above = (abs(end - figure.value) for end in figure.interval_95 or (figure.value, figure.value))
     return figure.value, below, above
 
@@ -126,6 +129,7 @@ def picture_sheet(suite: Suite, rows: Sequence[Row], pictures: Path, path: Path)
     width, height = STRIP_PX[0] + 4, STRIP_PX[1] + LABEL_PX
     sheet = Image.new("RGB", (width * len(variants), height * max(1, len(cases))), "white")
     draw = ImageDraw.Draw(sheet)
+
     for row in rows:
         x, y = variants.index(row["variant"]) * width, cases.index((row["prompt"], row["seed"])) * height
         if row["picture"]:

@@ -1,4 +1,4 @@
-"""Suites of variants: which recipes are compared, and why, read from TOML.
+"""Suites of variants, read from TOML: recipes to compare, and why.
 
     about = "What the whole suite asks."
     recipe = "toybox"                        # the bundled recipe to start from
@@ -46,10 +46,13 @@ PROMPTS = (
 """Trained pairs; chair, car, house, snowman and mug have a front that can be shown twice."""
 
 PRIORS = ("denoiser", "classifier")
-"""Who judges a noisy picture: the diffusion model itself, or a classifier in the place of its guidance."""
+"""Source of guidance: the diffusion model itself, or a classifier instead of it."""
 
 QUICK = "quick"
-"""The suite that variants of the command line make up."""
+"""Name of the suite made of the variants on a command line."""
+
+BUNDLED = Path(__file__).parent / "bundled"
+"""Folder of the suites of this package."""
 
 _SUITE_KEYS = ("about", "recipe", "axis", "changes", "prompts", "variants")
 _VARIANT_KEYS = ("name", "why", "recipe", "builds_on", "changes", "prior", "slots")
@@ -57,7 +60,7 @@ _VARIANT_KEYS = ("name", "why", "recipe", "builds_on", "changes", "prior", "slot
 
 @dataclass(frozen=True)
 class Variant:
-    """One resolved recipe under a name. `changes` is how its file words it; `slots` 0 leaves it to the run."""
+    """One resolved recipe under a name. `changes` is the text of its file; `slots` 0 leaves them to the run."""
 
     name: str
     recipe: Recipe
@@ -71,7 +74,7 @@ class Variant:
 class Suite:
     """Variants that share prompts, seeds and draws; the first one is the reference.
 
-    `changes` is how its file words what all variants change.
+    `changes` is the text of its file on what all variants change.
     """
 
     name: str
@@ -94,13 +97,18 @@ class Suite:
         return values
 
 
+def bundled_suites() -> dict[str, Path]:
+    """The suites of this package by name; the files are package data."""
+    return {path.stem: path for path in sorted(BUNDLED.glob("*.toml"))}
+
+
 def read_suite(path: Path) -> Suite:
     """The suite in a TOML file; ConfigError names what is wrong with it."""
     return _suite(path.stem, read_toml(path, "suite"))
 
 
 def quick_suite(texts: Sequence[str], recipe: str) -> Suite:
-    """A suite of variants as a command line words them: "name; key = value; key = value"."""
+    """A suite of variants in the notation of the command line: "name; key = value; key = value"."""
     entries = []
     for text in texts:
         name, _, changes = text.partition(";")
@@ -122,6 +130,7 @@ def _suite(name: str, data: Mapping[str, Any]) -> Suite:
         "must be at least one table [[variants]], each with a name of its own",
     )
     variants = tuple(_variant(f"suite {name!r}, variant", data, entries, entry) for entry in entries.values())
+
     changes = "; ".join(_dotted(data.get("changes", {})))
     prompts = tuple(data.get("prompts", PROMPTS))
     suite = Suite(name, data.get("about", "").strip(), data.get("axis", ""), changes, variants, prompts)
@@ -150,7 +159,7 @@ def _variant(where: str, data: Mapping[str, Any], entries: Mapping[str, Any], en
 def _recipe(
     where: str, data: Mapping[str, Any], entries: Mapping[str, Any], name: str, above: tuple[str, ...]
 ) -> Recipe:
-    """The recipe of a variant, below whose chain of `builds_on` the variants `above` stand."""
+    """The recipe of a variant. `above` are the variants that build on it, for a chain that leads back."""
     require(name in entries, f"{where} {(*above, name)[0]!r}: builds_on", name, f"must be one of {', '.join(entries)}")
     require(name not in above, f"{where} {name!r}: builds_on", above, "must not lead back to the variant itself")
     entry = entries[name]

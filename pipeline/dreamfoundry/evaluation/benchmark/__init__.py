@@ -1,8 +1,14 @@
-"""Speed of an asset, against a loop in the shape of the research codes.
+"""Throughput of the main loop, against a loop in the shape of the research codes.
 
-baseline    that loop
-measure     a stopwatch for it and for ours
-stopwatch   the parts of a step: prior, Adam, field and renderer
-ceilings    the peak rates of the device
-operators   the operators that a step spends its time in
+baseline      one prompt on its own, as the research codes optimise it
+stopwatch     time of a step by part
+measure       one loop under a stopwatch
+ceilings      arithmetic and memory speed of a device, work of the prior
+operators     costliest operators of a step
+measurements  what one process of the benchmark measures
+children      those processes, alone and side by side
+comparison    cases, rounds, ratios
+plot          bars of a comparison
+quality       both loops against the true toys
+pictures      cost of pictures of a GLB
 """

@@ -34,8 +34,8 @@ class Case:
     """One loop to measure: `num_slots` of the main loop, or with 0 the baseline.
 
     The baseline may have the samples of the recipe instead of 512 on a ray, and the product's own
-    field instead of one read by `grid_sample`. `decodes`: it decodes latents in every step, which
-    nobody looks at.
+    field instead of one read by `grid_sample`. `decodes`: it decodes latents in every step and
+    discards them.
     """
 
     name: str

@@ -16,16 +16,16 @@ def costliest_operators(loop: Loop, num_steps: int = 4, most: int = 15) -> list[
     """The operators that take most of a step, dearest first: "name", "share" of all, "calls" in a step.
 
     Shares are of the time within operators, without what they call, on a GPU of the time of its
-    kernels. A step takes longer under the profiler: seconds are `measure`'s affair.
+    kernels. A step takes longer under the profiler: use `measure` for seconds.
     """
     watched = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if loop.is_cuda else [])]
     phases = schedule(wait=0, warmup=WARM_UP_STEPS, active=num_steps, repeat=1)
-    with profile(activities=watched, schedule=phases) as found:
+    with profile(activities=watched, schedule=phases) as profiler:
         for _ in range(WARM_UP_STEPS + num_steps):
             loop.step()
-            found.step()
+            profiler.step()
     time_of = "self_device_time_total" if loop.is_cuda else "self_cpu_time_total"
-    operators = [one for one in found.key_averages() if not one.key.startswith("ProfilerStep")]
+    operators = [one for one in profiler.key_averages() if not one.key.startswith("ProfilerStep")]
     whole = sum(getattr(one, time_of) for one in operators)
     dearest = sorted(operators, key=lambda one: -getattr(one, time_of))[:most]
     return [

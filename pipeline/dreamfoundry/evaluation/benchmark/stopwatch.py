@@ -28,7 +28,7 @@ class Stopwatch:
         self._spans: list[tuple[str, Moment, Moment]] = []
 
     def now(self) -> Moment:
-        """This moment in the order of the work that was given to the device."""
+        """This moment in the order of the work submitted to the device."""
         if not self._is_cuda:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -83,9 +83,9 @@ class WatchedPrior:
         latents = self._prior.encode_pictures(pictures)
         watch.add("prior", start, watch.now())
         if pictures.requires_grad:
-            begun: list[Moment] = []
-            latents.register_hook(lambda gradient: begun.append(watch.now()))
-            pictures.register_hook(lambda gradient: watch.add("prior", begun.pop(), watch.now()))
+            starts: list[Moment] = []
+            latents.register_hook(lambda gradient: starts.append(watch.now()))
+            pictures.register_hook(lambda gradient: watch.add("prior", starts.pop(), watch.now()))
         return latents
 
 

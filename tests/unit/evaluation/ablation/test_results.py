@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from dreamfoundry.errors import ConfigError
+from dreamfoundry.evaluation.ablation.field_row import field_row, row_without_surface
 from dreamfoundry.evaluation.ablation.figures import figures_of
-from dreamfoundry.evaluation.ablation.judging import judge, no_surface
-from dreamfoundry.evaluation.ablation.report import markdown, picture_sheet, plot, shown
-from dreamfoundry.evaluation.ablation.results import Ask, asks_of, current_rows, groups_to_do
-from dreamfoundry.evaluation.ablation.suites import PROMPTS, Suite, quick_suite, read_suite
+from dreamfoundry.evaluation.ablation.report import format_figure, markdown, picture_sheet, plot
+from dreamfoundry.evaluation.ablation.results import FieldRequest, current_rows, groups_to_do, requests_of
+from dreamfoundry.evaluation.ablation.suites import PROMPTS, Suite, bundled_suites, quick_suite, read_suite
 from dreamfoundry.evaluation.statistics import Figure, share_of
 from dreamfoundry.evaluation.toys import all_held_out_prompts
 from dreamfoundry.records import FieldSnapshot, PriorIdentity
@@ -23,7 +23,7 @@ from dreamfoundry.settings.loading import bundled_recipe
 from dreamfoundry.toybox.captions import color_of, held_out_pairs, kind_of
 from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, role_palette, toy
 
-SUITES = sorted((Path(__file__).parents[4] / "jobs" / "configs" / "ablation").glob("*.toml"))
+SUITES = sorted(bundled_suites().values())
 PRIOR = PriorIdentity("some/prior", "", "d" * 64, "MIT")
 
 
@@ -126,40 +126,40 @@ def test_a_suite_that_cannot_be_used_says_why(tmp_path: Path, text: str, message
         read_suite(suite_file(tmp_path, text))
 
 
-def line_of(suite: Suite, index: int, ask: Ask, **measured: Any) -> dict[str, Any]:
-    row = {"variant": suite.variants[index].name, "key": ask.key, "run": 1, "step_s": 0.1}
-    row |= {"prompt": ask.prompt.text, "seed": ask.prompt.seed, "failure": None, "picture": None}
+def line_of(suite: Suite, index: int, request: FieldRequest, **measured: Any) -> dict[str, Any]:
+    row = {"variant": suite.variants[index].name, "key": request.key, "run": 1, "step_s": 0.1}
+    row |= {"prompt": request.prompt.text, "seed": request.prompt.seed, "failure": None, "picture": None}
     good = {"kind_correct": True, "nearest_kind": "cube", "f_score_5_percent": 0.8, "f_score_2_percent": 0.4}
     good |= {"flatness_ratio": 0.9, "is_second_front": None, "saturation_error": 0.2}
     return row | good | measured
 
 
-def asked(
+def requests_by_variant(
     suite: Suite, texts: Sequence[str] = ("a red cube", "a blue car"), num_seeds: int = 2, prior: PriorIdentity = PRIOR
-) -> dict[str, list[Ask]]:
-    return {variant.name: asks_of(variant, texts, num_seeds, prior) for variant in suite.variants}
+) -> dict[str, list[FieldRequest]]:
+    return {variant.name: requests_of(variant, texts, num_seeds, prior) for variant in suite.variants}
 
 
 def test_a_finished_line_counts_until_its_recipe_or_its_prior_changes() -> None:
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
-    asks = asked(suite)
-    lines = [json.dumps(line_of(suite, 0, ask)) for ask in asks["plain"]]
+    requests = requests_by_variant(suite)
+    lines = [json.dumps(line_of(suite, 0, request)) for request in requests["plain"]]
     changed = quick_suite(["plain; optimize.num_steps = 100", "long; optimize.num_steps = 400"], "toybox")
-    retrained = asked(suite, prior=dataclasses.replace(PRIOR, digest="e" * 64))
+    retrained = requests_by_variant(suite, prior=dataclasses.replace(PRIOR, digest="e" * 64))
 
-    assert len(current_rows([*lines, lines[0]], asks)) == 4
-    assert len(current_rows(lines, asked(suite, num_seeds=3))) == 4
-    assert current_rows(lines, asked(changed)) == []
+    assert len(current_rows([*lines, lines[0]], requests)) == 4
+    assert len(current_rows(lines, requests_by_variant(suite, num_seeds=3))) == 4
+    assert current_rows(lines, requests_by_variant(changed)) == []
     assert current_rows(lines, retrained) == []
 
 
 def test_suites_share_the_fields_of_variants_that_come_to_the_same_recipe() -> None:
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
     other = quick_suite(["short", "own name; optimize.num_steps = 400", "again; optimize.num_steps = 400"], "toybox")
-    lines = [json.dumps(line_of(suite, 0, ask)) for ask in asked(suite)["plain"]]
+    lines = [json.dumps(line_of(suite, 0, request)) for request in requests_by_variant(suite)["plain"]]
 
-    rows = current_rows(lines, asked(other))
-    missing = groups_to_do(other, asked(other), rows, 4)
+    rows = current_rows(lines, requests_by_variant(other))
+    missing = groups_to_do(other, requests_by_variant(other), rows, 4)
 
     assert [row["variant"] for row in rows] == ["short"] * 4
     assert [group.variant.name for group in missing] == ["own name"]
@@ -167,23 +167,23 @@ def test_suites_share_the_fields_of_variants_that_come_to_the_same_recipe() -> N
 
 def test_what_is_missing_comes_in_groups_and_variants_take_turns() -> None:
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
-    asks = asked(suite)
-    rows = [line_of(suite, 0, asks["plain"][0])]
+    requests = requests_by_variant(suite)
+    rows = [line_of(suite, 0, requests["plain"][0])]
 
-    groups = groups_to_do(suite, asks, rows, 2)
+    groups = groups_to_do(suite, requests, rows, 2)
 
     assert [group.variant.name for group in groups] == ["plain", "long", "plain", "long"]
-    assert [len(group.asks) for group in groups] == [1, 2, 2, 2]
-    assert groups[0].asks == (asks["plain"][1],)
+    assert [len(group.requests) for group in groups] == [1, 2, 2, 2]
+    assert groups[0].requests == (requests["plain"][1],)
 
 
 def test_a_variant_of_one_slot_works_on_one_prompt_at_a_time(tmp_path: Path) -> None:
     suite = read_suite(suite_file(tmp_path, STEPS))
 
-    groups = groups_to_do(suite, asked(suite), [], 4)
+    groups = groups_to_do(suite, requests_by_variant(suite), [], 4)
 
-    assert [len(group.asks) for group in groups if group.variant.name == "other"] == [1, 1, 1, 1]
-    assert [len(group.asks) for group in groups if group.variant.name == "wide"] == [4]
+    assert [len(group.requests) for group in groups if group.variant.name == "other"] == [1, 1, 1, 1]
+    assert [len(group.requests) for group in groups if group.variant.name == "wide"] == [4]
 
 
 def figure(value: Figure | None) -> Figure:
@@ -193,10 +193,10 @@ def figure(value: Figure | None) -> Figure:
 
 def test_variants_are_compared_on_the_same_prompts_and_step_times_of_the_same_run_only() -> None:
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
-    asks = asked(suite)
-    rows = [line_of(suite, 0, ask, f_score_5_percent=0.5, is_second_front=True) for ask in asks["plain"]]
-    rows += [line_of(suite, 1, ask, step_s=0.3) for ask in asks["long"][:2]]
-    rows += [line_of(suite, 1, asks["long"][2], step_s=9.0, run=2, failure="empty", **no_surface("empty"))]
+    requests = requests_by_variant(suite)
+    rows = [line_of(suite, 0, request, f_score_5_percent=0.5, is_second_front=True) for request in requests["plain"]]
+    rows += [line_of(suite, 1, request, step_s=0.3) for request in requests["long"][:2]]
+    rows += [line_of(suite, 1, requests["long"][2], step_s=9.0, run=2, failure="empty", **row_without_surface("empty"))]
     differences = {("plain", "a red cube"): 0.1, ("plain", "a blue car"): 0.3}
 
     plain, long = figures_of(rows, ["plain", "long"], differences)
@@ -219,9 +219,11 @@ def test_variants_are_compared_on_the_same_prompts_and_step_times_of_the_same_ru
 
 def test_the_page_names_command_digests_counts_and_intervals_and_pictures_lie_beside_it(tmp_path: Path) -> None:
     suite = quick_suite(["plain", "long; optimize.num_steps = 400"], "toybox")
-    asks = asked(suite)
-    rows = [line_of(suite, index, ask) for index, name in enumerate(asks) for ask in asks[name][: 3 + index]]
-    figures = figures_of(rows, list(asks), {})
+    requests = requests_by_variant(suite)
+    rows = [
+        line_of(suite, index, request) for index, name in enumerate(requests) for request in requests[name][: 3 + index]
+    ]
+    figures = figures_of(rows, list(requests), {})
 
     page = markdown(suite, figures, {"weights": "d" * 64}, "python jobs/ablation.py quick")
     plot(suite, figures, tmp_path / "quick.png")
@@ -230,7 +232,7 @@ def test_the_page_names_command_digests_counts_and_intervals_and_pictures_lie_be
     assert "python jobs/ablation.py quick" in page
     assert "d" * 64 in page
     assert "`optimize.num_steps = 400`" in page
-    assert f"| plain | 3 | 0 | {shown(share_of([True] * 3), '{:.0%}')} | 0.80 (0.80 to 0.80) |" in page
+    assert f"| plain | 3 | 0 | {format_figure(share_of([True] * 3), '{:.0%}')} | 0.80 (0.80 to 0.80) |" in page
     assert "100% (44% to 100%), 3 of 3" in page
     assert (tmp_path / "quick.png").stat().st_size > 5000
     assert (tmp_path / "quick_fields.png").exists()
@@ -239,9 +241,9 @@ def test_the_page_names_command_digests_counts_and_intervals_and_pictures_lie_be
 def test_a_suite_with_an_axis_is_plotted_over_it(tmp_path: Path) -> None:
     texts = ["strong; guidance.guidance_scale = 101.0", "weak; guidance.guidance_scale = 8.5"]
     suite = dataclasses.replace(quick_suite(texts, "toybox"), axis="guidance.guidance_scale")
-    asks = asked(suite)
-    rows = [line_of(suite, index, ask) for index, name in enumerate(asks) for ask in asks[name]]
-    plot(suite, figures_of(rows, list(asks), {}), tmp_path / "axis.png")
+    requests = requests_by_variant(suite)
+    rows = [line_of(suite, index, request) for index, name in enumerate(requests) for request in requests[name]]
+    plot(suite, figures_of(rows, list(requests), {}), tmp_path / "axis.png")
 
     assert suite.axis_values() == [101.0, 8.5]
     assert (tmp_path / "axis.png").stat().st_size > 5000
@@ -265,7 +267,7 @@ def toy_shape(
 def test_the_field_of_a_true_toy_is_right_in_everything_that_is_judged(
     make_snapshot: Callable[..., FieldSnapshot],
 ) -> None:
-    row = judge(make_snapshot(toy_shape("snowman", "blue"), resolution=48), "a blue snowman")
+    row = field_row(make_snapshot(toy_shape("snowman", "blue"), resolution=48), "a blue snowman")
 
     assert row["kind_correct"]
     assert row["nearest_kind"] == "snowman"
@@ -277,8 +279,8 @@ def test_the_field_of_a_true_toy_is_right_in_everything_that_is_judged(
 
 @pytest.mark.slow
 def test_a_second_front_a_wrong_kind_and_strong_colours_are_seen(make_snapshot: Callable[..., FieldSnapshot]) -> None:
-    twice = judge(make_snapshot(toy_shape("car", "pink", two_faced=True), resolution=48), "a pink car")
-    wrong = judge(make_snapshot(toy_shape("torus", "red"), resolution=48), "a pink cube")
+    twice = field_row(make_snapshot(toy_shape("car", "pink", two_faced=True), resolution=48), "a pink car")
+    wrong = field_row(make_snapshot(toy_shape("torus", "red"), resolution=48), "a pink cube")
 
     assert twice["is_second_front"] is True
     assert not wrong["kind_correct"]
@@ -289,4 +291,4 @@ def test_a_second_front_a_wrong_kind_and_strong_colours_are_seen(make_snapshot: 
 
 def test_a_prompt_that_names_no_toy_cannot_be_judged(make_snapshot: Callable[..., FieldSnapshot]) -> None:
     with pytest.raises(ConfigError, match="must name a kind and a colour"):
-        judge(make_snapshot(toy_shape("cube", "red")), "something else")
+        field_row(make_snapshot(toy_shape("cube", "red")), "something else")

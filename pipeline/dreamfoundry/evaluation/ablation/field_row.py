@@ -1,4 +1,4 @@
-"""One optimised field against the true toy: its surface, its back, its colours. No texture is made."""
+"""Compare one optimised field with the true toy: its surface, its back, its colours. No texture is made."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import trimesh
 from dreamfoundry.asset.gates.scores import flatness_ratio
 from dreamfoundry.asset.maps.texture import sample_grid, surface_colors
 from dreamfoundry.asset.surface.isosurface import choose_isovalue, extract_surface
-from dreamfoundry.evaluation.metrics import NUM_POINTS, compared, saturation_error
+from dreamfoundry.evaluation.metrics import NUM_POINTS, compare_surface, saturation_error
 from dreamfoundry.records import FieldSnapshot
 from dreamfoundry.settings.values import require
 from dreamfoundry.toybox.captions import color_of, kind_of
 
 
 def toy_named(text: str) -> tuple[str, str]:
-    """(kind, color) that a prompt asks for; ConfigError if it names no toy in a trained colour."""
+    """(kind, color) in a prompt; ConfigError if it names no toy in a trained colour."""
     kind, color = kind_of(text), color_of(text)
     if kind is None or color is None:
         require(False, "prompt", text, "must name a kind and a colour of the toybox")
     return str(kind), str(color)
 
 
-def judge(snapshot: FieldSnapshot, text: str) -> dict[str, Any]:
+def field_row(snapshot: FieldSnapshot, text: str) -> dict[str, Any]:
     """Measurements of one field. Raises PromptFailure if it has no surface.
 
     `is_second_front` is None for kinds without a front. `saturation_error` is the mean HSV
@@ -36,13 +36,14 @@ def judge(snapshot: FieldSnapshot, text: str) -> dict[str, Any]:
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     points = np.asarray(trimesh.sample.sample_surface(mesh, NUM_POINTS, seed=0)[0])
     colors = sample_grid(surface_colors(snapshot, isovalue), points, snapshot.bound) / 255.0
-    return compared(points, kind) | {
+
+    return compare_surface(points, kind) | {
         "flatness_ratio": flatness_ratio(surface),
         "saturation_error": saturation_error(colors, kind, color).hsv,
     }
 
 
-def no_surface(failure_class: str) -> dict[str, Any]:
+def row_without_surface(failure_class: str) -> dict[str, Any]:
     """The row of a field that has no surface: wrong, and without measurements."""
     return {
         "kind_correct": False,
