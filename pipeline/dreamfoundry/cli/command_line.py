@@ -62,13 +62,15 @@ class Stream(Protocol):
 def command_app(name: str, about: str | None) -> App:
     """The app of a command whose module has the docstring `about`.
 
-    Its first line stands above the flags; the rest (examples, prose, exit codes) below them.
+    Its examples come first, then usage, first line and flags; the rest (prose, exit codes) is below them.
     """
-    summary, _, teaching = (about or "").partition("\n\n")
+    summary, *teaching = (about or "").strip().split("\n\n")
+    num_first = 1 if teaching and teaching[0].startswith("example") else 0
     return App(
         name=name,
+        help_prologue="".join(teaching[:num_first]),
         help=summary,
-        help_epilogue=flowing(teaching.strip()),
+        help_epilogue=flowing("\n\n".join(teaching[num_first:])),
         help_format=HELP_FORMAT,
         help_formatter=help_formatter(sys.stdout),
         default_parameter=DEFAULTS,
