@@ -8,7 +8,7 @@
 | 4 | asset.surface                    | snapshot           | surface, levels, hulls  | asset       | export worker  |
 | 5 | asset.maps                       | levels, snapshot   | textured levels         | asset       | export worker  |
 | 6 | asset.files, asset.pictures      | textured levels    | GLB and more, pictures  | asset       | export worker  |
-| 7 | asset.gates                      | files, snapshot    | findings, scores        | asset       | export worker  |
+| 7 | asset.gates                      | files and pictures | findings, scores        | asset       | export worker  |
 | 8 | library.library                  | bundle             | blobs, then one outcome | asset       | export worker  |
 | 9 | library.catalog, contact_sheet   | outcomes           | Parquet, a page         | run         | driver         |
 

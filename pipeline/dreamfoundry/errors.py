@@ -6,7 +6,7 @@ DreamfoundryError
 │   ├── ManifestError       the manifest as a file: footer, columns, types, duplicates
 │   └── RowError            one row of it: null, bad UTF-8, unknown word, bad override
 ├── PromptFailure           this prompt cannot become an asset; it ends as a quarantined row
-│   ├── OptimizationDiverged    a loss or a gradient was not finite
+│   ├── OptimizationDiverged    a gradient was not finite
 │   ├── EmptyField              the volume vanished
 │   ├── FullField               the volume fills its box: a shell or a fog, no object
 │   ├── FlatField               a picture on a plate
@@ -25,7 +25,6 @@ DreamfoundryError
 │   ├── StoreUnavailable    the library cannot be reached
 │   ├── ObjectMissing       a key that should be in the library is not
 │   ├── ObjectCorrupt       bytes of the library are not what their name or their schema says
-│   ├── OutcomeExists       somebody else has already decided this key (a race, not a fault)
 │   └── LeaseLost           somebody else owns this prompt now
 └── ToolUnavailable         an optional tool is absent or fails: its gate says "not_run", nothing is retried
     ├── NodeUnavailable     Node, an npm package, or an answer of a Node program
@@ -80,7 +79,7 @@ class PromptFailure(DreamfoundryError):
 
 
 class OptimizationDiverged(PromptFailure):
-    """A loss or a gradient was not finite."""
+    """A gradient was not finite."""
 
     failure_class = "diverged"
 
@@ -185,10 +184,6 @@ class ObjectMissing(InfrastructureError):
 
 class ObjectCorrupt(InfrastructureError):
     """Bytes of the library are not what their name or their schema says."""
-
-
-class OutcomeExists(InfrastructureError):
-    """The key has an outcome already; the first one stands."""
 
 
 class LeaseLost(InfrastructureError):

@@ -45,14 +45,14 @@ def digest(value: Any) -> str:
 @lru_cache(maxsize=256)
 def recipe_digest(recipe: Recipe) -> str:
     """Names a resolved recipe; where the weights of its prior lie is not part of it."""
-    return digest({"schema": "recipe.v1", **_without_prior(recipe)})
+    return digest({"schema": "recipe.v1", **_keyed_recipe(recipe)})
 
 
 @lru_cache(maxsize=256)  # called for every row of a manifest, with few different recipes
-def _without_prior(recipe: Recipe) -> Mapping[str, Any]:
+def _keyed_recipe(recipe: Recipe) -> Mapping[str, Any]:
     resolved: dict[str, Any] = to_plain(recipe)
     resolved.pop("prior")
-    # What is not used cannot change a field, nor its key: how a hash grid would be, a grid that is off.
+    # settings without effect change no key: a hash grid under a dense encoding, an occupancy grid that is off
     unused = {"encoding", "hash_grid"} if recipe.field.encoding == "dense" else set()
     unused |= {"occupancy_resolution"} if not recipe.field.occupancy_resolution else set()
     resolved["field"] = {key: value for key, value in resolved["field"].items() if key not in unused}
@@ -72,7 +72,7 @@ def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
             "negative_prompt": prompt.negative_text,
             "view_prompts": dict(prompt.view_texts),
             "seed": prompt.seed,
-            "recipe": _without_prior(recipe),
+            "recipe": _keyed_recipe(recipe),
             "prior": _without_empty_loras(prior),
             "optimization_version": OPTIMIZATION_VERSION,
         }

@@ -180,7 +180,9 @@ class DetailMaps:
 
 @dataclass(frozen=True)
 class TexturedMesh:
-    """A surface ready to be written: one level of detail, in metres.
+    """A surface ready to be written: one level of detail, in scene units.
+
+    `asset.files.masters` makes metres of them.
 
     `uvs` follow glTF (origin at the top left); `normals` are unit and point outwards;
     `base_color` is sRGB. `detail` is None where the profile orders base colour only.

@@ -196,7 +196,7 @@ def test_a_blob_in_the_trash_is_said_to_come_back(library: Library) -> None:
     library.store.delete(blob_key(sha256))
 
     (defect,) = defects(library)
-    assert "jobs/gc.py --delete" in defect.remedy
+    assert "dreamfoundry gc --delete" in defect.remedy
     list(remove_garbage(library, 7 * 86_400.0))
     assert defects(library) == []
 
@@ -266,7 +266,7 @@ def test_the_program_says_line_by_line_what_is_wrong_and_rebuilds_it(tmp_path: P
 
     wrong = verify(str(tmp_path))
     assert wrong.returncode == 1
-    assert "not ok  index.html: is missing; run jobs/verify.py --rebuild\n" in wrong.stdout
+    assert "not ok  index.html: is missing; run `dreamfoundry verify --rebuild`\n" in wrong.stdout
     right = verify(str(tmp_path), "--rebuild")
     assert right.returncode == 0
     assert "1 outcomes, 3 blobs" in right.stdout

@@ -1,7 +1,7 @@
 """The two lists of an export: its optional files, and the checks of everything that is delivered.
 
 A new file format or gate is a module of its own and one entry here (docs/EXTENDING.md). The order of
-the entries is that of the findings in `validation.json`.
+entries counts among checks of one subject, and among deliverables of one moment: it is that of their findings.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ examples:
   dreamfoundry gc s3://bucket/library --delete                   remove it
   dreamfoundry gc s3://bucket/library --older-than-days 30 --delete
 
-Goes: blobs that no outcome, field record or checkpoint names, checkpoints and leases of decided fields, uploads
+Goes: blobs that no outcome and no field record names, checkpoints and leases of decided fields, uploads
 that were begun and never finished; all of it only when it is old. Blobs go into the trash first (trash/ of the
 library) and from there after the same time again, so a blob that an outcome names after all comes back by itself
 at the next call. Safe while runs are at work. Needs the rights of infra/iam_policy_gc.json, which no node of a

@@ -27,7 +27,7 @@ examples:
   dreamfoundry build prompts.parquet out/library
   dreamfoundry COMMAND --help"""
 
-EXIT_TABLE = """exit codes of every command:
+EXIT_TABLE = """exit codes (a command says what it adds):
    0  done; every row is published
    1  infrastructure (a store, weights, workers) or a bug
    3  done, but some rows are quarantined or lost

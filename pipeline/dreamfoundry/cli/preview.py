@@ -7,7 +7,7 @@ examples:
   dreamfoundry preview "a stone well" --recipe my.toml --device cuda
 
 Takes half a minute for a toy on two CPU cores. The files are those of a build with the same prompt, seed,
-recipe and profile, in one folder. The last two lines name the GLB and the picture.
+recipe and profile (`asset.json` has other provenance), in one folder. The last two lines name the GLB and the picture.
 
 exit codes:
    0  the asset is written

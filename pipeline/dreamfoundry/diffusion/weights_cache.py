@@ -92,7 +92,7 @@ def resolve_identity(config: PriorConfig, cache: Path, open_mirror: OpenMirror =
             "prior.digest",
             digest,
             f"must be the SHA-256 of the weights in {config.path!r}, or stand in its {DIGEST_KEY}: "
-            "`python jobs/mirror_prior.py FOLDER URL` leaves both",
+            "`dreamfoundry mirror FOLDER URL` leaves both",
         )
         pinned = replace(config, digest=digest, prior_id=config.prior_id or _last_part(config.path), loras=loras)
         return identity_with_digest(pinned, Path(folder))

@@ -6,7 +6,7 @@ metrics          F-score, kind and colour of a surface
 statistics       intervals and paired differences
 report           tables and plots of an evaluation
 clip_score       R-Precision by a local CLIP
-classifier       an upper bound: the prior, guided by a classifier of toys
+classifier       a reference: the prior, guided by a classifier of toys
 ablation/        recipes compared on the toys
 benchmark/       our loop against one in the shape of the research codes
 delivery/        delivered assets checked by other programs

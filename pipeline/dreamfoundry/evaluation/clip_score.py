@@ -111,11 +111,6 @@ def own_text_first(similarities: Float[Tensor, "N M"], own: Int[Tensor, " N"]) -
     return (mine > others).all(dim=1)
 
 
-def r_precision(similarities: Float[Tensor, "N M"], own: Int[Tensor, " N"]) -> float:
-    """Share of pictures whose own text ranks first among all distractors, in [0, 1]."""
-    return float(own_text_first(similarities, own).float().mean())
-
-
 def _model_id(folder: Path) -> str:
     whole = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):

@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 VALIDATION_FILE = "validation.json"
 
-_REBUILD = "run jobs/verify.py --rebuild"
+_REBUILD = "run `dreamfoundry verify --rebuild`"
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Audit:
         if not problem:
             return None
         if self._library.store.exists(trash_key(ref.sha256)):
-            return Defect(key, f"{problem}; {namer} names it", "run jobs/gc.py --delete, which brings it back")
+            return Defect(key, f"{problem}; {namer} names it", "run `dreamfoundry gc --delete`, which brings it back")
         remedy = f"put a good copy there (assets/ may have one), or delete {namer} and run its manifest again"
         return Defect(key, f"{problem}; {namer} names it", remedy)
 

@@ -96,7 +96,7 @@ class CatalogEntry(NamedTuple):
 def read(file: BufferedIOBase) -> Iterator[CatalogEntry]:
     """The rows of a catalog in their order; one group of them is in memory at a time.
 
-    A catalog of other columns says nothing, since it cannot stand: it was written by another version.
+    A catalog with other columns was written by another version: it yields no rows and will be written anew.
     """
     with pq.ParquetFile(file) as parquet:
         if not parquet.schema_arrow.equals(SCHEMA):

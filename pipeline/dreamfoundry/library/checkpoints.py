@@ -4,7 +4,7 @@
 
 The epoch is that of the lease under which the work was done, so an owner who was thought dead
 writes beside his successor's checkpoints, never over them. The digest in the name says whether
-the bytes are whole. What the bytes mean is known to `dreamfoundry.checkpoint` only.
+the bytes are whole. What the bytes mean is known to `dreamfoundry.distill.checkpoint` only.
 """
 
 from __future__ import annotations

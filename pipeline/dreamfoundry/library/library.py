@@ -28,8 +28,8 @@ FIELD_SCHEMA = "field.v1"
 ALIASES_SCHEMA = "aliases.v1"
 
 RENEWED_AFTER_S = 12 * 3600.0
-"""`put_blob` writes a blob again that is older than this, so that whoever is about to name it has
-that much less than the age of garbage to worry about (see `library.garbage`)."""
+"""`put_blob` rewrites a blob older than this. So a blob that is about to be named is never older, far below the
+age at which garbage is collected (see `library.garbage`)."""
 
 BLOBS, TRASH = "blobs/sha256/", "trash/sha256/"
 OUTCOMES, FIELDS, ALIASES = "outcomes/", "fields/", "aliases/"

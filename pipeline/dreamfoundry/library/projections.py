@@ -1,6 +1,6 @@
 """Stage 9 as a whole: named views, latest pointers, catalog and page, all made from outcomes and aliases.
 
-A run and `jobs/verify.py --rebuild` end here both, so what is lost comes back byte for byte.
+A run and `dreamfoundry verify --rebuild` end here both, so what is lost comes back byte for byte.
 """
 
 from __future__ import annotations

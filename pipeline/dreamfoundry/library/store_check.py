@@ -185,7 +185,7 @@ def _clock(store: ObjectStore, folder: str) -> str:
 
 
 def _garbage(store: ObjectStore, folder: str) -> str:
-    """Deleting what is not there asks for the right alone."""
+    """Delete keys that do not exist: that tests the permission and changes nothing."""
     nobody = secrets.token_hex(32)
     try:
         for key in (blob_key(nobody), trash_key(nobody), f"{CHECKPOINTS}{nobody[:2]}/{nobody}/0.json"):
@@ -193,9 +193,9 @@ def _garbage(store: ObjectStore, folder: str) -> str:
         list(store.unfinished())
     except StoreUnavailable as error:
         raise _Remark(
-            f"these credentials build, but cannot run jobs/gc.py; that needs infra/iam_policy_gc.json ({error})"
+            f"these credentials build, but cannot run `dreamfoundry gc`; that needs infra/iam_policy_gc.json ({error})"
         ) from None
-    return "these credentials may also run jobs/gc.py"
+    return "these credentials may also run `dreamfoundry gc`"
 
 
 def _uploads(store: ObjectStore, folder: str) -> str:
@@ -204,7 +204,7 @@ def _uploads(store: ObjectStore, folder: str) -> str:
     except StoreUnavailable:
         raise _Remark("these credentials cannot list them") from None
     if old:
-        raise _Remark(f"{len(old)} are older than a day and cost money: jobs/gc.py --delete takes them away")
+        raise _Remark(f"{len(old)} are older than a day and cost money: `dreamfoundry gc --delete` takes them away")
     return "none older than a day"
 
 

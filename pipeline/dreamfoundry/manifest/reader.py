@@ -188,7 +188,7 @@ def _open(path: Path) -> list[_Part]:
         except (OSError, pa.ArrowException) as error:
             raise ManifestError(
                 f"{part}: not a Parquet file ({_one_line(error)}); "
-                "jobs/make_manifest.py makes one from text, CSV or JSONL"
+                "`dreamfoundry make` makes one from text, CSV or JSONL"
             ) from None
     if sum(part.num_rows for part in parts) == 0:
         raise ManifestError(f"{path}: the manifest has no rows; write at least one prompt")

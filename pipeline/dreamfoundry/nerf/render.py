@@ -70,13 +70,6 @@ def accumulate(
     return opacity, premultiplied, _expected_distance(weights.detach(), distances)
 
 
-def composite(
-    weights: Float[Tensor, "K R S"], values: Float[Tensor, "K R S C"], background: Float[Tensor, "K R C"]
-) -> Float[Tensor, "K R C"]:
-    """Values that a ray sees:  sum_i w_i values_i + (1 - sum_i w_i) background."""
-    return over((weights.unsqueeze(-1) * values).sum(dim=2), weights.sum(dim=-1), background)
-
-
 def over(
     premultiplied: Float[Tensor, "K R C"], opacity: Float[Tensor, "K R"], background: Float[Tensor, "K R C"]
 ) -> Float[Tensor, "K R C"]:

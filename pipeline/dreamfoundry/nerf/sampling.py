@@ -104,7 +104,7 @@ def _looked_up(occupancy: Tensor, points: Float[Tensor, "K R L 3"], radius: floa
 
 
 def _inverse(share: Float[Tensor, "K R L1"], target: Float[Tensor, "K R S"]) -> Float[Tensor, "K R S"]:
-    """Where, in [0, 1] of the chord, the rising line through `share` at equal steps reaches what is `target`."""
+    """Inverse of the piecewise linear, cumulative `share`: positions on the chord, in [0, 1], where it is `target`."""
     num_bins = share.shape[-1] - 1
     upper = torch.searchsorted(share[..., 1:-1].contiguous(), target.contiguous()) + 1
     low, high = share.gather(-1, upper - 1), share.gather(-1, upper)

@@ -1,6 +1,6 @@
 """Provenance and rights in the delivered files of an asset.
 
-A policy applies to a whole run (options of jobs/build_library.py) and is part of the asset key: another policy gives
+A policy applies to a whole run (flags of `dreamfoundry build`) and is part of the asset key: another policy gives
 other files. It concerns the GLBs, the sidecar and the names of files; outcomes, catalog and index of the library hold
 every prompt in any case.
 """

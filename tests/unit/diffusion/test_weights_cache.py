@@ -137,7 +137,7 @@ def test_a_mirror_without_a_digest_says_how_to_make_one(
     mirror: CountedStore, tmp_path: Path, config: PriorConfig
 ) -> None:
     mirror.delete(DIGEST_KEY)
-    with pytest.raises(ConfigError, match=r"prior.digest = '': must be the SHA-256 .*jobs/mirror_prior.py"):
+    with pytest.raises(ConfigError, match=r"prior.digest = '': must be the SHA-256 .*dreamfoundry mirror"):
         resolve_identity(config, tmp_path, lambda url: mirror)
 
 

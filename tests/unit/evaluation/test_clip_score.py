@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 from dreamfoundry.errors import ConfigError
-from dreamfoundry.evaluation.clip_score import ClipScorer, load_clip, own_text_first, r_precision
+from dreamfoundry.evaluation.clip_score import ClipScorer, load_clip, own_text_first
 
 WORDS = ("<pad>", "<eos>", "a", "red", "blue", "cube", "ball")
 TEXTS = ["a red cube", "a blue ball", "a red ball"]
@@ -95,17 +95,18 @@ def test_a_picture_counts_only_if_its_text_is_before_all_others() -> None:
     own = torch.tensor([0, 1, 2, 0])
 
     assert own_text_first(similarities, own).tolist() == [True, False, True, False]
-    assert r_precision(similarities, own) == 0.5
 
 
 def test_blank_results_find_nothing() -> None:
-    assert r_precision(torch.full((3, 5), 0.2), torch.tensor([0, 1, 2])) == 0.0
-    assert r_precision(torch.full((3, 5), torch.nan), torch.tensor([0, 1, 2])) == 0.0
+    own = torch.tensor([0, 1, 2])
+
+    assert not own_text_first(torch.full((3, 5), 0.2), own).any()
+    assert not own_text_first(torch.full((3, 5), torch.nan), own).any()
 
 
 def test_one_text_has_no_distractors() -> None:
     with pytest.raises(ConfigError, match="at least two texts"):
-        r_precision(torch.ones(2, 1), torch.zeros(2, dtype=torch.long))
+        own_text_first(torch.ones(2, 1), torch.zeros(2, dtype=torch.long))
 
 
 @pytest.mark.parametrize("harm", ["empty", "no tokenizer", "other model", "no weights", "no preprocessing"])

@@ -12,7 +12,7 @@ from torch import Tensor
 from dreamfoundry.distill.slot_adam import SlotAdam
 from dreamfoundry.nerf.cameras import orbit, rays
 from dreamfoundry.nerf.field import RadianceFields
-from dreamfoundry.nerf.render import Rendering, _render_all, composite, over, ray_weights, render, surface_normals
+from dreamfoundry.nerf.render import Rendering, _render_all, over, ray_weights, render, surface_normals
 from dreamfoundry.settings.field import FieldConfig, RenderConfig
 
 SMALL = FieldConfig(level_resolutions=(3, 6), features_per_level=2, hidden_width=4)
@@ -67,7 +67,7 @@ def test_compositing_equals_the_loop() -> None:
     values = torch.rand(2, 3, 9, 1, generator=generator, dtype=torch.float64)
     background = torch.rand(2, 3, 1, generator=generator, dtype=torch.float64)
     weights = ray_weights(density, deltas)
-    colors = composite(weights, values, background)
+    colors = over((weights.unsqueeze(-1) * values).sum(dim=2), weights.sum(dim=-1), background)
     for k in range(2):
         for r in range(3):
             color, slow_weights = slow_composite(

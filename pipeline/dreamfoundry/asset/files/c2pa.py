@@ -1,9 +1,9 @@
-"""Stage 7, content credentials: a signed statement beside the master, `<slug>.glb.c2pa`, that a model made it.
+"""Stage 6, content credentials: a signed statement beside the master, `<slug>.glb.c2pa`, that a model made it.
 
 C2PA has no place inside a GLB yet, so the manifest is detached; it names the digest of the file. Signing
 is on where the environment names a key and a certificate chain (PEM files, ES256) and c2pa-python is
-installed (`pip install dreamfoundry[c2pa]`). A signature holds a time and a random number: this is the
-one delivered file whose bytes differ between two exports of the same asset key.
+installed (`pip install dreamfoundry[c2pa]`). A signature holds a time and a random number: so two
+exports of the same asset key differ in this file, and in its digest in `asset.json`.
 """
 
 from __future__ import annotations

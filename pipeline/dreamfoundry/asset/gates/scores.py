@@ -1,6 +1,6 @@
 """Stage 7, judging an asset from what every asset has: its field, its mesh and its pictures.
 
-Nothing here knows a true surface: gates and restarts read these numbers, and a measurement must
+Nothing here knows a true surface: gates read these numbers, and a measurement must
 not be selected by its own answer.
 
 Dimension key:  V reference views · H, W pixels per side · P covered pixels

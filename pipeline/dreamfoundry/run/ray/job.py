@@ -71,7 +71,7 @@ def follow(address: str, name: str, stream: TextStream, should_stop: Callable[[]
             if time.monotonic() - answered_s > MAX_SILENCE_S:
                 raise InfrastructureError(
                     f"no answer from {address} for {MAX_SILENCE_S:.0f} s ({error}); the job may go on: "
-                    "jobs/status.py reads its report from the library"
+                    "`dreamfoundry status` reads its report from the library"
                 ) from None
             time.sleep(POLL_S)
             continue

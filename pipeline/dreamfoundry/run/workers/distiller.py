@@ -1,6 +1,6 @@
 """Stages 2 and 3 in one process: the prior is loaded once, K slots are kept busy in short slices.
 
-The one file of the cluster that imports torch; the driver never does.
+Loaded in the processes of distill workers only: it brings torch, which the driver does without.
 """
 
 from __future__ import annotations
