@@ -127,7 +127,7 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
     text.write_text("a red chair\n")
 
     for path in (cut, text):
-        with pytest.raises(ManifestError, match=r"not a Parquet file.*make_manifest"):
+        with pytest.raises(ManifestError, match=r"not a Parquet file.*dreamfoundry make"):
             scan(path)
     with pytest.raises(ManifestError, match="no such file"):
         scan(tmp_path / "absent.parquet")
