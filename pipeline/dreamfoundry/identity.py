@@ -24,7 +24,7 @@ OPTIMIZATION_VERSION = "3"
 """Declared version of what the optimisation computes; raised when its results change."""
 
 EXPORT_VERSION = "4"
-"""Declared version of what the export writes; raised when its bytes change."""
+"""Declared version of the export; raised when a GLB or a picture gets other bytes, or when more is refused."""
 
 GENERATOR = "dreamfoundry"
 """What `asset.generator` says; with the two versions above it determines the code."""
