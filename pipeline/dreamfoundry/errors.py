@@ -37,6 +37,7 @@ the caller; all others say what is the case.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 
@@ -57,19 +58,31 @@ class ManifestError(InputError):
 
 
 class RowError(InputError):
-    """One row of the manifest cannot be used."""
+    """One row of the manifest cannot be used.
 
-    def __init__(self, message: str, *, row: int, prompt_id: str | None = None) -> None:
+    `row` counts from 0 over all parts and `part` is the name of its file; `prompt` is its text where that can be
+    read. `content` is the SHA-256 of the row's values, so that a row that stays as it is stays the same bad row.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        row: int,
+        prompt_id: str | None = None,
+        part: str = "",
+        prompt: str = "",
+        content: str = "",
+    ) -> None:
         super().__init__(message)
         self.row = row
         self.prompt_id = prompt_id
+        self.part = part
+        self.prompt = prompt
+        self.content = content
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_row_error, (str(self), self.row, self.prompt_id))
-
-
-def _row_error(message: str, row: int, prompt_id: str | None) -> RowError:
-    return RowError(message, row=row, prompt_id=prompt_id)
+        return (partial(RowError, **vars(self)), (str(self),))
 
 
 class PromptFailure(DreamfoundryError):
