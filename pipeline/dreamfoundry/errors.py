@@ -5,6 +5,7 @@ DreamfoundryError
 │   ├── ConfigError         a preset, an override or a command line
 │   ├── ManifestError       the manifest as a file: footer, columns, types, duplicates
 │   └── RowError            one row of it: null, bad UTF-8, unknown word, bad override
+├── Stopped                 somebody asked to stop, and nothing had begun; run again           exit 75
 ├── PromptFailure           this prompt cannot become an asset; it ends as a quarantined row
 │   ├── OptimizationDiverged    a gradient was not finite
 │   ├── EmptyField              the volume vanished
@@ -83,6 +84,10 @@ class RowError(InputError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (partial(RowError, **vars(self)), (str(self),))
+
+
+class Stopped(DreamfoundryError):
+    """The work was stopped on request."""
 
 
 class PromptFailure(DreamfoundryError):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from cyclopts import App, Parameter
 
-from dreamfoundry.errors import DreamfoundryError, InputError
+from dreamfoundry.errors import DreamfoundryError, InputError, Stopped
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 HELP_FORMAT: Literal["plaintext"] = "plaintext"
@@ -91,6 +91,9 @@ def report_errors(act: Callable[[], int]) -> int:
     """The exit code of `act`; our errors become one line on standard error, Ctrl-C the code of a stop."""
     try:
         return act()
+    except Stopped as stopped:
+        print(f"stopped: {stopped}", file=sys.stderr)
+        return EXIT_CODES["drained"]
     except DreamfoundryError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CODES["refused" if isinstance(error, InputError) else "failed"]
