@@ -13,6 +13,7 @@ import pytest
 from dreamfoundry.library.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import publish_projections
+from dreamfoundry.library.rows import Row
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
 from support.stubs import FILES
@@ -58,7 +59,7 @@ def test_01_a_writer_that_dies_between_any_two_writes_leaves_no_asset_or_a_whole
         states.append(len(list(Library(store).outcomes())))
         assert export(url, MOST_WRITES) == 0, "the same command finishes what the dead one began"
         require_whole_or_nothing(store)
-        publish_projections(Library(store), "run", [("one", "ab" * 32), ("two", "ab" * 32)])
+        publish_projections(Library(store), "run", [Row("one", "ab" * 32), Row("two", "ab" * 32)])
         defects = [defect for defect in Audit(Library(store)).defects() if "validat" not in defect.problem]
         assert defects == []
         if code == 0:

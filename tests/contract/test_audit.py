@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from dreamfoundry.library.library import (
     view_key,
 )
 from dreamfoundry.library.projections import publish_projections, rebuild
+from dreamfoundry.library.rows import Row
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import Outcome
@@ -73,8 +75,8 @@ def library(store: ObjectStore) -> Library:
         library.publish(
             Outcome(key, "f" + key[1:], prompt_id, "fog", "quarantined", failure_class="empty", message="no")
         )
-    publish_projections(library, "run-1", {"chair": OLD, "stool": OLD, "lost": LOST, "mist": FOG}.items())
-    publish_projections(library, "run-2", {"chair": NEW}.items())
+    publish_projections(library, "run-1", starmap(Row, {"chair": OLD, "stool": OLD, "lost": LOST, "mist": FOG}.items()))
+    publish_projections(library, "run-2", starmap(Row, {"chair": NEW}.items()))
     return library
 
 
@@ -162,7 +164,7 @@ def test_a_pointer_to_what_does_not_exist_is_corrected(library: Library) -> None
 def test_a_second_publication_of_the_same_rows_writes_nothing(store: ObjectStore, library: Library) -> None:
     before = {stat.key: (*store.read(stat.key), stat.modified_s) for stat in store.stats()}
 
-    publish_projections(library, "run-3", {"chair": NEW, "stool": OLD}.items())
+    publish_projections(library, "run-3", starmap(Row, {"chair": NEW, "stool": OLD}.items()))
 
     assert {stat.key: (*store.read(stat.key), stat.modified_s) for stat in store.stats()} == before
 
@@ -230,7 +232,7 @@ def test_unreadable_aliases_are_a_defect(library: Library) -> None:
 def test_a_published_asset_must_have_passed_its_gates(store: ObjectStore, changes: Any, problem: str) -> None:
     library = Library(store)
     publish(library, NEW, "chair", "2025", **changes)
-    publish_projections(library, "run-1", {"chair": NEW}.items())
+    publish_projections(library, "run-1", starmap(Row, {"chair": NEW}.items()))
 
     (defect,) = defects(library)
     assert (defect.key, problem in defect.problem) == (outcome_key(NEW), True)
@@ -239,7 +241,7 @@ def test_a_published_asset_must_have_passed_its_gates(store: ObjectStore, change
 def test_what_the_khronos_validator_never_saw_is_counted_and_not_called_passed(store: ObjectStore) -> None:
     library = Library(store)
     publish(library, NEW, "chair", "2025", gates=validation(khronos="not_run"))
-    publish_projections(library, "run-1", {"chair": NEW}.items())
+    publish_projections(library, "run-1", starmap(Row, {"chair": NEW}.items()))
     audit = Audit(library)
 
     assert list(audit.defects()) == []
@@ -260,7 +262,7 @@ def verify(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_program_says_line_by_line_what_is_wrong_and_rebuilds_it(tmp_path: Path) -> None:
     library = Library(DirectoryStore(tmp_path))
     publish(library, NEW, "chair", "2025")
-    publish_projections(library, "run-1", {"chair": NEW}.items())
+    publish_projections(library, "run-1", starmap(Row, {"chair": NEW}.items()))
     before = projections(library)
     (tmp_path / "index.html").unlink()
 

@@ -19,6 +19,7 @@ from dreamfoundry.library import catalog, contact_sheet
 from dreamfoundry.library.entries import Entries
 from dreamfoundry.library.library import Library, outcome_key, outcome_to_json, view_key
 from dreamfoundry.library.projections import publish_projections, summaries
+from dreamfoundry.library.rows import Row
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import BlobRef, Outcome
 
@@ -66,7 +67,7 @@ def measure(folder: Path) -> dict[str, int]:
     figures = {}
     for name, num_outcomes in (("few", NUM_FEW), ("many", NUM_MANY)):
         library = library_of(num_outcomes, folder / name)
-        rows = ((found.prompt_id, found.asset_key) for found in map(outcome, range(num_outcomes)))
+        rows = (Row(found.prompt_id, found.asset_key) for found in map(outcome, range(num_outcomes)))
         with peak_bytes_of_python() as peak_bytes:
             publish_projections(library, "run-1", rows)
             figures[name] = peak_bytes()

@@ -13,12 +13,13 @@ from tempfile import TemporaryFile
 from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.library import catalog, contact_sheet
 from dreamfoundry.library.catalog import CatalogEntry
-from dreamfoundry.library.entries import Entries, Entry, Pair
+from dreamfoundry.library.entries import Entries, Entry
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.rows import Row
 from dreamfoundry.object_store.protocol import at_once
 
 
-def publish_projections(library: Library, run_id: str, rows: Iterable[Pair]) -> None:
+def publish_projections(library: Library, run_id: str, rows: Iterable[Row]) -> None:
     """Bring all projections up to date with the outcomes.
 
     `rows` are those of a run. Those that stand under another prompt id in
@@ -31,7 +32,7 @@ def publish_projections(library: Library, run_id: str, rows: Iterable[Pair]) -> 
             library.write_view(outcome, prompt_id)
 
     with Entries(library.outcomes(), library.aliases()) as entries:
-        library.record_aliases(run_id, entries.add(rows))
+        library.record_aliases(run_id, entries.add((row.prompt_id, row.asset_key) for row in rows))
         entries.mark_cataloged(
             (row.prompt_id, row.asset_key) for row in catalog_entries(library) if row.state == "published"
         )

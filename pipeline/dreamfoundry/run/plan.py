@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from dreamfoundry.identity import asset_key, canonical_json, field_key
 from dreamfoundry.library.library import Library, decided_order
 from dreamfoundry.library.projections import catalog_entries
+from dreamfoundry.library.rows import Row, tags_from_text, tags_text
 from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
 from dreamfoundry.run.messages import Build
 from dreamfoundry.settings.export_profiles import ExportProfile, export_profile
@@ -75,7 +76,7 @@ class Plan:
         self._table = sqlite3.connect("")  # a file without a name, gone with the connection
         self._table.executescript(
             """
-            CREATE TABLE rows (asset_key TEXT NOT NULL, prompt_id TEXT NOT NULL);
+            CREATE TABLE rows (asset_key TEXT NOT NULL, prompt_id TEXT NOT NULL, tags TEXT, priority INT);
             CREATE TABLE ends (asset_key TEXT PRIMARY KEY, state TEXT, failure_class TEXT, is_ours INT) WITHOUT ROWID;
             CREATE TABLE decided (asset_key TEXT PRIMARY KEY) WITHOUT ROWID;
             CREATE TABLE catalog
@@ -84,9 +85,12 @@ class Plan:
             """
         )
 
-        # the manifest is read row by row: only keys are kept
-        pairs = ((self._resolve(prompt).asset_key, prompt.prompt_id) for prompt in prompts())
-        self._table.executemany("INSERT INTO rows VALUES (?, ?)", pairs)
+        # the manifest is read row by row: only keys are kept, and what belongs to no key
+        rows = (
+            (self._resolve(prompt).asset_key, prompt.prompt_id, tags_text(prompt.tags), prompt.priority)
+            for prompt in prompts()
+        )
+        self._table.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", rows)
         self._table.execute("CREATE INDEX rows_by_key ON rows (asset_key)")
 
         # the catalog as it stands, and the keys that have an outcome
@@ -131,9 +135,11 @@ class Plan:
             "INSERT OR REPLACE INTO ends VALUES (?, ?, ?, ?)", (asset_key, state, failure_class, is_ours)
         )
 
-    def rows(self) -> Iterator[tuple[str, str]]:
-        """(prompt id, asset key) of every row."""
-        yield from self._table.execute("SELECT prompt_id, asset_key FROM rows ORDER BY rowid")
+    def rows(self) -> Iterator[Row]:
+        """Every row, in the order of the manifest."""
+        query = "SELECT prompt_id, asset_key, tags, priority FROM rows ORDER BY rowid"
+        for prompt_id, key, tags, priority in self._table.execute(query):
+            yield Row(prompt_id, key, tags_from_text(tags), priority)
 
     def quarantined_rows(self, limit: int) -> list[tuple[str, str]]:
         """(prompt id, asset key) of the first rows that are quarantined."""

@@ -10,6 +10,7 @@ import pytest
 
 from dreamfoundry.library.library import Library, outcome_key
 from dreamfoundry.library.projections import publish_projections
+from dreamfoundry.library.rows import Row
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
 from dreamfoundry.run.messages import Failure
@@ -52,7 +53,14 @@ def test_rows_that_ask_for_the_same_asset_share_one_build(library: Library) -> N
 
     assert plan.num_builds == 2
     assert [build.prompt_ids for build in plan.builds()] == [("chair", "stool"), ("table",)]
-    assert [prompt_id for prompt_id, _ in plan.rows()] == ["chair", "table", "stool"]
+    assert [row.prompt_id for row in plan.rows()] == ["chair", "table", "stool"]
+
+
+def test_rows_keep_their_tags_and_their_priority(library: Library) -> None:
+    tagged = Prompt("chair", "a chair", tags=("wood", "Bäume, alt", '"quoted"'), priority=-3)
+    (build,) = plan_of(library, tagged).builds()
+
+    assert list(plan_of(library, tagged).rows()) == [Row("chair", build.asset_key, tagged.tags, -3)]
 
 
 def test_a_row_counts_where_its_asset_ends(library: Library) -> None:
