@@ -43,7 +43,8 @@ from dreamfoundry.run.messages import (
     SliceReport,
     WorkerKind,
 )
-from dreamfoundry.run.plan import Plan, PlanInputs
+from dreamfoundry.run.plan import Plan
+from dreamfoundry.run.resolution import PlanInputs
 from dreamfoundry.run.scheduling.field_job import Claim
 from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
 from dreamfoundry.run.scheduling.scheduler import Scheduler
@@ -168,7 +169,7 @@ def main() -> None:
     began_s = time.monotonic()
     found = scan(manifest)
     plan = Plan(
-        lambda: read_prompts(manifest, found.skip_rows),
+        read_prompts(manifest, found.skip_rows),
         library,
         PlanInputs(Recipe(), export_profile("preview"), PRIOR),
     )

@@ -19,7 +19,8 @@ from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Prompt
 from dreamfoundry.run.messages import Failure
 from dreamfoundry.run.outcomes import quarantined_outcome
-from dreamfoundry.run.plan import Plan, PlanInputs
+from dreamfoundry.run.plan import Plan
+from dreamfoundry.run.resolution import PlanInputs
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import recipe_from_toml
 from dreamfoundry.settings.recipe import Recipe
@@ -71,7 +72,7 @@ def test_06_a_finished_run_decides_so_before_ray_starts_and_writes_only_its_repo
     recipe: Recipe = recipe_from_toml(Path(recipe_file))
     store = DirectoryStore(tmp_path / "library")
     plan = Plan(
-        lambda: prompts,
+        prompts,
         Library(store),
         PlanInputs(recipe, export_profile("preview"), prior_identity(recipe.prior)),
     )

@@ -5,7 +5,8 @@
     run_records       the facts of one run, and the records it writes
     wiring            workers, slots, scheduler and leases of a run, connected
     prompt_check      words outside of the prior's vocabulary, refused
-    plan              rows -> builds: keys, existing assets, shared fields
+    resolution        a prompt -> its recipe, its profile and its keys
+    plan              rows -> builds: existing assets, shared fields, the most urgent first
     driver            the loop: carries out the scheduler's commands, feeds answers back
     messages          the plain values between driver and workers
     outcomes          decisions as records in the library

@@ -11,26 +11,28 @@ import logging
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dreamfoundry.diffusion.weights_cache import resolve_identity, weights_cache
-from dreamfoundry.errors import InfrastructureError, ManifestError, ObjectMissing
+from dreamfoundry.errors import InfrastructureError, MachineFault, ManifestError, ObjectMissing, RowError, Stopped
 from dreamfoundry.host.faults import machine_faults
 from dreamfoundry.host.log_events import log_context, log_event, recording
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.manifest.reader import ManifestReport, read_prompts, scan
 from dreamfoundry.object_store.open import local_copy, open_store
+from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome
 from dreamfoundry.run.display import TextStream
 from dreamfoundry.run.exit_codes import RunStatus
 from dreamfoundry.run.outcomes import bad_row_outcome, now_text, publish
-from dreamfoundry.run.plan import Plan, PlanInputs, Tally
+from dreamfoundry.run.plan import OnProgress, Plan, Tally
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.prompt_check import VocabularyCheck, vocabulary_check
 from dreamfoundry.run.request import RunRequest, RunResult
+from dreamfoundry.run.resolution import PlanInputs
 from dreamfoundry.run.run_records import RunContext, RunRecords, provenance
 from dreamfoundry.run.scheduling.run_stats import Status
 from dreamfoundry.run.wiring import OpenWorkers, build_assets, open_workers_for
@@ -38,7 +40,7 @@ from dreamfoundry.run.wiring import OpenWorkers, build_assets, open_workers_for
 LOG = logging.getLogger(__name__)
 
 MAX_NAMED = 20
-"""Quarantined rows that a result names; the catalog names all."""
+"""Bad or quarantined rows that a message names; the catalog and `--dry-run --list` name all."""
 
 LAST_WRITE_S = 5.0
 """Retry timeout of a failed run's report: a store that is away was waited for before."""
@@ -61,13 +63,26 @@ def build_library(
     log_stream = stream if log_file is not None and not stream.isatty() else None
     with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder, recording(log_file, log_stream):
         started_s = time.monotonic()
-        context = _check(request, _local_manifest(request.manifest, Path(folder)), stream)
+        progress = Progress(stream)
+        watch = _watch(progress, should_stop)
+        context = _check(request, _local_manifest(request.manifest, Path(folder)), progress, watch)
         records = RunRecords(context, scan_s=time.monotonic() - started_s)
 
         with log_context(run_id=context.run_id):
             if log_file is not None:
                 context.progress.note(f"log events of this run: {log_file}")
             return _carry_out(context, records, open_workers or open_workers_for(request), should_stop)
+
+
+def _watch(progress: Progress, should_stop: Callable[[], bool]) -> OnProgress:
+    """Shows what is counted, and raises Stopped once that is asked for."""
+
+    def on_progress(counted: str, number: int) -> None:
+        progress.count(counted, number)
+        if should_stop():
+            raise Stopped(f"after {number:,} {counted}; nothing is lost, run again")
+
+    return on_progress
 
 
 def _local_manifest(url: str, folder: Path) -> Path:
@@ -77,7 +92,7 @@ def _local_manifest(url: str, folder: Path) -> Path:
         raise ManifestError(str(error)) from None
 
 
-def _check(request: RunRequest, manifest: Path, stream: TextStream) -> RunContext:
+def _check(request: RunRequest, manifest: Path, progress: Progress, on_progress: OnProgress) -> RunContext:
     """Check everything that can be checked without starting anything."""
     started_at = now_text()
     prior = resolve_identity(request.recipe.prior, weights_cache())
@@ -85,19 +100,18 @@ def _check(request: RunRequest, manifest: Path, stream: TextStream) -> RunContex
     scanned = scan(manifest, check, request.recipe)
     _refuse_bad_rows(scanned, request, check)
     for warning in scanned.warnings:
-        stream.write(f"warning: {warning}\n")
+        progress.note(f"warning: {warning}")
     if scanned.ignored_columns:
-        stream.write(f"columns that are not read: {', '.join(scanned.ignored_columns)}\n")
+        progress.note(f"columns that are not read: {', '.join(scanned.ignored_columns)}")
 
-    progress = Progress(stream)
     return RunContext(
         request=request,
         manifest=manifest,
         scan=scanned,
         prior=prior,
         library=Library(open_store(request.library, retry_timeout_s=request.limits.store_s, on_wait=progress.note)),
-        stream=stream,
         progress=progress,
+        on_progress=on_progress,
         run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
         started_at=started_at,
     )
@@ -107,7 +121,9 @@ def _refuse_bad_rows(scanned: ManifestReport, request: RunRequest, check: Vocabu
     if not scanned.row_errors or request.quarantine_bad_rows:
         return
     lines = [f"{len(scanned.row_errors)} of {scanned.num_rows} rows of {request.manifest} cannot be used:"]
-    lines += [f"  {error}" for error in scanned.row_errors]
+    lines += [f"  {error}" for error in scanned.row_errors[:MAX_NAMED]]
+    if len(scanned.row_errors) > MAX_NAMED:
+        lines.append(f"  … and {len(scanned.row_errors) - MAX_NAMED} more: --dry-run --list FILE writes all of them")
     if check is not None and check.num_refused:
         lines.append(check.hint)
     lines.append("mend them, or run with --quarantine-bad-rows to record them as quarantined and build the rest")
@@ -118,38 +134,55 @@ def _carry_out(
     context: RunContext, records: RunRecords, open_workers: OpenWorkers, should_stop: Callable[[], bool]
 ) -> RunResult:
     """Plan, build, publish; a run that fails leaves a report too, if the store can still be reached."""
-    request = context.request
+    request, bad_rows = context.request, list[Outcome]()
     log_event(LOG, "run_started", manifest=request.manifest, library=request.library, num_rows=context.scan.num_rows)
     started_s = time.monotonic()
     plan: Plan | None = None
     try:
         with machine_faults():
-            bad_rows = [
-                publish(context.library, bad_row_outcome(error, context.scan.digest, provenance(context)), None)
-                for error in context.scan.row_errors
-            ]
+            bad_rows += _quarantine_bad_rows(context)
             with records.stage("plan"):
                 plan = _plan(context)
             num_delegated = _build_and_publish(context, plan, records, open_workers, should_stop)
-            result = _result(context, plan, records, bad_rows, num_delegated)
+            result = _result(context, plan, records, bad_rows, num_delegated=num_delegated)
+    except Stopped as stopped:
+        result = _result(context, plan, records, bad_rows, message=f"stopped {stopped}")
     except InfrastructureError as error:
         log_event(LOG, "run_failed", logging.ERROR, cause=f"{type(error).__name__}: {error}", seconds=_since(started_s))
-        _report_failure(context, plan, records, str(error))
+        _report_failure(context, plan, records, len(bad_rows), str(error))
         raise
 
     log_event(LOG, "run_ended", status=result.report.status, seconds=_since(started_s))
     return result
 
 
+def _quarantine_bad_rows(context: RunContext) -> Iterator[Outcome]:
+    """Decide the bad rows of the manifest; yields the outcomes that stand."""
+
+    def quarantine(error: RowError) -> Outcome:
+        return publish(context.library, bad_row_outcome(error, context.scan.digest, provenance(context)), None)
+
+    for number, outcome in enumerate(at_once(quarantine, context.scan.row_errors), start=1):
+        yield outcome
+        context.on_progress("bad rows recorded", number)
+
+
 def _plan(context: RunContext) -> Plan:
     request = context.request
     inputs = PlanInputs(request.recipe, request.profile, context.prior, request.metadata_policy)
-    return Plan(
-        lambda: read_prompts(context.manifest, context.scan.skip_rows, request.recipe),
+    plan = Plan(
+        read_prompts(context.manifest, context.scan.skip_rows, request.recipe),
         context.library,
         inputs,
         retry_class=request.retry_class,
+        on_progress=context.on_progress,
     )
+    if plan.num_rows != context.scan.num_prompts:
+        raise MachineFault(
+            f"the copy of {request.manifest} had {context.scan.num_prompts} prompts when it was checked and "
+            f"{plan.num_rows} when it was read: the disk of the temporary folder is not to be trusted"
+        )
+    return plan
 
 
 def _build_and_publish(
@@ -170,33 +203,42 @@ def _build_and_publish(
 
 
 def _result(
-    context: RunContext, plan: Plan, records: RunRecords, bad_rows: Sequence[Outcome], num_delegated: int
+    context: RunContext,
+    plan: Plan | None,
+    records: RunRecords,
+    bad_rows: Sequence[Outcome],
+    *,
+    num_delegated: int = 0,
+    message: str = "",
 ) -> RunResult:
-    tally = plan.tally()
+    """Write the report of a run that came to its end, or was stopped: then `message` says where."""
+    tally = plan.tally() if plan is not None else None
     status = _run_status(tally, has_bad_rows=bool(bad_rows or context.scan.lost), num_delegated=num_delegated)
-    summary = records.report(status, tally, len(bad_rows))
+    summary = records.report("drained" if message else status, tally, len(bad_rows), message)
     records.write(context.library.store, summary)
 
     named = {outcome.prompt_id: outcome for outcome in bad_rows[:MAX_NAMED]}
-    for prompt_id, asset_key in plan.quarantined_rows(MAX_NAMED - len(named)):
+    for prompt_id, asset_key in plan.quarantined_rows(MAX_NAMED - len(named)) if plan is not None else []:
         if outcome := context.library.get_outcome(asset_key):
             named[prompt_id] = outcome
     return RunResult(summary, named, context.request.log_file if context.request.logs_events else "")
 
 
-def _run_status(tally: Tally, *, has_bad_rows: bool, num_delegated: int) -> RunStatus:
-    if tally.pending:
+def _run_status(tally: Tally | None, *, has_bad_rows: bool, num_delegated: int) -> RunStatus:
+    if tally is None or tally.pending:
         return "delegated" if num_delegated else "drained"
     return "partial" if tally.failure_classes or has_bad_rows else "complete"
 
 
-def _report_failure(context: RunContext, plan: Plan | None, records: RunRecords, message: str) -> None:
+def _report_failure(
+    context: RunContext, plan: Plan | None, records: RunRecords, num_bad_rows: int, message: str
+) -> None:
     tally = plan.tally() if plan is not None else None
-    summary = records.report("failed", tally, message=message)
+    summary = records.report("failed", tally, num_bad_rows, message)
     try:
         records.write(open_store(context.request.library, retry_timeout_s=LAST_WRITE_S), summary)
     except InfrastructureError:
-        context.stream.write("the run report could not be written either\n")
+        context.progress.note("the run report could not be written either")
 
 
 def _since(started_s: float) -> float:

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import TypeVar
 
-from dreamfoundry.identity import asset_key, canonical_json, field_key
 from dreamfoundry.library.library import Library, decided_order
 from dreamfoundry.library.projections import catalog_entries
 from dreamfoundry.library.rows import Row, tags_from_text, tags_text
-from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
+from dreamfoundry.object_store.protocol import at_once
+from dreamfoundry.records import Outcome, OutcomeState, Prompt
 from dreamfoundry.run.messages import Build
-from dreamfoundry.settings.export_profiles import ExportProfile, export_profile
-from dreamfoundry.settings.loading import with_overrides
-from dreamfoundry.settings.metadata_policy import DEFAULT_POLICY, MetadataPolicy
-from dreamfoundry.settings.recipe import Recipe
+from dreamfoundry.run.resolution import PlanInputs, Resolver
+
+T = TypeVar("T")
+
+OnProgress = Callable[[str, int], None]
+"""Told what is counted, and how many so far."""
 
 EVERY_CLASS = "all"
 """A retry of this class retries every failure class."""
-
-
-@dataclass(frozen=True)
-class PlanInputs:
-    """Everything that decides keys besides the rows; `profile` serves rows that name none."""
-
-    recipe: Recipe
-    profile: ExportProfile
-    prior: PriorIdentity
-    metadata_policy: MetadataPolicy = DEFAULT_POLICY
 
 
 @dataclass(frozen=True)
@@ -53,30 +48,30 @@ _IN_CATALOG_AS_PUBLISHED = f"{_STANDING} AND asset_key IN (SELECT asset_key FROM
 class Plan:
     """The work of a run and its state: the asset key of every row, the end of every key.
 
-    It is kept in a temporary file, so that memory does not grow with the manifest. `prompts` opens the
-    manifest, each time with the same prompts in the same order.
-    Outcomes that exist are left alone, except quarantined ones of `retry_class` (EVERY_CLASS for all).
-    Rows that ask for the same asset share one build. Not for several threads.
+    It is kept in a temporary file, so that memory does not grow with the manifest. `prompts` is read once: from
+    then on a build is known by its key, never by its place. Outcomes that exist are left alone, except
+    quarantined ones of `retry_class` (EVERY_CLASS for all). Rows that ask for the same asset share one build.
+    `on_progress` is told what is counted ("rows planned") and how many so far, often; what it raises ends the
+    planning. Not for several threads.
     """
 
     def __init__(
         self,
-        prompts: Callable[[], Iterable[Prompt]],
+        prompts: Iterable[Prompt],
         library: Library,
         inputs: PlanInputs,
         *,
         retry_class: str = "",
+        on_progress: OnProgress = lambda counted, number: None,
     ) -> None:
-        self._prompts, self._library = prompts, library
-        self._inputs = inputs
-        self._metadata_policy = asdict(inputs.metadata_policy)
-        self._recipes: dict[bytes, Recipe] = {}
+        self._library, self._resolver, self._on_progress = library, Resolver(inputs), on_progress
         self._has_changed = False  # an outcome, since the catalog was written
 
         self._table = sqlite3.connect("")  # a file without a name, gone with the connection
         self._table.executescript(
             """
             CREATE TABLE rows (asset_key TEXT NOT NULL, prompt_id TEXT NOT NULL, tags TEXT, priority INT);
+            CREATE TABLE requests (asset_key TEXT PRIMARY KEY, row INT, priority INT, pickled BLOB);
             CREATE TABLE ends (asset_key TEXT PRIMARY KEY, state TEXT, failure_class TEXT, is_ours INT) WITHOUT ROWID;
             CREATE TABLE decided (asset_key TEXT PRIMARY KEY) WITHOUT ROWID;
             CREATE TABLE catalog
@@ -85,20 +80,18 @@ class Plan:
             """
         )
 
-        # the manifest is read row by row: only keys are kept, and what belongs to no key
-        rows = (
-            (self._resolve(prompt).asset_key, prompt.prompt_id, tags_text(prompt.tags), prompt.priority)
-            for prompt in prompts()
-        )
-        self._table.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", rows)
+        for row, prompt in enumerate(self._counted("rows planned", prompts)):
+            self._add(row, prompt)
         self._table.execute("CREATE INDEX rows_by_key ON rows (asset_key)")
+        self._table.execute("CREATE INDEX requests_by_urgency ON requests (priority DESC, row)")
 
         # the catalog as it stands, and the keys that have an outcome
         self._table.executemany(
             "INSERT INTO catalog (prompt_id, asset_key, state, created_at) VALUES (?, ?, ?, ?)",
-            catalog_entries(library),
+            self._counted("rows of the catalog read", catalog_entries(library)),
         )
-        self._table.executemany("INSERT INTO decided VALUES (?)", ((key,) for key in library.decided()))
+        decided = self._counted("outcomes listed", library.decided())
+        self._table.executemany("INSERT INTO decided VALUES (?)", ((key,) for key in decided))
         self._retried = self._note_standing(retry_class)
 
     @property
@@ -108,26 +101,43 @@ class Plan:
             self._one("SELECT count(DISTINCT asset_key) FROM rows WHERE asset_key NOT IN (SELECT asset_key FROM ends)")
         )
 
+    @property
+    def num_rows(self) -> int:
+        """Rows of the manifest that are prompts, each id once."""
+        return self._one("SELECT count(*) FROM rows")
+
     def builds(self) -> Iterator[Build]:
-        """The assets to make, in the order of their first rows."""
-        for row, prompt in enumerate(self._prompts(), start=1):
-            (asset_key,) = self._table.execute("SELECT asset_key FROM rows WHERE rowid = ?", (row,)).fetchone()
-            same = self._table.execute(
-                "SELECT rowid, prompt_id FROM rows WHERE asset_key = ? ORDER BY rowid", (asset_key,)
-            ).fetchall()
-            if same[0][0] != row or self._has_ended(asset_key):
+        """The assets to make, the most urgent first, then in the order of their first rows.
+
+        What the library has of them is asked for as they are taken, several at a time.
+        """
+        return at_once(self._with_what_is_stored, self._open_builds())
+
+    def _open_builds(self) -> Iterator[Build]:
+        keys = self._table.execute("SELECT asset_key, priority, pickled FROM requests ORDER BY priority DESC, row")
+        for asset_key, priority, pickled in keys:
+            if self._has_ended(asset_key):
                 continue
-            resolved = self._resolve(prompt)
+            same = self._table.execute("SELECT prompt_id FROM rows WHERE asset_key = ? ORDER BY rowid", (asset_key,))
+            prompt = dataclasses.replace(pickle.loads(pickled), priority=priority)
+            resolved = self._resolver.resolve(prompt)
             yield Build(
-                asset_key=asset_key,
+                asset_key=resolved.asset_key,
                 field_key=resolved.field_key,
                 prompt=prompt,
-                prompt_ids=tuple(prompt_id for _, prompt_id in same),
+                prompt_ids=tuple(prompt_id for (prompt_id,) in same),
                 recipe=resolved.recipe,
                 profile=resolved.profile,
-                snapshot=self._library.find_field(resolved.field_key),
-                instead_of=self._library.get_outcome(asset_key) if asset_key in self._retried else None,
             )
+
+    def _with_what_is_stored(self, build: Build) -> Build:
+        """`build` with its field and the outcome that it is to replace. Asks only the library: runs on any thread."""
+        retried = build.asset_key in self._retried
+        return dataclasses.replace(
+            build,
+            snapshot=self._library.find_field(build.field_key),
+            instead_of=self._library.get_outcome(build.asset_key) if retried else None,
+        )
 
     def decide(self, asset_key: str, state: OutcomeState, failure_class: str, *, is_ours: bool) -> None:
         """Note the end of an asset."""
@@ -175,6 +185,19 @@ class Plan:
         )
         return Tally(counts["published"], counts["quarantined"], counts["skipped"], counts["pending"], dict(classes))
 
+    def _add(self, row: int, prompt: Prompt) -> None:
+        """Rows of one asset share a request: the prompt of the first, the urgency of the most urgent."""
+        key = self._resolver.resolve(prompt).asset_key
+        self._table.execute(
+            "INSERT INTO rows VALUES (?, ?, ?, ?)", (key, prompt.prompt_id, tags_text(prompt.tags), prompt.priority)
+        )
+        self._table.execute(
+            "INSERT INTO requests VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (asset_key) DO UPDATE SET priority = max(priority, excluded.priority)",
+            # our own bytes, in a file that nobody else can open
+            (key, row, prompt.priority, pickle.dumps(prompt)),
+        )
+
     def _note_standing(self, retry_class: str) -> frozenset[str]:
         """Note the ends of assets that have an outcome; returns the keys to try again.
 
@@ -184,13 +207,18 @@ class Plan:
         self._table.execute(f"INSERT INTO ends SELECT asset_key, 'published', '', 0 FROM ({_IN_CATALOG_AS_PUBLISHED})")
         unread = self._table.execute(f"{_STANDING} EXCEPT {_IN_CATALOG_AS_PUBLISHED}")
         retried = set()
-        for outcome in self._library.outcomes_of(key for (key,) in unread):
+        for outcome in self._counted("outcomes read", self._library.outcomes_of(key for (key,) in unread)):
             self._has_changed |= not self._is_in_catalog(outcome)
             if outcome.state == "quarantined" and retry_class in (EVERY_CLASS, outcome.failure_class):
                 retried.add(outcome.asset_key)
             else:
                 self.decide(outcome.asset_key, outcome.state, outcome.failure_class, is_ours=False)
         return frozenset(retried)
+
+    def _counted(self, counted: str, items: Iterable[T]) -> Iterator[T]:
+        for number, item in enumerate(items, start=1):
+            yield item
+            self._on_progress(counted, number)
 
     def _is_in_catalog(self, outcome: Outcome) -> bool:
         created_at, asset_key = decided_order(outcome)
@@ -203,22 +231,3 @@ class Plan:
     def _one(self, query: str, *values: str) -> int:
         (value,) = self._table.execute(query, values).fetchone()
         return int(value)
-
-    def _resolve(self, prompt: Prompt) -> _Resolved:
-        """Resolve the recipe, the profile and the keys of a row."""
-        changes = canonical_json(prompt.overrides)
-        if changes not in self._recipes:
-            self._recipes[changes] = with_overrides(self._inputs.recipe, prompt.overrides)
-        recipe = self._recipes[changes]
-        profile = export_profile(prompt.budget_profile) if prompt.budget_profile else self._inputs.profile
-        field = field_key(prompt, recipe, self._inputs.prior)
-        key = asset_key(field, profile, prompt.target_height_m, self._metadata_policy)
-        return _Resolved(recipe, profile, field, key)
-
-
-@dataclass(frozen=True)
-class _Resolved:
-    recipe: Recipe
-    profile: ExportProfile
-    field_key: str
-    asset_key: str

@@ -26,6 +26,10 @@ class Progress:
         self._sample(self._clock(), status.steps_done)
         self._display.show(share_done(status), describe(status, self.steps_per_s))
 
+    def count(self, counted: str, number: int) -> None:
+        """Display how many of something are done, where nobody knows of how many."""
+        self._display.show(None, f"{number:,} {counted}")
+
     def note(self, text: str) -> None:
         """Show something that the operator should know, on a line of its own."""
         self._display.note(text)

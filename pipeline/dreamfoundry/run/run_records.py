@@ -15,10 +15,9 @@ from dreamfoundry.manifest.reader import ManifestReport
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import PriorIdentity
 from dreamfoundry.run import report
-from dreamfoundry.run.display import TextStream
 from dreamfoundry.run.exit_codes import RunStatus
 from dreamfoundry.run.outcomes import BAD_ROW, now_text
-from dreamfoundry.run.plan import Tally
+from dreamfoundry.run.plan import OnProgress, Tally
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunProgress, RunRecord, RunReport
 from dreamfoundry.run.request import RunRequest
@@ -30,15 +29,18 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunContext:
-    """The facts of one run, settled before anything starts. `manifest` is a local file, `scan` its check."""
+    """The facts of one run, settled before anything starts. `manifest` is a local file, `scan` its check.
+
+    `on_progress` is told what is counted, and raises Stopped once that is asked for.
+    """
 
     request: RunRequest
     manifest: Path
     scan: ManifestReport
     prior: PriorIdentity
     library: Library
-    stream: TextStream
     progress: Progress
+    on_progress: OnProgress
     run_id: str
     started_at: str
 
@@ -104,13 +106,16 @@ class RunRecords:
         self._written_s = time.monotonic()
 
     def report(self, status: RunStatus, tally: Tally | None, num_bad_rows: int = 0, message: str = "") -> RunReport:
-        """The report of the run as it stands; `tally` is None if no plan was made."""
+        """The report of the run as it stands; `tally` is None if no plan was made.
+
+        AssertionError if its counts do not add up to the rows of the manifest: then a row was lost without a word.
+        """
         context, request, scan = self._context, self._context.request, self._context.scan
         num_repeated = len(scan.repeated_rows) if tally is not None else 0
-        tally = tally or Tally(0, 0, 0, scan.num_rows - scan.num_lost_rows, {})
+        tally = tally or Tally(0, 0, 0, scan.num_rows - scan.num_lost_rows - num_bad_rows, {})
         bad_rows = {BAD_ROW: num_bad_rows} if num_bad_rows else {}
 
-        return RunReport(
+        report = RunReport(
             run_id=context.run_id,
             manifest=request.manifest,
             manifest_digest=scan.digest,
@@ -131,6 +136,10 @@ class RunRecords:
             price_per_hour=request.price_per_hour,
             message=message,
         )
+        counted = report.published + report.skipped + report.quarantined + report.lost_rows + report.pending
+        if counted != report.num_rows:
+            raise AssertionError(f"{counted} of {report.num_rows} rows are accounted for in {report}")
+        return report
 
     def write(self, store: ObjectStore, record: RunRecord) -> None:
         """Write a record to its place in the library."""

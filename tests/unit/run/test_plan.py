@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dreamfoundry.errors import Stopped
 from dreamfoundry.library.library import Library, outcome_key
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.library.rows import Row
@@ -15,7 +15,8 @@ from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
 from dreamfoundry.run.messages import Failure
 from dreamfoundry.run.outcomes import quarantined_outcome
-from dreamfoundry.run.plan import EVERY_CLASS, Plan, PlanInputs, Tally
+from dreamfoundry.run.plan import EVERY_CLASS, Plan, Tally
+from dreamfoundry.run.resolution import PlanInputs, Resolver
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
@@ -35,7 +36,7 @@ def library(tmp_path: Path) -> Library:
 
 def plan_of(library: Library, *prompts: Prompt, retry_class: str = "", recipe: Recipe = NOTHING_SPECIAL) -> Plan:
     return Plan(
-        lambda: prompts,
+        prompts,
         library,
         PlanInputs(recipe, export_profile("preview"), PRIOR),
         retry_class=retry_class,
@@ -193,19 +194,39 @@ def test_06_what_is_shown_as_published_is_not_read_again(library: Library) -> No
     assert plan.is_projected()
 
 
-def test_prompts_are_read_as_builds_are_taken(library: Library) -> None:
-    taken: list[str] = []
+def test_the_most_urgent_asset_of_the_whole_manifest_comes_first(library: Library) -> None:
+    last = Prompt("last", "a lamp", priority=1)
+    plan = plan_of(library, CHAIR, TABLE, replace(STOOL, priority=9), last)
 
-    class Manifest:
-        def __iter__(self) -> Iterator[Prompt]:
-            for prompt in (CHAIR, TABLE):
-                taken.append(prompt.prompt_id)
-                yield prompt
+    builds = list(plan.builds())
 
-    plan = Plan(Manifest, library, PlanInputs(Recipe(), export_profile("preview"), PRIOR))
-    taken.clear()
-    next(plan.builds())
-    assert taken == ["chair"]
+    assert [build.prompt.prompt_id for build in builds] == ["chair", "last", "table"]
+    assert [build.prompt.priority for build in builds] == [9, 1, 0]
+
+
+def test_a_build_is_made_of_the_prompt_of_its_own_key(library: Library) -> None:
+    plan = plan_of(library, CHAIR, TABLE, STOOL)
+    resolver = Resolver(PlanInputs(Recipe(), export_profile("preview"), PRIOR))
+
+    for build in plan.builds():
+        assert resolver.resolve(build.prompt).asset_key == build.asset_key
+
+
+def test_the_manifest_is_read_once(library: Library) -> None:
+    plan = Plan(iter([CHAIR, TABLE]), library, PlanInputs(Recipe(), export_profile("preview"), PRIOR))
+
+    assert [build.prompt.text for build in plan.builds()] == ["a chair", "a table"]
+    assert len(list(plan.builds())) == 2
+
+
+def test_planning_counts_rows_and_ends_with_what_the_counter_raises(library: Library) -> None:
+    def count(counted: str, number: int) -> None:
+        if (counted, number) == ("rows planned", 2):
+            raise Stopped("at row 2")
+
+    inputs = PlanInputs(Recipe(), export_profile("preview"), PRIOR)
+    with pytest.raises(Stopped, match="at row 2"):
+        Plan([CHAIR, TABLE, STOOL], library, inputs, on_progress=count)
 
 
 def test_07_one_changed_prompt_of_a_hundred_is_one_rebuild_and_another_recipe_a_hundred(library: Library) -> None:

@@ -16,7 +16,8 @@ from dreamfoundry.identity import asset_key
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import FieldSnapshot, PriorIdentity, Prompt
-from dreamfoundry.run.plan import Plan, PlanInputs
+from dreamfoundry.run.plan import Plan
+from dreamfoundry.run.resolution import PlanInputs
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe
@@ -109,7 +110,7 @@ def test_the_policy_of_a_run_is_in_the_keys_of_its_plan(tmp_path: Path) -> None:
     library = Library(DirectoryStore(tmp_path))
     keys = set()
     for policy in (MetadataPolicy(), CONFIDENTIAL):
-        plan = Plan(lambda: [PROMPT], library, PlanInputs(Recipe(), PROFILE, PRIOR, policy))
+        plan = Plan([PROMPT], library, PlanInputs(Recipe(), PROFILE, PRIOR, policy))
         keys |= {build.asset_key for build in plan.builds()}
 
     assert len(keys) == 2

@@ -14,6 +14,9 @@ from dreamfoundry.settings.recipe import Recipe
 
 LOG = logging.getLogger(__name__)
 
+TAKE_S = 0.3
+"""Longest time that taking builds may keep the driver from its workers: each costs a request to the store."""
+
 
 class Backlog:
     """Builds that have not ended, taken from `feed` as they are needed, at most `look_ahead` at a time.
@@ -76,9 +79,10 @@ class Backlog:
         return at_hand + (self.num_builds - self._num_taken) * at_hand // max(1, len(self.builds))
 
     def take_more(self) -> None:
-        """Take builds until enough are at hand."""
+        """Take builds until enough are at hand, for `TAKE_S` at most: workers start while the rest comes in."""
+        until_s = self._clock() + TAKE_S
         fresh: dict[str, FieldJob] = {}  # queued together below: ranks may still change while builds come in
-        while not self._is_feed_empty and len(self.builds) < self._look_ahead:
+        while not self._is_feed_empty and len(self.builds) < self._look_ahead and self._clock() <= until_s:
             build = next(self._feed, None)
             if build is None:
                 self._is_feed_empty = True
