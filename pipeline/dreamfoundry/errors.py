@@ -26,7 +26,8 @@ DreamfoundryError
 │   ├── StoreUnavailable    the library cannot be reached
 │   ├── ObjectMissing       a key that should be in the library is not
 │   ├── ObjectCorrupt       bytes of the library are not what their name or their schema says
-│   └── LeaseLost           somebody else owns this prompt now
+│   ├── LeaseLost           somebody else owns this prompt now
+│   └── KeyMismatch         a key is not that of its request: a mistake of ours, nothing is written
 └── ToolUnavailable         an optional tool is absent or fails: its gate says "not_run", nothing is retried
     ├── NodeUnavailable     Node, an npm package, or an answer of a Node program
     └── BrowserUnavailable  Chromium, three.js, or an answer of the page
@@ -206,6 +207,10 @@ class ObjectCorrupt(InfrastructureError):
 
 class LeaseLost(InfrastructureError):
     """Somebody else owns this prompt now."""
+
+
+class KeyMismatch(InfrastructureError):
+    """A key is not that of the request it stands for: a mistake of ours, so nothing is written under it."""
 
 
 class ToolUnavailable(DreamfoundryError):

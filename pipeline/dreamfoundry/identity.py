@@ -59,24 +59,27 @@ def _keyed_recipe(recipe: Recipe) -> Mapping[str, Any]:
     return resolved
 
 
-def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
-    """Names the optimised field: equal keys would give the same field.
+def field_parts(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> dict[str, Any]:
+    """Everything that a field key is made of, as plain values: the key is their digest.
 
     `recipe` is the resolved one, with the overrides of the prompt in it; where the weights lie
     on this machine is not part of it, which weights they are (`prior`) is.
     """
-    return digest(
-        {
-            "schema": "field_key.v1",
-            "prompt": prompt.text,
-            "negative_prompt": prompt.negative_text,
-            "view_prompts": dict(prompt.view_texts),
-            "seed": prompt.seed,
-            "recipe": _keyed_recipe(recipe),
-            "prior": _without_empty_loras(prior),
-            "optimization_version": OPTIMIZATION_VERSION,
-        }
-    )
+    return {
+        "schema": "field_key.v1",
+        "prompt": prompt.text,
+        "negative_prompt": prompt.negative_text,
+        "view_prompts": dict(prompt.view_texts),
+        "seed": prompt.seed,
+        "recipe": _keyed_recipe(recipe),
+        "prior": _without_empty_loras(prior),
+        "optimization_version": OPTIMIZATION_VERSION,
+    }
+
+
+def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
+    """Names the optimised field: equal keys would give the same field."""
+    return digest(field_parts(prompt, recipe, prior))
 
 
 def _without_empty_loras(prior: PriorIdentity) -> Mapping[str, Any]:
@@ -87,18 +90,31 @@ def _without_empty_loras(prior: PriorIdentity) -> Mapping[str, Any]:
     return named
 
 
+def asset_parts(
+    field_key: str, profile: ExportProfile, target_height_m: float, metadata: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything that an asset key is made of, as plain values: the key is their digest.
+
+    `metadata` is the metadata policy (what files say).
+    """
+    return {
+        "schema": "asset_key.v1",
+        "field_key": field_key,
+        "profile": to_plain(profile),
+        "target_height_m": target_height_m,
+        "metadata": dict(metadata),
+        "export_version": EXPORT_VERSION,
+    }
+
+
 def asset_key(field_key: str, profile: ExportProfile, target_height_m: float, metadata: Mapping[str, Any]) -> str:
-    """Names the delivered asset. `metadata` is the metadata policy (what files say)."""
-    return digest(
-        {
-            "schema": "asset_key.v1",
-            "field_key": field_key,
-            "profile": profile,
-            "target_height_m": target_height_m,
-            "metadata": dict(metadata),
-            "export_version": EXPORT_VERSION,
-        }
-    )
+    """Names the delivered asset."""
+    return digest(asset_parts(field_key, profile, target_height_m, metadata))
+
+
+def bad_row_parts(prompt_id: str, content: str) -> dict[str, Any]:
+    """Everything that the key of a bad row is made of: neither its place nor its manifest."""
+    return {"schema": "bad_row.v2", "prompt_id": prompt_id, "content": content}
 
 
 def seed_for(field_key: str, candidate: int, purpose: str) -> int:

@@ -16,6 +16,7 @@ from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.library.rows import Row
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
+from support.mortal_exporter import BUILD
 from support.stubs import FILES
 
 MOST_WRITES = 40
@@ -36,7 +37,7 @@ def require_whole_or_nothing(store: ObjectStore) -> None:
         require_whole({name: library.get_blob(ref) for name, ref in outcome.files.items()})
     for key in store.list("assets/"):
         if key.endswith("/latest.json"):
-            folder = f"{key.removesuffix('latest.json')}{'ab' * 32}"
+            folder = f"{key.removesuffix('latest.json')}{BUILD.asset_key}"
             require_whole({name: store.get(f"{folder}/{name}") for name in FILES})
 
 
@@ -59,7 +60,7 @@ def test_01_a_writer_that_dies_between_any_two_writes_leaves_no_asset_or_a_whole
         states.append(len(list(Library(store).outcomes())))
         assert export(url, MOST_WRITES) == 0, "the same command finishes what the dead one began"
         require_whole_or_nothing(store)
-        publish_projections(Library(store), "run", [Row("one", "ab" * 32), Row("two", "ab" * 32)])
+        publish_projections(Library(store), "run", [Row(name, BUILD.asset_key) for name in BUILD.prompt_ids])
         defects = [defect for defect in Audit(Library(store)).defects() if "validat" not in defect.problem]
         assert defects == []
         if code == 0:

@@ -16,17 +16,16 @@ from typing import Any, cast
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.records import PriorIdentity, Prompt
-from dreamfoundry.run.messages import Build, ExportTask, WorkerSettings
+from dreamfoundry.records import Prompt
+from dreamfoundry.run.messages import ExportTask, WorkerSettings
 from dreamfoundry.run.workers.export_process import ExportProcess
 from dreamfoundry.run.workers.exporter import Exporter
-from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.prior import PriorConfig
-from dreamfoundry.settings.recipe import Recipe
+from support.real_builds import PRIOR, real_build
 from support.stubs import InstantStages, snapshot
 
 WRITES = ("create", "put", "replace", "copy", "delete")
-PRIOR = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")
+BUILD = real_build(Prompt("one", "a ball"), "two")
 
 
 class MortalStore:
@@ -47,10 +46,9 @@ def main() -> None:
     url, num_writes = sys.argv[1], int(sys.argv[2])
     store = open_store(url)
     ref = Library(store).put_blob(snapshot().to_bytes(), "application/x-npz")
-    build = Build("ab" * 32, "cd" * 32, Prompt("one", "a ball"), ("one", "two"), Recipe(), ExportProfile())
     settings = WorkerSettings(url, PriorConfig(), PRIOR, "cpu", 1)
     library = Library(cast(ObjectStore, MortalStore(store, num_writes)))
-    report = Exporter(library, settings, cast(ExportProcess, InstantStages())).export(ExportTask(build, ref, 1, 1.0))
+    report = Exporter(library, settings, cast(ExportProcess, InstantStages())).export(ExportTask(BUILD, ref, 1, 1.0))
     assert report.decision is not None, report
     assert report.decision.state == "published", report
 

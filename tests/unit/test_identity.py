@@ -1,11 +1,12 @@
 """Keys and seeds follow from content, and from nothing else."""
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
 
-from dreamfoundry.identity import asset_key, canonical_json, digest, field_key, seed_for, slug
+from dreamfoundry.identity import asset_key, asset_parts, canonical_json, digest, field_key, field_parts, seed_for, slug
 from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import with_overrides
@@ -55,6 +56,26 @@ def test_profile_height_and_metadata_policy_are_in_the_asset_key() -> None:
     assert asset_key("f", export_profile("preview"), 2.0, {"embed_prompt": True}) != base
     assert asset_key("f", export_profile("preview"), 1.0, {"embed_prompt": False}) != base
     assert asset_key("g", export_profile("preview"), 1.0, {"embed_prompt": True}) != base
+
+
+@pytest.mark.parametrize(
+    ("prompt", "overrides"),
+    [
+        (PROMPT, {}),
+        (Prompt("p", "cafe\u0301", seed=2**63 - 1, view_texts={"back": "\U0001fa91", "front": "x"}), {}),
+        (PROMPT, {"optimize.table_rate": 1e-7, "wording.backgrounds": ["white"], "field.encoding": "hash"}),
+        (PROMPT, {"guidance.timestep_high": {"start": 0.98, "end": 0.5}, "looks.at": [0.1, 0.4]}),
+    ],
+)
+def test_a_key_can_be_made_again_from_its_parts_when_they_have_been_stored(
+    prompt: Prompt, overrides: dict[str, Any]
+) -> None:
+    recipe, profile = with_overrides(Recipe(), overrides), export_profile("game_prop")
+    field = json.loads(canonical_json(field_parts(prompt, recipe, PRIOR)))
+    asset = json.loads(canonical_json(asset_parts(digest(field), profile, 0.1, {"embed_prompt": True})))
+
+    assert digest(field) == field_key(prompt, recipe, PRIOR)
+    assert digest(asset) == asset_key(digest(field), profile, 0.1, {"embed_prompt": True})
 
 
 def test_equal_values_have_equal_bytes_whatever_their_order_and_unicode_form() -> None:

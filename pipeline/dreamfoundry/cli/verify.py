@@ -4,11 +4,11 @@ examples:
   dreamfoundry verify s3://bucket/library
   dreamfoundry verify s3://bucket/library --rebuild      write views, pointers, catalog and page again first
 
-Reads everything once: outcomes must parse, blobs must have the digest and the size that outcomes and fields
-state, published assets must have passed their gates, and named views, latest pointers, catalog and index.html
-must agree with the outcomes. One line for each defect, with its remedy. --rebuild makes the latter four from
-the outcomes, byte for byte as a run does. While a run is at work its newest assets may look unfinished: check
-again when it has ended.
+Reads everything once: outcomes must parse and have the keys of the requests in them, blobs must have the digest
+and the size that outcomes and fields state, published assets must have passed their gates, and named views,
+latest pointers, catalog and index.html must agree with the outcomes. One line for each defect, with its remedy.
+--rebuild makes the latter four from the outcomes, byte for byte as a run does. While a run is at work its newest
+assets may look unfinished: check again when it has ended.
 
 exit codes:
    0  nothing is wrong
@@ -54,6 +54,8 @@ def verify(library: LibraryUrl, /, *, rebuild: Flag = False) -> int:
             num_defects += 1
             print(f"not ok  {defect.key}: {defect.problem}; {defect.remedy}", flush=True)
 
+    if audit.num_older:
+        print(f"note    {audit.num_older} outcomes are of an older version: their keys cannot be recomputed")
     if audit.num_unvalidated:
         print(f"note    {audit.num_unvalidated} assets were published where the Khronos validator was not run")
     print(

@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
+from dreamfoundry.identity import digest
 from dreamfoundry.library.entries import Entries, Entry
 from dreamfoundry.library.library import (
     ALIASES,
@@ -60,7 +61,8 @@ class Audit:
     """One look at a library. Counts are complete once `defects` has been read to its end.
 
     `num_unvalidated` published assets were made where the Khronos validator was absent: no defect,
-    but not to be read as passed.
+    but not to be read as passed. The keys of `num_older` outcomes cannot be recomputed: versions before
+    this one did not record what they are made of.
     """
 
     def __init__(self, library: Library) -> None:
@@ -71,6 +73,7 @@ class Audit:
         self.num_blob_bytes = 0
         self.num_views = 0
         self.num_unvalidated = 0
+        self.num_older = 0
 
     def defects(self) -> Iterator[Defect]:
         """Everything that is wrong, as it is found."""
@@ -90,6 +93,8 @@ class Audit:
             self.num_outcomes += 1
             if isinstance(read, Outcome) and outcome_key(read.asset_key) == key:
                 self._outcomes.append(read)
+                self.num_older += "request" not in read.provenance
+                yield from _check_request(read)
             else:
                 problem = f"is about {read.asset_key}" if isinstance(read, Outcome) else str(read)
                 yield Defect(key, problem, "delete it and run its manifest again, or read it with the version it names")
@@ -218,6 +223,29 @@ def _latest(entries: Entries) -> Iterator[Entry]:
     """Every prompt id that has named views, with what was decided last of them."""
     for _, same in groupby(entries.published(), key=itemgetter(0)):
         yield max(same, key=lambda entry: decided_order(entry[1]))
+
+
+def _check_request(outcome: Outcome) -> Iterator[Defect]:
+    """The keys of an outcome must be the digests of the request in its provenance, and its prompt the one there."""
+    request = outcome.provenance.get("request")
+    if request is None:
+        return
+
+    parts = request if isinstance(request, dict) else {}
+    asset, field = parts.get("asset"), parts.get("field")
+    made = {"asset": digest(asset), "field": digest(field) if field is not None else ""}
+    problems = [
+        f"stands under the {name} key {key or 'of nothing'}, but its request makes {made[name] or 'none'}"
+        for name, key in (("asset", outcome.asset_key), ("field", outcome.field_key))
+        if made[name] != key
+    ]
+    if isinstance(asset, dict) and asset.get("field_key", outcome.field_key) != outcome.field_key:
+        problems.append(f"has the field key {outcome.field_key}, but its request asks for {asset['field_key']}")
+    if isinstance(field, dict) and field.get("prompt") != outcome.prompt:
+        problems.append(f"shows the prompt {outcome.prompt!r}, but its request asks for {field.get('prompt')!r}")
+    if problems:
+        remedy = "it may show another prompt than was asked for: delete it and run its manifest again"
+        yield Defect(outcome_key(outcome.asset_key), "; ".join(problems), remedy)
 
 
 def _found(check: Callable[[T], Defect | None], items: Iterable[T]) -> Iterator[Defect]:

@@ -1,16 +1,17 @@
-"""Outcomes as records: quarantined builds, bad rows, the effort of a field, and the decision that stands."""
+"""Outcomes as records: the request behind a key, quarantined builds, bad rows, effort, and the decision that stands."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from dreamfoundry.errors import RowError
-from dreamfoundry.identity import digest
+from dreamfoundry.errors import KeyMismatch, RowError
+from dreamfoundry.identity import asset_parts, digest, field_parts, recipe_digest
 from dreamfoundry.library.library import Library
-from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome
+from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, PriorIdentity
 from dreamfoundry.run.messages import Build, Decision, Failure
 from dreamfoundry.serialization import to_plain
+from dreamfoundry.settings.metadata_policy import MetadataPolicy
 
 BAD_ROW = "bad_row"
 """The failure class of a row of the manifest that is no prompt."""
@@ -44,6 +45,30 @@ def effort(history: FieldHistory) -> dict[str, object]:
         "steps_spent": history.steps_spent,
         "step_budget": history.step_budget,
     }
+
+
+def request_provenance(build: Build, prior: PriorIdentity, policy: MetadataPolicy) -> dict[str, object]:
+    """Everything that the keys of `build` are made of, for the provenance of its outcome.
+
+    KeyMismatch if its keys are not the digests of that: then it would be published as what it is not.
+    """
+    field = field_parts(build.prompt, build.recipe, prior)
+    asset = asset_parts(build.field_key, build.profile, build.prompt.target_height_m, to_plain(policy))
+    for name, key, parts in (("field key", build.field_key, field), ("asset key", build.asset_key, asset)):
+        made = digest(parts)
+        if made != key:
+            raise KeyMismatch(
+                f"{build.prompt.prompt_id}: the {name} of its build is {key}, but its prompt, recipe and profile make "
+                f"{made}: must be the same; nothing is written under either. Run again, and report it if it stays"
+            )
+    return {"request": {"field": field, "asset": asset}, "recipe_digest": recipe_digest(build.recipe)}
+
+
+def checked_builds(builds: Iterable[Build], prior: PriorIdentity, policy: MetadataPolicy) -> Iterator[Build]:
+    """`builds` as they are; KeyMismatch at the first whose keys are not those of its own content."""
+    for build in builds:
+        request_provenance(build, prior, policy)
+        yield build
 
 
 def quarantined_outcome(

@@ -14,7 +14,7 @@ from dreamfoundry.run.default_workers import cores_here
 from dreamfoundry.run.driver import Workers, drive
 from dreamfoundry.run.lease_keeper import LeaseKeeper
 from dreamfoundry.run.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
-from dreamfoundry.run.outcomes import decision_of, publish, quarantined_outcome
+from dreamfoundry.run.outcomes import checked_builds, decision_of, publish, quarantined_outcome, request_provenance
 from dreamfoundry.run.plan import Plan
 from dreamfoundry.run.ray.session import ray_session
 from dreamfoundry.run.request import RunRequest
@@ -68,14 +68,13 @@ def _drive(
     workers: Workers,
     should_stop: Callable[[], bool],
 ) -> int:
-    limits = context.request.limits
+    limits, policy = context.request.limits, context.request.metadata_policy
     run_provenance = provenance(context, config.num_distill_workers, config.num_slots)
 
     def quarantine(command: Quarantine) -> Decision:
         build = command.build
-        outcome = quarantined_outcome(
-            build, command.failure, command.tries, run_provenance, command.snapshot, command.history
-        )
+        known = {**run_provenance, **request_provenance(build, context.prior, policy)}
+        outcome = quarantined_outcome(build, command.failure, command.tries, known, command.snapshot, command.history)
         return decision_of(publish(context.library, outcome, build.instead_of), context.run_id)
 
     def on_decision(build: Build, decision: Decision) -> None:
@@ -92,7 +91,7 @@ def _drive(
     url = context.library.store.url
     with LeaseKeeper(url, context.run_id, limits.lease_s, limits.store_s) as claims:
         ports = SchedulerPorts(claims, time.monotonic, recipe_digest, on_decision)
-        scheduler = Scheduler(plan.builds(), config, ports)
+        scheduler = Scheduler(checked_builds(plan.builds(), context.prior, policy), config, ports)
         try:
             drive(
                 scheduler,

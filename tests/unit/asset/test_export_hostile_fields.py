@@ -7,7 +7,6 @@ Dimension key:  R grid vertices per side
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -22,15 +21,15 @@ import pytest
 from dreamfoundry.asset.export import export_asset
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.records import FieldSnapshot, Outcome, PriorIdentity, Prompt
-from dreamfoundry.run.messages import Build, ExportTask, WorkerSettings
+from dreamfoundry.records import FieldSnapshot, Outcome, Prompt
+from dreamfoundry.run.messages import ExportTask, WorkerSettings
 from dreamfoundry.run.workers.export_process import ExportProcess
 from dreamfoundry.run.workers.exporter import Exporter
 from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, ExportProfile
 from dreamfoundry.settings.field import SnapshotConfig
 from dreamfoundry.settings.prior import PriorConfig
-from dreamfoundry.settings.recipe import Recipe
 from support.processes import children, members, wait_until
+from support.real_builds import PRIOR, real_build
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -185,14 +184,13 @@ class Factory:
 
     def outcome(self, field: Hostile, profile: ExportProfile, name: str) -> Outcome:
         """The outcome in the library; of the process group of the export only an idle child may be left."""
-        key = hashlib.sha256(f"{name}/{profile.name}".encode()).hexdigest()
         blob = self.library.put_blob(self.snapshot(field).to_bytes(), "application/x-npz")
-        build = Build(key, key, Prompt("p", "hostile", target_height_m=1.0), ("p",), Recipe(), profile, blob)
+        build = real_build(Prompt("p", f"hostile {name}"), profile=profile, snapshot=blob)
         self.child.start()
         (group,) = children(os.getpid(), "export_process")
         report = self.exporter.export(ExportTask(build, blob, tries=1, optimize_s=0.0))
         assert report.fault is None
-        outcome = self.library.get_outcome(key)
+        outcome = self.library.get_outcome(build.asset_key)
         assert outcome is not None
         idle = {group} if outcome.state == "published" else set[int]()
         wait_until(lambda: set(members(group)) == idle, f"nothing but {idle} is left of the export", timeout_s=5.0)
@@ -201,7 +199,7 @@ class Factory:
 
 def factory_in(folder: Path, snapshots: ModuleType, child: ExportProcess) -> Factory:
     library = Library(DirectoryStore(folder))
-    settings = WorkerSettings("", PriorConfig(), PriorIdentity("any", "r1", "d" * 64, "Apache-2.0", False), "cpu", 1)
+    settings = WorkerSettings("", PriorConfig(), PRIOR, "cpu", 1)
     return Factory(Exporter(library, settings, child), child, library, snapshots.pictured)
 
 

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from dreamfoundry.errors import RowError
+import pytest
+
+from dreamfoundry.errors import KeyMismatch, RowError
+from dreamfoundry.identity import digest
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Prompt
-from dreamfoundry.run.messages import Build, Decision, Failure
-from dreamfoundry.run.outcomes import BAD_ROW, bad_row_outcome, decision_of, publish, quarantined_outcome
+from dreamfoundry.run.messages import Decision, Failure
+from dreamfoundry.run.outcomes import (
+    BAD_ROW,
+    bad_row_outcome,
+    checked_builds,
+    decision_of,
+    publish,
+    quarantined_outcome,
+    request_provenance,
+)
 from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.loading import with_overrides
+from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe
+from support.real_builds import POLICY, PRIOR, real_build
 
-BUILD = Build("ab" * 32, "cd" * 32, Prompt("one", "a ball"), ("one",), Recipe(), ExportProfile())
+BUILD = real_build(Prompt("one", "a ball"))
 FLAT = Failure("flat", "thin as paper")
 
 
@@ -54,3 +69,41 @@ def test_a_bad_row_has_a_key_of_its_place_in_the_manifest() -> None:
 
     assert (here.failure_class, here.prompt_id) == (BAD_ROW, "row-3")
     assert here.asset_key != elsewhere.asset_key
+
+
+def test_the_request_of_a_build_makes_its_keys() -> None:
+    request = request_provenance(BUILD, PRIOR, POLICY)["request"]
+
+    assert isinstance(request, dict)
+    assert (digest(request["field"]), digest(request["asset"])) == (BUILD.field_key, BUILD.asset_key)
+    assert (request["field"]["prompt"], request["asset"]["profile"]["name"]) == ("a ball", ExportProfile().name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prompt": Prompt("one", "a blue car")},
+        {"prompt": Prompt("one", "a ball", negative_text="blurry")},
+        {"prompt": Prompt("one", "a ball", seed=1)},
+        {"prompt": Prompt("one", "a ball", view_texts={"back": "its back"})},
+        {"prompt": Prompt("one", "a ball", target_height_m=2.0)},
+        {"recipe": with_overrides(Recipe(), {"optimize.num_steps": 3})},
+        {"profile": ExportProfile("other", (500,), (64,))},
+        {"asset_key": "ab" * 32},
+        {"field_key": "ab" * 32},
+    ],
+    ids=str,
+)
+def test_a_build_under_the_key_of_another_request_is_refused_with_both_keys(changes: dict[str, Any]) -> None:
+    wrong = replace(BUILD, **changes)
+
+    with pytest.raises(KeyMismatch, match=r"one: the (field|asset) key of its build is \w{64}, .* make \w{64}"):
+        request_provenance(wrong, PRIOR, POLICY)
+    with pytest.raises(KeyMismatch):
+        list(checked_builds([BUILD, wrong], PRIOR, POLICY))
+
+
+def test_a_build_of_another_prior_or_policy_is_refused() -> None:
+    for prior, policy in ((replace(PRIOR, digest="1" * 64), POLICY), (PRIOR, MetadataPolicy(embed_prompt=False))):
+        with pytest.raises(KeyMismatch):
+            request_provenance(BUILD, prior, policy)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from collections.abc import Mapping
 
 from dreamfoundry.asset.deliverables import MEDIA_TYPES
 from dreamfoundry.asset.export import export_asset
@@ -21,7 +22,7 @@ from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.records import FieldHistory, FieldSnapshot, Outcome
 from dreamfoundry.run.messages import Decision, ExportReport, ExportTask, Failure, Fault, WorkerSettings
-from dreamfoundry.run.outcomes import decision_of, effort, now_text, publish, quarantined_outcome
+from dreamfoundry.run.outcomes import decision_of, effort, now_text, publish, quarantined_outcome, request_provenance
 from dreamfoundry.run.workers.export_process import Exported, ExportProcess
 from dreamfoundry.serialization import to_plain
 
@@ -78,6 +79,7 @@ class Exporter:
     def _decide(self, task: ExportTask) -> Decision:
         """Decide one asset key and write its named views; returns the decision that stands, ours or an earlier one."""
         build, started_s = task.build, time.monotonic()
+        request = request_provenance(build, self._settings.prior_identity, self._settings.metadata_policy)
         snapshot = FieldSnapshot.from_bytes(self._library.get_blob(task.snapshot))
         metadata = asset_metadata(
             build.prompt,
@@ -91,7 +93,7 @@ class Exporter:
 
         exported = self._child.export(snapshot, build.prompt, build.profile, metadata)
         exported_s = time.monotonic()
-        outcome = self._outcome(task, exported, snapshot.history, started_s)
+        outcome = self._outcome(task, exported, snapshot.history, {**request, "export_s": time.monotonic() - started_s})
 
         standing = publish(self._library, outcome, build.instead_of)
         if standing.state == "published":
@@ -100,17 +102,20 @@ class Exporter:
         log_event(LOG, "export_stage_ended", stage="publish", seconds=time.monotonic() - exported_s)
         return decision_of(standing, str(self._settings.provenance.get("run_id", "")))
 
-    def _outcome(self, task: ExportTask, exported: Exported, history: FieldHistory, started_s: float) -> Outcome:
+    def _outcome(
+        self, task: ExportTask, exported: Exported, history: FieldHistory, known: Mapping[str, object]
+    ) -> Outcome:
+        """The outcome of an export; `known` is the part of its provenance that is known already."""
         result = exported.result
-        cost = {
+        provenance = {
+            **self._settings.provenance,
+            **known,
             "optimize_s": task.optimize_s,
-            "export_s": time.monotonic() - started_s,
             "export_cpu_s": exported.cpu_s,
             "export_attempts": exported.tries,
             "resumed_from_step": task.resumed_from_step,
         }
         if isinstance(result, Failure):
-            provenance = {**self._settings.provenance, **cost}
             return quarantined_outcome(task.build, result, task.tries, provenance, task.snapshot, history)
 
         sidecar = with_provenance(result.files["asset.json"], self._provenance(task))
@@ -132,8 +137,7 @@ class Exporter:
             snapshot=task.snapshot,
             scores=dict(result.scores),
             provenance={
-                **self._settings.provenance,
-                **cost,
+                **provenance,
                 **effort(history),
                 "created_at": now_text(),
                 "findings": [f"{f.severity} {f.gate}: {f.message}" for f in result.findings],

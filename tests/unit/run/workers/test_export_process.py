@@ -21,15 +21,15 @@ from dreamfoundry.errors import InfrastructureError
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt
-from dreamfoundry.run.messages import Build, ExportTask, Failure, WorkerSettings
+from dreamfoundry.run.messages import ExportTask, Failure, WorkerSettings
 from dreamfoundry.run.workers.export_process import MAX_TRIES, Exported, ExportProcess
 from dreamfoundry.run.workers.exporter import Exporter
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.prior import PriorConfig
-from dreamfoundry.settings.recipe import Recipe
 from support import export_fakes
 from support.log_lines import recorded_events
 from support.processes import MARK, is_running, marked_processes, wait_until, wait_until_gone
+from support.real_builds import PRIOR, real_build
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux kills children with their parents")
 
@@ -285,8 +285,8 @@ def test_an_exporter_quarantines_a_deadly_export_and_keeps_the_field(
     """`crash_always` stands for `export_asset`: the exporter hands over its own metadata."""
     library = Library(DirectoryStore(tmp_path / "library"))
     snapshot = library.put_blob(ball_snapshot.to_bytes(), "application/x-npz")
-    settings = WorkerSettings("", PriorConfig(), PriorIdentity("any", "r1", "d" * 64, "Apache-2.0", False), "cpu", 1)
-    build = Build("a" * 64, "f" * 64, Prompt("p", "a cube"), ("p",), Recipe(), ExportProfile(), snapshot)
+    settings = WorkerSettings("", PriorConfig(), PRIOR, "cpu", 1)
+    build = real_build(Prompt("p", "a cube"), snapshot=snapshot)
     exporter = Exporter(library, settings, ExportProcess(export_fakes.crash_always))
     report = exporter.export(ExportTask(build, snapshot, tries=1, optimize_s=2.0))
     exporter.close()
