@@ -39,7 +39,7 @@ IN_ROOMS = {
         "a torch module, the line of memory over slots, the ModelAPI of USD",
     ),
     "object": (
-        ("object_store", "errors", "manifest/row", "run/ray"),
+        ("object_store", "errors", "manifest/row", "manifest/json_object", "run/ray"),
         "an object of S3, of JSON, of Ray's object store",
     ),
     "job": (("run/scheduling", "cli/submit"), "a field job, or a job of Ray"),

@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import pyarrow as pa
 
 from dreamfoundry.errors import ConfigError, RowError
+from dreamfoundry.manifest.bounds import MAX_JSON_BYTES, MAX_TAGS
+from dreamfoundry.manifest.json_object import json_object
+from dreamfoundry.manifest.text import character_fault, is_blank, with_single_spaces
 from dreamfoundry.records import VIEWS, Prompt
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import with_overrides
@@ -25,6 +26,10 @@ from dreamfoundry.settings.recipe import Recipe
 MAX_PROMPT_CHARS = 1000
 MAX_SEED = 2**63 - 1
 HEIGHT_RANGE_M = (0.001, 1000.0)
+_MAX_INT32 = 2**31 - 1
+_PRIORITY_RULE = f"from -{_MAX_INT32} to {_MAX_INT32}"
+_EXACT_FLOAT = 2**53
+_JSON_KIB = MAX_JSON_BYTES // 2**10
 _PROMPT_ID = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,128}")
 
 
@@ -44,37 +49,46 @@ COLUMNS: tuple[Column, ...] = (
     Column("negative_prompt", pa.string(), False, "what to avoid; default none"),
     Column("seed", pa.int64(), False, "0 or more; another seed gives another asset; default 0"),
     Column("priority", pa.int32(), False, "higher starts first; default 0"),
-    Column("tags", pa.list_(pa.string()), False, "words for the catalog"),
+    Column("tags", pa.list_(pa.string()), False, f"words for the catalog, at most {MAX_TAGS}"),
     Column("target_height_m", pa.float64(), False, "height of the asset in metres; default 1"),
     Column("budget_profile", pa.string(), False, "export profile; default that of the run"),
-    Column("recipe_overrides", pa.string(), False, 'JSON object of recipe keys: {"optimize.num_steps": 200}'),
-    Column("view_prompts", pa.string(), False, f"JSON object of wordings for single views: {', '.join(VIEWS)}"),
+    Column(
+        "recipe_overrides",
+        pa.string(),
+        False,
+        f'JSON object of recipe keys: {{"optimize.num_steps": 200}}, at most {_JSON_KIB} KiB',
+    ),
+    Column(
+        "view_prompts",
+        pa.string(),
+        False,
+        f"JSON object of wordings for single views: {', '.join(VIEWS)}; at most {_JSON_KIB} KiB",
+    ),
 )
 NAMES = frozenset(column.name for column in COLUMNS)
 
 
-def column_faults(schema: pa.Schema) -> list[str]:
-    """The reasons, in words, why a file with this Arrow schema is no manifest; none if it is one."""
-    faults = []
-    for column in COLUMNS:
-        if column.name in schema.names:
-            actual = schema.field(column.name).type
-            if not _fits(actual, column.type):
-                faults.append(f"column {column.name!r} has type {actual}: must be {column.type}")
-        elif column.required:
-            close = get_close_matches(column.name, [name for name in schema.names if name not in NAMES], n=1)
-            hint = f"is {close[0]!r} meant?" if close else f"there are {', '.join(schema.names) or 'none'}"
-            faults.append(f"column {column.name!r} is missing; {hint}")
-    repeated = sorted({name for name in schema.names if name in NAMES and schema.names.count(name) > 1})
-    return faults + [f"column {name!r} stands in the file twice" for name in repeated]
+@dataclass(frozen=True)
+class OverBound:
+    """In place of a value that is too big to be read: its size in words, the rule it breaks, how it begins."""
+
+    size: str
+    rule: str = field(repr=False)
+    head: bytes = b""
 
 
-def prompt_from_row(values: Mapping[str, Any], row: int, recipe: Recipe = Recipe()) -> Prompt:  # noqa: B008 (frozen)
+def prompt_from_row(
+    values: Mapping[str, Any],
+    row: int,
+    recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
+    place: str = "",
+) -> Prompt:
     """The prompt in `values` (by column; texts as UTF-8 bytes); RowError says what is wrong.
 
-    White space around and within texts is made single; overrides are tried on `recipe`.
+    White space around and within texts is made single; overrides are tried on `recipe`. `place` names the row
+    in messages, "row 7" by default.
     """
-    reader = _Row(values, row)
+    reader = _Row(values, row, place or f"row {row}")
     prompt_id = reader.prompt_id()
     overrides = reader.json_object("recipe_overrides")
     budget_profile = reader.text("budget_profile")
@@ -88,14 +102,14 @@ def prompt_from_row(values: Mapping[str, Any], row: int, recipe: Recipe = Recipe
         if budget_profile:
             export_profile(budget_profile)
     except ConfigError as error:
-        raise RowError(f"row {row} ({prompt_id}): {error}", row=row, prompt_id=prompt_id) from None
+        raise RowError(f"{reader.place} ({prompt_id}): {error}", row=row, prompt_id=prompt_id) from None
 
     return Prompt(
         prompt_id=prompt_id,
         text=reader.text("prompt", required=True),
         negative_text=reader.text("negative_prompt"),
         seed=reader.number("seed", 0, lambda seed: 0 <= seed <= MAX_SEED, f"from 0 to {MAX_SEED}"),
-        priority=reader.number("priority", 0, lambda value: True, "a whole number"),
+        priority=reader.number("priority", 0, lambda value: -_MAX_INT32 <= value <= _MAX_INT32, _PRIORITY_RULE),
         tags=reader.tags(),
         target_height_m=reader.height_m(),
         budget_profile=budget_profile,
@@ -104,19 +118,36 @@ def prompt_from_row(values: Mapping[str, Any], row: int, recipe: Recipe = Recipe
     )
 
 
+def row_content(values: Mapping[str, Any]) -> str:
+    """SHA-256 of the values of a row, wherever it stands: 64 hex characters. Columns without a value don't count."""
+    present = sorted((name, value) for name, value in values.items() if value is not None)
+    return hashlib.sha256(repr(present).encode()).hexdigest()
+
+
+def row_text(values: Mapping[str, Any]) -> str:
+    """The prompt of a row as far as it can be shown; "" if it is no text."""
+    raw = values.get("prompt")
+    try:
+        text = raw.decode() if isinstance(raw, bytes) else ""
+    except UnicodeDecodeError:
+        return ""
+    return "".join(char for char in with_single_spaces(text)[:MAX_PROMPT_CHARS] if not character_fault(char))
+
+
 class _Row:
     """Typed access to the values of one row; every refusal names row, id, column, value, rule."""
 
-    def __init__(self, values: Mapping[str, Any], row: int) -> None:
+    def __init__(self, values: Mapping[str, Any], row: int, place: str) -> None:
         self._values = values
         self._row = row
+        self.place = place
         self._id: str | None = None
 
     def refuse(self, column: str, value: object, rule: str) -> NoReturn:
         text = repr(value)
         text = text if len(text) <= 80 else f"{text[:77]}..."
         name = f" ({self._id})" if self._id else ""
-        raise RowError(f"row {self._row}{name}: {column} = {text}: {rule}", row=self._row, prompt_id=self._id)
+        raise RowError(f"{self.place}{name}: {column} = {text}: {rule}", row=self._row, prompt_id=self._id)
 
     def prompt_id(self) -> str:
         raw = self._values.get("prompt_id")
@@ -133,7 +164,9 @@ class _Row:
         value = self._values.get(column)
         if value is None:
             return default
-        if not allowed(value):
+        if isinstance(value, float) and not (value.is_integer() and abs(value) <= _EXACT_FLOAT):
+            self.refuse(column, value, "must be a whole number, and as an integer where it is beyond 2^53")
+        if not allowed(int(value)):
             self.refuse(column, value, f"must be {rule}")
         return int(value)
 
@@ -148,6 +181,10 @@ class _Row:
 
     def tags(self) -> tuple[str, ...]:
         tags = self._values.get("tags") or ()
+        if isinstance(tags, OverBound):
+            self.refuse_size("tags", tags)
+        if not isinstance(tags, tuple | list):
+            self.refuse("tags", tags, "must be a list of texts")
         return tuple(self._clean("tags", self._decoded("tags", tag), required=True) for tag in tags)
 
     def view_texts(self) -> dict[str, str]:
@@ -162,42 +199,35 @@ class _Row:
         if not text.strip():
             return {}
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            self.refuse(column, text, f"must be a JSON object ({error})")
-        if not isinstance(value, dict):
-            self.refuse(column, text, "must be a JSON object")
-        return value
+            return json_object(text)
+        except ValueError as error:
+            self.refuse(column, text, str(error))
 
-    def _decoded(self, column: str, raw: bytes | None) -> str:
+    def refuse_size(self, column: str, value: OverBound) -> NoReturn:
+        name = f" ({self._id})" if self._id else ""
+        raise RowError(f"{self.place}{name}: {column} is {value.size}: {value.rule}", row=self._row, prompt_id=self._id)
+
+    def _decoded(self, column: str, raw: object) -> str:
+        if isinstance(raw, OverBound):
+            self.refuse_size(column, raw)
+        if raw is None:
+            return ""
+        if not isinstance(raw, bytes):
+            self.refuse(column, raw, "must be text: cast the column to string")
         try:
-            return (raw or b"").decode("utf-8")
+            return raw.decode("utf-8")
         except UnicodeDecodeError as error:
             self.refuse(column, raw, f"must be UTF-8 (byte {error.start} is not)")
 
     def _clean(self, column: str, text: str, *, required: bool) -> str:
-        text = unicodedata.normalize("NFC", " ".join(text.split()))
+        text = with_single_spaces(text)
         if required and not text:
-            self.refuse(column, text or None, "must not be empty")
+            self.refuse(column, None, "must not be empty")
+        if text and is_blank(text):
+            self.refuse(column, text, "must not be empty: its characters show nothing")
         if len(text) > MAX_PROMPT_CHARS:
             self.refuse(column, text, f"must have at most {MAX_PROMPT_CHARS} characters, has {len(text)}")
-        if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
-            self.refuse(column, text, "must not contain control characters")
+        fault = character_fault(text)
+        if fault:
+            self.refuse(column, text, fault)
         return text
-
-
-def _fits(actual: pa.DataType, wanted: pa.DataType) -> bool:
-    """True if every value of `actual` can be read as `wanted`: other widths are fine."""
-    if pa.types.is_null(actual):
-        return True
-    if pa.types.is_dictionary(actual):
-        return _fits(actual.value_type, wanted)
-    if pa.types.is_list(wanted):
-        return (pa.types.is_list(actual) or pa.types.is_large_list(actual)) and _fits(
-            actual.value_type, wanted.value_type
-        )
-    if pa.types.is_string(wanted):
-        return bool(pa.types.is_string(actual) or pa.types.is_large_string(actual))
-    if pa.types.is_floating(wanted):
-        return bool(pa.types.is_floating(actual) or pa.types.is_integer(actual))
-    return bool(pa.types.is_integer(actual))

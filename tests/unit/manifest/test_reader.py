@@ -109,7 +109,7 @@ def test_columns_that_nobody_reads_are_reported_once(tmp_path: Path) -> None:
         ({"prompt": ["a red chair"]}, "'prompt_id' is missing"),
         ({"prompt_id": ["one"], "prompt": ["x"], "seed": ["7"]}, "'seed' has type string: must be int64"),
         ({"prompt_id": ["one"], "prompt": ["x"], "tags": ["a"]}, "'tags' has type string: must be list"),
-        ({"prompt_id": [1], "prompt": ["x"]}, "'prompt_id' has type int64: must be string"),
+        ({"prompt_id": [True], "prompt": ["x"]}, "'prompt_id' has type bool: must be string"),
         ({"prompt_id": pa.array([], pa.string()), "prompt": pa.array([], pa.string())}, "no rows"),
     ],
 )
@@ -126,9 +126,10 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "prompts.txt"
     text.write_text("a red chair\n")
 
-    for path in (cut, text):
-        with pytest.raises(ManifestError, match=r"not a Parquet file.*dreamfoundry make"):
-            scan(path)
+    with pytest.raises(ManifestError, match=r"no footer: it is cut off"):
+        scan(cut)
+    with pytest.raises(ManifestError, match=r"not a Parquet file.*dreamfoundry make"):
+        scan(text)
     with pytest.raises(ManifestError, match="no such file"):
         scan(tmp_path / "absent.parquet")
     (tmp_path / "empty").mkdir()
@@ -154,7 +155,7 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
         ("tags", ["red", None], "tags = None: must not be empty"),
         ("recipe_overrides", "{", "must be a JSON object"),
         ("recipe_overrides", "[1]", "must be a JSON object"),
-        ("recipe_overrides", "[" * 100_000, "must be a JSON object"),
+        ("recipe_overrides", "[" * 60_000, "must be a JSON object"),
         ("recipe_overrides", '{"optimize.nun_steps": 1}', "did you mean 'num_steps'"),
         ("recipe_overrides", '{"optimize.num_steps": 0}', "must be at least 1"),
         ("recipe_overrides", '{"prior.path": "elsewhere"}', "must not change the prior"),
@@ -232,7 +233,7 @@ def test_08_the_same_row_twice_is_one_prompt(tmp_path: Path) -> None:
 def test_08_one_id_with_two_contents_refuses_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "m.parquet", prompt_id=["a", "b", "c", "b"], prompt=["chair", "car", "mug", "tree"])
 
-    with pytest.raises(ManifestError, match="'b' stands in rows 1 and 3 with different content"):
+    with pytest.raises(ManifestError, match="'b' stands in row 1 and row 3 with different content"):
         scan(path)
 
 

@@ -1,0 +1,62 @@
+"""Bounds of a manifest, checked in footers and Arrow buffers before a value becomes a Python object.
+
+Compression makes a gigabyte of a few bytes, so the size of a file says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+MAX_ROWS = 10_000_000
+"""Rows of a manifest, over all parts."""
+
+MAX_BAD_ROWS = 250_000
+"""Rows that may be refused one by one; beyond, the manifest as a whole is no manifest."""
+
+MAX_TEXT_BYTES = 16 * 2**10
+"""Bytes of a text as UTF-8, and of each tag, before white space is made single."""
+
+MAX_JSON_BYTES = 64 * 2**10
+"""Bytes of a JSON object as UTF-8."""
+
+MAX_TAGS = 64
+"""Tags of a row."""
+
+_JSON_COLUMNS = frozenset({"recipe_overrides", "view_prompts"})
+
+_MAX_CHUNK_BYTES = 512 * 2**20
+_SPARE_CHUNK_BYTES = 32 * 2**20
+_SPARE_TAGS = 10_000_000
+
+
+def max_bytes(column: str) -> int:
+    """Bytes that one text of the column may have."""
+    return MAX_JSON_BYTES if column in _JSON_COLUMNS else MAX_TEXT_BYTES
+
+
+def footer_faults(metadata: Any, needed: frozenset[str]) -> Iterator[str]:
+    """Reasons why reading the `needed` columns of a file with this footer would take too much memory.
+
+    A row over its bound costs that row only, as long as the group around it is small enough to be read.
+    """
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            chunk = group.column(index)
+            name = chunk.path_in_schema.split(".")[0]
+            if name in needed:
+                where = f"column {name!r} has {{}} in the {group.num_rows} rows of row group {number}: must be at most"
+                yield from _chunk_faults(chunk, name, group.num_rows, where)
+
+
+def _chunk_faults(chunk: Any, name: str, num_rows: int, where: str) -> Iterator[str]:
+    bytes_per_row = max_bytes(name) * (MAX_TAGS if name == "tags" else 1)
+    most_bytes = min(_MAX_CHUNK_BYTES, _SPARE_CHUNK_BYTES + num_rows * bytes_per_row)
+    if chunk.total_uncompressed_size > most_bytes:
+        size = f"{chunk.total_uncompressed_size / 2**20:.0f} MiB"
+        yield (
+            f"{where.format(size)} {most_bytes / 2**20:.0f} MiB; shorten its values, or write row groups of 2000 rows"
+        )
+    if chunk.num_values > _SPARE_TAGS + num_rows * MAX_TAGS:
+        yield f"{where.format(f'{chunk.num_values} values')} {MAX_TAGS} in a row"

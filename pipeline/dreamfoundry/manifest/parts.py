@@ -1,0 +1,218 @@
+"""The files of a manifest: which of them are its parts, and their footers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dreamfoundry.errors import ManifestError, Stopped
+from dreamfoundry.manifest.bounds import MAX_ROWS, footer_faults
+from dreamfoundry.manifest.columns import column_faults, likely_name
+from dreamfoundry.manifest.file_kinds import HEAD_BYTES, PARQUET, file_kind
+from dreamfoundry.manifest.row import COLUMNS, NAMES
+from dreamfoundry.object_store.part_names import is_hidden, is_marker, is_part, partition_key
+
+UNREADABLE = (OSError, pa.ArrowException, ValueError, LookupError, OverflowError, MemoryError)
+"""Exceptions of the Parquet reader on damaged bytes."""
+
+_LARGE_ROW_GROUP_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class NotRead:
+    """A file or folder beside the parts, by its name in the manifest's folder, and why it was not read."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file; `name` is the one in the manifest's folder, `first_row` counts the rows of parts before it."""
+
+    path: Path
+    name: str
+    metadata: Any
+    schema: pa.Schema
+    first_row: int
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.metadata.num_rows)
+
+    def open(self) -> pq.ParquetFile:
+        """The file with checksums of pages verified, and texts as dictionaries: shared ones stay shared."""
+        leaves = [self.metadata.schema.column(index).path for index in range(self.metadata.num_columns)]
+        return pq.ParquetFile(
+            self.path,
+            read_dictionary=[leaf for leaf in leaves if leaf.split(".")[0] in NAMES],
+            pre_buffer=False,
+            page_checksum_verification=True,
+            arrow_extensions_enabled=False,
+        )
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns of a manifest that this part has."""
+        return [column.name for column in COLUMNS if column.name in self.schema.names]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a manifest in the order of their names, and what stands beside them."""
+
+    parts: tuple[Part, ...]
+    not_read: tuple[NotRead, ...]
+    ignored_columns: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def num_rows(self) -> int:
+        return sum(part.num_rows for part in self.parts)
+
+
+def open_parts(path: Path, address: str = "", should_stop: Callable[[], bool] = lambda: False) -> Parts:
+    """The parts of the manifest at `path`, a file or a folder, with sound footers and columns.
+
+    Raises ManifestError, which calls the manifest `address` (by default `path`), for what is none.
+    """
+    address = address or str(path)
+    files, not_read, keys = _find(path, address)
+    if keys & NAMES:
+        raise ManifestError(
+            f"{address}: {', '.join(sorted(keys & NAMES))} stands in the names of folders only; write it into the files"
+        )
+
+    parts: list[Part] = []
+    for name in files:
+        if should_stop():
+            raise Stopped("while the manifest was opened")
+        first_row = parts[-1].first_row + parts[-1].num_rows if parts else 0
+        file, shown = (path / name, f"{address.rstrip('/')}/{name}") if path.is_dir() else (path, address)
+        parts.append(_part(file, name, shown, first_row))
+
+    num_rows = sum(part.num_rows for part in parts)
+    if num_rows == 0:
+        raise ManifestError(f"{address}: the manifest has no rows; write at least one prompt")
+    if num_rows > MAX_ROWS:
+        raise ManifestError(
+            f"{address}: has {num_rows} rows: must be at most {MAX_ROWS}; split it into several manifests"
+        )
+
+    strangers = dict.fromkeys(name for part in parts for name in part.schema.names if name not in NAMES)
+    ignored = (*strangers, *sorted(keys - set(strangers)))
+    return Parts(tuple(parts), tuple(not_read), ignored, tuple(dict.fromkeys(_warnings(parts))))
+
+
+def _find(path: Path, address: str) -> tuple[list[str], list[NotRead], frozenset[str]]:
+    """Names of the parts, what is not read beside them, and the keys of partitions."""
+    if path.is_file():
+        return [address.rstrip("/").rpartition("/")[2]], [], frozenset()
+    if not path.is_dir():
+        what = "is no file and no folder (a named pipe or a device?)" if path.exists() else "no such file"
+        raise ManifestError(f"{address}: {what}; give a Parquet file, or a folder of them")
+    if (path / "_delta_log").is_dir():
+        raise ManifestError(
+            f"{address}: is a Delta table, whose folder keeps files of old versions; export it to Parquet"
+        )
+
+    found: list[str] = []
+    not_read: list[NotRead] = []
+    for name, is_folder in sorted(_names(path), key=lambda pair: Path(pair[0])):
+        if not is_folder and is_part(name):
+            found.append(name)
+        elif not is_marker(name):
+            not_read.append(NotRead(name, _reason(name, is_folder)))
+    if not found:
+        beside = "; ".join(f"{item.name}: {item.reason}" for item in not_read[:5])
+        raise ManifestError(f"{address}: the folder holds no *.parquet file{f' ({beside})' if beside else ''}")
+    return found, not_read, frozenset(partition_key(folder) for name in found for folder in name.split("/")[:-1])
+
+
+def _names(folder: Path, prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """(relative name, whether it is a folder that is not entered) of everything in a folder and its partitions."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = f"{prefix}{entry.name}"
+            if not entry.is_dir():
+                yield name, False
+            elif partition_key(entry.name):
+                yield from _names(Path(entry.path), f"{name}/")
+            else:
+                yield f"{name}/", True
+
+
+def _reason(name: str, is_folder: bool) -> str:
+    if is_hidden(name.rstrip("/").rpartition("/")[2]):
+        return "its name begins with . or _, as those of hidden files and drafts do"
+    if is_folder:
+        return "a folder within the manifest's; only partitions (key=value) are entered"
+    if name.lower().endswith(".parquet"):
+        return "its name is that of an unfinished file"
+    return "its name does not end in .parquet"
+
+
+def _part(file: Path, name: str, shown: str, first_row: int) -> Part:
+    """The part in `file`; ManifestError if its footer or its columns are none of a manifest."""
+    if not file.is_file():
+        raise ManifestError(f"{shown}: is no file that can be read (a broken link, a named pipe?)")
+    try:
+        with pq.ParquetFile(file, arrow_extensions_enabled=False) as opened:
+            metadata, schema = opened.metadata, opened.schema_arrow
+            names = schema.names
+    except UnicodeDecodeError:
+        raise ManifestError(f"{shown}: a column's name is not UTF-8; rename the column or leave it out") from None
+    except UNREADABLE as error:
+        raise ManifestError(f"{shown}: {_diagnosis(file, one_line(error))}") from None
+
+    faults = [*column_faults(schema), *footer_faults(metadata, NAMES & set(names))]
+    groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    if sum(groups) != metadata.num_rows or min(groups, default=0) < 0:
+        faults.append(f"its footer is damaged: {metadata.num_rows} rows in all, {sum(groups)} in its row groups")
+    if faults:
+        raise ManifestError(f"{shown}: {'; '.join(faults)}")
+    return Part(file, name, metadata, schema, first_row)
+
+
+def _diagnosis(file: Path, reason: str) -> str:
+    """A sentence about a file that cannot be opened as Parquet, with what would work."""
+    with file.open("rb") as opened:
+        head = opened.read(HEAD_BYTES)
+        opened.seek(-min(4, opened.seek(0, os.SEEK_END)), os.SEEK_END)
+        tail = opened.read(4)
+    if not head:
+        return "is empty (0 bytes); write or copy it again"
+    if tail == b"PARE" or "encrypt" in reason:
+        return "is encrypted; write it without encryption"
+
+    kind = file_kind(head)
+    if kind is PARQUET and tail != b"PAR1":
+        return "begins as a Parquet file but has no footer: it is cut off; write or copy it again"
+    if kind is PARQUET:
+        return f"cannot be read as a Parquet file ({reason}); write it again, without columns of rare types"
+    if kind is not None:
+        return f"not a Parquet file: it is {kind.name}; {kind.remedy}"
+    return f"not a Parquet file ({reason}); `dreamfoundry make` makes one from text, CSV or JSONL"
+
+
+def _warnings(parts: list[Part]) -> Iterator[str]:
+    for part in parts:
+        sizes = [part.metadata.row_group(g).total_byte_size for g in range(part.metadata.num_row_groups)]
+        if max(sizes, default=0) > _LARGE_ROW_GROUP_BYTES:
+            size_mib = max(sizes) / 2**20
+            yield f"{part.name}: a row group of {size_mib:.0f} MiB; groups of 2000 rows need far less memory"
+        for column in COLUMNS:
+            meant = "" if column.name in part.schema.names else likely_name(column.name, part.schema.names)
+            if meant:
+                yield f"column {meant!r} is not read; is {column.name!r} meant?"
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an exception in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

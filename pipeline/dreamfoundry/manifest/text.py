@@ -1,0 +1,39 @@
+"""Texts of a manifest where they enter: white space, and characters that no prompt may have."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that show nothing."""
+
+_BLANK_CATEGORIES = frozenset({"Cf", "Cc", "Mn", "Me", "Mc", "Zs", "Zl", "Zp"})
+"""Formats, controls, marks without a letter, spaces."""
+
+
+def with_single_spaces(text: str) -> str:
+    """`text` in NFC, without white space around it, and with single spaces within."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def is_blank(text: str) -> bool:
+    """True if nothing of `text` would be seen: it is empty, or of zero width."""
+    if text.isascii():
+        return not text.strip()
+    return all(char in _BLANK or unicodedata.category(char) in _BLANK_CATEGORIES for char in text)
+
+
+def character_fault(text: str) -> str:
+    """The rule that a character of `text` breaks, "" if none."""
+    if text.isascii() and text.isprintable():  # nearly all: categories are slow
+        return ""
+    categories = {unicodedata.category(char) for char in text}
+    if "Cc" in categories:
+        return "must not contain control characters"
+    if "Cs" in categories:
+        return "must not contain half a character (a lone surrogate)"
+    if "\ufeff" in text:
+        return "must not contain a byte order mark (U+FEFF, left where files were joined): remove it"
+    if "\u202d" in text or "\u202e" in text:
+        return "must not contain bidirectional overrides (U+202D, U+202E), which show another text than there is"
+    return ""
