@@ -16,7 +16,7 @@ import pytest
 
 from dreamfoundry.errors import ConfigError, ObjectMissing, StoreUnavailable
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.object_store.open import local_copy, open_store
+from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.object_store.s3.multipart import PART_BYTES
 from dreamfoundry.object_store.s3.store import S3Store
@@ -269,27 +269,6 @@ def test_another_process_opens_the_same_store_by_its_url(s3_server: Any, new_s3_
     )
 
     assert opened_elsewhere(program, s3_server.environment) == "shared"
-
-
-def test_a_manifest_in_parts_on_s3_is_copied_here(
-    s3_server: Any, new_s3_store: Callable[..., S3Store], tmp_path: Path
-) -> None:
-    s3_store = new_s3_store()
-    for name in ("m/0.parquet", "m/1.parquet", "m/deep/2.parquet", "m/notes.txt", "one.parquet"):
-        s3_store.put(name, name.encode(), TEXT)
-    program = (
-        "from pathlib import Path; from dreamfoundry.object_store.open import local_copy; "
-        f"print([str(local_copy({s3_store.url!r} + name, Path({str(tmp_path)!r}))) for name in ('/m', '/one.parquet')])"
-    )
-
-    opened_elsewhere(program, s3_server.environment)
-
-    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["0.parquet", "1.parquet"]
-    assert (tmp_path / "one.parquet").read_bytes() == b"one.parquet"
-
-
-def test_a_local_manifest_is_used_where_it_lies(tmp_path: Path) -> None:
-    assert local_copy(tmp_path / "m.parquet", tmp_path / "elsewhere") == tmp_path / "m.parquet"
 
 
 def test_a_url_of_another_kind_is_refused() -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from dreamfoundry.errors import ConfigError, ObjectMissing
+from dreamfoundry.errors import ConfigError, ManifestError, Stopped, StoreUnavailable
 from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.object_store.part_names import is_marker, is_part, partition_key
 from dreamfoundry.object_store.protocol import ObjectStore
+from dreamfoundry.object_store.s3.faults import NO_BUCKET, advice
 from dreamfoundry.object_store.s3.retry import CHECK_TIMEOUT_S, RETRY_TIMEOUT_S
 from dreamfoundry.object_store.s3.store import S3Store
 
 _S3 = "s3://"
+_MAX_OTHER_NAMES = 1000
 
 
 def open_store(
@@ -41,30 +47,102 @@ def open_store(
     return DirectoryStore(text)
 
 
-def local_copy(url: str | Path, folder: Path) -> Path:
-    """A path on this machine with the content of `url`.
+def local_copy(url: str | Path, folder: Path, should_stop: Callable[[], bool] = lambda: False) -> Path:
+    """A path on this machine with the manifest at `url`: a path, file:///path, or s3://bucket/key.
 
-    A local path is returned as it is. An object on S3 is written into `folder`; a prefix becomes
-    a directory in it with the prefix's *.parquet objects. ObjectMissing when there is neither.
+    What is local is returned where it lies. An object on S3 is written into `folder`; a prefix becomes a directory
+    in it with the prefix's parts, and an empty file or folder for each other name, so that a reader can name what it
+    leaves out. Raises ManifestError for an address that leads to no manifest, StoreUnavailable with the address in
+    its message, and Stopped soon after `should_stop` is true.
     """
-    if not str(url).startswith(_S3):
+    text = str(url)
+    if not text.strip():
+        raise ManifestError(f"manifest = {text!r}: must be a path or s3://bucket/key (an unset variable of the shell?)")
+    if text.startswith("file:"):
+        return _path_of_file_url(text)
+    if text.startswith(_S3):
+        return _copy_from_s3(text, folder, should_stop)
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+    if scheme is None:
         return Path(url)
-    bucket, _, key = str(url)[len(_S3) :].rstrip("/").partition("/")
+    remedy = f"write s3{text[len(scheme[1]) :]}" if scheme[1].lower() in ("s3", "s3a", "s3n") else "copy it there first"
+    raise ManifestError(f"manifest = {text!r}: must be a path or s3://bucket/key; {remedy}")
+
+
+def _path_of_file_url(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        raise ManifestError(f"manifest = {url!r}: must be file:///path with a whole path, or a path without file:")
+    return Path(unquote(parts.path))
+
+
+def _copy_from_s3(url: str, folder: Path, should_stop: Callable[[], bool]) -> Path:
+    bucket, _, key = url[len(_S3) :].rstrip("/").partition("/")
+    if not bucket:
+        raise ManifestError(f"manifest = {url!r}: must name a bucket, as in s3://bucket/tonight.parquet")
     folder_key, _, name = key.rpartition("/")
-    # listed, not asked for by HEAD: whoever may list one prefix only is told 403 for what is absent
     store = S3Store(bucket, folder_key)
-    keys = [part for part in store.list(name) if part == name or part.startswith(f"{name}/" if name else "")]
     target = folder / (name or bucket)
-    if name in keys:
-        with target.open("wb") as file:
-            store.get_file(name, file)
-        return target
-    beginning = f"{name}/" if name else ""
-    parts = [part for part in keys if part.endswith(".parquet") and "/" not in part[len(beginning) :]]
-    if not parts:
-        raise ObjectMissing(f"{str(url)!r} is neither an object nor a prefix with *.parquet objects in it")
-    target.mkdir(parents=True, exist_ok=True)
-    for part in parts:
-        with (target / part[len(beginning) :]).open("wb") as file:
-            store.get_file(part, file)
+    try:
+        names = _names_at(store, name)
+        if names is None:
+            with target.open("wb") as file:
+                store.get_file(name, file)
+            return target
+        if not any(map(is_part, names)):
+            raise ManifestError(f"{url!r} is neither an object nor a prefix with *.parquet objects in it")
+        target.mkdir(parents=True, exist_ok=True)
+        for part in filter(is_part, names):
+            if should_stop():
+                raise Stopped("while the manifest was copied")
+            (target / part).parent.mkdir(parents=True, exist_ok=True)
+            with (target / part).open("wb") as file:
+                store.get_file(f"{name}/{part}" if name else part, file)
+    except StoreUnavailable as error:
+        raise _at_address(url, error) from None
+    except ValueError as error:  # a name that begins with a dot, or with control characters
+        raise ManifestError(f"manifest = {url!r}: {error}") from None
+    _leave_names(target, names)
     return target
+
+
+def _names_at(store: S3Store, name: str) -> list[str] | None:
+    """Names below the prefix `name`, relative to it; None if `name` is an object itself."""
+    # listed, not asked for by HEAD: whoever may list one prefix only is told 403 for what is absent
+    beginning = f"{name}/" if name else ""
+    names = []
+    for key in store.list(name):
+        if key == name:
+            return None
+        if key.startswith(beginning) and key != beginning:
+            names.append(key[len(beginning) :])
+    return names
+
+
+def _leave_names(target: Path, names: list[str]) -> None:
+    """Empty files and folders in `target` for the first of those `names` that are no parts."""
+    others = dict.fromkeys(_first_folder(name) for name in names if not (is_part(name) or is_marker(name)))
+    for name in list(others)[:_MAX_OTHER_NAMES]:
+        if {"", ".", ".."} & set(name.rstrip("/").split("/")):
+            continue
+        place = target / name
+        with suppress(OSError):  # a name that this disk cannot hold is only not mentioned
+            (place if name.endswith("/") else place.parent).mkdir(parents=True, exist_ok=True)
+            if not name.endswith("/"):
+                place.touch()
+
+
+def _first_folder(name: str) -> str:
+    """`name` up to the first folder in it that is no partition, with a slash; a name without one as it is."""
+    folders = name.split("/")[:-1]
+    stop = next((at for at, folder in enumerate(folders, 1) if not partition_key(folder)), 0)
+    return "/".join(folders[:stop]) + "/" if stop else name
+
+
+def _at_address(url: str, error: StoreUnavailable) -> ManifestError | StoreUnavailable:
+    """The fault of a store in words about the manifest at `url`; bad input where its bucket does not exist."""
+    fault = error.__cause__
+    if not isinstance(fault, Exception):
+        return StoreUnavailable(f"manifest {url}: {error}")
+    message = f"manifest {url}: {fault}; {advice(fault)}"
+    return ManifestError(message) if advice(fault) == NO_BUCKET else StoreUnavailable(message)

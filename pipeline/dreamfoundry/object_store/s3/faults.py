@@ -23,11 +23,13 @@ _RETRIED_CODES = frozenset(
 ALTERED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"})
 """Refusals of bytes that do not have the digest sent with them."""
 
+NO_BUCKET = "there is no such bucket: make it, or correct the name"
+
 _ADVICE = {
-    "NoSuchBucket": "there is no such bucket: make it, or correct the name",
+    "NoSuchBucket": NO_BUCKET,
     "AccessDenied": "access is denied: the role needs s3:ListBucket, s3:GetObject and s3:PutObject here",
     "403": "access is denied: the role needs s3:ListBucket, s3:GetObject and s3:PutObject here",
-    "404": "there is no such bucket: make it, or correct the name",
+    "404": NO_BUCKET,
     "ExpiredToken": "the credentials have expired: refresh them and run again",
     "InvalidAccessKeyId": "the access key is unknown here: check AWS_ACCESS_KEY_ID and the endpoint",
     "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
