@@ -101,7 +101,11 @@ class Reader(NamedTuple):
 
     def _read_scalar(self, kind: Any, value: Any, where: str) -> Any:
         if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return self.checked(math.isfinite(value), float(value), where, "a finite number")
+            try:
+                number = float(value)
+            except OverflowError:  # an integer of hundreds of digits
+                number = math.inf
+            return self.checked(math.isfinite(number), number, where, "a finite number")
         fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
         return self.checked(fits, value, where, f"of type {kind.__name__}")
 

@@ -207,7 +207,7 @@ class OptimizeConfig:
     }
 
     num_steps: int = 15_000
-    """Steps of one candidate, at least 1. Default: DreamFusion's."""
+    """Steps of one candidate, from 1 to 1000000. Default: DreamFusion's."""
 
     views_per_step: int = 4
     """Pictures of an asset in one step, from 1 to 64. Default: DreamFusion's batch on four devices."""
@@ -234,7 +234,7 @@ class OptimizeConfig:
     """Largest norm of the gradient of one asset; a longer one is scaled down."""
 
     def __post_init__(self) -> None:
-        require(self.num_steps >= 1, "optimize.num_steps", self.num_steps, "must be at least 1")
+        require(1 <= self.num_steps <= 10**6, "optimize.num_steps", self.num_steps, "must be from 1 to 1000000")
         require(
             1 <= self.views_per_step <= 64,
             "optimize.views_per_step",

@@ -81,10 +81,10 @@ class FieldConfig:
     """Vertices per side of each dense level, from 2 to 256. Memory grows with the cube."""
 
     features_per_level: int = 8
-    """Features of a vertex of a dense level."""
+    """Features of a vertex of a dense level, from 1 to 64."""
 
     hidden_width: int = 32
-    """Units of the hidden layer of each head."""
+    """Units of the hidden layer of each head, from 1 to 1024."""
 
     bound: float = 1.0
     """Half side of the cube that the grids fill, and radius of the sphere outside of which nothing exists, in scene
@@ -128,6 +128,9 @@ class FieldConfig:
             "must be a list of vertices per side, each from 2 to 256",
         )
 
+        for key, most in (("features_per_level", 64), ("hidden_width", 1024)):
+            value = getattr(self, key)
+            require(1 <= value <= most, f"field.{key}", value, f"must be from 1 to {most}")
         require(self.bound > 0.0, "field.bound", self.bound, "must be positive")
         require(
             0.0 <= self.density_blob_variety < 1.0,
@@ -216,10 +219,10 @@ class SnapshotConfig:
     """Vertices per side of the density and albedo grid, from 16 to 512; bounds the detail of a surface."""
 
     num_views: int = 12
-    """Reference views around the field, which decide the isovalue and the scores of likeness."""
+    """Reference views around the field, from 1 to 256; they decide the isovalue and the scores of likeness."""
 
     view_px: int = 128
-    """Pixels per side of a reference view."""
+    """Pixels per side of a reference view, from 8 to 2048."""
 
     def __post_init__(self) -> None:
         require(
@@ -228,3 +231,6 @@ class SnapshotConfig:
             self.grid_resolution,
             "must be from 16 to 512",
         )
+        for key, least, most in (("num_views", 1, 256), ("view_px", 8, 2048)):
+            value = getattr(self, key)
+            require(least <= value <= most, f"snapshot.{key}", value, f"must be from {least} to {most}")

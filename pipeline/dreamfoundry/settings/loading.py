@@ -74,19 +74,20 @@ def _setting(setting: str) -> tuple[str, object]:
         raise ConfigError(f"--set {setting!r}: must be KEY=VALUE, as in optimize.num_steps=600")
     try:
         return key.strip(), tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # no TOML, or a number of thousands of digits
         return key.strip(), text
 
 
 def with_overrides(recipe: Recipe, overrides: Mapping[str, object]) -> Recipe:
-    """`recipe` with dotted keys replaced: {"optimize.num_steps": 200}."""
+    """`recipe` with dotted keys replaced: {"optimize.num_steps": 200}. None of them may be within another."""
     changes: dict[str, Any] = {}
     for dotted, value in overrides.items():
         *parents, leaf = dotted.split(".")
+        outer = [".".join(parents[:length]) for length in range(1, len(parents) + 1)]
+        require(not any(key in overrides for key in outer), dotted, value, "contradicts another override")
         node = changes
         for name in parents:
             node = node.setdefault(name, {})
-            require(isinstance(node, dict), dotted, value, "contradicts another override")
         node[leaf] = value
     return _changed(recipe, changes, "")
 

@@ -40,14 +40,14 @@ class ProbeConfig:
     """Candidates that compete by successive halving, from 1 to 64; above 1 they need `at`."""
 
     max_restarts: int = 1
-    """Most further candidates in place of those that a gate refused; 0 is off."""
+    """Most further candidates in place of those that a gate refused, up to 1000; 0 is off."""
 
     step_budget: float = 2.5
-    """Steps of all candidates together, in whole runs of `optimize.num_steps`, at least 1; a restart needs a whole run
-    of what is left."""
+    """Steps of all candidates together, in whole runs of `optimize.num_steps`, from 1 to 1000; a restart needs a whole
+    run of what is left."""
 
     num_views: int = 8
-    """Views of a probe, evenly around, at least 4."""
+    """Views of a probe, evenly around, from 4 to 256."""
 
     timesteps: tuple[float, ...] = (0.5, 0.75)
     """Noise levels at which the prior is asked, fractions of its schedule between 0 and 1, at least one."""
@@ -65,10 +65,17 @@ class ProbeConfig:
             self.best_of == 1 or len(self.at) > 0, "looks.best_of", self.best_of, "needs looks.at: where to compare"
         )
 
-        require(self.max_restarts >= 0, "looks.max_restarts", self.max_restarts, "must be 0 (off) or more")
-        require(self.step_budget >= 1.0, "looks.step_budget", self.step_budget, "must be at least 1, one whole run")
+        require(0 <= self.max_restarts <= 1000, "looks.max_restarts", self.max_restarts, "must be from 0 (off) to 1000")
+        require(
+            1.0 <= self.step_budget <= 1000.0,
+            "looks.step_budget",
+            self.step_budget,
+            "must be from 1 (one whole run) to 1000",
+        )
 
-        require(self.num_views >= 4, "looks.num_views", self.num_views, "must be at least 4: front, sides and back")
+        require(
+            4 <= self.num_views <= 256, "looks.num_views", self.num_views, "must be from 4 (front, sides, back) to 256"
+        )
         require(
             len(self.timesteps) > 0 and all(0.0 < share < 1.0 for share in self.timesteps),
             "looks.timesteps",

@@ -157,7 +157,7 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
         ("recipe_overrides", "[1]", "must be a JSON object"),
         ("recipe_overrides", "[" * 60_000, "must be a JSON object"),
         ("recipe_overrides", '{"optimize.nun_steps": 1}', "did you mean 'num_steps'"),
-        ("recipe_overrides", '{"optimize.num_steps": 0}', "must be at least 1"),
+        ("recipe_overrides", '{"optimize.num_steps": 0}', "must be from 1 to 1000000"),
         ("recipe_overrides", '{"prior.path": "elsewhere"}', "must not change the prior"),
         ("view_prompts", '{"left": "x"}', "front, side, back, overhead"),
         ("view_prompts", '{"front": 1}', "front, side, back, overhead"),
