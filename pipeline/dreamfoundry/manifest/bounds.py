@@ -23,7 +23,8 @@ MAX_JSON_BYTES = 64 * 2**10
 MAX_TAGS = 64
 """Tags of a row."""
 
-_JSON_COLUMNS = frozenset({"recipe_overrides", "view_prompts"})
+JSON_COLUMNS = frozenset({"recipe_overrides", "view_prompts"})
+"""Columns of JSON objects, as text."""
 
 _MAX_CHUNK_BYTES = 512 * 2**20
 _SPARE_CHUNK_BYTES = 32 * 2**20
@@ -32,7 +33,7 @@ _SPARE_TAGS = 10_000_000
 
 def max_bytes(column: str) -> int:
     """Bytes that one text of the column may have."""
-    return MAX_JSON_BYTES if column in _JSON_COLUMNS else MAX_TEXT_BYTES
+    return MAX_JSON_BYTES if column in JSON_COLUMNS else MAX_TEXT_BYTES
 
 
 def footer_faults(metadata: Any, needed: frozenset[str]) -> Iterator[str]:

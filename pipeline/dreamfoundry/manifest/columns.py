@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dreamfoundry.manifest.bounds import MAX_TAGS, max_bytes
+from dreamfoundry.manifest.bounds import JSON_COLUMNS, MAX_TAGS, max_bytes
 from dreamfoundry.manifest.row import COLUMNS, NAMES, Column, OverBound
 
 _JSON_HINT = "write it as JSON text (json.dumps, to_json)"
@@ -33,9 +33,7 @@ def column_faults(schema: pa.Schema) -> list[str]:
         elif count == 1:
             actual = schema.field(column.name).type
             if not _fits(actual, column):
-                faults.append(
-                    f"column {column.name!r} has type {actual}: must be {column.type}; {_hint(column, actual)}"
-                )
+                faults.append(f"column {column.name!r} has type {actual}: must be {column.type}; {_hint(column)}")
         elif column.required:
             meant = likely_name(column.name, schema.names)
             hint = f"is {meant!r} meant?" if meant else f"there are {', '.join(schema.names[:20]) or 'none'}"
@@ -74,7 +72,7 @@ def _plain(column: Column, values: pa.Array) -> list[Any]:
     return values.to_pylist()  # type: ignore[no-any-return]
 
 
-def _whole_or_as_it_is(value: float | None) -> float | None:
+def _whole_or_as_it_is(value: float | None) -> int | float | None:
     """The integer that a column with gaps of pandas holds as a float; None for a gap."""
     if value is None or math.isnan(value):
         return None
@@ -160,6 +158,8 @@ def _is_list(kind: pa.DataType) -> bool:
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _is_text(kind.value_type)
+    if isinstance(kind, pa.JsonType):
+        return _is_text(kind.storage_type)
     tests = (
         pa.types.is_null,
         pa.types.is_string,
@@ -172,11 +172,10 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _hint(column: Column, actual: pa.DataType) -> str:
-    """Name what would work in place of a column of type `actual`."""
+def _hint(column: Column) -> str:
+    """Name what would work in place of a type that does not fit."""
     if pa.types.is_list(column.type):
         return _LIST_HINT
     if pa.types.is_string(column.type):
-        is_nested = pa.types.is_struct(actual) or pa.types.is_map(actual) or _is_list(actual)
-        return _JSON_HINT if is_nested else _TEXT_HINT
+        return _JSON_HINT if column.name in JSON_COLUMNS else _TEXT_HINT
     return _WHOLE_HINT if pa.types.is_integer(column.type) else _NUMBER_HINT

@@ -172,12 +172,24 @@ def _part(file: Path, name: str, shown: str, first_row: int) -> Part:
         raise ManifestError(f"{shown}: {_diagnosis(file, one_line(error))}") from None
 
     faults = [*column_faults(schema), *footer_faults(metadata, NAMES & set(names))]
-    groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-    if sum(groups) != metadata.num_rows or min(groups, default=0) < 0:
-        faults.append(f"its footer is damaged: {metadata.num_rows} rows in all, {sum(groups)} in its row groups")
+    faults += _count_faults(metadata)
     if faults:
         raise ManifestError(f"{shown}: {'; '.join(faults)}")
     return Part(file, name, metadata, schema, first_row)
+
+
+def _count_faults(metadata: Any) -> Iterator[str]:
+    """Contradictions in a footer under which rows would vanish: a reader stops where the footer says so."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    num_rows = sum(group.num_rows for group in groups)
+    if num_rows != metadata.num_rows or any(group.num_rows < 0 for group in groups):
+        yield f"its footer is damaged: {metadata.num_rows} rows in all, {num_rows} in its row groups; write it again"
+
+    flat = [index for index in range(metadata.num_columns) if metadata.schema.column(index).max_repetition_level == 0]
+    for number, group in enumerate(groups):
+        most = max((group.column(index).num_values for index in flat), default=0)
+        if most > group.num_rows:
+            yield f"its footer is damaged: {most} values in {group.num_rows} rows of row group {number}; write it again"
 
 
 def _diagnosis(file: Path, reason: str) -> str:

@@ -38,7 +38,7 @@ def read_batches(parts: Sequence[Part], lost: list[LostRows]) -> Iterator[Batch]
     """Every readable row of the parts.
 
     What cannot be read is appended to `lost`: the rest of the row group in which it stands. Raises ManifestError
-    where a row group holds more rows than its footer promises, or is encrypted.
+    where columns are encrypted.
     """
     for part in parts:
         first_row = part.first_row
@@ -55,15 +55,8 @@ def _read_group(part: Part, file: pq.ParquetFile, group: int, promised: range, l
         for batch in file.iter_batches(_ROWS_PER_BATCH, row_groups=[group], columns=part.column_names):
             columns = plain_values(batch)
             rows = list(zip(*columns.values(), strict=True))
-            if row + len(rows) > promised.stop:
-                raise _TooManyRows
             yield Batch(part, row, tuple(columns), rows)
             row += len(rows)
-    except _TooManyRows:
-        raise ManifestError(
-            f"{part.name}: row group {group} holds more than the {len(promised)} rows that its footer promises; "
-            "write the file again"
-        ) from None
     except UNREADABLE as error:
         reason = one_line(error)
         if "decrypt" in reason or "encrypt" in reason:
@@ -72,7 +65,3 @@ def _read_group(part: Part, file: pq.ParquetFile, group: int, promised: range, l
     if row < promised.stop:
         reason = reason or f"the file promises {len(promised)} rows, {row - promised.start} came"
         lost.append(LostRows(part.name, group, row, promised.stop - 1, reason))
-
-
-class _TooManyRows(Exception):
-    """A row group yields more rows than its footer promises."""

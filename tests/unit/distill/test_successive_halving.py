@@ -113,7 +113,7 @@ def test_the_steps_ahead_count_down_to_zero() -> None:
         ({"at": (0.5, 0.2)}, "looks.at = .*rising"),
         ({"at": (0.0,)}, "looks.at = .*between 0 and 1"),
         ({"at": (), "best_of": 2}, "looks.best_of = 2: needs looks.at"),
-        ({"step_budget": 0.5}, "looks.step_budget = 0.5: must be at least 1"),
+        ({"step_budget": 0.5}, "looks.step_budget = 0.5: must be from 1"),
         ({"timesteps": ()}, "looks.timesteps"),
     ],
 )
