@@ -17,6 +17,9 @@ examples:
   try quarantined rows again:
   dreamfoundry build prompts.parquet out/library --retry-quarantined empty
 
+  a look before the night, which writes nothing: bad rows, what exists, what is to make, hours and money:
+  dreamfoundry build prompts.parquet out/library --dry-run --price 2.50
+
   on a cluster:
   ray job submit --working-dir . -- python jobs/build_library.py \
       s3://bucket/prompts.parquet s3://bucket/library --device cuda --actors 8 --export-workers 16
@@ -45,8 +48,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -138,6 +143,19 @@ class WorkerFlags:
     """file for log events, a line of JSON each [default: a new one in the temporary folder]"""
 
 
+@Parameter(name="*", group="Before the night")
+@dataclass(frozen=True)
+class DryRunFlags:
+    """A look at what a run would do."""
+
+    dry_run: Flag = False
+    """say what the run would find, make and cost; start and write nothing; exit as the run would if nothing fails"""
+    list: Annotated[str, Parameter(metavar="FILE", show_default=False)] = ""
+    """with --dry-run: a CSV file of every row that is bad, lost or repeated"""
+    asset_s: Annotated[float, Parameter(validator=_price, show_default=False)] = 0.0
+    """with --dry-run: seconds of a distill worker for an asset, from preflight's table [default: as in the last run]"""
+
+
 @app.default
 def build(
     manifest: Annotated[str, Parameter(help="Parquet file or folder of parts; a path or s3://…")],
@@ -147,15 +165,36 @@ def build(
     assets: AssetFlags = AssetFlags(),
     rights: RightsFlags = RightsFlags(),
     workers: WorkerFlags = WorkerFlags(),
+    before: DryRunFlags = DryRunFlags(),
 ) -> int:
     """Build, print a summary, and return the exit code of the run."""
+    stop = stop_on_signals()
+    request = run_request(manifest, library, assets, rights, workers)
+    if before.dry_run:
+        return _dry_run(request, before, stop.is_set)
+    if before.list or before.asset_s:
+        raise ConfigError("--list and --asset-s: only with --dry-run")
+
     from dreamfoundry.run.build import build_library  # brings Arrow
 
-    stop = stop_on_signals()
     started_s = time.monotonic()
-    result = build_library(run_request(manifest, library, assets, rights, workers), sys.stderr, stop.is_set)
+    result = build_library(request, sys.stderr, stop.is_set)
     summarize(result, time.monotonic() - started_s)
     return result.report.exit_code
+
+
+def _dry_run(request: RunRequest, flags: DryRunFlags, should_stop: Callable[[], bool]) -> int:
+    """Print the forecast of the run; the exit code that it would have."""
+    from dreamfoundry.run.dry_run import describe, forecast, write_list  # brings Arrow
+
+    found = forecast(dataclasses.replace(request, is_dry=True), sys.stderr, should_stop, flags.asset_s)
+    for subject, text in describe(found):
+        print(f"{subject:14}{text}")
+    if flags.list:
+        print(f"{'list':14}{write_list(found, Path(flags.list)):,} rows -> {flags.list}")
+    code = EXIT_CODES[found.status]
+    print(f"{'exit code':14}{code}, if nothing fails; nothing was started or written")
+    return code
 
 
 def run_request(

@@ -182,6 +182,11 @@ class Library:
             return None
         return from_json(FieldRecord, FIELD_SCHEMA, data).snapshot
 
+    def stored_fields(self) -> Iterator[str]:
+        """The field keys that have a snapshot: one listing, no object is read."""
+        for key in self.store.list(FIELDS):
+            yield key.rpartition("/")[2].removesuffix(".json")
+
     def record_aliases(self, run_id: str, pairs: Iterable[tuple[str, str]]) -> None:
         """Remember (prompt id, asset key) pairs beside the outcomes' own, under the name of a run."""
         remaining, number = iter(pairs), 0

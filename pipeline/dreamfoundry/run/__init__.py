@@ -1,5 +1,7 @@
 """One run: a manifest becomes a library on many processes.
 
+    intake            from request to facts: manifest copied and checked, library opened, work planned
+    dry_run           a forecast instead of a run: rows, work, hours, money
     build             from request to result: check, plan, build, publish
     request           the request of a run and its result
     run_records       the facts of one run, and the records it writes

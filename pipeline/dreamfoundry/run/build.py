@@ -8,39 +8,31 @@ Nothing is started before the whole manifest has been checked. torch is never im
 from __future__ import annotations
 
 import logging
-import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from contextlib import closing
 from pathlib import Path
 
-from dreamfoundry.diffusion.weights_cache import resolve_identity, weights_cache
-from dreamfoundry.errors import InfrastructureError, MachineFault, ManifestError, ObjectMissing, RowError, Stopped
+from dreamfoundry.errors import InfrastructureError, RowError, Stopped
 from dreamfoundry.host.faults import machine_faults
 from dreamfoundry.host.log_events import log_context, log_event, recording
-from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import publish_projections
-from dreamfoundry.manifest.reader import ManifestReport, read_prompts, scan
-from dreamfoundry.object_store.open import local_copy, open_store
+from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome
 from dreamfoundry.run.display import TextStream
 from dreamfoundry.run.exit_codes import RunStatus
-from dreamfoundry.run.outcomes import bad_row_outcome, now_text, publish
-from dreamfoundry.run.plan import OnProgress, Plan, Tally
+from dreamfoundry.run.intake import MAX_NAMED, check, plan, stop_on_request
+from dreamfoundry.run.outcomes import bad_row_outcome, publish
+from dreamfoundry.run.plan import Plan, Tally
 from dreamfoundry.run.progress import Progress
-from dreamfoundry.run.prompt_check import VocabularyCheck, vocabulary_check
 from dreamfoundry.run.request import RunRequest, RunResult
-from dreamfoundry.run.resolution import PlanInputs
 from dreamfoundry.run.run_records import RunContext, RunRecords, provenance
 from dreamfoundry.run.scheduling.run_stats import Status
 from dreamfoundry.run.wiring import OpenWorkers, build_assets, open_workers_for
 
 LOG = logging.getLogger(__name__)
-
-MAX_NAMED = 20
-"""Bad or quarantined rows that a message names; the catalog and `--dry-run --list` name all."""
 
 LAST_WRITE_S = 5.0
 """Retry timeout of a failed run's report: a store that is away was waited for before."""
@@ -61,73 +53,19 @@ def build_library(
     request = request.with_workers()
     log_file = Path(request.log_file) if request.logs_events else None
     log_stream = stream if log_file is not None and not stream.isatty() else None
-    with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder, recording(log_file, log_stream):
+    with (
+        tempfile.TemporaryDirectory(prefix="df-manifest-") as folder,
+        closing(Progress(stream)) as progress,
+        recording(log_file, log_stream),
+    ):
         started_s = time.monotonic()
-        progress = Progress(stream)
-        watch = _watch(progress, should_stop)
-        context = _check(request, _local_manifest(request.manifest, Path(folder)), progress, watch)
+        context = check(request, Path(folder), progress, stop_on_request(progress, should_stop))
         records = RunRecords(context, scan_s=time.monotonic() - started_s)
 
         with log_context(run_id=context.run_id):
             if log_file is not None:
                 context.progress.note(f"log events of this run: {log_file}")
             return _carry_out(context, records, open_workers or open_workers_for(request), should_stop)
-
-
-def _watch(progress: Progress, should_stop: Callable[[], bool]) -> OnProgress:
-    """Shows what is counted, and raises Stopped once that is asked for."""
-
-    def on_progress(counted: str, number: int) -> None:
-        progress.count(counted, number)
-        if should_stop():
-            raise Stopped(f"after {number:,} {counted}; nothing is lost, run again")
-
-    return on_progress
-
-
-def _local_manifest(url: str, folder: Path) -> Path:
-    try:
-        return local_copy(url, folder)
-    except ObjectMissing as error:
-        raise ManifestError(str(error)) from None
-
-
-def _check(request: RunRequest, manifest: Path, progress: Progress, on_progress: OnProgress) -> RunContext:
-    """Check everything that can be checked without starting anything."""
-    started_at = now_text()
-    prior = resolve_identity(request.recipe.prior, weights_cache())
-    check = vocabulary_check(request.recipe.prior)
-    scanned = scan(manifest, check, request.recipe)
-    _refuse_bad_rows(scanned, request, check)
-    for warning in scanned.warnings:
-        progress.note(f"warning: {warning}")
-    if scanned.ignored_columns:
-        progress.note(f"columns that are not read: {', '.join(scanned.ignored_columns)}")
-
-    return RunContext(
-        request=request,
-        manifest=manifest,
-        scan=scanned,
-        prior=prior,
-        library=Library(open_store(request.library, retry_timeout_s=request.limits.store_s, on_wait=progress.note)),
-        progress=progress,
-        on_progress=on_progress,
-        run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-        started_at=started_at,
-    )
-
-
-def _refuse_bad_rows(scanned: ManifestReport, request: RunRequest, check: VocabularyCheck | None) -> None:
-    if not scanned.row_errors or request.quarantine_bad_rows:
-        return
-    lines = [f"{len(scanned.row_errors)} of {scanned.num_rows} rows of {request.manifest} cannot be used:"]
-    lines += [f"  {error}" for error in scanned.row_errors[:MAX_NAMED]]
-    if len(scanned.row_errors) > MAX_NAMED:
-        lines.append(f"  … and {len(scanned.row_errors) - MAX_NAMED} more: --dry-run --list FILE writes all of them")
-    if check is not None and check.num_refused:
-        lines.append(check.hint)
-    lines.append("mend them, or run with --quarantine-bad-rows to record them as quarantined and build the rest")
-    raise ManifestError("\n".join(lines))
 
 
 def _carry_out(
@@ -137,19 +75,19 @@ def _carry_out(
     request, bad_rows = context.request, list[Outcome]()
     log_event(LOG, "run_started", manifest=request.manifest, library=request.library, num_rows=context.scan.num_rows)
     started_s = time.monotonic()
-    plan: Plan | None = None
+    planned: Plan | None = None
     try:
         with machine_faults():
             bad_rows += _quarantine_bad_rows(context)
             with records.stage("plan"):
-                plan = _plan(context)
-            num_delegated = _build_and_publish(context, plan, records, open_workers, should_stop)
-            result = _result(context, plan, records, bad_rows, num_delegated=num_delegated)
+                planned = plan(context)
+            num_delegated = _build_and_publish(context, planned, records, open_workers, should_stop)
+            result = _result(context, planned, records, bad_rows, num_delegated=num_delegated)
     except Stopped as stopped:
-        result = _result(context, plan, records, bad_rows, message=f"stopped {stopped}")
+        result = _result(context, planned, records, bad_rows, message=f"stopped {stopped}")
     except InfrastructureError as error:
         log_event(LOG, "run_failed", logging.ERROR, cause=f"{type(error).__name__}: {error}", seconds=_since(started_s))
-        _report_failure(context, plan, records, len(bad_rows), str(error))
+        _report_failure(context, planned, records, len(bad_rows), str(error))
         raise
 
     log_event(LOG, "run_ended", status=result.report.status, seconds=_since(started_s))
@@ -165,24 +103,6 @@ def _quarantine_bad_rows(context: RunContext) -> Iterator[Outcome]:
     for number, outcome in enumerate(at_once(quarantine, context.scan.row_errors), start=1):
         yield outcome
         context.on_progress("bad rows recorded", number)
-
-
-def _plan(context: RunContext) -> Plan:
-    request = context.request
-    inputs = PlanInputs(request.recipe, request.profile, context.prior, request.metadata_policy)
-    plan = Plan(
-        read_prompts(context.manifest, context.scan.skip_rows, request.recipe),
-        context.library,
-        inputs,
-        retry_class=request.retry_class,
-        on_progress=context.on_progress,
-    )
-    if plan.num_rows != context.scan.num_prompts:
-        raise MachineFault(
-            f"the copy of {request.manifest} had {context.scan.num_prompts} prompts when it was checked and "
-            f"{plan.num_rows} when it was read: the disk of the temporary folder is not to be trusted"
-        )
-    return plan
 
 
 def _build_and_publish(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.library.library import Library, decided_order
 from dreamfoundry.library.projections import catalog_entries
 from dreamfoundry.library.rows import Row, tags_from_text, tags_text
@@ -39,6 +40,15 @@ class Tally:
     skipped: int
     pending: int
     failure_classes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Assets whose field exists and only has to be exported; fields to optimise, and their steps if none fails."""
+
+    num_exports: int
+    num_fields: int
+    num_steps: int
 
 
 _STANDING = "SELECT asset_key FROM decided WHERE asset_key IN (SELECT asset_key FROM rows)"
@@ -71,7 +81,9 @@ class Plan:
         self._table.executescript(
             """
             CREATE TABLE rows (asset_key TEXT NOT NULL, prompt_id TEXT NOT NULL, tags TEXT, priority INT);
-            CREATE TABLE requests (asset_key TEXT PRIMARY KEY, row INT, priority INT, pickled BLOB);
+            CREATE TABLE requests
+                (asset_key TEXT PRIMARY KEY, row INT, priority INT, pickled BLOB, field_key TEXT, num_steps INT);
+            CREATE TABLE stored (field_key TEXT PRIMARY KEY) WITHOUT ROWID;
             CREATE TABLE ends (asset_key TEXT PRIMARY KEY, state TEXT, failure_class TEXT, is_ours INT) WITHOUT ROWID;
             CREATE TABLE decided (asset_key TEXT PRIMARY KEY) WITHOUT ROWID;
             CREATE TABLE catalog
@@ -139,6 +151,19 @@ class Plan:
             instead_of=self._library.get_outcome(build.asset_key) if retried else None,
         )
 
+    def work(self, stored: Iterable[str]) -> Work:
+        """The open work, where the library has the fields `stored`."""
+        self._table.executemany(
+            "INSERT OR IGNORE INTO stored VALUES (?)", ((key,) for key in self._counted("fields listed", stored))
+        )
+        open_requests = "requests WHERE asset_key NOT IN (SELECT asset_key FROM ends)"
+        num_exports = self._one(f"SELECT count(*) FROM {open_requests} AND field_key IN (SELECT field_key FROM stored)")
+        num_fields, num_steps = self._table.execute(
+            "SELECT count(*), coalesce(sum(num_steps), 0) FROM (SELECT DISTINCT field_key, num_steps "
+            f"FROM {open_requests} AND field_key NOT IN (SELECT field_key FROM stored))"
+        ).fetchone()
+        return Work(num_exports, num_fields, num_steps)
+
     def decide(self, asset_key: str, state: OutcomeState, failure_class: str, *, is_ours: bool) -> None:
         """Note the end of an asset."""
         self._table.execute(
@@ -187,15 +212,23 @@ class Plan:
 
     def _add(self, row: int, prompt: Prompt) -> None:
         """Rows of one asset share a request: the prompt of the first, the urgency of the most urgent."""
-        key = self._resolver.resolve(prompt).asset_key
+        resolved = self._resolver.resolve(prompt)
+        key, recipe = resolved.asset_key, resolved.recipe
         self._table.execute(
             "INSERT INTO rows VALUES (?, ?, ?, ?)", (key, prompt.prompt_id, tags_text(prompt.tags), prompt.priority)
         )
         self._table.execute(
-            "INSERT INTO requests VALUES (?, ?, ?, ?) "
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (asset_key) DO UPDATE SET priority = max(priority, excluded.priority)",
             # our own bytes, in a file that nobody else can open
-            (key, row, prompt.priority, pickle.dumps(prompt)),
+            (
+                key,
+                row,
+                prompt.priority,
+                pickle.dumps(prompt),
+                resolved.field_key,
+                planned_steps(recipe.probes, recipe.optimize.num_steps),
+            ),
         )
 
     def _note_standing(self, retry_class: str) -> frozenset[str]:

@@ -1,0 +1,149 @@
+"""A run that only looks: what it would find in the manifest, what it would make, and what that takes."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamfoundry.errors import ConfigError, ObjectMissing
+from dreamfoundry.library.library import Library
+from dreamfoundry.manifest.reader import ManifestReport
+from dreamfoundry.run import report
+from dreamfoundry.run.display import TextStream, duration
+from dreamfoundry.run.exit_codes import RunStatus
+from dreamfoundry.run.intake import MAX_NAMED, check, plan, stop_on_request
+from dreamfoundry.run.plan import Tally, Work
+from dreamfoundry.run.progress import Progress
+from dreamfoundry.run.report import RunReport
+from dreamfoundry.run.request import RunRequest
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of a distill worker for one step of one field, and who says so."""
+
+    worker_s_per_step: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The manifest as it was scanned, its rows as they stand now, and the work that a run would do.
+
+    `pace` is None where nothing is known: no run of this library has left a report with steps.
+    """
+
+    request: RunRequest
+    scan: ManifestReport
+    tally: Tally
+    work: Work
+    pace: Pace | None
+
+    @property
+    def status(self) -> RunStatus:
+        """The end of the run if no prompt fails."""
+        if self.scan.row_errors and not self.request.quarantine_bad_rows:
+            return "refused"
+        has_gaps = bool(self.scan.row_errors or self.scan.lost or self.tally.failure_classes)
+        return "partial" if has_gaps else "complete"
+
+    @property
+    def worker_s(self) -> float | None:
+        """Seconds of distill workers, all together; None where nothing is known."""
+        return self.work.num_steps * self.pace.worker_s_per_step if self.pace else None
+
+
+def forecast(
+    request: RunRequest, stream: TextStream, should_stop: Callable[[], bool] = lambda: False, asset_s: float = 0.0
+) -> Forecast:
+    """Check and plan as a run would, without a worker and without writing anything. Raises as a run does.
+
+    `asset_s` are the seconds of a distill worker for one field; with 0, the last run of the library tells.
+    """
+    request = request.with_workers()
+    with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder, closing(Progress(stream)) as progress:
+        context = check(request, Path(folder), progress, stop_on_request(progress, should_stop))
+        planned = plan(context)
+        work = planned.work(context.library.stored_fields())
+        pace = _last_pace(context.library)
+        if asset_s and work.num_steps:
+            pace = Pace(asset_s * work.num_fields / work.num_steps, "as given")
+        return Forecast(request, context.scan, planned.tally(), work, pace)
+
+
+def _last_pace(library: Library) -> Pace | None:
+    """As fast as the last run of this library that made steps."""
+    for run_id in sorted({key.split("/")[1] for key in library.store.list("runs/")}, reverse=True):
+        try:
+            last = report.from_json(RunReport, library.store.get(report.key(RunReport, run_id)))
+        except ObjectMissing:
+            continue  # under way, or killed
+        if last.num_steps:
+            return Pace(sum(last.optimizer_s.values()) / last.num_steps, f"as in run {run_id}")
+    return None
+
+
+def describe(found: Forecast) -> Iterator[tuple[str, str]]:
+    """(subject, sentence) for people."""
+    scan, tally, work = found.scan, found.tally, found.work
+    yield "manifest", f"{found.request.manifest}: {scan.num_rows:,} rows, {scan.num_prompts:,} prompts"
+    for error in scan.row_errors[:MAX_NAMED]:
+        yield "bad row", str(error)
+    if len(scan.row_errors) > MAX_NAMED:
+        yield "bad row", f"… and {len(scan.row_errors) - MAX_NAMED:,} more: --list FILE writes all of them"
+    for lost in scan.lost[:MAX_NAMED]:
+        yield (
+            "lost rows",
+            f"{lost.part}, row group {lost.row_group}: {lost.first_row} to {lost.last_row}: {lost.reason}",
+        )
+    if scan.repeated_rows:
+        yield "repeated", f"{len(scan.repeated_rows):,} rows repeat an earlier one: each is made once"
+    if scan.ignored_columns:
+        yield "not read", f"columns {', '.join(scan.ignored_columns)}"
+    for warning in scan.warnings:
+        yield "warning", warning
+
+    failed = sum(tally.failure_classes.values())
+    why = ", ".join(f"{count:,} {name}" for name, count in tally.failure_classes.items())
+    yield "there already", f"{tally.skipped:,} rows" + (f", {failed:,} of them quarantined ({why})" if failed else "")
+    yield "to export", f"{work.num_exports:,} assets whose field exists"
+    yield "to optimise", f"{work.num_fields:,} fields, {work.num_steps:,} steps"
+    yield "time", _describe_time(found)
+
+
+def _describe_time(found: Forecast) -> str:
+    num_workers = found.request.num_distill_workers
+    if found.worker_s is None or found.pace is None:
+        return (
+            "not known: no run of this library has made steps yet; `dreamfoundry preflight` measures an asset, "
+            "and --asset-s tells it to a dry run"
+        )
+    text = (
+        f"about {duration(found.worker_s / num_workers)} for {num_workers} distill workers, "
+        f"{found.pace.worker_s_per_step:.3g} s a step {found.pace.source}; exports come on top"
+    )
+    if found.request.price_per_hour:
+        text += f"; cost {found.worker_s / 3600.0 * found.request.price_per_hour:,.2f}"
+    return text
+
+
+def write_list(found: Forecast, path: Path) -> int:
+    """Write every row that will not become an asset as CSV; returns their number. ConfigError if `path` cannot be."""
+    scan = found.scan
+    rows = [("bad", error.part, error.row, error.row, error.prompt_id or "", str(error)) for error in scan.row_errors]
+    rows += [("lost", lost.part, lost.first_row, lost.last_row, "", lost.reason) for lost in scan.lost]
+    rows += [("repeated", "", row, row, "", "equal to an earlier row") for row in scan.repeated_rows]
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(("kind", "part", "first_row", "last_row", "prompt_id", "reason"))
+            table.writerows(rows)
+    except OSError as error:
+        raise ConfigError(
+            f"--list {str(path)!r}: cannot be written: {error.strerror}; name a file in a folder"
+        ) from None
+    return sum(last - first + 1 for _, _, first, last, _, _ in rows)
