@@ -99,6 +99,11 @@ def read_prompts(
                 yield prompt
 
 
+def digest_of(path: Path) -> str:
+    """The digest of the parts of a manifest as they are now."""
+    return _digest([part.path for part in open_parts(path).parts], lambda: False)
+
+
 class _RowChecker:
     """Checks rows one after another: `digests` of the sound ones, `errors` of the others."""
 

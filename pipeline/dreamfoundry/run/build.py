@@ -23,7 +23,7 @@ from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome
 from dreamfoundry.run.display import TextStream
 from dreamfoundry.run.exit_codes import RunStatus
-from dreamfoundry.run.intake import MAX_NAMED, check, plan, stop_on_request
+from dreamfoundry.run.intake import MAX_NAMED, check, plan
 from dreamfoundry.run.outcomes import bad_row_outcome, publish
 from dreamfoundry.run.plan import Plan, Tally
 from dreamfoundry.run.progress import Progress
@@ -59,7 +59,7 @@ def build_library(
         recording(log_file, log_stream),
     ):
         started_s = time.monotonic()
-        context = check(request, Path(folder), progress, stop_on_request(progress, should_stop))
+        context = check(request, Path(folder), progress, should_stop)
         records = RunRecords(context, scan_s=time.monotonic() - started_s)
 
         with log_context(run_id=context.run_id):

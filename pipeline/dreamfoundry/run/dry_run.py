@@ -15,7 +15,7 @@ from dreamfoundry.manifest.reader import ManifestReport
 from dreamfoundry.run import report
 from dreamfoundry.run.display import TextStream, duration
 from dreamfoundry.run.exit_codes import RunStatus
-from dreamfoundry.run.intake import MAX_NAMED, check, plan, stop_on_request
+from dreamfoundry.run.intake import MAX_NAMED, check, plan, remarks
 from dreamfoundry.run.plan import Tally, Work
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunReport
@@ -66,7 +66,7 @@ def forecast(
     """
     request = request.with_workers()
     with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder, closing(Progress(stream)) as progress:
-        context = check(request, Path(folder), progress, stop_on_request(progress, should_stop))
+        context = check(request, Path(folder), progress, should_stop)
         planned = plan(context)
         work = planned.work(context.library.stored_fields())
         pace = _last_pace(context.library)
@@ -95,17 +95,7 @@ def describe(found: Forecast) -> Iterator[tuple[str, str]]:
         yield "bad row", str(error)
     if len(scan.row_errors) > MAX_NAMED:
         yield "bad row", f"… and {len(scan.row_errors) - MAX_NAMED:,} more: --list FILE writes all of them"
-    for lost in scan.lost[:MAX_NAMED]:
-        yield (
-            "lost rows",
-            f"{lost.part}, row group {lost.row_group}: {lost.first_row} to {lost.last_row}: {lost.reason}",
-        )
-    if scan.repeated_rows:
-        yield "repeated", f"{len(scan.repeated_rows):,} rows repeat an earlier one: each is made once"
-    if scan.ignored_columns:
-        yield "not read", f"columns {', '.join(scan.ignored_columns)}"
-    for warning in scan.warnings:
-        yield "warning", warning
+    yield from remarks(scan)
 
     failed = sum(tally.failure_classes.values())
     why = ", ".join(f"{count:,} {name}" for name, count in tally.failure_classes.items())
@@ -117,6 +107,8 @@ def describe(found: Forecast) -> Iterator[tuple[str, str]]:
 
 def _describe_time(found: Forecast) -> str:
     num_workers = found.request.num_distill_workers
+    if not found.work.num_steps:
+        return "that of the exports" if found.work.num_exports else "nothing is to make"
     if found.worker_s is None or found.pace is None:
         return (
             "not known: no run of this library has made steps yet; `dreamfoundry preflight` measures an asset, "

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dreamfoundry.diffusion.weights_cache import resolve_identity, weights_cache
-from dreamfoundry.errors import MachineFault, ManifestError, ObjectMissing, Stopped
+from dreamfoundry.errors import MachineFault, ManifestError, Stopped
 from dreamfoundry.library.library import Library
-from dreamfoundry.manifest.reader import ManifestReport, read_prompts, scan
-from dreamfoundry.object_store.open import local_copy, open_store
+from dreamfoundry.manifest.private_copy import private_copy
+from dreamfoundry.manifest.reader import ManifestReport, digest_of, read_prompts, scan
+from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.outcomes import now_text
 from dreamfoundry.run.plan import OnProgress, Plan
 from dreamfoundry.run.progress import Progress
@@ -35,23 +36,31 @@ def stop_on_request(progress: Progress, should_stop: Callable[[], bool]) -> OnPr
     return on_progress
 
 
-def check(request: RunRequest, folder: Path, progress: Progress, on_progress: OnProgress) -> RunContext:
-    """Check everything that can be checked without starting anything; temporary files go into `folder`.
+def check(request: RunRequest, folder: Path, progress: Progress, should_stop: Callable[[], bool]) -> RunContext:
+    """Check everything that can be checked without starting anything, on a private copy of the manifest in `folder`.
 
-    Raises InputError for a manifest that cannot be used, bad rows included, unless the request takes those.
+    Raises InputError for a manifest that cannot be used, bad rows included, unless the request takes those, and
+    Stopped soon after `should_stop` is true.
     """
     started_at = now_text()
+    on_progress = stop_on_request(progress, should_stop)
     prior = resolve_identity(request.recipe.prior, weights_cache())
     vocabulary = vocabulary_check(request.recipe.prior)
-    manifest = _local_manifest(request.manifest, folder)
-    scanned = scan(manifest, vocabulary, request.recipe)
+    manifest = private_copy(request.manifest, folder, on_progress)
+    scanned = scan(
+        manifest,
+        vocabulary,
+        request.recipe,
+        address=request.manifest,
+        should_stop=should_stop,
+        on_progress=lambda number: on_progress("rows checked", number),
+    )
     if scanned.row_errors and not request.quarantine_bad_rows and not request.is_dry:
         raise ManifestError(_describe_bad_rows(scanned, request, vocabulary))
 
-    for warning in scanned.warnings:
-        progress.note(f"warning: {warning}")
-    if scanned.ignored_columns:
-        progress.note(f"columns that are not read: {', '.join(scanned.ignored_columns)}")
+    if not request.is_dry:  # else they are part of the forecast
+        for subject, text in remarks(scanned):
+            progress.note(f"{subject}: {text}")
     return RunContext(
         request=request,
         manifest=manifest,
@@ -65,6 +74,25 @@ def check(request: RunRequest, folder: Path, progress: Progress, on_progress: On
     )
 
 
+def remarks(scanned: ManifestReport) -> Iterator[tuple[str, str]]:
+    """(subject, sentence) of what a scan found beside the sound and the bad rows."""
+    for lost in scanned.lost[:MAX_NAMED]:
+        rows = f"{lost.first_row} to {lost.last_row}"
+        yield "lost rows", f"{rows} ({lost.part}, row group {lost.row_group}): {lost.reason}"
+    if len(scanned.lost) > MAX_NAMED:
+        yield "lost rows", f"… and those of {len(scanned.lost) - MAX_NAMED:,} more row groups"
+    if scanned.repeated_rows:
+        yield "repeated", f"{len(scanned.repeated_rows):,} rows repeat an earlier one: each is made once"
+    for item in scanned.not_read[:MAX_NAMED]:
+        yield "not read", f"{item.name}: {item.reason}"
+    if len(scanned.not_read) > MAX_NAMED:
+        yield "not read", f"… and {len(scanned.not_read) - MAX_NAMED:,} more"
+    if scanned.ignored_columns:
+        yield "not read", f"columns {', '.join(scanned.ignored_columns)}"
+    for warning in scanned.warnings:
+        yield "warning", warning
+
+
 def plan(context: RunContext) -> Plan:
     """Find out what there is to do. Raises MachineFault if the copy of the manifest is not what it was."""
     request = context.request
@@ -75,19 +103,12 @@ def plan(context: RunContext) -> Plan:
         retry_class=request.retry_class,
         on_progress=context.on_progress,
     )
-    if planned.num_rows != context.scan.num_prompts:
+    if planned.num_rows != context.scan.num_prompts or digest_of(context.manifest) != context.scan.digest:
         raise MachineFault(
-            f"the copy of {request.manifest} had {context.scan.num_prompts} prompts when it was checked and "
-            f"{planned.num_rows} when it was read: the disk of the temporary folder is not to be trusted"
+            f"the copy of {request.manifest} had {context.scan.num_prompts} prompts when it was checked, and other "
+            f"bytes or {planned.num_rows} when it was read: the disk of the temporary folder is not to be trusted"
         )
     return planned
-
-
-def _local_manifest(url: str, folder: Path) -> Path:
-    try:
-        return local_copy(url, folder)
-    except ObjectMissing as error:
-        raise ManifestError(str(error)) from None
 
 
 def _open_library(request: RunRequest, folder: Path, progress: Progress) -> Library:

@@ -79,7 +79,8 @@ def test_with_bad_rows_allowed_it_would_end_as_partial(request_for: RequestOf) -
 def test_what_a_library_has_is_told_and_its_bytes_stay(request_for: RequestOf, tmp_path: Path) -> None:
     request = request_for()
     library = Library(DirectoryStore(tmp_path / "library"))
-    with_open_builds = plan(check(request, tmp_path, Progress(io.StringIO()), lambda counted, number: None))
+    (tmp_path / "copy").mkdir()
+    with_open_builds = plan(check(request, tmp_path / "copy", Progress(io.StringIO()), lambda: False))
     chair, table = with_open_builds.builds()
     library.publish(quarantined_outcome(chair, Failure("empty", "why"), 1, {}))
     library.record_field(table.field_key, library.put_blob(b"a field", "application/x-npz"))

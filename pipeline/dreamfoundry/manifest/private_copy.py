@@ -1,0 +1,69 @@
+"""A copy of a manifest that nobody else knows: what happens to the original during a run changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from dreamfoundry.errors import ManifestError, ObjectMissing
+from dreamfoundry.host.faults import machine_faults
+from dreamfoundry.object_store.open import local_copy
+from dreamfoundry.object_store.part_names import is_part, partition_key
+
+_BLOCK_BYTES = 2**22
+
+
+def private_copy(
+    url: str, folder: Path, on_progress: Callable[[str, int], None] = lambda counted, number: None
+) -> Path:
+    """The manifest at `url` as a file or a folder in `folder`.
+
+    Of a folder the parts are copied. Everything beside them is there by its name, empty, so that a scan can say what
+    it did not read. `on_progress` is told of the MiB copied; what it raises ends the copying. Raises ManifestError,
+    and MachineFault where the disk is full. What is neither file nor folder is returned as it is, for a scan to refuse.
+    """
+    try:
+        source = local_copy(url, folder)
+    except ObjectMissing as error:
+        raise ManifestError(str(error)) from None
+    if source.is_relative_to(folder) or not (source.is_file() or source.is_dir()):
+        return source
+
+    copier = _Copier(on_progress)
+    target = folder / (source.name or "manifest")
+    try:
+        with machine_faults():
+            if source.is_file():
+                copier.copy(source, target)
+            else:
+                copier.copy_folder(source, target)
+    except OSError as error:
+        raise ManifestError(f"{url}: cannot be read: {error.strerror}; see who may read it") from None
+    return target
+
+
+class _Copier:
+    def __init__(self, on_progress: Callable[[str, int], None]) -> None:
+        self._on_progress = on_progress
+        self._num_bytes = 0
+
+    def copy_folder(self, source: Path, target: Path, prefix: str = "") -> None:
+        target.mkdir()
+        for entry in sorted(os.scandir(source), key=lambda entry: entry.name):
+            name = f"{prefix}{entry.name}"
+            if entry.is_dir() and partition_key(entry.name):
+                self.copy_folder(Path(entry.path), target / entry.name, f"{name}/")
+            elif entry.is_dir():
+                (target / entry.name).mkdir()
+            elif is_part(name) and entry.is_file():
+                self.copy(Path(entry.path), target / entry.name)
+            else:
+                (target / entry.name).touch()
+
+    def copy(self, source: Path, target: Path) -> None:
+        with source.open("rb") as original, target.open("xb") as copy:
+            while block := original.read(_BLOCK_BYTES):
+                copy.write(block)
+                self._num_bytes += len(block)
+                self._on_progress("MiB of the manifest copied", self._num_bytes // 2**20)
