@@ -138,8 +138,8 @@ def test_killing_an_exporter_takes_its_child_along_and_loses_no_prompt(
 
 def test_a_run_that_is_stopped_ends_drained_and_the_next_one_finishes(request_of: Callable[..., RunRequest]) -> None:
     request = request_of(NAMES[:2], num_slots=1, limits=Limits(slice_s=0.0))
-    looks = iter([False] * 5)
-    stopped = build(request, should_stop=lambda: next(looks, True))
+    store = open_store(request.library)
+    stopped = build(request, should_stop=lambda: any(store.list("leases/")))
     assert (stopped.report.status, stopped.report.exit_code, stopped.report.pending) == ("drained", 75, 2)
     resumed = build(request)
     assert (resumed.report.status, resumed.report.published) == ("complete", 2)

@@ -1,15 +1,16 @@
 """Stage 1: from a Parquet table to checked prompts.
 
-reader       scan and read_prompts: the whole manifest, checked; 40 bytes of memory a row
-report       the books: read + bad + lost + repeated = promised
-parts        which files are parts of it, their footers and columns
-rows         row groups -> batches of plain values, and what is lost
-columns      types that are read, and their values without any conversion that loses something
-bounds       how much of everything
-repetitions  rows that repeat, contradict or nearly equal another
-row          one row: columns, ranges, refusals
-text         characters that no text may have
-json_object  JSON objects in cells
-file_kinds   what a file is that is no manifest and no source of one
-writer       text, CSV, JSON -> a Parquet table
+private_copy  a manifest as it was when the run began
+reader        scan and read_prompts: the whole manifest, checked; 40 bytes of memory a row
+report        the books: read + bad + lost + repeated = promised
+parts         which files are parts of it, their footers and columns
+rows          row groups -> batches of plain values, and what is lost
+columns       types that are read, and their values without any conversion that loses something
+bounds        how much of everything
+repetitions   rows that repeat, contradict or nearly equal another
+row           one row: columns, ranges, refusals
+text          characters that no text may have
+json_object   JSON objects in cells
+file_kinds    what a file is that is no manifest and no source of one
+writer        text, CSV, JSON -> a Parquet table
 """

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from dreamfoundry.errors import ManifestError, ObjectMissing
+from dreamfoundry.errors import ManifestError, Stopped
 from dreamfoundry.host.faults import machine_faults
 from dreamfoundry.object_store.open import local_copy
 from dreamfoundry.object_store.part_names import is_part, partition_key
@@ -14,23 +14,18 @@ from dreamfoundry.object_store.part_names import is_part, partition_key
 _BLOCK_BYTES = 2**22
 
 
-def private_copy(
-    url: str, folder: Path, on_progress: Callable[[str, int], None] = lambda counted, number: None
-) -> Path:
+def private_copy(url: str, folder: Path, should_stop: Callable[[], bool] = lambda: False) -> Path:
     """The manifest at `url` as a file or a folder in `folder`.
 
     Of a folder the parts are copied. Everything beside them is there by its name, empty, so that a scan can say what
-    it did not read. `on_progress` is told of the MiB copied; what it raises ends the copying. Raises ManifestError,
-    and MachineFault where the disk is full. What is neither file nor folder is returned as it is, for a scan to refuse.
+    it did not read. What is neither file nor folder is returned as it is, for a scan to refuse. Raises as `local_copy`
+    does, and MachineFault where the disk is full.
     """
-    try:
-        source = local_copy(url, folder)
-    except ObjectMissing as error:
-        raise ManifestError(str(error)) from None
+    source = local_copy(url, folder, should_stop)
     if source.is_relative_to(folder) or not (source.is_file() or source.is_dir()):
         return source
 
-    copier = _Copier(on_progress)
+    copier = _Copier(should_stop)
     target = folder / (source.name or "manifest")
     try:
         with machine_faults():
@@ -44,9 +39,8 @@ def private_copy(
 
 
 class _Copier:
-    def __init__(self, on_progress: Callable[[str, int], None]) -> None:
-        self._on_progress = on_progress
-        self._num_bytes = 0
+    def __init__(self, should_stop: Callable[[], bool]) -> None:
+        self._should_stop = should_stop
 
     def copy_folder(self, source: Path, target: Path, prefix: str = "") -> None:
         target.mkdir()
@@ -64,6 +58,6 @@ class _Copier:
     def copy(self, source: Path, target: Path) -> None:
         with source.open("rb") as original, target.open("xb") as copy:
             while block := original.read(_BLOCK_BYTES):
+                if self._should_stop():
+                    raise Stopped("while the manifest was copied")
                 copy.write(block)
-                self._num_bytes += len(block)
-                self._on_progress("MiB of the manifest copied", self._num_bytes // 2**20)

@@ -46,7 +46,7 @@ def check(request: RunRequest, folder: Path, progress: Progress, should_stop: Ca
     on_progress = stop_on_request(progress, should_stop)
     prior = resolve_identity(request.recipe.prior, weights_cache())
     vocabulary = vocabulary_check(request.recipe.prior)
-    manifest = private_copy(request.manifest, folder, on_progress)
+    manifest = private_copy(request.manifest, folder, should_stop)
     scanned = scan(
         manifest,
         vocabulary,
