@@ -43,8 +43,8 @@ from dreamfoundry.run.messages import (
     SliceReport,
     WorkerKind,
 )
-from dreamfoundry.run.plan import Plan
-from dreamfoundry.run.resolution import PlanInputs
+from dreamfoundry.run.planning.plan import Plan
+from dreamfoundry.run.planning.resolution import PlanInputs
 from dreamfoundry.run.scheduling.field_job import Claim
 from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
 from dreamfoundry.run.scheduling.scheduler import Scheduler

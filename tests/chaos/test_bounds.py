@@ -19,8 +19,8 @@ from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Prompt
 from dreamfoundry.run.messages import Failure
 from dreamfoundry.run.outcomes import quarantined_outcome
-from dreamfoundry.run.plan import Plan
-from dreamfoundry.run.resolution import PlanInputs
+from dreamfoundry.run.planning.plan import Plan
+from dreamfoundry.run.planning.resolution import PlanInputs
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import recipe_from_toml
 from dreamfoundry.settings.recipe import Recipe

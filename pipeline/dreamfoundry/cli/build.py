@@ -185,7 +185,7 @@ def build(
 
 def _dry_run(request: RunRequest, flags: DryRunFlags, should_stop: Callable[[], bool]) -> int:
     """Print the forecast of the run; the exit code that it would have."""
-    from dreamfoundry.run.dry_run import describe, forecast, write_list  # brings Arrow
+    from dreamfoundry.run.planning.dry_run import describe, forecast, write_list  # brings Arrow
 
     found = forecast(dataclasses.replace(request, is_dry=True), sys.stderr, should_stop, flags.asset_s)
     for subject, text in describe(found):

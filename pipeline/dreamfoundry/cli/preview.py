@@ -94,7 +94,7 @@ def preview(
 def checked_prompt(text: str, seed: int, recipe: Recipe) -> Prompt:
     """The prompt under the rules of a manifest; ConfigError names the rule, and the words that the prior knows."""
     from dreamfoundry.manifest.row import prompt_from_row  # brings Arrow
-    from dreamfoundry.run.prompt_check import vocabulary_check
+    from dreamfoundry.run.planning.prompt_check import vocabulary_check
 
     try:
         values = {"prompt_id": b"preview", "prompt": text.encode("utf-8", "replace"), "seed": seed}

@@ -1,14 +1,9 @@
 """One run: a manifest becomes a library on many processes.
 
-    intake            from request to facts: manifest copied and checked, library opened, work planned
-    dry_run           a forecast instead of a run: rows, work, hours, money
     build             from request to result: check, plan, build, publish
     request           the request of a run and its result
     run_records       the facts of one run, and the records it writes
     wiring            workers, slots, scheduler and leases of a run, connected
-    prompt_check      words outside of the prior's vocabulary, refused
-    resolution        a prompt -> its recipe, its profile and its keys
-    plan              rows -> builds: existing assets, shared fields, the most urgent first
     driver            the loop: carries out the scheduler's commands, feeds answers back
     messages          the plain values between driver and workers
     outcomes          decisions as records in the library
@@ -18,6 +13,7 @@
     display           a bar on a terminal, plain lines elsewhere
     report            the records of a run: report and progress
     exit_codes        the status of a run and the exit code of each
+    planning/         from a manifest to its builds, and a dry run that ends there
     scheduling/       who does what next: a pure state machine, no Ray, no store
     workers/          distiller and exporter, without Ray
     ray/              the same as Ray actors: the only place with Ray

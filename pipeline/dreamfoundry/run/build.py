@@ -23,9 +23,9 @@ from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome
 from dreamfoundry.run.display import TextStream
 from dreamfoundry.run.exit_codes import RunStatus
-from dreamfoundry.run.intake import MAX_NAMED, check, plan
 from dreamfoundry.run.outcomes import bad_row_outcome, publish
-from dreamfoundry.run.plan import Plan, Tally
+from dreamfoundry.run.planning.intake import MAX_NAMED, check, plan
+from dreamfoundry.run.planning.plan import Plan, Tally
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.request import RunRequest, RunResult
 from dreamfoundry.run.run_records import RunContext, RunRecords, provenance

@@ -17,7 +17,7 @@ from dreamfoundry.records import PriorIdentity
 from dreamfoundry.run import report
 from dreamfoundry.run.exit_codes import RunStatus
 from dreamfoundry.run.outcomes import BAD_ROW, now_text
-from dreamfoundry.run.plan import OnProgress, Tally
+from dreamfoundry.run.planning.plan import OnProgress, Tally
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunProgress, RunRecord, RunReport
 from dreamfoundry.run.request import RunRequest

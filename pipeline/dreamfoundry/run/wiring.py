@@ -15,7 +15,7 @@ from dreamfoundry.run.driver import Workers, drive
 from dreamfoundry.run.lease_keeper import LeaseKeeper
 from dreamfoundry.run.messages import Build, Decision, Quarantine, SlotsFit, WorkerSettings
 from dreamfoundry.run.outcomes import checked_builds, decision_of, publish, quarantined_outcome, request_provenance
-from dreamfoundry.run.plan import Plan
+from dreamfoundry.run.planning.plan import Plan
 from dreamfoundry.run.ray.session import ray_session
 from dreamfoundry.run.request import RunRequest
 from dreamfoundry.run.run_records import RunContext, RunRecords, provenance

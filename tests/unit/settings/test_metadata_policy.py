@@ -16,8 +16,8 @@ from dreamfoundry.identity import asset_key
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import FieldSnapshot, PriorIdentity, Prompt
-from dreamfoundry.run.plan import Plan
-from dreamfoundry.run.resolution import PlanInputs
+from dreamfoundry.run.planning.plan import Plan
+from dreamfoundry.run.planning.resolution import PlanInputs
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe

@@ -15,8 +15,8 @@ from dreamfoundry.manifest.reader import ManifestReport
 from dreamfoundry.run import report
 from dreamfoundry.run.display import TextStream, duration
 from dreamfoundry.run.exit_codes import RunStatus
-from dreamfoundry.run.intake import MAX_NAMED, check, plan, remarks
-from dreamfoundry.run.plan import Tally, Work
+from dreamfoundry.run.planning.intake import MAX_NAMED, check, plan, remarks
+from dreamfoundry.run.planning.plan import Tally, Work
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunReport
 from dreamfoundry.run.request import RunRequest

@@ -14,11 +14,11 @@ from dreamfoundry.manifest.private_copy import private_copy
 from dreamfoundry.manifest.reader import ManifestReport, digest_of, read_prompts, scan
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.outcomes import now_text
-from dreamfoundry.run.plan import OnProgress, Plan
+from dreamfoundry.run.planning.plan import OnProgress, Plan
+from dreamfoundry.run.planning.prompt_check import VocabularyCheck, vocabulary_check
+from dreamfoundry.run.planning.resolution import PlanInputs
 from dreamfoundry.run.progress import Progress
-from dreamfoundry.run.prompt_check import VocabularyCheck, vocabulary_check
 from dreamfoundry.run.request import RunRequest
-from dreamfoundry.run.resolution import PlanInputs
 from dreamfoundry.run.run_records import RunContext
 
 MAX_NAMED = 20

@@ -15,8 +15,8 @@ from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
 from dreamfoundry.run.messages import Failure
 from dreamfoundry.run.outcomes import quarantined_outcome
-from dreamfoundry.run.plan import EVERY_CLASS, Plan, Tally
-from dreamfoundry.run.resolution import PlanInputs, Resolver
+from dreamfoundry.run.planning.plan import EVERY_CLASS, Plan, Tally
+from dreamfoundry.run.planning.resolution import PlanInputs, Resolver
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe

@@ -16,10 +16,10 @@ from dreamfoundry.errors import ConfigError, Stopped
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.run import report
-from dreamfoundry.run.dry_run import Forecast, describe, forecast, write_list
-from dreamfoundry.run.intake import check, plan
 from dreamfoundry.run.messages import Failure
 from dreamfoundry.run.outcomes import quarantined_outcome
+from dreamfoundry.run.planning.dry_run import Forecast, describe, forecast, write_list
+from dreamfoundry.run.planning.intake import check, plan
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunReport
 from dreamfoundry.run.request import RunRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dreamfoundry.diffusion.weights import TOYBOX, bundled_prior
 from dreamfoundry.records import Prompt
-from dreamfoundry.run.prompt_check import vocabulary_check
+from dreamfoundry.run.planning.prompt_check import vocabulary_check
 from dreamfoundry.settings.prior import PriorConfig
 
 

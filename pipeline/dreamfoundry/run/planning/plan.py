@@ -17,7 +17,7 @@ from dreamfoundry.library.rows import Row, tags_from_text, tags_text
 from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome, OutcomeState, Prompt
 from dreamfoundry.run.messages import Build
-from dreamfoundry.run.resolution import PlanInputs, Resolver
+from dreamfoundry.run.planning.resolution import PlanInputs, Resolver
 
 T = TypeVar("T")
 
