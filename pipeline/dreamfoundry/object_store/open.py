@@ -141,8 +141,8 @@ def _first_folder(name: str) -> str:
 
 def _at_address(url: str, error: StoreUnavailable) -> ManifestError | StoreUnavailable:
     """The fault of a store in words about the manifest at `url`; bad input where its bucket does not exist."""
-    fault = error.__cause__
-    if not isinstance(fault, Exception):
+    cause = error.__cause__
+    if not isinstance(cause, Exception):
         return StoreUnavailable(f"manifest {url}: {error}")
-    message = f"manifest {url}: {fault}; {advice(fault)}"
-    return ManifestError(message) if advice(fault) == NO_BUCKET else StoreUnavailable(message)
+    message = f"manifest {url}: {cause}; {advice(cause)}"
+    return ManifestError(message) if advice(cause) == NO_BUCKET else StoreUnavailable(message)

@@ -16,7 +16,7 @@ from dreamfoundry.run import report
 from dreamfoundry.run.display import TextStream, duration
 from dreamfoundry.run.exit_codes import RunStatus
 from dreamfoundry.run.planning.intake import MAX_NAMED, check, plan, remarks
-from dreamfoundry.run.planning.plan import Tally, Work
+from dreamfoundry.run.planning.plan import Remaining, Tally
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunReport
 from dreamfoundry.run.request import RunRequest
@@ -40,7 +40,7 @@ class Forecast:
     request: RunRequest
     scan: ManifestReport
     tally: Tally
-    work: Work
+    remaining: Remaining
     pace: Pace | None
 
     @property
@@ -54,7 +54,7 @@ class Forecast:
     @property
     def worker_s(self) -> float | None:
         """Seconds of distill workers, all together; None where nothing is known."""
-        return self.work.num_steps * self.pace.worker_s_per_step if self.pace else None
+        return self.remaining.num_steps * self.pace.worker_s_per_step if self.pace else None
 
 
 def forecast(
@@ -68,11 +68,11 @@ def forecast(
     with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder, closing(Progress(stream)) as progress:
         context = check(request, Path(folder), progress, should_stop)
         planned = plan(context)
-        work = planned.work(context.library.stored_fields())
+        remaining = planned.remaining(context.library.stored_fields())
         pace = _last_pace(context.library)
-        if asset_s and work.num_steps:
-            pace = Pace(asset_s * work.num_fields / work.num_steps, "as given")
-        return Forecast(request, context.scan, planned.tally(), work, pace)
+        if asset_s and remaining.num_steps:
+            pace = Pace(asset_s * remaining.num_fields / remaining.num_steps, "as given")
+        return Forecast(request, context.scan, planned.tally(), remaining, pace)
 
 
 def _last_pace(library: Library) -> Pace | None:
@@ -89,7 +89,7 @@ def _last_pace(library: Library) -> Pace | None:
 
 def describe(found: Forecast) -> Iterator[tuple[str, str]]:
     """(subject, sentence) for people."""
-    scan, tally, work = found.scan, found.tally, found.work
+    scan, tally, remaining = found.scan, found.tally, found.remaining
     yield "manifest", f"{found.request.manifest}: {scan.num_rows:,} rows, {scan.num_prompts:,} prompts"
     for error in scan.row_errors[:MAX_NAMED]:
         yield "bad row", str(error)
@@ -100,15 +100,15 @@ def describe(found: Forecast) -> Iterator[tuple[str, str]]:
     failed = sum(tally.failure_classes.values())
     why = ", ".join(f"{count:,} {name}" for name, count in tally.failure_classes.items())
     yield "there already", f"{tally.skipped:,} rows" + (f", {failed:,} of them quarantined ({why})" if failed else "")
-    yield "to export", f"{work.num_exports:,} assets whose field exists"
-    yield "to optimise", f"{work.num_fields:,} fields, {work.num_steps:,} steps"
+    yield "to export", f"{remaining.num_exports:,} assets whose field exists"
+    yield "to optimise", f"{remaining.num_fields:,} fields, {remaining.num_steps:,} steps"
     yield "time", _describe_time(found)
 
 
 def _describe_time(found: Forecast) -> str:
     num_workers = found.request.num_distill_workers
-    if not found.work.num_steps:
-        return "that of the exports" if found.work.num_exports else "nothing is to make"
+    if not found.remaining.num_steps:
+        return "that of the exports" if found.remaining.num_exports else "nothing is to make"
     if found.worker_s is None or found.pace is None:
         return (
             "not known: no run of this library has made steps yet; `dreamfoundry preflight` measures an asset, "

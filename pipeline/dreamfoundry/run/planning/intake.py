@@ -89,8 +89,8 @@ def remarks(scanned: ManifestReport) -> Iterator[tuple[str, str]]:
         yield "not read", f"… and {len(scanned.not_read) - MAX_NAMED:,} more"
     if scanned.ignored_columns:
         yield "not read", f"columns {', '.join(scanned.ignored_columns)}"
-    for warning in scanned.warnings:
-        yield "warning", warning
+    for text in scanned.warnings:
+        yield "warning", text
 
 
 def plan(context: RunContext) -> Plan:

@@ -43,7 +43,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Work:
+class Remaining:
     """Assets whose field exists and only has to be exported; fields to optimise, and their steps if none fails."""
 
     num_exports: int
@@ -151,8 +151,8 @@ class Plan:
             instead_of=self._library.get_outcome(build.asset_key) if retried else None,
         )
 
-    def work(self, stored: Iterable[str]) -> Work:
-        """The open work, where the library has the fields `stored`."""
+    def remaining(self, stored: Iterable[str]) -> Remaining:
+        """The work that is open, where the library has the fields `stored`."""
         self._table.executemany(
             "INSERT OR IGNORE INTO stored VALUES (?)", ((key,) for key in self._counted("fields listed", stored))
         )
@@ -162,7 +162,7 @@ class Plan:
             "SELECT count(*), coalesce(sum(num_steps), 0) FROM (SELECT DISTINCT field_key, num_steps "
             f"FROM {open_requests} AND field_key NOT IN (SELECT field_key FROM stored))"
         ).fetchone()
-        return Work(num_exports, num_fields, num_steps)
+        return Remaining(num_exports, num_fields, num_steps)
 
     def decide(self, asset_key: str, state: OutcomeState, failure_class: str, *, is_ours: bool) -> None:
         """Note the end of an asset."""
