@@ -1,4 +1,4 @@
-"""Make a manifest from lines of text, CSV or JSONL: `dreamfoundry make` as a program."""
+"""Make a manifest from lines of text, CSV, TSV, JSON Lines or JSON: `dreamfoundry make` as a program."""
 
 import sys
 

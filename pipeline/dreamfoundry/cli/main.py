@@ -36,7 +36,7 @@ EXIT_TABLE = """exit codes (a command says what it adds):
 
 COMMANDS = {
     "preview": "Make one asset from one prompt, here and now: no manifest, no library, no Ray.",
-    "make": "Make a manifest from lines of text, CSV or JSONL.",
+    "make": "Make a manifest from lines of text, CSV, TSV, JSON Lines or JSON.",
     "build": "Build a library of 3D assets from a Parquet manifest of prompts.",
     "status": "Say how a library stands, from the library alone: works when the cluster is gone.",
     "verify": "Check that a library is whole: every outcome, every blob, every named view.",

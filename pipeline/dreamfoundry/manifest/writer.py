@@ -1,148 +1,145 @@
-"""Text lines, CSV or JSONL become a manifest that a run accepts, or are refused as a whole."""
+"""Sources of prompts become one manifest that a run accepts, or are refused as a whole with all their faults."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dreamfoundry.errors import ManifestError
-from dreamfoundry.identity import slug
 from dreamfoundry.manifest.reader import scan
-from dreamfoundry.manifest.row import COLUMNS, NAMES
+from dreamfoundry.manifest.row import COLUMNS
+from dreamfoundry.manifest.sources.addresses import S3, STANDARD_INPUT, split_s3
+from dreamfoundry.manifest.sources.kinds import Kind
+from dreamfoundry.manifest.sources.prompt_ids import name_rows
+from dreamfoundry.manifest.sources.reading import Fault, SourceRow
+from dreamfoundry.manifest.sources.source import read_source
+from dreamfoundry.object_store.open import open_store
 
 ROWS_PER_GROUP = 2_000
 
-Row = dict[str, Any]
+SHOWN_FAULTS = 20
+
+_MEDIA_TYPE = "application/vnd.apache.parquet"
 
 
-def make_manifest(source: Path, manifest: Path) -> int:
-    """Write `manifest` from `source` and return the number of prompts.
+@dataclass(frozen=True)
+class Made:
+    """A manifest that was written; `warnings` are about what is not as it seems in its sources."""
 
-    `source` is read as CSV or JSONL by its suffix, as lines of text otherwise. Raises ManifestError for
-    whatever a run would refuse; an existing `manifest` is replaced at the very end.
+    num_prompts: int
+    num_bytes: int
+    warnings: tuple[str, ...]
+
+
+def make_manifest(sources: Sequence[str], target: str, kind: Kind | None = None) -> Made:
+    """Write the manifest `target` (a path or s3://…/name.parquet) from all `sources`.
+
+    A source is a path, s3://… or "-" for standard input, and what its name says unless `kind` says it. Raises
+    ManifestError for whatever a run would refuse and for a target that is no place for it, before anything is
+    written; an existing manifest is replaced at the very end.
     """
-    rows = list(_read_source(source))
-    if not rows:
-        raise ManifestError(f"{source}: no prompts in it")
+    _check_target(sources, target)
+    readings = [read_source(source, kind) for source in sources]
+    warnings = [warning for reading in readings for warning in reading.warnings]
+    faults = [fault for reading in readings for fault in reading.faults]
 
-    for index, (line, row) in enumerate(rows):
-        _check_columns(row, f"{source}, line {line}")
-        text = str(row.get("prompt") or "")
-        row["prompt_id"] = str(row.get("prompt_id") or f"{index + 1:04d}-{slug(text)}")
-    _refuse_duplicates(rows, source)
-    table = _to_table([row for _, row in rows], source)
+    rows, contradictions, repetitions = name_rows([row for reading in readings for row in reading.rows])
+    faults += contradictions
 
     # a draft first: nobody may find a manifest that was not scanned
-    manifest.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=manifest.parent, prefix=".manifest-") as folder:
+    with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
         draft = Path(folder) / "manifest.parquet"
-        pq.write_table(
-            table, draft, row_group_size=ROWS_PER_GROUP, compression="zstd", version="2.6", write_page_checksum=True
-        )
-        errors = scan(draft).row_errors
-        if errors:
-            shown = "\n".join(f"  line {rows[error.row][0]}: {error}" for error in errors)
-            raise ManifestError(f"{source}: {len(errors)} of {len(rows)} prompts cannot be used\n{shown}")
-        draft.replace(manifest)
-    return len(rows)
+        if rows:
+            _write(rows, draft)
+            found, remarks = _scanned(rows, draft, target)
+            faults += found
+            warnings += remarks
+        if faults:
+            order = {reading.source: number for number, reading in enumerate(readings)}
+            raise ManifestError(_message(sorted(faults, key=lambda f: (order[f.place.source], f.place.number))))
+        _store(draft, target)
+        return Made(len(rows), draft.stat().st_size, (*warnings, *repetitions))
 
 
-def _read_source(source: Path) -> Iterator[tuple[int, Row]]:
-    """(line number from 1, values by column) of every prompt in the file."""
+def _check_target(sources: Sequence[str], target: str) -> None:
+    """Refuse a target that is a source, or that only a mistake can have made one."""
+    if not target.lower().endswith(".parquet"):
+        raise ManifestError(f"{target!r}: the manifest comes last and must be named .parquet, as in prompts.parquet")
+    for source in sources:
+        if source == target or _is_same_file(source, target):
+            raise ManifestError(f"{target}: is the source {source} itself: choose another name for the manifest")
+    if sources.count(STANDARD_INPUT) > 1:
+        raise ManifestError("-: standard input can be read once only")
+    if target.startswith(S3):
+        split_s3(target)
+    elif "://" in target:
+        raise ManifestError(f"{target}: must be a path or s3://bucket/folder/name.parquet")
+    elif os.path.isdir(target):
+        raise ManifestError(f"{target}: is a folder: name a file in it, as in {target.rstrip('/')}/prompts.parquet")
+
+
+def _is_same_file(source: str, target: str) -> bool:
+    """True for one file under two names, links included."""
     try:
-        text = source.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ManifestError(f"{source}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{source}: must be UTF-8 (byte {error.start} is not)") from None
-    if source.suffix == ".csv":
-        return _read_csv(text, source)
-    if source.suffix in (".jsonl", ".ndjson"):
-        return _read_jsonl(text, source)
-    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1))
-    return ((number, {"prompt": line}) for number, line in lines if line and not line.startswith("#"))
+        return Path(source).samefile(target)
+    except (OSError, ValueError):
+        return False
 
 
-def _read_csv(text: str, source: Path) -> Iterator[tuple[int, Row]]:
-    reader = csv.DictReader(io.StringIO(text), restkey="too many", strict=True)
+def _write(rows: Sequence[SourceRow], draft: Path) -> None:
+    """A table of the required columns and of those that at least one row has, typed as a manifest."""
+    values = [row.values for row in rows]
+    used = [column for column in COLUMNS if column.required or any(column.name in row for row in values)]
+    table = pa.table({c.name: pa.array([row.get(c.name) for row in values], c.type) for c in used})
+    pq.write_table(
+        table, draft, row_group_size=ROWS_PER_GROUP, compression="zstd", version="2.6", write_page_checksum=True
+    )
 
-    converters: dict[str, Any] = {"seed": int, "priority": int, "target_height_m": float, "tags": _split_tags}
+
+def _scanned(rows: Sequence[SourceRow], draft: Path, target: str) -> tuple[list[Fault], list[str]]:
+    """The faults of single rows as a run would find them, at the lines of their sources, and its warnings."""
     try:
-        for values in reader:
-            if "too many" in values:
-                raise ManifestError(f"{source}, line {reader.line_num}: more values than the header has columns")
-            row: Row = {name: value for name, value in values.items() if value}
-            for name in row.keys() & converters.keys():
-                try:
-                    row[name] = converters[name](row[name])
-                except ValueError:
-                    raise ManifestError(
-                        f"{source}, line {reader.line_num}: {name} = {row[name]!r}: must be a number"
-                    ) from None
-            if row:
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise ManifestError(f"{source}, line {reader.line_num}: not valid CSV: {error}") from None
+        report = scan(draft)
+    except ManifestError as error:
+        raise ManifestError(str(error).replace(str(draft), target)) from None
+    faults = []
+    for refused in report.row_errors:
+        row = rows[refused.row]
+        told = str(refused).partition(": ")[2]  # without the row of the draft, which nobody has seen
+        faults.append(Fault(row.place, row.values["prompt_id"], told))
+    return faults, [warning.replace(draft.name, target) for warning in report.warnings]
 
 
-def _read_jsonl(text: str, source: Path) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ManifestError(f"{source}, line {number}: not valid JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ManifestError(f'{source}, line {number}: must be an object like {{"prompt": "a red mushroom"}}')
-        for name in ("recipe_overrides", "view_prompts"):
-            if isinstance(row.get(name), dict):
-                row[name] = json.dumps(row[name], sort_keys=True)
-        yield number, row
+def _message(faults: Sequence[Fault]) -> str:
+    if len(faults) == 1:
+        return str(faults[0])
+    lines = [f"{len(faults)} faults, nothing is written", *map(str, faults[:SHOWN_FAULTS])]
+    if len(faults) > SHOWN_FAULTS:
+        lines.append(f"and {len(faults) - SHOWN_FAULTS} more")
+    return "\n  ".join(lines)
 
 
-def _split_tags(text: str) -> list[str]:
-    return [tag.strip() for tag in text.split(";") if tag.strip()]
-
-
-def _check_columns(row: Row, where: str) -> None:
-    unknown = sorted(row.keys() - NAMES, key=str)
-    if unknown:
-        known = ", ".join(column.name for column in COLUMNS)
-        raise ManifestError(f"{where}: unknown column {unknown[0]!r}; known are {known}")
-
-
-def _refuse_duplicates(rows: list[tuple[int, Row]], source: Path) -> None:
-    """No id twice, and no prompt twice that would become the same asset."""
-    ids: dict[str, int] = {}
-    contents: dict[str, int] = {}
-    for line, row in rows:
-        content = json.dumps({name: row[name] for name in row if name != "prompt_id"}, sort_keys=True)
-        for seen, value, what in ((ids, row["prompt_id"], "prompt_id"), (contents, content, "prompt")):
-            if value in seen:
-                shown = row[what]
-                raise ManifestError(
-                    f"{source}: lines {seen[value]} and {line} both have {what} {shown!r}; "
-                    "remove one, or give the second another seed"
-                )
-            seen[value] = line
-
-
-def _to_table(rows: list[Row], source: Path) -> pa.Table:
-    """The rows with the required columns and those that at least one of them has, typed as a manifest."""
-    used = [column for column in COLUMNS if column.required or any(row.get(column.name) is not None for row in rows)]
-    arrays = []
-    for column in used:
-        try:
-            arrays.append(pa.array([row.get(column.name) for row in rows], column.type))
-        except (pa.ArrowException, OverflowError) as error:
-            raise ManifestError(f"{source}: column {column.name!r} must be {column.type}: {error}") from None
-    return pa.table(arrays, names=[column.name for column in used])
+def _store(draft: Path, target: str) -> None:
+    """Let `target` have the bytes of the draft, as a whole or not at all."""
+    try:
+        if target.startswith(S3):
+            folder, name = split_s3(target)
+            with draft.open("rb") as file:
+                open_store(folder).put_file(name, file, _MEDIA_TYPE)
+            return
+        path = Path(target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".manifest-") as folder:
+            shutil.copyfile(draft, Path(folder) / path.name).replace(path)
+    except (FileExistsError, NotADirectoryError):
+        raise ManifestError(f"{target}: a part of this path is a file: choose another folder") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ManifestError(f"{target}: cannot be written: {reason}") from None

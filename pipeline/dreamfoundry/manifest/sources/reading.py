@@ -1,0 +1,73 @@
+"""Rows, faults and warnings of one source."""
+
+from __future__ import annotations
+
+import reprlib
+from dataclasses import dataclass, field
+from typing import Any
+
+Values = dict[str, Any]
+"""Values by column of the manifest; absent is the default."""
+
+_SHOWN_CHARS = 80
+_SHORT = reprlib.Repr()  # a value may be a list in a list in a list, more often than Python can go down
+
+
+@dataclass(frozen=True)
+class Place:
+    """Line `number` of a source, from 1, or another unit of it; 0 is the source as a whole."""
+
+    source: str
+    number: int = 0
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        return f"{self.source}, {self.unit} {self.number}" if self.number else self.source
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One prompt as it stands in its source."""
+
+    place: Place
+    values: Values
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that must be mended in a source."""
+
+    place: Place
+    prompt_id: str
+    text: str
+
+    def __str__(self) -> str:
+        name = f" ({self.prompt_id})" if self.prompt_id else ""
+        return f"{self.place}{name}: {self.text}"
+
+
+@dataclass
+class Reading:
+    """The rows of `source` so far, and all that is wrong or worth a word; faults do not end it."""
+
+    source: str
+    unit: str = "line"
+    rows: list[SourceRow] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, number: int, values: Values) -> None:
+        self.rows.append(SourceRow(Place(self.source, number, self.unit), values))
+
+    def refuse(self, text: str, number: int = 0, prompt_id: str = "") -> None:
+        self.faults.append(Fault(Place(self.source, number, self.unit), prompt_id, text))
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(f"{self.source}: {text}")
+
+
+def shown(value: object) -> str:
+    """`value` as a literal, short enough for a message; safe to print whatever it holds."""
+    text = repr(value[:_SHOWN_CHARS]) if isinstance(value, str) else _SHORT.repr(value)
+    is_cut = len(text) > _SHOWN_CHARS or (isinstance(value, str) and len(value) > _SHOWN_CHARS)
+    return f"{text[: _SHOWN_CHARS - 3]}..." if is_cut else text

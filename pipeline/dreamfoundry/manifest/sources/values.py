@@ -1,0 +1,127 @@
+"""Cells and JSON values become values of the manifest as they are, or ValueError names the rule.
+
+Nothing is converted with a loss: 7.0 is 7, since pandas writes whole numbers so beside gaps; 7.5 is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from dreamfoundry.manifest.row import MAX_SEED
+
+_RANGES = {"seed": (0, MAX_SEED), "priority": (-(2**31), 2**31 - 1)}
+_OBJECTS = ("recipe_overrides", "view_prompts")
+_EXACT_FLOAT = 2.0**53
+"""From here on a float no longer tells neighbouring whole numbers apart."""
+
+
+def from_cell(column: str, cell: str) -> Any:
+    """The value of a cell that is not empty; tags are separated by ";", "|" or ","."""
+    if column in _RANGES:
+        return _within(column, _int_of_cell(cell))
+    if column == "target_height_m":
+        return _float_of_cell(cell)
+    if column == "tags":
+        return [tag.strip() for tag in re.split("[;|,]", cell) if tag.strip()]
+    return cell
+
+
+def from_json(column: str, value: Any) -> Any:
+    """The value of a JSON value that is not null."""
+    if column in _RANGES:
+        return _within(column, _int_of_json(value))
+    if column == "target_height_m":
+        return _float_of_json(value)
+    if column == "tags":
+        return _tags_of_json(value)
+    if column in _OBJECTS:
+        return _text(value if isinstance(value, str) else _object(value))
+    if column == "prompt_id":
+        return _id_of_json(value)
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")
+    return _text(value)
+
+
+def _int_of_cell(cell: str) -> int:
+    text = cell.strip()
+    if re.fullmatch(r"[+-]?[0-9]{1,30}(\.0)?", text):
+        return int(text.removesuffix(".0"))
+    if re.fullmatch(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+", text):
+        raise ValueError("must be a whole number in full: a program has rounded this one")
+    raise ValueError("must be a whole number, in digits without separators")
+
+
+def _float_of_cell(cell: str) -> float:
+    text = cell.strip()
+    if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+        return float(text)
+    if re.fullmatch(r"[+-]?[0-9]*,[0-9]+", text):
+        raise ValueError(f"must have a decimal point: {text.replace(',', '.')}")
+    raise ValueError("must be a number of metres such as 0.9, without a unit")
+
+
+def _int_of_json(value: Any) -> int:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("must be a whole number without quotes")
+
+
+def _within(column: str, number: int) -> int:
+    low, high = _RANGES[column]
+    if not low <= number <= high:
+        raise ValueError(f"must be from {low} to {high}")
+    return number
+
+
+def _float_of_json(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number of metres without quotes, such as 0.9")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("must be a number of metres such as 0.9") from None
+
+
+def _tags_of_json(value: Any) -> list[str]:
+    if isinstance(value, str):
+        raise ValueError(f"must be a list of texts: {json.dumps([value[:40]])}")
+    if not (isinstance(value, list) and all(isinstance(tag, str) for tag in value)):
+        raise ValueError('must be a list of texts: ["wood", "old"]')
+    return [_text(tag) for tag in value]
+
+
+def _object(value: Any) -> str:
+    if not isinstance(value, dict):
+        raise ValueError("must be a JSON object")
+    try:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
+    except ValueError:
+        raise ValueError("must not contain NaN or Infinity") from None
+
+
+def _id_of_json(value: Any) -> str:
+    """Whole numbers are their digits, as keys of databases are written."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**128:
+        return str(value)
+    if value == "":
+        raise ValueError("must not be empty; leave it out for a name that is made from the words")
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes, or a whole number")
+    return _text(value)
+
+
+def _text(text: str) -> str:
+    """`text`, which may hold half a character where a program has cut it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start]).strip("'")
+        raise ValueError(f"contains half a character ({half}): write both halves or none") from None
+    return text
