@@ -1,5 +1,6 @@
-"""jobs/make_manifest.py: text, CSV and JSONL become a manifest that a run accepts, or are refused."""
+"""jobs/make_manifest.py: sources of prompts become a manifest that a run accepts, or are refused with all faults."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,71 +10,121 @@ import pytest
 
 import dreamfoundry
 from dreamfoundry.manifest.reader import read_prompts, scan
+from dreamfoundry.object_store.open import local_copy, open_store
 from dreamfoundry.records import Prompt
 
 ROOT = Path(__file__).parents[2]
 SOURCE_ROOT = str(Path(dreamfoundry.__file__).parents[1])
 
 
-def make(source: Path, manifest: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "jobs" / "make_manifest.py"), str(source), str(manifest)]
-    return subprocess.run(command, env={"PYTHONPATH": SOURCE_ROOT}, capture_output=True, text=True)
+def make(*words: str | Path, stdin: bytes = b"") -> tuple[int, str, str]:
+    """Exit code and what the program says on standard output and standard error."""
+    command = [sys.executable, str(ROOT / "jobs" / "make_manifest.py"), *map(str, words)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": SOURCE_ROOT}, input=stdin, capture_output=True)
+    assert b"Traceback" not in done.stderr
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
-def made(tmp_path: Path, name: str, content: str) -> list[Prompt]:
-    """The prompts of the manifest that the program makes of `content`."""
-    source, manifest = tmp_path / name, tmp_path / "out" / "manifest.parquet"
-    source.write_text(content, encoding="utf-8")
-    done = make(source, manifest)
-    assert (done.returncode, done.stderr) == (0, "")
+def made(manifest: Path) -> list[Prompt]:
     report = scan(manifest)
-    assert done.stdout == f"{manifest}: {report.num_prompts} prompts, {manifest.stat().st_size} bytes\n"
-    assert list(manifest.parent.iterdir()) == [manifest]
+    assert not report.row_errors
     return list(read_prompts(manifest, report.skip_rows))
 
 
-def refused(tmp_path: Path, name: str, content: bytes) -> str:
-    """The message with which the program refuses `content`."""
-    source, manifest = tmp_path / name, tmp_path / "manifest.parquet"
-    source.write_bytes(content)
-    done = make(source, manifest)
-    assert (done.returncode, done.stdout) == (4, "")
-    assert not manifest.exists()
-    assert "Traceback" not in done.stderr
-    return done.stderr
+def test_sources_become_a_manifest_with_a_line_about_it(tmp_path: Path) -> None:
+    text, table = tmp_path / "prompts.txt", tmp_path / "PROMPTS.CSV"
+    text.write_text("# toys\na red mushroom\n")
+    table.write_text("sep=;\nPrompt;Seed\na Blue rocket;7\n")
+    manifest = tmp_path / "out" / "tonight.parquet"
 
-
-def test_lines_of_text_become_prompts_with_ids(tmp_path: Path) -> None:
-    assert made(tmp_path, "prompts.txt", "# toys\na red mushroom\n\n  a Blue rocket \n") == [
-        Prompt("0001-a_red_mushroom", "a red mushroom"),
-        Prompt("0002-a_blue_rocket", "a Blue rocket"),
+    code, shown, remarks = make(text, table, manifest)
+    assert (code, remarks) == (0, "")
+    assert shown == f"{manifest}: 2 prompts, {manifest.stat().st_size} bytes\n"
+    assert made(manifest) == [
+        Prompt("a_red_mushroom", "a red mushroom"),
+        Prompt("a_blue_rocket", "a Blue rocket", seed=7),
     ]
 
 
-def test_csv_columns_are_typed(tmp_path: Path) -> None:
-    content = 'prompt_id,prompt,seed,tags,target_height_m\nchair,"a red, old chair",7,wood; old,0.9\n,a mug,,,\n'
+def test_what_is_not_as_it_seems_is_a_warning(tmp_path: Path) -> None:
+    source = tmp_path / "prompts.csv"
+    source.write_text("prompt,artist\na mug,me\na mug,you\n")
 
-    assert made(tmp_path, "prompts.csv", content) == [
-        Prompt("chair", "a red, old chair", seed=7, tags=("wood", "old"), target_height_m=0.9),
-        Prompt("0002-a_mug", "a mug"),
+    code, _, remarks = make(source, tmp_path / "m.parquet")
+    assert code == 0
+    assert remarks.splitlines() == [
+        f"warning: {source}: columns that are not read: artist",
+        f"warning: {source}, line 3 repeats {source}, line 2: equal rows are one prompt",
     ]
 
 
-def test_jsonl_may_hold_objects(tmp_path: Path) -> None:
-    content = (
-        '{"prompt": "a caf\u00e9 \u2028 table", "recipe_overrides": {"optimize.num_steps": 200}}\n'
-        '{"prompt": "a mug", "prompt_id": "mug", "view_prompts": {"back": "the back of a mug"}, "tags": ["cup"]}\n'
-    )
+def test_every_fault_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    source = tmp_path / "prompts.jsonl"
+    source.write_text('{"prompt": "a \\ud83d mug"}\n{"prompt": "a mug", "seed": 7.5, "tags": "x"}\n')
 
-    assert made(tmp_path, "prompts.jsonl", content) == [
-        Prompt("0001-a_cafe_table", "a café table", overrides={"optimize.num_steps": 200}),
-        Prompt("mug", "a mug", tags=("cup",), view_texts={"back": "the back of a mug"}),
-    ]
+    code, shown, remarks = make(source, tmp_path / "new" / "m.parquet")
+    assert (code, shown) == (4, "")
+    assert remarks.startswith("error: 3 faults, nothing is written\n")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "content"),
+    [
+        ([], b"a mug\n"),
+        (["--from", "jsonl"], b'{"prompt": "a mug"}'),
+        (["--from=tsv"], b"prompt\tx\na mug\t\n"),
+    ],
+)
+def test_standard_input_is_a_source(tmp_path: Path, flags: list[str], content: bytes) -> None:
+    assert make("-", tmp_path / "m.parquet", *flags, stdin=content)[0] == 0
+    assert made(tmp_path / "m.parquet") == [Prompt("a_mug", "a mug")]
+
+
+def test_a_table_on_standard_input_is_told_from_text(tmp_path: Path) -> None:
+    code, _, remarks = make("-", tmp_path / "m.parquet", stdin=b"prompt,seed\na mug,7\n")
+
+    assert code == 4
+    assert remarks.startswith("error: standard input: line 1, 'prompt,seed', looks like the header of a table")
+
+
+def test_a_manifest_is_written_to_and_its_source_read_from_s3(tmp_path: Path, s3_url: str) -> None:
+    open_store(f"{s3_url}/sources").put("prompts.csv", b"prompt\na mug\n", "text/csv")
+    target = f"{s3_url}/manifests/tonight.parquet"
+
+    code, shown, _ = make(f"{s3_url}/sources/prompts.csv", target)
+    assert code == 0
+    assert shown.startswith(f"{target}: 1 prompts, ")
+    assert made(local_copy(target, tmp_path)) == [Prompt("a_mug", "a mug")]
+
+    code, _, remarks = make(f"{s3_url}/sources/absent.csv", target)
+    assert (code, remarks) == (4, f"error: {s3_url}/sources/absent.csv: no such object\n")
+    code, _, remarks = make(f"{s3_url}/sources/prompts.csv", "s3://no-such-bucket/m.parquet")
+    assert code == 1
+    assert "s3://no-such-bucket" in remarks
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "name a source and, last, the manifest"),
+        (["a.txt"], "name a source and, last, the manifest"),
+        (["a.txt", "m.parquet", "--form", "csv"], "--form: unknown flag"),
+        (["a.txt", "m.parquet", "--from", "xlsx"], "xlsx"),
+        (["a.txt", "m.csv"], "'m.csv': the manifest comes last and must be named .parquet"),
+    ],
+)
+def test_a_wrong_command_line_is_refused(tmp_path: Path, words: list[str], reason: str) -> None:
+    code, shown, remarks = make(*words)
+
+    assert (code, shown) == (4, "")
+    assert reason in remarks
 
 
 def test_the_file_has_small_row_groups_and_page_checksums(tmp_path: Path) -> None:
-    made(tmp_path, "prompts.txt", "".join(f"a chair with {number} legs\n" for number in range(2001)))
-    path = tmp_path / "out" / "manifest.parquet"
+    (tmp_path / "p.txt").write_text("".join(f"a chair with {number} legs\n" for number in range(2001)))
+    path = tmp_path / "m.parquet"
+    make(tmp_path / "p.txt", path)
     metadata = pq.read_metadata(path)
 
     assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [2000, 1]
@@ -85,39 +136,12 @@ def test_the_file_has_small_row_groups_and_page_checksums(tmp_path: Path) -> Non
     assert scan(path).num_lost_rows == 2000
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("prompts.txt", b"# nothing\n", "no prompts in it"),
-        ("prompts.txt", b"a mug\na \xff mug\n", "must be UTF-8 (byte 8 is not)"),
-        ("prompts.txt", b"a mug\n\na mug\n", "lines 1 and 3 both have prompt 'a mug'"),
-        ("prompts.txt", b"a mug\n" + b"x" * 1001 + b"\n", "line 2: row 1"),
-        ("prompts.csv", b"prompt_id,prompt\na,a mug\na,a car\n", "lines 2 and 3 both have prompt_id 'a'"),
-        ("prompts.csv", b"prompt,sed\na mug,7\n", "line 2: unknown column 'sed'; known are prompt_id, prompt"),
-        ("prompts.csv", b"prompt,seed\na mug,x\n", "line 2: seed = 'x': must be a number"),
-        ("prompts.csv", b"prompt\na mug,7\n", "line 2: more values than the header has columns"),
-        ("prompts.jsonl", b'{"prompt": "a mug"}\n{"prompt"\n', "line 2: not valid JSON"),
-        ("prompts.jsonl", b'"a mug"\n', "line 1: must be an object"),
-        ("prompts.jsonl", b'{"prompt": "a mug", "seed": "7"}\n', "column 'seed' must be int64"),
-        ("prompts.jsonl", b'{"prompt_id": "x"}\n', "prompt = None: must not be empty"),
-    ],
-)
-def test_what_a_run_would_refuse_is_refused_here(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
-    assert reason in refused(tmp_path, name, content)
+def test_help_names_sources_columns_and_exit_codes() -> None:
+    _, shown, _ = make("--help")
 
-
-def test_a_missing_source_is_named(tmp_path: Path) -> None:
-    done = make(tmp_path / "absent.txt", tmp_path / "manifest.parquet")
-
-    assert done.returncode == 4
-    assert "absent.txt: no such file" in done.stderr
-
-
-def test_help_names_every_column() -> None:
-    command = [sys.executable, str(ROOT / "jobs" / "make_manifest.py"), "--help"]
-    shown = subprocess.run(command, env={"PYTHONPATH": SOURCE_ROOT}, capture_output=True, text=True, check=True).stdout
-
-    for word in ("prompt_id", "negative_prompt", "recipe_overrides", "JSONL", "0  written", "4  refused"):
+    for word in ("SOURCE... MANIFEST", "--from", "standard input", "prompt_id", "negative_prompt", "recipe_overrides"):
+        assert word in shown
+    for word in ("JSON Lines", "semicolons", "0  written", "4  refused"):
         assert word in shown
 
 

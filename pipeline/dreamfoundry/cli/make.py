@@ -65,15 +65,15 @@ def make(
 ) -> int:
     unknown = next((path for path in paths if path.startswith("-") and path != "-"), None)
     if unknown is not None:
-        raise ConfigError(f"{unknown}: unknown flag (a file of this name is ./{unknown}); see dreamfoundry make --help")
+        raise ConfigError(f"{unknown}: unknown flag (a file of this name: ./{unknown})\ntry: dreamfoundry make --help")
     if len(paths) < 2:
         raise ConfigError("name a source and, last, the manifest: dreamfoundry make prompts.txt prompts.parquet")
     from dreamfoundry.manifest.writer import make_manifest
 
     *sources, manifest = paths
     made = make_manifest(sources, manifest, kind)
-    for warning in made.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    for remark in made.warnings:
+        print(f"warning: {remark}", file=sys.stderr)
     name = manifest.encode("utf-8", "backslashreplace").decode()  # a path of the system need not be Unicode
     print(f"{name}: {made.num_prompts} prompts, {made.num_bytes} bytes")
     return EXIT_CODES["complete"]

@@ -115,7 +115,7 @@ def _quote_fault(record: list[str], separator: str, error: csv.Error) -> tuple[i
             if text[at : at + 1] not in ("", separator, "\n"):
                 return (
                     line,
-                    'more text stands after the quoted text that begins here: a quote within it is doubled ("")',
+                    'text stands behind the quoted text that begins here: a quote within it is doubled ("")',
                 )
         elif (cell := plain.match(text, at)) is not None:
             at = cell.end()
@@ -129,11 +129,13 @@ def _take(cells: list[str], columns: list[str | None], line: int, reading: Readi
     if not texts and not any(cells[len(columns) :]):
         return  # only columns that are not read have something to say
     prompt_id = texts.get("prompt_id") or ("prompt" in texts and words_id(texts["prompt"])) or ""
-    num_faults = len(reading.faults)
     if any(cells[len(columns) :]):
         count = f"{len(cells)} values, but the header has {len(columns)} columns"
         reading.refuse(f"has {count}: put a text with a separator in quotes", line, prompt_id)
-    elif "prompt" not in texts:
+        return  # its values stand in wrong columns
+
+    num_faults = len(reading.faults)
+    if "prompt" not in texts:
         reading.refuse("prompt is empty: say what to make, or remove the line", line, prompt_id)
 
     values: Values = {}

@@ -39,7 +39,7 @@ def read_json(text: str, reading: Reading) -> None:
     at = _after_blank(text, 0)
     first_line = text[at:].partition("\n")[0]
     if not text.startswith("[", at):
-        if _is_object(first_line):
+        if _is_mapping(first_line):
             read_jsonl(text, reading)
         elif text.startswith("{", at):
             reading.refuse(f"is one object{_keys(text)}: must be an array of objects like [{_EXAMPLE}]")
@@ -75,7 +75,7 @@ def _elements(text: str, at: int) -> Iterator[Any]:
         raise json.JSONDecodeError("something stands after the end of the array", text, at)
 
 
-class _TwiceInOneObject(ValueError):
+class _DuplicateKey(ValueError):
     """JSON allows a key twice, and everybody reads another one of the two."""
 
 
@@ -83,7 +83,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in pairs:
         if key in values:
-            raise _TwiceInOneObject(f"key {shown(key)} stands in one object twice: remove one")
+            raise _DuplicateKey(f"key {shown(key)} stands in one object twice: remove one")
         values[key] = value
     return values
 
@@ -97,7 +97,7 @@ def _reason(error: ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
         place = f"line {error.lineno}, column {error.colno}" if "\n" in error.doc else f"column {error.colno}"
         return f"not valid JSON: {error.msg} ({place})"
-    return str(error) if isinstance(error, _TwiceInOneObject) else f"not valid JSON: {error}"
+    return str(error) if isinstance(error, _DuplicateKey) else f"not valid JSON: {error}"
 
 
 def _after_blank(text: str, at: int) -> int:
@@ -105,7 +105,7 @@ def _after_blank(text: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _is_object(text: str) -> bool:
+def _is_mapping(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
@@ -145,10 +145,11 @@ def _take(value: Any, number: int, reading: Reading, unread_keys: dict[str, None
         except ValueError as error:
             faults.append(f"{column} = {shown(item)}: {error}")
     if given.get("prompt") in (None, ""):
-        hint = next((f"{shown(key)}{meant(key)}" for key in value if "'prompt'" in meant(key)), "")
+        others = (key for key in value if column_of(key) is None)
+        hint = next((f"{shown(key)}{meant(key)}" for key in others if "'prompt'" in meant(key)), "")
         faults.append(f"has no prompt: must be like {_EXAMPLE}{'; it has ' + hint if hint else ''}")
 
-    prompt_id = values.get("prompt_id") or ("prompt" in values and words_id(values["prompt"])) or ""
+    prompt_id = values.get("prompt_id") or (values.get("prompt") and words_id(values["prompt"])) or ""
     for fault in faults:
         reading.refuse(fault, number, prompt_id)
     if not faults:

@@ -12,7 +12,7 @@ from typing import Any
 from dreamfoundry.manifest.row import MAX_SEED
 
 _RANGES = {"seed": (0, MAX_SEED), "priority": (-(2**31), 2**31 - 1)}
-_OBJECTS = ("recipe_overrides", "view_prompts")
+_MAPPINGS = ("recipe_overrides", "view_prompts")
 _EXACT_FLOAT = 2.0**53
 """From here on a float no longer tells neighbouring whole numbers apart."""
 
@@ -36,8 +36,8 @@ def from_json(column: str, value: Any) -> Any:
         return _float_of_json(value)
     if column == "tags":
         return _tags_of_json(value)
-    if column in _OBJECTS:
-        return _text(value if isinstance(value, str) else _object(value))
+    if column in _MAPPINGS:
+        return _text(value if isinstance(value, str) else _mapping(value))
     if column == "prompt_id":
         return _id_of_json(value)
     if not isinstance(value, str):
@@ -95,7 +95,7 @@ def _tags_of_json(value: Any) -> list[str]:
     return [_text(tag) for tag in value]
 
 
-def _object(value: Any) -> str:
+def _mapping(value: Any) -> str:
     if not isinstance(value, dict):
         raise ValueError("must be a JSON object")
     try:

@@ -1,0 +1,85 @@
+"""A source is what its name says, in any case; what it is not is told by its bytes."""
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+from dreamfoundry.manifest.sources.kinds import KINDS, Kind
+from support.sources import prompts, read, refusal
+
+CONTENTS: dict[Kind, str] = {
+    "text": "a mug\n",
+    "csv": "prompt,seed\na mug,\n",
+    "tsv": "prompt\tseed\na mug\t\n",
+    "jsonl": '{"prompt": "a mug"}\n',
+    "json": '[{"prompt": "a mug"}]',
+}
+
+
+@pytest.mark.parametrize("suffix", [*KINDS, *(suffix.upper() for suffix in KINDS), ".Csv", ".JsonL"])
+def test_suffixes_are_known_in_any_case(tmp_path: Path, suffix: str) -> None:
+    content = CONTENTS[KINDS[suffix.lower()]]
+
+    assert [prompt.text for prompt in prompts(tmp_path, f"prompts{suffix}", content)] == ["a mug"]
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+@pytest.mark.parametrize("name", ["prompts.txt", "prompts.csv", "prompts.md", "prompts"])
+def test_a_kind_that_is_told_counts_more_than_a_name(tmp_path: Path, kind: Kind, name: str) -> None:
+    assert [prompt.text for prompt in prompts(tmp_path, name, CONTENTS[kind], kind)] == ["a mug"]
+
+
+@pytest.mark.parametrize("name", ["prompts.md", "prompts.TEXT", "prompts.xls", "prompts.csv.bak", "prompts.parquet"])
+def test_an_unknown_suffix_is_refused_with_what_would_work(tmp_path: Path, name: str) -> None:
+    assert refusal(tmp_path, name, "a mug\n") == (
+        f"{name}: unknown suffix {Path(name).suffix.lower()!r}: must be one of "
+        ".txt, .csv, .tsv, .tab, .jsonl, .ndjson, .json; or say what it is, as in --from text"
+    )
+
+
+def workbook() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    return file.getvalue()
+
+
+def table(write: object) -> bytes:
+    file = io.BytesIO()
+    write(pa.table({"prompt": ["a mug"]}), file)  # type: ignore[operator]
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (workbook(), 'is an Excel workbook (.xlsx): save it as "CSV UTF-8"'),
+        (gzip.compress(b"prompt\na mug\n"), "is compressed with gzip: unpack it first (gunzip)"),
+        (table(pq.write_table), "is a Parquet file: give it to `dreamfoundry build` as it is"),
+        (table(pyarrow.feather.write_feather), "is an Arrow (Feather) file: write it as Parquet"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "is a Git LFS pointer, not the file itself: run git lfs",
+        ),
+        (b"<!DOCTYPE html>\n<html></html>", "is a web page (HTML): download the file itself"),
+    ],
+)
+@pytest.mark.parametrize("name", ["prompts.csv", "prompts.txt", "prompts.json", "prompts.xlsx", "prompts.csv.gz"])
+def test_what_a_file_is_counts_more_than_its_name(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    for kind in (None, "text", "csv"):
+        assert refusal(tmp_path, name, content, kind).startswith(f"{name}: {reason}")
+
+
+def test_a_source_keeps_its_faults_to_itself(tmp_path: Path) -> None:
+    reading = read(tmp_path, "p.csv", "prompt,seed\na mug,7\na car,x\na hat,8\n")
+
+    assert [row.values["prompt"] for row in reading.rows] == ["a mug", "a hat"]
+    assert [str(row.place) for row in reading.rows] == [f"{tmp_path}/p.csv, line {line}" for line in (2, 4)]
+    assert len(reading.faults) == 1

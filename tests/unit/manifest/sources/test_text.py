@@ -1,0 +1,94 @@
+"""Lines of text become prompts as they stand; what is a table instead is refused, not read as lines."""
+
+from pathlib import Path
+
+import pytest
+
+from support.sources import prompts, read, refusal, warnings
+
+LISTS = '{\n  "dreamfusion": [\n    "a shiba inu",\n    "a corgi"\n  ],\n  "magic3d": ["a car"]\n}\n'
+
+
+def texts(folder: Path, content: str | bytes) -> list[str]:
+    return [prompt.text for prompt in prompts(folder, "prompts.txt", content)]
+
+
+def test_lines_are_prompts_and_empty_ones_and_comments_are_not(tmp_path: Path) -> None:
+    assert texts(tmp_path, "# toys\na red mushroom\n\n   \n  a Blue rocket \n") == ["a red mushroom", "a Blue rocket"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_end_of_line_ends_a_line(tmp_path: Path, end: str) -> None:
+    assert texts(tmp_path, end.join(["a mug", "", "a car"])) == ["a mug", "a car"]
+
+
+def test_ends_of_lines_may_be_mixed_and_others_are_none(tmp_path: Path) -> None:
+    content = "a mug\r\na car\ra hat\na caf\u00e9\u2028table"
+
+    assert texts(tmp_path, content) == ["a mug", "a car", "a hat", "a café table"]
+
+
+@pytest.mark.parametrize("line", ["A Red Chair!", "a 3:4 model, i.e. a toy", "chair; table | lamp", "a mug #1"])
+def test_punctuation_is_taken_as_it_is(tmp_path: Path, line: str) -> None:
+    assert texts(tmp_path, line) == [line]
+
+
+@pytest.mark.parametrize(
+    ("line", "remark"),
+    [
+        ('"a mug"', "is in quotes"),
+        ("“a mug”", "is in quotes"),
+        ("1. a mug", "begins with a number"),
+        ("(12) a mug", "begins with a number"),
+        ("- a mug", "begins with a list mark"),
+        ("• a mug", "begins with a list mark"),
+    ],
+)
+def test_marks_of_a_list_stay_and_are_told(tmp_path: Path, line: str, remark: str) -> None:
+    content = f"a car\n{line}\n{line.replace('mug', 'hat')}\n"
+
+    assert line in texts(tmp_path, content)
+    told = f"prompts.txt: line 2 and 1 more {remark}, which becomes part of the prompt"
+    assert warnings(tmp_path, "prompts.txt", content) == [told]
+
+
+@pytest.mark.parametrize("line", ["3 chairs", "a well-known mug", "the 'best' chair", "2.5 metres of rope"])
+def test_what_only_resembles_such_a_mark_is_not_told(tmp_path: Path, line: str) -> None:
+    assert warnings(tmp_path, "prompts.txt", line) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "flag"),
+    [
+        (LISTS, "json"),
+        ('[{"prompt": "a mug"}]', "json"),
+        ('["a mug",\n "a car"]', "json"),
+        ("[\n  broken", "json"),
+        ('{"prompt": "a mug"}\n{"prompt": "a car"}\n', "jsonl"),
+        ("prompt_id,prompt\na,a mug\n", "csv"),
+        ("\n Prompt;Seed\na mug;7\n", "csv"),
+        ("Prompt\tCategory\tChallenge\na mug\tArtifacts\tBasic\n", "tsv"),
+    ],
+)
+def test_a_table_is_refused_with_the_flag_that_reads_it(tmp_path: Path, content: str, flag: str) -> None:
+    for name in ("prompts.txt", "prompts"):
+        message = refusal(tmp_path, name, content)
+        assert f"name it .{flag}, or say --from {flag}" in message
+        assert "--from text" in message
+
+
+@pytest.mark.parametrize("line", ["[a red chair]", "{chair, red}", "a chair, a prompt answer", "[0] no, (1)"])
+def test_brackets_and_commas_make_no_table(tmp_path: Path, line: str) -> None:
+    assert texts(tmp_path, line) == [line]
+
+
+def test_whoever_says_text_gets_lines(tmp_path: Path) -> None:
+    assert [row.values["prompt"] for row in read(tmp_path, "p.csv", "prompt,seed\na mug,7\n", "text").rows] == [
+        "prompt,seed",
+        "a mug,7",
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "# nothing\n", "\ufeff\n"])
+def test_a_source_without_prompts_is_refused(tmp_path: Path, content: str) -> None:
+    assert refusal(tmp_path, "prompts.txt", content) == "prompts.txt: no prompts in it"
