@@ -26,7 +26,7 @@ from dreamfoundry.library.library import (
     view_key,
 )
 from dreamfoundry.library.projections import publish_projections, rebuild
-from dreamfoundry.library.rows import Row
+from dreamfoundry.library.rows import BAD_ROWS, ROWS, Row
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import Outcome
@@ -214,10 +214,11 @@ def test_records_that_cannot_be_read_or_lie_in_the_wrong_place_are_defects(libra
     assert found[outcome_key("22" * 32)] == f"is about {FOG}"
 
 
-def test_unreadable_aliases_are_a_defect(library: Library) -> None:
-    library.store.put(f"{ALIASES}run-9.json", b"{}", TEXT)
+@pytest.mark.parametrize("prefix", [ALIASES, ROWS, BAD_ROWS])
+def test_a_record_beside_the_outcomes_that_cannot_be_read_is_a_defect(library: Library, prefix: str) -> None:
+    library.store.put(f"{prefix}run-9.json", b"{}", TEXT)
 
-    assert [defect.key for defect in defects(library)] == [ALIASES]
+    assert [defect.key for defect in defects(library)] == [f"{prefix}run-9.json"]
 
 
 @pytest.mark.parametrize(

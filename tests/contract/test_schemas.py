@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dreamfoundry.library import catalog
+from dreamfoundry.library.entries import Entry
 from dreamfoundry.library.library import outcome_to_json
 from dreamfoundry.library.record_json import json_schema
 from dreamfoundry.manifest.row import COLUMNS
@@ -70,7 +71,7 @@ def test_an_outcome_with_an_unknown_state_does_not_fit_its_schema() -> None:
 
 def test_a_written_catalog_has_the_columns_of_its_schema() -> None:
     file = io.BytesIO()
-    catalog.write([("row-1", Outcome("ab" * 32, "cd" * 32, "row-1", "a red chair", "quarantined"))], file)
+    catalog.write([Entry("row-1", Outcome("ab" * 32, "cd" * 32, "row-1", "a red chair", "quarantined"))], file)
     frozen = json.loads((SCHEMAS / "catalog.v1.json").read_text())
 
     found = pq.read_schema(pa.BufferReader(file.getvalue()))

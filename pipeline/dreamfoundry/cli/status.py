@@ -68,10 +68,15 @@ def describe(library: Library) -> Iterator[tuple[str, str]]:
 
 
 def _count_outcomes(library: Library) -> tuple[Counter[str], Counter[str]]:
-    """Outcomes by state, and quarantined ones by failure class."""
+    """Outcomes by state, and quarantined ones by failure class; bad rows that were mended count no more."""
+    from dreamfoundry.library.rows import mended_rows
+
     counts: Counter[str] = Counter()
     classes: Counter[str] = Counter()
+    mended = mended_rows(library)
     for outcome in library.outcomes():
+        if outcome.asset_key in mended:
+            continue
         counts[outcome.state] += 1
         if outcome.state == "quarantined":
             classes[outcome.failure_class] += 1

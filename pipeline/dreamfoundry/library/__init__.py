@@ -5,8 +5,9 @@ leases          who works on which key, with counters that survive everybody
 checkpoints     the last two of each field in mid-optimisation
 garbage         what nothing names any more, taken away through a trash
 record_json     records as canonical JSON
-rows            rows of manifests: what they ask for, their tags and priority
+rows            tags and priority of manifests' rows, and bad rows that were mended
 entries         every outcome under every prompt id, sorted, on the disk
+file_roles      what each delivered file is for
 projections     views, pointers, catalog and contact sheet from outcomes
 catalog         the table of outcomes
 contact_sheet   the library as a web page

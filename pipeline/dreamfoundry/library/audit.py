@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from typing import TypeVar
 
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
@@ -19,14 +17,15 @@ from dreamfoundry.identity import digest
 from dreamfoundry.library.entries import Entries, Entry
 from dreamfoundry.library.library import (
     ALIASES,
+    ALIASES_SCHEMA,
     FIELD_SCHEMA,
     FIELDS,
     OUTCOMES,
     VIEW_FILE,
+    Aliases,
     FieldRecord,
     Library,
     blob_key,
-    decided_order,
     field_record_key,
     latest_json,
     latest_key,
@@ -36,14 +35,22 @@ from dreamfoundry.library.library import (
     view_json,
     view_key,
 )
-from dreamfoundry.library.projections import summaries
+from dreamfoundry.library.projections import entries_of, summaries
 from dreamfoundry.library.record_json import from_json
+from dreamfoundry.library.rows import BAD_ROWS, ROWS, bad_rows_from_json, rows_from_json
 from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import BlobRef, Outcome
 
 T = TypeVar("T")
 
 VALIDATION_FILE = "validation.json"
+
+_RECORDS: Mapping[str, Callable[[bytes], object]] = {
+    ALIASES: lambda data: from_json(Aliases, ALIASES_SCHEMA, data),
+    ROWS: rows_from_json,
+    BAD_ROWS: bad_rows_from_json,
+}
+"""Records beside the outcomes that projections are made from, by where they begin."""
 
 _REBUILD = "run `dreamfoundry verify --rebuild`"
 
@@ -169,19 +176,24 @@ class Audit:
             return {}
 
     def _check_projections(self) -> Iterator[Defect]:
-        try:
-            entries = Entries(self._outcomes, self._library.aliases())
-        except ObjectCorrupt as error:
-            yield Defect(ALIASES, str(error), "delete the record and run the manifests again")
+        unreadable = list(self._read_records())
+        yield from unreadable
+        if unreadable:
             return
-        with entries:
+        with entries_of(self._library, self._outcomes) as entries:
             yield from _found(self._check_view, self._counted(entries.published()))
             yield from self._check_strangers(entries)
-            yield from _found(self._check_latest, _latest(entries))
+            yield from _found(self._check_latest, _current(entries))
             for key, file, _ in summaries(entries):
                 if not self._library.store.holds_file(key, file):
                     is_there = self._library.store.exists(key)
                     yield Defect(key, "is not what the outcomes say" if is_there else "is missing", _REBUILD)
+
+    def _read_records(self) -> Iterator[Defect]:
+        for prefix, parse in _RECORDS.items():
+            for key, read in at_once(self._read(parse), self._library.store.list(prefix)):
+                if isinstance(read, ObjectCorrupt | ObjectMissing):
+                    yield Defect(key, str(read), "delete the record and run the manifests again")
 
     def _counted(self, views: Iterable[Entry]) -> Iterator[Entry]:
         for view in views:
@@ -189,7 +201,7 @@ class Audit:
             yield view
 
     def _check_view(self, view: Entry) -> Defect | None:
-        prompt_id, outcome = view
+        prompt_id, outcome = view.prompt_id, view.outcome
         for name, ref in sorted(outcome.files.items()):
             key = view_key(prompt_id, outcome.asset_key, name)
             problem = self._difference(key, ref)
@@ -208,7 +220,7 @@ class Audit:
                 )
 
     def _check_latest(self, latest: Entry) -> Defect | None:
-        prompt_id, outcome = latest
+        prompt_id, outcome = latest.prompt_id, latest.outcome
         return next(self._compare(latest_key(prompt_id), latest_json(outcome, prompt_id)), None)
 
     def _compare(self, key: str, expected: bytes) -> Iterator[Defect]:
@@ -219,10 +231,9 @@ class Audit:
             yield Defect(key, "is missing", _REBUILD)
 
 
-def _latest(entries: Entries) -> Iterator[Entry]:
+def _current(entries: Entries) -> Iterator[Entry]:
     """Every prompt id that has named views, with what was decided last of them."""
-    for _, same in groupby(entries.published(), key=itemgetter(0)):
-        yield max(same, key=lambda entry: decided_order(entry[1]))
+    return (entry for entry in entries.published() if entry.is_current)
 
 
 def _check_request(outcome: Outcome) -> Iterator[Defect]:

@@ -7,6 +7,7 @@ the same outcomes gives the same bytes. Columns may be added at the end, never c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from io import BufferedIOBase
 from itertools import islice
 from typing import Any, NamedTuple
@@ -14,6 +15,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dreamfoundry.library.entries import Entry
+from dreamfoundry.library.file_roles import role_of
+from dreamfoundry.library.library import view_key
+from dreamfoundry.library.rows import BAD_ROW
 from dreamfoundry.records import BlobRef, Outcome
 
 KEY = "catalog/catalog.parquet"
@@ -24,6 +29,17 @@ _CANDIDATE = pa.struct(
         pa.field("candidate", pa.int32()),
         pa.field("num_steps", pa.int64()),
         pa.field("verdict", pa.string()),
+    ]
+)
+
+_FILE = pa.struct(
+    [
+        pa.field("role", pa.string()),
+        pa.field("level", pa.int32()),
+        pa.field("path", pa.string()),
+        pa.field("num_bytes", pa.int64()),
+        pa.field("sha256", pa.string()),
+        pa.field("media_type", pa.string()),
     ]
 )
 
@@ -53,9 +69,21 @@ SCHEMA = pa.schema(
         pa.field("steps_spent", pa.int64()),
         pa.field("step_budget", pa.int64()),
         pa.field("candidates", pa.list_(pa.field("element", _CANDIDATE))),
+        pa.field("tags", pa.list_(pa.field("element", pa.string()))),
+        pa.field("priority", pa.int32()),
+        pa.field("seed", pa.int64()),
+        pa.field("negative_prompt", pa.string()),
+        pa.field("budget_profile", pa.string()),
+        pa.field("target_height_m", pa.float64()),
+        pa.field("recipe_digest", pa.string()),
+        pa.field("prior_id", pa.string()),
+        pa.field("is_current", pa.bool_()),
+        pa.field("decided_at", pa.timestamp("us", tz="UTC")),
+        pa.field("files", pa.list_(pa.field("element", _FILE))),
     ]
 )
-"""Paths are relative to the library; created_at is RFC 3339 text in UTC; null is "not known"."""
+"""Paths are relative to the library; created_at is RFC 3339 text in UTC, decided_at the same as a time; null is "not
+known". No type is unsigned or finer than microseconds, so that Spark reads it; docs/CATALOG.md explains the columns."""
 
 ROWS_PER_GROUP = 2_000
 
@@ -72,11 +100,10 @@ WRITER_OPTIONS: Mapping[str, Any] = {
 _THUMBNAIL = "thumbnail.png"
 
 
-def write(entries: Iterable[tuple[str, Outcome]], file: BufferedIOBase) -> None:
+def write(entries: Iterable[Entry], file: BufferedIOBase) -> None:
     """Write the catalog of `entries` as Parquet; one group of rows is in memory at a time.
 
-    An entry is an outcome under one prompt id, which need not be the outcome's own. They must come
-    by ascending prompt id, then asset key.
+    They must come by ascending prompt id, then asset key.
     """
     remaining = iter(entries)
     with pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
@@ -85,12 +112,15 @@ def write(entries: Iterable[tuple[str, Outcome]], file: BufferedIOBase) -> None:
 
 
 class CatalogEntry(NamedTuple):
-    """The columns of a row that change whenever its outcome does."""
+    """The columns of a row that tell whether it shows what is known of its outcome and of its manifest's row."""
 
     prompt_id: str
     asset_key: str
     state: str
+    failure_class: str
     created_at: str
+    tags: tuple[str, ...]
+    priority: int
 
 
 def read(file: BufferedIOBase) -> Iterator[CatalogEntry]:
@@ -103,15 +133,24 @@ def read(file: BufferedIOBase) -> Iterator[CatalogEntry]:
             return
         for batch in parquet.iter_batches(ROWS_PER_GROUP, columns=list(CatalogEntry._fields)):
             for row in batch.to_pylist():
-                yield CatalogEntry(row["prompt_id"], row["asset_key"], row["state"], row["created_at"] or "")
+                yield CatalogEntry(
+                    row["prompt_id"],
+                    row["asset_key"],
+                    row["state"],
+                    row["failure_class"] or "",
+                    row["created_at"] or "",
+                    tuple(row["tags"] or ()),
+                    row["priority"] or 0,
+                )
 
 
-def _table(entries: Iterable[tuple[str, Outcome]]) -> pa.Table:
-    return pa.Table.from_pylist([row_of(outcome, prompt_id) for prompt_id, outcome in entries], schema=SCHEMA)
+def _table(entries: Iterable[Entry]) -> pa.Table:
+    return pa.Table.from_pylist([row_of(entry) for entry in entries], schema=SCHEMA)
 
 
-def row_of(outcome: Outcome, prompt_id: str) -> dict[str, Any]:
-    """The row of the catalog for an outcome under one prompt id, by column."""
+def row_of(entry: Entry) -> dict[str, Any]:
+    """The row of the catalog for an entry, by column."""
+    prompt_id, outcome = entry.prompt_id, entry.outcome
     glb_name = f"{outcome.slug}.glb"
     glb: BlobRef | None = outcome.files.get(glb_name)
     folder = f"assets/{prompt_id}/{outcome.asset_key}"
@@ -142,7 +181,68 @@ def row_of(outcome: Outcome, prompt_id: str) -> dict[str, Any]:
         "steps_spent": _integer(outcome.provenance, "steps_spent"),
         "step_budget": _integer(outcome.provenance, "step_budget"),
         "candidates": _candidates(outcome.provenance),
+        **_columns_of_row(entry),
+        **_columns_of_request(outcome),
+        "is_current": entry.is_current,
+        "decided_at": _time(outcome.provenance),
+        "files": _files(entry),
     }
+
+
+def _columns_of_row(entry: Entry) -> dict[str, Any]:
+    """Tags and priority: what the manifest's row says beside its request; unknown of a row that could not be read."""
+    is_bad_row = entry.outcome.failure_class == BAD_ROW
+    return {
+        "tags": None if is_bad_row else list(entry.tags),
+        "priority": None if is_bad_row else entry.priority,
+    }
+
+
+def _columns_of_request(outcome: Outcome) -> dict[str, Any]:
+    """The request; unknown of outcomes of versions that did not record it, and of bad rows."""
+    provenance = outcome.provenance
+    request = _table_of(provenance, "request")
+    field, asset = _table_of(request, "field"), _table_of(request, "asset")
+    return {
+        "seed": _integer(field, "seed"),
+        "negative_prompt": _text(field, "negative_prompt"),
+        "budget_profile": _text(provenance, "budget_profile"),
+        "target_height_m": _number(asset, "target_height_m"),
+        "recipe_digest": _text(provenance, "recipe_digest"),
+        "prior_id": _text(_table_of(provenance, "prior"), "prior_id") if outcome.field_key else None,
+    }
+
+
+def _files(entry: Entry) -> list[dict[str, Any]]:
+    """Every delivered file, by its path."""
+    outcome, rows = entry.outcome, []
+    for name, ref in sorted(outcome.files.items()):
+        role = role_of(name, outcome.slug)
+        rows.append(
+            {
+                "role": role.name,
+                "level": role.level,
+                "path": view_key(entry.prompt_id, outcome.asset_key, name),
+                "num_bytes": ref.num_bytes,
+                "sha256": ref.sha256,
+                "media_type": ref.media_type,
+            }
+        )
+    return rows
+
+
+def _time(provenance: Mapping[str, object]) -> datetime | None:
+    """The time of the decision, None where there is none that can be read."""
+    try:
+        moment = datetime.fromisoformat(str(provenance.get("created_at", "")))
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _table_of(values: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = values.get(name)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _number(provenance: Mapping[str, object], name: str) -> float | None:

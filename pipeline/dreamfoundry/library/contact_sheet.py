@@ -12,6 +12,7 @@ from html import escape
 from io import BufferedIOBase
 from urllib.parse import quote
 
+from dreamfoundry.library.entries import Entry
 from dreamfoundry.records import Outcome
 
 KEY = "index.html"
@@ -44,6 +45,8 @@ figure span { position: absolute; inset: 0; display: grid; place-items: center; 
 section { padding: 11px 14px 13px; }
 h2 { margin: 0; font-size: 15px; font-weight: 600; overflow-wrap: anywhere; }
 section p { margin: 3px 0 0; font-size: 13px; color: var(--soft); overflow-wrap: anywhere; }
+ul { display: flex; flex-wrap: wrap; gap: 5px; margin: 7px 0 0; padding: 0; list-style: none; font-size: 12px; }
+li { padding: 1px 8px; border: 1px solid var(--line); border-radius: 9px; overflow-wrap: anywhere; }
 a { color: inherit; text-underline-offset: 3px; }
 .quarantined { border-color: #5b4a33; }
 """
@@ -58,7 +61,7 @@ box.addEventListener("input", () => {
 
 
 def write(
-    latest: Iterable[Outcome],
+    latest: Iterable[Entry],
     file: BufferedIOBase,
     *,
     num_published: int,
@@ -69,7 +72,7 @@ def write(
 ) -> None:
     """Write the page of a library as UTF-8 HTML, to be stored as `KEY`. All text is escaped.
 
-    `latest` are the outcomes to be shown, in their order: all, or the last MAX_CARDS of them. The
+    `latest` are the entries to be shown, in their order, one for each outcome: all, or the last MAX_CARDS of them. The
     numbers are those of the whole library, of which there is more at `catalog_key`; its SHA-256 shows
     that the two were made from the same outcomes.
     """
@@ -89,14 +92,14 @@ def write(
 <title>{escape(title)}</title>
 <style>{_STYLE}</style>
 <header><h1>{escape(title)}</h1><p>{count}</p>
-<input type="search" placeholder="Search prompts, ids, states" aria-label="Search"></header>
+<input type="search" placeholder="Search prompts, ids, tags, states" aria-label="Search"></header>
 <main>
 """.encode()
     )
 
     # card by card: a library may have more outcomes than fit in memory
-    for outcome in latest:
-        file.write(f"{_card(outcome)}\n".encode())
+    for entry in latest:
+        file.write(f"{_card(entry)}\n".encode())
     file.write(f"</main>\n<script>{_SCRIPT}</script>\n</html>\n".encode())
 
 
@@ -109,20 +112,34 @@ def _catalog_mark(digest: str) -> str:
     return f'<meta name="catalog-sha256" content="{digest}">'
 
 
-def _card(outcome: Outcome) -> str:
-    found_by = " ".join([outcome.prompt, outcome.prompt_id, outcome.state, outcome.failure_class]).lower()
-    body = _published(outcome) if outcome.state == "published" else _quarantined(outcome)
-    return f'<article class="{outcome.state}" data-find="{escape(found_by)}">{body}</article>'
+def _card(entry: Entry) -> str:
+    outcome = entry.outcome
+    asked = _asked_for(outcome)
+    words = [outcome.prompt, outcome.prompt_id, outcome.state, outcome.failure_class, *asked, *entry.tags]
+    body = _published(outcome, asked) if outcome.state == "published" else _quarantined(outcome, asked)
+    chips = "".join(f"<li>{escape(tag)}</li>" for tag in entry.tags)
+    tags = f"<ul>{chips}</ul>" if chips else ""
+    found_by = escape(" ".join(words).lower())
+    return f'<article class="{outcome.state}" data-find="{found_by}">{body}{tags}</section></article>'
 
 
-def _published(outcome: Outcome) -> str:
+def _asked_for(outcome: Outcome) -> list[str]:
+    """The differences between assets of one prompt: the export profile, and a seed that was chosen."""
+    profile, request = outcome.provenance.get("budget_profile"), outcome.provenance.get("request")
+    field = request.get("field") if isinstance(request, dict) else None
+    seed = field.get("seed") if isinstance(field, dict) else None
+    return [str(profile)] * bool(profile) + [f"seed {seed}"] * bool(seed)
+
+
+def _published(outcome: Outcome, asked: list[str]) -> str:
+    """The card of an asset, but for the end of its section."""
     # The WebP is a tenth of the PNG, and a page has thousands.
     still = "thumb_512.webp" if "thumb_512.webp" in outcome.files else "thumbnail.png"
     names = [name for name in (still, "turntable.webp") if name in outcome.files]
     pictures = "".join(f'<img loading="lazy" src="{_link(outcome, name)}" alt="">' for name in names)
 
     glb = f"{outcome.slug}.glb"
-    facts = [escape(outcome.prompt_id)]
+    facts = [escape(text) for text in (outcome.prompt_id, *asked)]
     if "triangles" in outcome.scores:
         facts.append(f"{outcome.scores['triangles']:,.0f} triangles")
     if "height_m" in outcome.scores:
@@ -137,16 +154,17 @@ def _published(outcome: Outcome) -> str:
     ]
     return (
         f"<figure>{pictures}</figure><section><h2>{escape(outcome.prompt)}</h2>"
-        f"<p>{' · '.join(facts)}</p><p>{' · '.join(links)}</p></section>"
+        f"<p>{' · '.join(facts)}</p><p>{' · '.join(links)}</p>"
     )
 
 
-def _quarantined(outcome: Outcome) -> str:
+def _quarantined(outcome: Outcome, asked: list[str]) -> str:
+    """The card of a prompt that was given up, but for the end of its section."""
     return (
         f"<figure><span>{escape(outcome.failure_class or 'quarantined')}</span></figure>"
         f"<section><h2>{escape(outcome.prompt or outcome.prompt_id)}</h2>"
-        f"<p>{escape(outcome.prompt_id)} · quarantined</p>"
-        f"<p>{escape(outcome.message)}</p></section>"
+        f"<p>{escape(' · '.join((outcome.prompt_id, *asked, 'quarantined')))}</p>"
+        f"<p>{escape(outcome.message)}</p>"
     )
 
 

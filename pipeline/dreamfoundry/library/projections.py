@@ -6,7 +6,7 @@ A run and `dreamfoundry verify --rebuild` end here both, so what is lost comes b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from io import BufferedIOBase
 from tempfile import TemporaryFile
 
@@ -15,24 +15,28 @@ from dreamfoundry.library import catalog, contact_sheet
 from dreamfoundry.library.catalog import CatalogEntry
 from dreamfoundry.library.entries import Entries, Entry
 from dreamfoundry.library.library import Library
-from dreamfoundry.library.rows import Row
+from dreamfoundry.library.rows import Row, mended_rows, record_bad_rows, record_rows, recorded_rows
 from dreamfoundry.object_store.protocol import at_once
+from dreamfoundry.records import Outcome
 
 
-def publish_projections(library: Library, run_id: str, rows: Iterable[Row]) -> None:
+def publish_projections(library: Library, run_id: str, rows: Iterable[Row], bad_rows: Collection[str] = ()) -> None:
     """Bring all projections up to date with the outcomes.
 
-    `rows` are those of a run. Those that stand under another prompt id in
-    their outcome are recorded as aliases; views that exist are not written again.
+    `rows` are those of a run, `bad_rows` the asset keys of its bad ones. Rows that stand under another prompt id
+    in their outcome are recorded as aliases, and what has changed of rows for the catalog (`library.rows`); views
+    that exist are not written again.
     """
 
     def show(entry: Entry) -> None:
-        prompt_id, outcome = entry
-        if not library.has_view(prompt_id, outcome.asset_key):
-            library.write_view(outcome, prompt_id)
+        if not library.has_view(entry.prompt_id, entry.outcome.asset_key):
+            library.write_view(entry.outcome, entry.prompt_id)
 
-    with Entries(library.outcomes(), library.aliases()) as entries:
-        library.record_aliases(run_id, entries.add((row.prompt_id, row.asset_key) for row in rows))
+    with Entries(library.outcomes(), library.aliases(), recorded_rows(library)) as entries:
+        entries.add(rows, bad_rows)
+        library.record_aliases(run_id, entries.new_pairs())
+        record_rows(library, run_id, entries.take_changes())
+        entries.drop(_record_bad_rows(library, run_id, entries, bad_rows))
         entries.mark_cataloged(
             (row.prompt_id, row.asset_key) for row in catalog_entries(library) if row.state == "published"
         )
@@ -60,13 +64,19 @@ def rebuild(library: Library) -> None:
     """Write every projection again, whatever is there."""
 
     def show(entry: Entry) -> None:
-        prompt_id, outcome = entry
-        library.write_view(outcome, prompt_id)
+        library.write_view(entry.outcome, entry.prompt_id)
 
-    with Entries(library.outcomes(), library.aliases()) as entries:
+    with entries_of(library, library.outcomes()) as entries:
         for _ in at_once(show, entries.published()):
             pass
         _write_summaries(library, entries)
+
+
+def entries_of(library: Library, outcomes: Iterable[Outcome]) -> Entries:
+    """The entries of `outcomes` as the records of `library` complete them; bad rows that were mended are left out."""
+    entries = Entries(outcomes, library.aliases(), recorded_rows(library))
+    entries.drop(mended_rows(library))
+    return entries
 
 
 def summaries(entries: Entries) -> Iterator[tuple[str, BufferedIOBase, str]]:
@@ -88,6 +98,15 @@ def summaries(entries: Entries) -> Iterator[tuple[str, BufferedIOBase, str]]:
             catalog_digest=catalog_digest,
         )
         yield contact_sheet.KEY, file, contact_sheet.MEDIA_TYPE
+
+
+def _record_bad_rows(library: Library, run_id: str, entries: Entries, found: Collection[str]) -> frozenset[str]:
+    """Record what has become of bad rows; returns all that are mended now."""
+    before = mended_rows(library)
+    mended, found_again = entries.superseded_bad_rows() - before, before.intersection(found)
+    if mended or found_again:
+        record_bad_rows(library, run_id, mended=mended, found_again=found_again)
+    return (before | mended) - found_again
 
 
 def _digest(file: BufferedIOBase) -> str:

@@ -1,13 +1,41 @@
-"""Rows of manifests as a library knows them: what they ask for, and the words and the order that belong to no key."""
+"""Rows of manifests as a library knows them: words and order, which belong to no key, and bad rows that were mended.
+
+Two kinds of small records, written before the projections that are made from them and never changed:
+
+    rows/{run}/{number}.json    rows whose tags or priority are others than were recorded before
+    bad_rows/{run}.json         bad rows that this run found mended, or found again
+
+The newest record decides; runs are ordered by their ids, which begin with the time. The outcome of a bad row is
+never deleted: a run may not delete outcomes, and a crash between deleting and rebuilding could not be told from a loss.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from dreamfoundry.errors import ObjectCorrupt
+from dreamfoundry.library.library import Library
+from dreamfoundry.library.record_json import from_json, to_json
+from dreamfoundry.object_store.protocol import JSON, at_once
+
+T = TypeVar("T")
+
+ROWS, BAD_ROWS = "rows/", "bad_rows/"
+"""Where the two kinds of records lie."""
+
+BAD_ROW = "bad_row"
+"""The failure class of a row of a manifest that is no prompt."""
+
+_ROWS_SCHEMA, _BAD_ROWS_SCHEMA = "rows.v1", "bad_rows.v1"
+_ROWS_PER_RECORD = 10_000
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """A sound row of a manifest: the asset that it asks for, and what the catalog shows beside it.
 
     `tags` and `priority` may change from night to night while the asset stays what it is.
@@ -19,6 +47,60 @@ class Row(NamedTuple):
     priority: int = 0
 
 
+@dataclass(frozen=True)
+class RowsRecord:
+    """Rows of one run, by prompt id and asset key; a run with many of them writes several records."""
+
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class BadRowsRecord:
+    """Asset keys of bad rows: those that one run found mended, and mended ones that it found bad again."""
+
+    mended: tuple[str, ...]
+    found_again: tuple[str, ...]
+
+
+def record_rows(library: Library, run_id: str, rows: Iterable[Row]) -> None:
+    """Remember tags and priority of `rows`, which come in any order, under the name of a run."""
+    remaining, number = iter(rows), 0
+    while batch := sorted(islice(remaining, _ROWS_PER_RECORD), key=lambda row: (row.prompt_id, row.asset_key)):
+        library.store.put(f"{ROWS}{run_id}/{number}.json", to_json(RowsRecord(tuple(batch)), _ROWS_SCHEMA), JSON)
+        number += 1
+
+
+def recorded_rows(library: Library) -> Iterator[Row]:
+    """Every row that was ever recorded, the newest record last; ObjectCorrupt names one that cannot be read."""
+    for record in _records(library, ROWS, rows_from_json):
+        yield from record.rows
+
+
+def record_bad_rows(library: Library, run_id: str, *, mended: Collection[str], found_again: Collection[str]) -> None:
+    """Remember what became of bad rows, by asset key, under the name of a run."""
+    record = BadRowsRecord(tuple(sorted(mended)), tuple(sorted(found_again)))
+    library.store.put(f"{BAD_ROWS}{run_id}.json", to_json(record, _BAD_ROWS_SCHEMA), JSON)
+
+
+def mended_rows(library: Library) -> frozenset[str]:
+    """Asset keys of bad rows that are mended as far as is known; ObjectCorrupt names a record that cannot be read."""
+    mended: set[str] = set()
+    for record in _records(library, BAD_ROWS, bad_rows_from_json):
+        mended |= {*record.mended}
+        mended -= {*record.found_again}
+    return frozenset(mended)
+
+
+def rows_from_json(data: bytes) -> RowsRecord:
+    """The record of rows in `data`; ObjectCorrupt."""
+    return from_json(RowsRecord, _ROWS_SCHEMA, data)
+
+
+def bad_rows_from_json(data: bytes) -> BadRowsRecord:
+    """The record of bad rows in `data`; ObjectCorrupt."""
+    return from_json(BadRowsRecord, _BAD_ROWS_SCHEMA, data)
+
+
 def tags_text(tags: Sequence[str]) -> str:
     """`tags` as one text, for tables whose cells hold no lists: equal tags give equal texts."""
     return json.dumps(list(tags), ensure_ascii=False)
@@ -27,3 +109,15 @@ def tags_text(tags: Sequence[str]) -> str:
 def tags_from_text(text: str) -> tuple[str, ...]:
     """The tags that `tags_text` wrote."""
     return tuple(json.loads(text))
+
+
+def _records(library: Library, prefix: str, parse: Callable[[bytes], T]) -> Iterator[T]:
+    """The records under `prefix` by ascending run id; many are read at a time."""
+
+    def read(key: str) -> T:
+        try:
+            return parse(library.store.get(key))
+        except ObjectCorrupt as error:
+            raise ObjectCorrupt(f"{key}: {error}") from None
+
+    return at_once(read, library.store.list(prefix))

@@ -81,7 +81,7 @@ def _carry_out(
             bad_rows += _quarantine_bad_rows(context)
             with records.stage("plan"):
                 planned = plan(context)
-            num_delegated = _build_and_publish(context, planned, records, open_workers, should_stop)
+            num_delegated = _build_and_publish(context, planned, records, open_workers, should_stop, bad_rows)
             result = _result(context, planned, records, bad_rows, num_delegated=num_delegated)
     except Stopped as stopped:
         result = _result(context, planned, records, bad_rows, message=f"stopped {stopped}")
@@ -98,7 +98,7 @@ def _quarantine_bad_rows(context: RunContext) -> Iterator[Outcome]:
     """Decide the bad rows of the manifest; yields the outcomes that stand."""
 
     def quarantine(error: RowError) -> Outcome:
-        return publish(context.library, bad_row_outcome(error, context.scan.digest, provenance(context)), None)
+        return publish(context.library, bad_row_outcome(error, provenance(context)), None)
 
     for number, outcome in enumerate(at_once(quarantine, context.scan.row_errors), start=1):
         yield outcome
@@ -106,19 +106,24 @@ def _quarantine_bad_rows(context: RunContext) -> Iterator[Outcome]:
 
 
 def _build_and_publish(
-    context: RunContext, plan: Plan, records: RunRecords, open_workers: OpenWorkers, should_stop: Callable[[], bool]
+    context: RunContext,
+    plan: Plan,
+    records: RunRecords,
+    open_workers: OpenWorkers,
+    should_stop: Callable[[], bool],
+    bad_rows: Sequence[Outcome],
 ) -> int:
     """Returns the number of builds left to other runs."""
-    num_delegated = 0
+    num_delegated, bad_keys = 0, [outcome.asset_key for outcome in bad_rows]
     if plan.num_builds:
         records.update(Status(plan.num_builds, waiting=plan.num_builds))
         with records.stage("build"):
             num_delegated = build_assets(context, plan, records, open_workers, should_stop)
 
     # a run that changed nothing leaves catalog and page alone, so that repeating it is cheap
-    if not plan.is_projected():
+    if not plan.is_projected(bad_keys):
         with records.stage("publish"):
-            publish_projections(context.library, context.run_id, plan.rows())
+            publish_projections(context.library, context.run_id, plan.rows(), bad_keys)
     return num_delegated
 
 

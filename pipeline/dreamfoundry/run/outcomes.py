@@ -6,15 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from dreamfoundry.errors import KeyMismatch, RowError
-from dreamfoundry.identity import asset_parts, digest, field_parts, recipe_digest
+from dreamfoundry.identity import asset_parts, bad_row_parts, digest, field_parts, recipe_digest
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.rows import BAD_ROW
 from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, PriorIdentity
 from dreamfoundry.run.messages import Build, Decision, Failure
 from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
-
-BAD_ROW = "bad_row"
-"""The failure class of a row of the manifest that is no prompt."""
 
 
 def now_text() -> str:
@@ -100,15 +98,21 @@ def quarantined_outcome(
     )
 
 
-def bad_row_outcome(error: RowError, manifest_digest: str, provenance: Mapping[str, object]) -> Outcome:
-    """The outcome of a row that is no prompt; its key is its place in the manifest."""
+def bad_row_outcome(error: RowError, provenance: Mapping[str, object]) -> Outcome:
+    """The outcome of a row that is no prompt; its key is its prompt id and its content, wherever it stands.
+
+    So a row that stays as it is has one outcome, whatever stands around it. A row without a usable id gets one
+    of its content.
+    """
+    content = error.content or digest(str(error))
+    parts = bad_row_parts(error.prompt_id or "", content)
     return Outcome(
-        asset_key=digest({"schema": "bad_row.v1", "manifest": manifest_digest, "row": error.row}),
+        asset_key=digest(parts),
         field_key="",
-        prompt_id=error.prompt_id or f"row-{error.row}",
-        prompt="",
+        prompt_id=error.prompt_id or f"row-{content[:12]}",
+        prompt=error.prompt,
         state="quarantined",
         failure_class=BAD_ROW,
         message=str(error),
-        provenance={**provenance, "created_at": now_text()},
+        provenance={**provenance, "request": {"asset": parts}, "created_at": now_text()},
     )

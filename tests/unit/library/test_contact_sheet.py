@@ -2,11 +2,15 @@
 
 import io
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
+
 from dreamfoundry.library import contact_sheet
+from dreamfoundry.library.entries import Entry
 from dreamfoundry.records import BlobRef, Outcome
 
 BLOB = BlobRef("a" * 64, 1_200_000, "model/gltf-binary")
@@ -26,10 +30,12 @@ def asset(**changes: Any) -> Outcome:
     return Outcome(**{**values, **changes})
 
 
-def html(latest: list[Outcome], num_published: int = 1, num_quarantined: int = 0, title: str = "Toys") -> bytes:
+def html(
+    latest: Sequence[Outcome | Entry], num_published: int = 1, num_quarantined: int = 0, title: str = "Toys"
+) -> bytes:
     file = io.BytesIO()
     contact_sheet.write(
-        latest,
+        [shown if isinstance(shown, Entry) else Entry(shown.prompt_id, shown) for shown in latest],
         file,
         num_published=num_published,
         num_quarantined=num_quarantined,
@@ -140,3 +146,33 @@ def test_a_page_names_the_catalog_it_was_made_with_at_its_beginning() -> None:
 
     assert contact_sheet.names_catalog(head, "ab" * 32)
     assert not contact_sheet.names_catalog(head, "cd" * 32)
+
+
+def test_tags_are_shown_one_by_one_and_found_by_the_search() -> None:
+    tags = ("Forest", "wood, old", "<b>")
+    for outcome in (asset(), asset(state="quarantined", failure_class="empty", files={})):
+        shown = Parsed(html([Entry("row-1", outcome, tags)]))
+
+        assert [text for text in shown.texts if text in tags] == list(tags)
+        assert all(word in shown.found_by[0] for word in ("forest", "wood, old", "<b>"))
+
+
+@pytest.mark.parametrize(
+    ("provenance", "facts"),
+    [
+        ({"budget_profile": "mobile", "request": {"field": {"seed": 7}}}, "row-1 · mobile · seed 7 · 7,984 triangles"),
+        ({"budget_profile": "mobile", "request": {"field": {"seed": 0}}}, "row-1 · mobile · 7,984 triangles"),
+        ({"budget_profile": "mobile"}, "row-1 · mobile · 7,984 triangles"),
+        ({"request": "of another make"}, "row-1 · 7,984 triangles"),
+        ({}, "row-1 · 7,984 triangles"),
+    ],
+)
+def test_assets_of_one_prompt_are_told_apart_by_profile_and_seed(provenance: dict[str, Any], facts: str) -> None:
+    assert any(text.startswith(facts) for text in Parsed(html([asset(provenance=provenance)])).texts)
+
+
+def test_a_row_that_was_no_prompt_shows_its_text_as_far_as_it_is_known() -> None:
+    bad = {"state": "quarantined", "failure_class": "bad_row", "message": "seed = -1: must be 0 or more", "files": {}}
+
+    assert "a red chair" in Parsed(html([asset(**bad)])).texts
+    assert "row-1" in Parsed(html([asset(**bad, prompt="")])).texts

@@ -11,11 +11,11 @@ import pytest
 from dreamfoundry.errors import KeyMismatch, RowError
 from dreamfoundry.identity import digest
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.rows import BAD_ROW
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.records import Prompt
+from dreamfoundry.records import Outcome, Prompt
 from dreamfoundry.run.messages import Decision, Failure
 from dreamfoundry.run.outcomes import (
-    BAD_ROW,
     bad_row_outcome,
     checked_builds,
     decision_of,
@@ -63,12 +63,37 @@ def test_a_quarantined_outcome_records_tries_profile_and_cost() -> None:
     assert {"candidates", "steps_spent", "step_budget", "created_at"} <= outcome.provenance.keys()
 
 
-def test_a_bad_row_has_a_key_of_its_place_in_the_manifest() -> None:
-    here = bad_row_outcome(RowError("text: empty", row=3), "12" * 32, {})
-    elsewhere = bad_row_outcome(RowError("text: empty", row=4), "12" * 32, {})
+def bad_row(**changes: Any) -> Outcome:
+    values = {"row": 3, "prompt_id": "fog", "part": "a.parquet", "prompt": "a fog", "content": "12" * 32}
+    return bad_row_outcome(RowError("seed = -1: must be 0 or more", **{**values, **changes}), {"run_id": "first"})
 
-    assert (here.failure_class, here.prompt_id) == (BAD_ROW, "row-3")
-    assert here.asset_key != elsewhere.asset_key
+
+def test_a_bad_row_is_known_by_its_id_and_its_content_wherever_it_stands() -> None:
+    for elsewhere in ({"row": 4}, {"part": "b.parquet"}, {"row": 100, "part": ""}):
+        assert bad_row(**elsewhere).asset_key == bad_row().asset_key
+    for other in ({"content": "34" * 32}, {"prompt_id": "mist"}, {"prompt_id": None}):
+        assert bad_row(**other).asset_key != bad_row().asset_key
+
+
+def test_a_bad_row_shows_its_prompt_and_its_fault_and_the_request_of_its_key() -> None:
+    outcome = bad_row()
+
+    assert (outcome.failure_class, outcome.prompt_id, outcome.prompt) == (BAD_ROW, "fog", "a fog")
+    assert outcome.message == "seed = -1: must be 0 or more"
+    request = outcome.provenance["request"]
+    assert isinstance(request, dict)
+    assert digest(request["asset"]) == outcome.asset_key
+
+
+def test_a_bad_row_without_an_id_gets_one_of_its_content() -> None:
+    assert bad_row(prompt_id=None).prompt_id == "row-121212121212"
+    assert bad_row(prompt_id=None, row=9).prompt_id == "row-121212121212"
+
+
+def test_bad_rows_whose_content_is_not_known_are_told_apart_by_their_messages() -> None:
+    keys = {bad_row_outcome(RowError(text, row=1), {}).asset_key for text in ("no id", "no prompt")}
+
+    assert len(keys) == 2
 
 
 def test_the_request_of_a_build_makes_its_keys() -> None:

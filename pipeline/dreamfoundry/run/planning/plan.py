@@ -13,7 +13,7 @@ from typing import TypeVar
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.library.library import Library, decided_order
 from dreamfoundry.library.projections import catalog_entries
-from dreamfoundry.library.rows import Row, tags_from_text, tags_text
+from dreamfoundry.library.rows import BAD_ROW, Row, mended_rows, tags_from_text, tags_text
 from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome, OutcomeState, Prompt
 from dreamfoundry.run.messages import Build
@@ -86,9 +86,11 @@ class Plan:
             CREATE TABLE stored (field_key TEXT PRIMARY KEY) WITHOUT ROWID;
             CREATE TABLE ends (asset_key TEXT PRIMARY KEY, state TEXT, failure_class TEXT, is_ours INT) WITHOUT ROWID;
             CREATE TABLE decided (asset_key TEXT PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE mended (asset_key TEXT PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE bad (asset_key TEXT PRIMARY KEY) WITHOUT ROWID;
             CREATE TABLE catalog
-                (asset_key TEXT, prompt_id TEXT, state TEXT, created_at TEXT, PRIMARY KEY (asset_key, prompt_id))
-                WITHOUT ROWID;
+                (asset_key TEXT, prompt_id TEXT, state TEXT, failure_class TEXT, created_at TEXT, tags TEXT,
+                 priority INT, PRIMARY KEY (asset_key, prompt_id)) WITHOUT ROWID;
             """
         )
 
@@ -98,10 +100,13 @@ class Plan:
         self._table.execute("CREATE INDEX requests_by_urgency ON requests (priority DESC, row)")
 
         # the catalog as it stands, and the keys that have an outcome
+        cataloged = self._counted("rows of the catalog read", catalog_entries(library))
         self._table.executemany(
-            "INSERT INTO catalog (prompt_id, asset_key, state, created_at) VALUES (?, ?, ?, ?)",
-            self._counted("rows of the catalog read", catalog_entries(library)),
+            "INSERT INTO catalog (prompt_id, asset_key, state, failure_class, created_at, tags, priority) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((*entry[:-2], tags_text(entry.tags), entry.priority) for entry in cataloged),
         )
+        self._table.executemany("INSERT INTO mended VALUES (?)", ((key,) for key in mended_rows(library)))
         decided = self._counted("outcomes listed", library.decided())
         self._table.executemany("INSERT INTO decided VALUES (?)", ((key,) for key in decided))
         self._retried = self._note_standing(retry_class)
@@ -130,14 +135,16 @@ class Plan:
         for asset_key, priority, pickled in keys:
             if self._has_ended(asset_key):
                 continue
-            same = self._table.execute("SELECT prompt_id FROM rows WHERE asset_key = ? ORDER BY rowid", (asset_key,))
-            prompt = dataclasses.replace(pickle.loads(pickled), priority=priority)
+            query = "SELECT prompt_id, tags FROM rows WHERE asset_key = ? ORDER BY rowid"
+            same = self._table.execute(query, (asset_key,)).fetchall()
+            tags = dict.fromkeys(tag for _, text in same for tag in tags_from_text(text))
+            prompt = dataclasses.replace(pickle.loads(pickled), priority=priority, tags=tuple(tags))
             resolved = self._resolver.resolve(prompt)
             yield Build(
                 asset_key=resolved.asset_key,
                 field_key=resolved.field_key,
                 prompt=prompt,
-                prompt_ids=tuple(prompt_id for (prompt_id,) in same),
+                prompt_ids=tuple(prompt_id for prompt_id, _ in same),
                 recipe=resolved.recipe,
                 profile=resolved.profile,
             )
@@ -184,16 +191,26 @@ class Plan:
             (limit,),
         ).fetchall()
 
-    def is_projected(self) -> bool:
-        """True if catalog and page already hold the state of every row and every outcome."""
+    def is_projected(self, bad_rows: Iterable[str] = ()) -> bool:
+        """True if catalog and page already hold the state of every row and every outcome.
+
+        `bad_rows` are the asset keys of the manifest's rows that are no prompts.
+        """
         if self._has_changed or not self._one("SELECT EXISTS (SELECT 1 FROM catalog)"):
             return False
+        self._table.executemany("INSERT OR IGNORE INTO bad VALUES (?)", ((key,) for key in bad_rows))
+        shown = "SELECT asset_key FROM decided EXCEPT SELECT asset_key FROM mended"
         news = (
             "SELECT 1 FROM ends WHERE is_ours",
-            "SELECT asset_key FROM decided EXCEPT SELECT asset_key FROM catalog",
-            "SELECT asset_key FROM catalog EXCEPT SELECT asset_key FROM decided",
-            "SELECT asset_key, prompt_id FROM rows JOIN ends USING (asset_key) EXCEPT "
-            "SELECT asset_key, prompt_id FROM catalog",
+            f"{shown} EXCEPT SELECT asset_key FROM catalog",
+            f"SELECT asset_key FROM catalog EXCEPT SELECT * FROM ({shown})",
+            "SELECT asset_key, prompt_id, tags, rows.priority FROM rows JOIN ends USING (asset_key) EXCEPT "
+            "SELECT asset_key, prompt_id, tags, priority FROM catalog",
+            # bad rows that are bad again, or are no longer what they were
+            "SELECT asset_key FROM bad EXCEPT SELECT asset_key FROM catalog",
+            f"SELECT 1 FROM catalog WHERE failure_class = '{BAD_ROW}' AND asset_key NOT IN (SELECT * FROM bad) AND "
+            "prompt_id IN (SELECT prompt_id FROM rows UNION ALL "
+            "SELECT prompt_id FROM catalog WHERE asset_key IN (SELECT * FROM bad))",
         )
         return not any(self._one(f"SELECT EXISTS ({query})") for query in news)
 
@@ -211,7 +228,7 @@ class Plan:
         return Tally(counts["published"], counts["quarantined"], counts["skipped"], counts["pending"], dict(classes))
 
     def _add(self, row: int, prompt: Prompt) -> None:
-        """Rows of one asset share a request: the prompt of the first, the urgency of the most urgent."""
+        """Rows of one asset share a request: the first prompt, the highest urgency, the tags of all."""
         resolved = self._resolver.resolve(prompt)
         key, recipe = resolved.asset_key, resolved.recipe
         self._table.execute(

@@ -152,6 +152,7 @@ class Exporter:
         return {
             **self._settings.provenance,
             **rows,
+            **({"tags": list(task.build.prompt.tags)} if rows and task.build.prompt.tags else {}),
             "created_at": now_text(),
             "optimize_s": task.optimize_s,
             "recipe": {name: value for name, value in to_plain(task.build.recipe).items() if name != "prior"},
