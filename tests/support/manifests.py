@@ -12,13 +12,13 @@ from dreamfoundry.manifest.reader import read_prompts, scan
 from dreamfoundry.records import Prompt
 
 
-def write_manifest(path: Path, rows_per_group: int = 100, **columns: Any) -> Path:
-    """A manifest with these columns; `prompt_id` and `prompt` are made up where they are not given."""
+def write_manifest(path: Path, **columns: Any) -> Path:
+    """A manifest with these columns in row groups of 100; `prompt_id` and `prompt` are made up where absent."""
     num_rows = len(next(iter(columns.values())))
     numbers = range(num_rows)
     columns.setdefault("prompt_id", [f"row-{number}" for number in numbers])
     columns.setdefault("prompt", [f"a red chair with {number} legs" for number in numbers])
-    pq.write_table(pa.table(columns), path, row_group_size=rows_per_group, compression="zstd", write_page_checksum=True)
+    pq.write_table(pa.table(columns), path, row_group_size=100, compression="zstd", write_page_checksum=True)
     return path
 
 

@@ -6,7 +6,8 @@ Compression makes a gigabyte of a few bytes, so the size of a file says nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+
+from dreamfoundry.manifest.footer import Chunk, Footer
 
 MAX_ROWS = 10_000_000
 """Rows of a manifest, over all parts."""
@@ -36,28 +37,32 @@ def max_bytes(column: str) -> int:
     return MAX_JSON_BYTES if column in JSON_COLUMNS else MAX_TEXT_BYTES
 
 
-def footer_faults(metadata: Any, needed: frozenset[str]) -> Iterator[str]:
-    """Reasons why reading the `needed` columns of a file with this footer would take too much memory.
+def footer_faults(footer: Footer, leaves: list[str]) -> Iterator[str]:
+    """Reasons why a file with this footer cannot be read, or only with too much memory.
 
-    A row over its bound costs that row only, as long as the group around it is small enough to be read.
+    `leaves` has for each column chunk the manifest's column that it belongs to, "" for a stranger. A row over its bound
+    costs that row only, as long as the group around it is small enough to be read.
     """
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        for index in range(group.num_columns):
-            chunk = group.column(index)
-            name = chunk.path_in_schema.split(".")[0]
-            if name in needed:
+    for number, group in enumerate(footer.groups):
+        for name, chunk in zip(leaves, group.chunks, strict=True):
+            if name and chunk.is_encrypted:
+                yield f"column {name!r} is encrypted; write it without encryption"
+            elif name:
                 where = f"column {name!r} has {{}} in the {group.num_rows} rows of row group {number}: must be at most"
                 yield from _chunk_faults(chunk, name, group.num_rows, where)
 
 
-def _chunk_faults(chunk: Any, name: str, num_rows: int, where: str) -> Iterator[str]:
+def _chunk_faults(chunk: Chunk, name: str, num_rows: int, where: str) -> Iterator[str]:
     bytes_per_row = max_bytes(name) * (MAX_TAGS if name == "tags" else 1)
     most_bytes = min(_MAX_CHUNK_BYTES, _SPARE_CHUNK_BYTES + num_rows * bytes_per_row)
-    if chunk.total_uncompressed_size > most_bytes:
-        size = f"{chunk.total_uncompressed_size / 2**20:.0f} MiB"
+    if chunk.num_bytes > most_bytes:
+        size = f"{chunk.num_bytes / 2**20:.0f} MiB"
         yield (
             f"{where.format(size)} {most_bytes / 2**20:.0f} MiB; shorten its values, or write row groups of 2000 rows"
         )
-    if chunk.num_values > _SPARE_TAGS + num_rows * MAX_TAGS:
+    if name == "tags" and chunk.num_values > _SPARE_TAGS + num_rows * MAX_TAGS:
         yield f"{where.format(f'{chunk.num_values} values')} {MAX_TAGS} in a row"
+
+    # a reader stops at the rows that the footer promises, and drops the rest without a word
+    if name != "tags" and chunk.num_values > num_rows:
+        yield f"its footer is damaged: {where.format(f'{chunk.num_values} values')} {num_rows}; write the file again"

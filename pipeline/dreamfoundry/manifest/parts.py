@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +14,7 @@ from dreamfoundry.errors import ManifestError, Stopped
 from dreamfoundry.manifest.bounds import MAX_ROWS, footer_faults
 from dreamfoundry.manifest.columns import column_faults, likely_name
 from dreamfoundry.manifest.file_kinds import HEAD_BYTES, PARQUET, file_kind
+from dreamfoundry.manifest.footer import Footer, read_footer
 from dreamfoundry.manifest.row import COLUMNS, NAMES
 from dreamfoundry.object_store.part_names import is_hidden, is_marker, is_part, partition_key
 
@@ -22,6 +22,7 @@ UNREADABLE = (OSError, pa.ArrowException, ValueError, LookupError, OverflowError
 """Exceptions of the Parquet reader on damaged bytes."""
 
 _LARGE_ROW_GROUP_BYTES = 256 * 2**20
+_LEAST_BYTES = 12  # magic, length of the footer, magic
 
 
 @dataclass(frozen=True)
@@ -34,24 +35,29 @@ class NotRead:
 
 @dataclass(frozen=True)
 class Part:
-    """One Parquet file; `name` is the one in the manifest's folder, `first_row` counts the rows of parts before it."""
+    """One Parquet file.
+
+    `name` is the one in the manifest's folder, `groups` are the rows of each row group, `text_leaves` the paths of the
+    manifest's columns in the schema, `first_row` counts the rows of the parts before.
+    """
 
     path: Path
     name: str
-    metadata: Any
     schema: pa.Schema
+    groups: tuple[int, ...]
+    max_group_bytes: int
+    text_leaves: tuple[str, ...]
     first_row: int
 
     @property
     def num_rows(self) -> int:
-        return int(self.metadata.num_rows)
+        return sum(self.groups)
 
     def open(self) -> pq.ParquetFile:
         """The file with checksums of pages verified, and texts as dictionaries: shared ones stay shared."""
-        leaves = [self.metadata.schema.column(index).path for index in range(self.metadata.num_columns)]
         return pq.ParquetFile(
             self.path,
-            read_dictionary=[leaf for leaf in leaves if leaf.split(".")[0] in NAMES],
+            read_dictionary=list(self.text_leaves),
             pre_buffer=False,
             page_checksum_verification=True,
             arrow_extensions_enabled=False,
@@ -165,46 +171,47 @@ def _part(file: Path, name: str, shown: str, first_row: int) -> Part:
     try:
         with pq.ParquetFile(file, arrow_extensions_enabled=False) as opened:
             metadata, schema = opened.metadata, opened.schema_arrow
-            names = schema.names
+            leaves = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
+        with file.open("rb") as raw:
+            footer = read_footer(raw)
     except UnicodeDecodeError:
         raise ManifestError(f"{shown}: a column's name is not UTF-8; rename the column or leave it out") from None
     except UNREADABLE as error:
         raise ManifestError(f"{shown}: {_diagnosis(file, one_line(error))}") from None
 
-    faults = [*column_faults(schema), *footer_faults(metadata, NAMES & set(names))]
-    faults += _count_faults(metadata)
+    faults = column_faults(schema) or _footer_faults(footer, leaves)
     if faults:
-        raise ManifestError(f"{shown}: {'; '.join(faults)}")
-    return Part(file, name, metadata, schema, first_row)
+        raise ManifestError(f"{shown}: {'; '.join(faults[:5])}")
+    texts = tuple(leaf for leaf in leaves if leaf.split(".")[0] in NAMES)
+    groups = tuple(group.num_rows for group in footer.groups)
+    return Part(
+        file, name, schema, groups, max((group.num_bytes for group in footer.groups), default=0), texts, first_row
+    )
 
 
-def _count_faults(metadata: Any) -> Iterator[str]:
-    """Contradictions in a footer under which rows would vanish: a reader stops where the footer says so."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    num_rows = sum(group.num_rows for group in groups)
-    if num_rows != metadata.num_rows or any(group.num_rows < 0 for group in groups):
-        yield f"its footer is damaged: {metadata.num_rows} rows in all, {num_rows} in its row groups; write it again"
-
-    flat = [index for index in range(metadata.num_columns) if metadata.schema.column(index).max_repetition_level == 0]
-    for number, group in enumerate(groups):
-        most = max((group.column(index).num_values for index in flat), default=0)
-        if most > group.num_rows:
-            yield f"its footer is damaged: {most} values in {group.num_rows} rows of row group {number}; write it again"
+def _footer_faults(footer: Footer, leaves: list[str]) -> list[str]:
+    num_rows = sum(group.num_rows for group in footer.groups)
+    is_torn = any(group.num_rows < 0 or len(group.chunks) != len(leaves) for group in footer.groups)
+    if num_rows != footer.num_rows or is_torn:
+        return [f"its footer is damaged: {footer.num_rows} rows in all, {num_rows} in row groups; write the file again"]
+    columns = [leaf.split(".")[0] for leaf in leaves]
+    return list(dict.fromkeys(footer_faults(footer, [column if column in NAMES else "" for column in columns])))
 
 
 def _diagnosis(file: Path, reason: str) -> str:
     """A sentence about a file that cannot be opened as Parquet, with what would work."""
     with file.open("rb") as opened:
         head = opened.read(HEAD_BYTES)
-        opened.seek(-min(4, opened.seek(0, os.SEEK_END)), os.SEEK_END)
-        tail = opened.read(4)
+        num_bytes = opened.seek(0, os.SEEK_END)
+        opened.seek(max(num_bytes - 4, 0))
+        tail = opened.read()
     if not head:
         return "is empty (0 bytes); write or copy it again"
     if tail == b"PARE" or "encrypt" in reason:
         return "is encrypted; write it without encryption"
 
     kind = file_kind(head)
-    if kind is PARQUET and tail != b"PAR1":
+    if kind is PARQUET and (tail != b"PAR1" or num_bytes < _LEAST_BYTES):
         return "begins as a Parquet file but has no footer: it is cut off; write or copy it again"
     if kind is PARQUET:
         return f"cannot be read as a Parquet file ({reason}); write it again, without columns of rare types"
@@ -215,9 +222,8 @@ def _diagnosis(file: Path, reason: str) -> str:
 
 def _warnings(parts: list[Part]) -> Iterator[str]:
     for part in parts:
-        sizes = [part.metadata.row_group(g).total_byte_size for g in range(part.metadata.num_row_groups)]
-        if max(sizes, default=0) > _LARGE_ROW_GROUP_BYTES:
-            size_mib = max(sizes) / 2**20
+        if part.max_group_bytes > _LARGE_ROW_GROUP_BYTES:
+            size_mib = part.max_group_bytes / 2**20
             yield f"{part.name}: a row group of {size_mib:.0f} MiB; groups of 2000 rows need far less memory"
         for column in COLUMNS:
             meant = "" if column.name in part.schema.names else likely_name(column.name, part.schema.names)

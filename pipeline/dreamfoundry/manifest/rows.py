@@ -43,8 +43,7 @@ def read_batches(parts: Sequence[Part], lost: list[LostRows]) -> Iterator[Batch]
     for part in parts:
         first_row = part.first_row
         with part.open() as file:
-            for group in range(part.metadata.num_row_groups):
-                num_rows = part.metadata.row_group(group).num_rows
+            for group, num_rows in enumerate(part.groups):
                 yield from _read_group(part, file, group, range(first_row, first_row + num_rows), lost)
                 first_row += num_rows
 

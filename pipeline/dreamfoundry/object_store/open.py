@@ -83,6 +83,7 @@ def _copy_from_s3(url: str, folder: Path, should_stop: Callable[[], bool]) -> Pa
     folder_key, _, name = key.rpartition("/")
     store = S3Store(bucket, folder_key)
     target = folder / (name or bucket)
+
     try:
         names = _names_at(store, name)
         if names is None:

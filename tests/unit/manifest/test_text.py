@@ -1,0 +1,90 @@
+"""Texts: what shows nothing is empty, and characters that no text may have are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from dreamfoundry.manifest.text import character_fault, is_blank, with_single_spaces
+from support.manifests import refused_rows, sound_prompts, write_manifest
+
+ZERO_WIDTH = [
+    "\u200b",
+    "\u200b\u200c\u200d",
+    "\u2060",
+    "\u00ad",
+    "\u200e",
+    "\ufe0f",
+    "\u3164",
+    "\u115f",
+    "\u2800",
+    "\u0301",
+]
+FORBIDDEN = {
+    "a\x00chair": "control",
+    "a \x1b[31mred chair": "control",
+    "a chair\x7f": "control",
+    "a \x9fchair": "control",
+    "a red \ufeffchair": "byte order mark",
+    "\ufeffa red chair": "byte order mark",
+    "a red \u202echair": "bidirectional",
+    "\u202da red chair\u202c": "bidirectional",
+}
+SOUND = [
+    "a red chair",
+    "ein Stuhl, grün",
+    "赤い椅子",
+    "كرسي أحمر",
+    "\u200f\u05db\u05d9\u05e1\u05d0",
+    "a 👨\u200d👩\u200d👧 family",
+    "👍🏽",
+    "a no\u00adbreak",
+    "क्षि",
+    "♥",
+    "7",
+]
+
+
+@pytest.mark.parametrize("text", ZERO_WIDTH, ids=ascii)
+def test_a_text_that_shows_nothing_is_empty(tmp_path: Path, text: str) -> None:
+    assert is_blank(text)
+    assert is_blank(f" {text} ")
+
+    for column in ("prompt", "negative_prompt", "tags"):
+        value = [text] if column == "tags" else text
+        (message,) = refused_rows(write_manifest(tmp_path / "m.parquet", **{column: [value]}))
+        assert f"{column} = {text!r}: must not be empty: its characters show nothing" in message
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\n", "\u2003\u00a0"], ids=ascii)
+def test_a_text_of_spaces_is_empty(tmp_path: Path, text: str) -> None:
+    assert is_blank(text)
+    (message,) = refused_rows(write_manifest(tmp_path / "m.parquet", prompt=[text]))
+
+    assert message == "row 0 (row-0): prompt = None: must not be empty"
+
+
+@pytest.mark.parametrize("text", FORBIDDEN, ids=ascii)
+def test_a_character_that_no_text_may_have_costs_the_row(tmp_path: Path, text: str) -> None:
+    for column in ("prompt", "negative_prompt", "tags"):
+        value = [text] if column == "tags" else text
+        (message,) = refused_rows(write_manifest(tmp_path / "m.parquet", **{column: [value]}))
+
+        assert f"row 0 (row-0): {column} = " in message
+        assert FORBIDDEN[text] in message
+
+
+@pytest.mark.parametrize("text", SOUND, ids=ascii)
+def test_texts_of_the_world_are_sound(tmp_path: Path, text: str) -> None:
+    assert not is_blank(text)
+    assert character_fault(text) == ""
+
+    (prompt,) = sound_prompts(write_manifest(tmp_path / "m.parquet", prompt=[text]))
+    assert prompt.text == with_single_spaces(text)
+
+
+def test_half_a_character_is_no_text() -> None:
+    assert "lone surrogate" in character_fault("a \ud83d chair")
+
+
+def test_white_space_is_made_single_and_accents_are_composed() -> None:
+    assert with_single_spaces("  a\u00a0red\n\tcafe\u0301 ") == "a red café"
