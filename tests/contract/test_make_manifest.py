@@ -100,8 +100,11 @@ def test_a_manifest_is_written_to_and_its_source_read_from_s3(tmp_path: Path, s3
     code, _, remarks = make(f"{s3_url}/sources/absent.csv", target)
     assert (code, remarks) == (4, f"error: {s3_url}/sources/absent.csv: no such object\n")
     code, _, remarks = make(f"{s3_url}/sources/prompts.csv", "s3://no-such-bucket/m.parquet")
-    assert code == 1
-    assert "s3://no-such-bucket" in remarks
+    assert code == 4
+    assert "error: s3://no-such-bucket/m.parquet: " in remarks
+    code, _, remarks = make("s3://no-such-bucket/prompts.csv", tmp_path / "m.parquet")
+    assert code == 4
+    assert "error: s3://no-such-bucket/prompts.csv: " in remarks
 
 
 @pytest.mark.parametrize(

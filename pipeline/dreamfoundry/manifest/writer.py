@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dreamfoundry.errors import ManifestError
+from dreamfoundry.errors import ManifestError, StoreUnavailable
 from dreamfoundry.manifest.reader import scan
 from dreamfoundry.manifest.row import COLUMNS
 from dreamfoundry.manifest.sources.addresses import S3, STANDARD_INPUT, split_s3
@@ -20,7 +20,7 @@ from dreamfoundry.manifest.sources.kinds import Kind
 from dreamfoundry.manifest.sources.prompt_ids import name_rows
 from dreamfoundry.manifest.sources.reading import Fault, SourceRow
 from dreamfoundry.manifest.sources.source import read_source
-from dreamfoundry.object_store.open import open_store
+from dreamfoundry.object_store.open import at_address, open_store
 
 ROWS_PER_GROUP = 2_000
 
@@ -105,10 +105,7 @@ def _write(rows: Sequence[SourceRow], draft: Path) -> None:
 
 def _scanned(rows: Sequence[SourceRow], draft: Path, target: str) -> tuple[list[Fault], list[str]]:
     """The faults of single rows as a run would find them, at the lines of their sources, and its warnings."""
-    try:
-        report = scan(draft)
-    except ManifestError as error:
-        raise ManifestError(str(error).replace(str(draft), target)) from None
+    report = scan(draft, address=target)
     faults = []
     for refused in report.row_errors:
         row = rows[refused.row]
@@ -138,6 +135,8 @@ def _store(draft: Path, target: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".manifest-") as folder:
             shutil.copyfile(draft, Path(folder) / path.name).replace(path)
+    except StoreUnavailable as error:
+        raise at_address(target, error) from None
     except (FileExistsError, NotADirectoryError):
         raise ManifestError(f"{target}: a part of this path is a file: choose another folder") from None
     except (OSError, ValueError) as error:

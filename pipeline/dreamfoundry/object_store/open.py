@@ -100,7 +100,7 @@ def _copy_from_s3(url: str, folder: Path, should_stop: Callable[[], bool]) -> Pa
             with (target / part).open("wb") as file:
                 store.get_file(f"{name}/{part}" if name else part, file)
     except StoreUnavailable as error:
-        raise _at_address(url, error) from None
+        raise at_address(f"manifest {url}", error) from None
     except ValueError as error:  # a name that begins with a dot, or with control characters
         raise ManifestError(f"manifest = {url!r}: {error}") from None
     _leave_names(target, names)
@@ -140,10 +140,10 @@ def _first_folder(name: str) -> str:
     return "/".join(folders[:stop]) + "/" if stop else name
 
 
-def _at_address(url: str, error: StoreUnavailable) -> ManifestError | StoreUnavailable:
-    """The fault of a store in words about the manifest at `url`; bad input where its bucket does not exist."""
+def at_address(address: str, error: StoreUnavailable) -> ManifestError | StoreUnavailable:
+    """The fault of a store in words about what is at `address`; bad input where its bucket does not exist."""
     cause = error.__cause__
     if not isinstance(cause, Exception):
-        return StoreUnavailable(f"manifest {url}: {error}")
-    message = f"manifest {url}: {cause}; {advice(cause)}"
+        return StoreUnavailable(f"{address}: {error}")
+    message = f"{address}: {cause}; {advice(cause)}"
     return ManifestError(message) if advice(cause) == NO_BUCKET else StoreUnavailable(message)

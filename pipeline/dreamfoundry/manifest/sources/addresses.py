@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from dreamfoundry.errors import ManifestError, ObjectMissing
-from dreamfoundry.object_store.open import open_store
+from dreamfoundry.errors import ManifestError, ObjectMissing, StoreUnavailable
+from dreamfoundry.object_store.open import at_address, open_store
 
 STANDARD_INPUT = "-"
 S3 = "s3://"
@@ -79,4 +79,6 @@ def _bytes_on_s3(url: str) -> bytes:
         open_store(folder).get_file(name, file)
     except ObjectMissing:
         raise ManifestError(f"{url}: no such object") from None
+    except StoreUnavailable as error:
+        raise at_address(url, error) from None
     return file.getvalue()

@@ -15,13 +15,14 @@ from itertools import count
 
 from dreamfoundry.identity import slug
 from dreamfoundry.manifest.sources.reading import Fault, SourceRow, Values
+from dreamfoundry.manifest.text import with_single_spaces
 
 _DEFAULTS: Values = {"seed": 0, "priority": 0, "target_height_m": 1.0, "negative_prompt": "", "tags": []}
 
 
 def words_id(text: str) -> str:
     """The id of a prompt by its words alone: `a_red_mushroom` for "A red mushroom!"."""
-    clean = unicodedata.normalize("NFC", " ".join(text.split()))
+    clean = with_single_spaces(text)
     name = slug(clean)
     if _tells_all(clean, name):
         return name
@@ -95,7 +96,7 @@ def _content(values: Values) -> bytes:
 def _clean(value: object) -> object:
     if isinstance(value, list):
         return [_clean(item) for item in value]
-    return unicodedata.normalize("NFC", " ".join(value.split())) if isinstance(value, str) else value
+    return with_single_spaces(value) if isinstance(value, str) else value
 
 
 def _warnings(repeated: Sequence[tuple[SourceRow, SourceRow]]) -> list[str]:

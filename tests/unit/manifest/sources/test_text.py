@@ -89,6 +89,26 @@ def test_whoever_says_text_gets_lines(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("\u200b", "must not be empty: its characters show nothing"),
+        ("\u2060 \u200d", "must not be empty: its characters show nothing"),
+        ("a\x1b[31m mug", "must not contain control characters"),
+        ("a \0 mug", "must not contain control characters"),
+        ("a \ufeff mug", "must not contain a byte order mark"),
+        ("a \u202egum", "must not contain bidirectional overrides"),
+        ("x" * 1001, "must have at most 1000 characters, has 1001"),
+    ],
+)
+def test_characters_that_no_prompt_may_have_are_named_with_their_line(tmp_path: Path, line: str, rule: str) -> None:
+    fault = refusal(tmp_path, "prompts.txt", f"a mug\n\n{line}\n")
+
+    assert fault.startswith("prompts.txt, line 3 (")
+    assert f"prompt = {line[:5]!r}"[:12] in fault
+    assert rule in fault
+
+
 @pytest.mark.parametrize("content", ["", "\n\n", "# nothing\n", "\ufeff\n"])
 def test_a_source_without_prompts_is_refused(tmp_path: Path, content: str) -> None:
     assert refusal(tmp_path, "prompts.txt", content) == "prompts.txt: no prompts in it"
