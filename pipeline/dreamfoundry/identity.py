@@ -30,11 +30,25 @@ GENERATOR = "dreamfoundry"
 """What `asset.generator` says; with the two versions above it determines the code."""
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+class CanonicalJson(str):
+    """Text that is canonical JSON already: as a value of an object it is taken as it is."""
+
+
 def canonical_json(value: Any) -> bytes:
     """`value` as JSON in which equal values have equal bytes."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
-        "utf-8"
-    )
+    return _json_text(value).encode("utf-8")
+
+
+def _json_text(value: Any) -> CanonicalJson:
+    if isinstance(value, CanonicalJson):
+        return value
+    if isinstance(value, Mapping):
+        items = sorted((_plain(str(key)), item) for key, item in value.items())
+        return CanonicalJson("{" + ",".join(f"{_json_text(key)}:{_json_text(item)}" for key, item in items) + "}")
+    return CanonicalJson(_ENCODER.encode(_plain(value)))
 
 
 def digest(value: Any) -> str:
@@ -59,27 +73,46 @@ def _keyed_recipe(recipe: Recipe) -> Mapping[str, Any]:
     return resolved
 
 
+@lru_cache(maxsize=256)
+def _recipe_json(recipe: Recipe) -> CanonicalJson:
+    return _json_text(_keyed_recipe(recipe))
+
+
+@lru_cache(maxsize=256)
+def _prior_json(prior: PriorIdentity) -> CanonicalJson:
+    return _json_text(_without_empty_loras(prior))
+
+
+@lru_cache(maxsize=256)
+def _profile_json(profile: ExportProfile) -> CanonicalJson:
+    return _json_text(to_plain(profile))
+
+
 def field_parts(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> dict[str, Any]:
     """Everything that a field key is made of, as plain values: the key is their digest.
 
     `recipe` is the resolved one, with the overrides of the prompt in it; where the weights lie
     on this machine is not part of it, which weights they are (`prior`) is.
     """
+    return _field_parts(prompt, _keyed_recipe(recipe), _without_empty_loras(prior))
+
+
+def _field_parts(prompt: Prompt, recipe: Any, prior: Any) -> dict[str, Any]:
     return {
         "schema": "field_key.v1",
         "prompt": prompt.text,
         "negative_prompt": prompt.negative_text,
         "view_prompts": dict(prompt.view_texts),
         "seed": prompt.seed,
-        "recipe": _keyed_recipe(recipe),
-        "prior": _without_empty_loras(prior),
+        "recipe": recipe,
+        "prior": prior,
         "optimization_version": OPTIMIZATION_VERSION,
     }
 
 
 def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
-    """Names the optimised field: equal keys would give the same field."""
-    return digest(field_parts(prompt, recipe, prior))
+    """Names the optimised field: equal keys would give the same field. The digest of `field_parts`."""
+    return digest(_field_parts(prompt, _recipe_json(recipe), _prior_json(prior)))
 
 
 def _without_empty_loras(prior: PriorIdentity) -> Mapping[str, Any]:
@@ -97,10 +130,14 @@ def asset_parts(
 
     `metadata` is the metadata policy (what files say).
     """
+    return _asset_parts(field_key, to_plain(profile), target_height_m, metadata)
+
+
+def _asset_parts(field_key: str, profile: Any, target_height_m: float, metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "schema": "asset_key.v1",
         "field_key": field_key,
-        "profile": to_plain(profile),
+        "profile": profile,
         "target_height_m": target_height_m,
         "metadata": dict(metadata),
         "export_version": EXPORT_VERSION,
@@ -108,8 +145,8 @@ def asset_parts(
 
 
 def asset_key(field_key: str, profile: ExportProfile, target_height_m: float, metadata: Mapping[str, Any]) -> str:
-    """Names the delivered asset."""
-    return digest(asset_parts(field_key, profile, target_height_m, metadata))
+    """Names the delivered asset. The digest of `asset_parts`."""
+    return digest(_asset_parts(field_key, _profile_json(profile), target_height_m, metadata))
 
 
 def bad_row_parts(prompt_id: str, content: str) -> dict[str, Any]:

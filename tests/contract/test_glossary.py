@@ -51,7 +51,7 @@ IN_ROOMS = {
     "alpha": (("diffusion/lora",), "the scale of a LoRA, as its files name it"),
     "material": (("asset/files", "asset/pictures", "evaluation/delivery"), "the material of glTF, USD and Blender"),
     "fault": (("run", "host", "manifest", "errors"), "a failed call of a worker, a broken machine, a wrong cell"),
-    "warning": (("manifest", "run/build"), "a remark on a manifest, printed after the word 'warning'"),
+    "warning": (("manifest",), "a remark on a manifest, printed after the word 'warning'"),
     "pipe": (("asset/gates/browser",), "a pipe of the operating system to the browser"),
     "look": (("run/scheduling", "nerf/cameras", "settings/distillation"), "look-at of cameras, look-ahead of a queue"),
 }
