@@ -16,7 +16,6 @@ from dreamfoundry.library import catalog, contact_sheet
 from dreamfoundry.library.audit import Audit, Defect
 from dreamfoundry.library.garbage import remove_garbage
 from dreamfoundry.library.library import (
-    ALIASES,
     Library,
     blob_key,
     field_record_key,
@@ -26,7 +25,7 @@ from dreamfoundry.library.library import (
     view_key,
 )
 from dreamfoundry.library.projections import publish_projections, rebuild
-from dreamfoundry.library.rows import BAD_ROWS, ROWS, Row
+from dreamfoundry.library.rows import ALIASES, BAD_ROWS, ROWS, Row
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import Outcome

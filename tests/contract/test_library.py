@@ -3,15 +3,13 @@
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dreamfoundry.errors import LeaseLost, ObjectCorrupt, ObjectMissing
 from dreamfoundry.library.leases import Leases
-from dreamfoundry.library.library import ALIASES, Library, outcome_from_json, outcome_key, outcome_to_json
-from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.library.library import Library, outcome_from_json, outcome_key, outcome_to_json
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.records import BlobRef, Outcome
 
@@ -139,23 +137,6 @@ def test_a_snapshot_that_is_missing_is_not_recorded(store: ObjectStore) -> None:
     with pytest.raises(ObjectMissing, match="store it again"):
         Library(store).record_field("cd" * 32, BlobRef("0" * 64, 1, "x/y"))
     assert Library(store).find_field("cd" * 32) is None
-
-
-def test_aliases_of_all_runs_come_back_together(store: ObjectStore) -> None:
-    library = Library(store)
-    library.record_aliases("run-1", [("b", "ab" * 32), ("c", "ab" * 32)])
-    library.record_aliases("run-2", [("b", "ab" * 32), ("d", "ef" * 32)])
-
-    assert set(library.aliases()) == {("b", "ab" * 32), ("c", "ab" * 32), ("d", "ef" * 32)}
-
-
-def test_very_many_aliases_go_into_several_records(tmp_path: Path) -> None:
-    library = Library(DirectoryStore(tmp_path))
-    pairs = {(f"row-{number}", f"{number % 7:064x}") for number in range(10_001)}
-    library.record_aliases("run-1", pairs)
-
-    assert set(library.aliases()) == pairs
-    assert len(list(library.store.list(ALIASES))) == 2
 
 
 def test_a_named_view_is_pointed_at_and_can_be_written_again(store: ObjectStore) -> None:

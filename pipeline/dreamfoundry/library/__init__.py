@@ -5,7 +5,7 @@ leases          who works on which key, with counters that survive everybody
 checkpoints     the last two of each field in mid-optimisation
 garbage         what nothing names any more, taken away through a trash
 record_json     records as canonical JSON
-rows            tags and priority of manifests' rows, and bad rows that were mended
+rows            records of manifests' rows: aliases, tags and priority, bad rows that were mended
 entries         every outcome under every prompt id, sorted, on the disk
 file_roles      what each delivered file is for
 projections     views, pointers, catalog and contact sheet from outcomes

@@ -16,13 +16,10 @@ from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.identity import digest
 from dreamfoundry.library.entries import Entries, Entry
 from dreamfoundry.library.library import (
-    ALIASES,
-    ALIASES_SCHEMA,
     FIELD_SCHEMA,
     FIELDS,
     OUTCOMES,
     VIEW_FILE,
-    Aliases,
     FieldRecord,
     Library,
     blob_key,
@@ -37,7 +34,7 @@ from dreamfoundry.library.library import (
 )
 from dreamfoundry.library.projections import entries_of, summaries
 from dreamfoundry.library.record_json import from_json
-from dreamfoundry.library.rows import BAD_ROWS, ROWS, bad_rows_from_json, rows_from_json
+from dreamfoundry.library.rows import ALIASES, BAD_ROWS, ROWS, aliases_from_json, bad_rows_from_json, rows_from_json
 from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import BlobRef, Outcome
 
@@ -46,7 +43,7 @@ T = TypeVar("T")
 VALIDATION_FILE = "validation.json"
 
 _RECORDS: Mapping[str, Callable[[bytes], object]] = {
-    ALIASES: lambda data: from_json(Aliases, ALIASES_SCHEMA, data),
+    ALIASES: aliases_from_json,
     ROWS: rows_from_json,
     BAD_ROWS: bad_rows_from_json,
 }

@@ -1,8 +1,8 @@
 """The library: blobs, one outcome per asset key, snapshots by field key, named views.
 
 The outcome is the only thing that makes an asset exist or a prompt be given up, and it appears
-in ONE conditional create, after every blob that it names. Further prompt ids with the same content
-are aliases of it. All the rest can be rebuilt from outcomes and aliases.
+in ONE conditional create, after every blob that it names. What belongs to rows of manifests, further prompt
+ids with the same content among it, is recorded in `library.rows`. All the rest can be rebuilt from these two.
 
 Blobs that nothing names any more are taken away by `library.garbage`, whose docstring says why it
 never takes one that an outcome names. Three habits here are its other half: `put_blob` renews what
@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.identity import canonical_json
@@ -25,17 +24,14 @@ from dreamfoundry.records import BlobRef, Outcome
 
 OUTCOME_SCHEMA = "outcome.v1"
 FIELD_SCHEMA = "field.v1"
-ALIASES_SCHEMA = "aliases.v1"
 
 RENEWED_AFTER_S = 12 * 3600.0
 """`put_blob` rewrites a blob older than this. So a blob that is about to be named is never older, far below the
 age at which garbage is collected (see `library.garbage`)."""
 
 BLOBS, TRASH = "blobs/sha256/", "trash/sha256/"
-OUTCOMES, FIELDS, ALIASES = "outcomes/", "fields/", "aliases/"
+OUTCOMES, FIELDS = "outcomes/", "fields/"
 """Where the parts of a library begin."""
-
-_PAIRS_PER_RECORD = 10_000
 
 VIEW_FILE = "view.json"
 """Written last into a named view: its presence says that the view is complete."""
@@ -47,16 +43,6 @@ class FieldRecord:
 
     field_key: str
     snapshot: BlobRef
-
-
-@dataclass(frozen=True)
-class Aliases:
-    """Prompt ids of one run beside that of the outcome, by asset key: rows with the same content.
-
-    A run with many of them writes several records.
-    """
-
-    prompt_ids: Mapping[str, tuple[str, ...]]
 
 
 def outcome_to_json(outcome: Outcome) -> bytes:
@@ -186,24 +172,6 @@ class Library:
         """The field keys that have a snapshot: one listing, no object is read."""
         for key in self.store.list(FIELDS):
             yield key.rpartition("/")[2].removesuffix(".json")
-
-    def record_aliases(self, run_id: str, pairs: Iterable[tuple[str, str]]) -> None:
-        """Remember (prompt id, asset key) pairs beside the outcomes' own, under the name of a run."""
-        remaining, number = iter(pairs), 0
-        while batch := sorted(islice(remaining, _PAIRS_PER_RECORD)):
-            prompt_ids: dict[str, tuple[str, ...]] = {}
-            for prompt_id, asset_key in batch:
-                prompt_ids[asset_key] = (*prompt_ids.get(asset_key, ()), prompt_id)
-            self.store.put(f"{ALIASES}{run_id}/{number}.json", to_json(Aliases(prompt_ids), ALIASES_SCHEMA), JSON)
-            number += 1
-
-    def aliases(self) -> Iterator[tuple[str, str]]:
-        """Every (prompt id, asset key) that was ever recorded, as often as it was."""
-        for key in self.store.list(ALIASES):
-            record = from_json(Aliases, ALIASES_SCHEMA, self.store.get(key))
-            for asset_key, prompt_ids in record.prompt_ids.items():
-                for prompt_id in prompt_ids:
-                    yield prompt_id, asset_key
 
     def write_view(self, outcome: Outcome, prompt_id: str = "") -> None:
         """Show a published outcome under readable names, then point `latest.json` at it.

@@ -1,4 +1,4 @@
-"""Stage 9 as a whole: named views, latest pointers, catalog and page, all made from outcomes and aliases.
+"""Stage 9 as a whole: named views, latest pointers, catalog and page, all made from outcomes and records of rows.
 
 A run and `dreamfoundry verify --rebuild` end here both, so what is lost comes back byte for byte.
 """
@@ -15,7 +15,15 @@ from dreamfoundry.library import catalog, contact_sheet
 from dreamfoundry.library.catalog import CatalogEntry
 from dreamfoundry.library.entries import Entries, Entry
 from dreamfoundry.library.library import Library
-from dreamfoundry.library.rows import Row, mended_rows, record_bad_rows, record_rows, recorded_rows
+from dreamfoundry.library.rows import (
+    Row,
+    mended_rows,
+    record_aliases,
+    record_bad_rows,
+    record_rows,
+    recorded_aliases,
+    recorded_rows,
+)
 from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome
 
@@ -32,9 +40,9 @@ def publish_projections(library: Library, run_id: str, rows: Iterable[Row], bad_
         if not library.has_view(entry.prompt_id, entry.outcome.asset_key):
             library.write_view(entry.outcome, entry.prompt_id)
 
-    with Entries(library.outcomes(), library.aliases(), recorded_rows(library)) as entries:
+    with Entries(library.outcomes(), recorded_aliases(library), recorded_rows(library)) as entries:
         entries.add(rows, bad_rows)
-        library.record_aliases(run_id, entries.new_pairs())
+        record_aliases(library, run_id, entries.new_pairs())
         record_rows(library, run_id, entries.take_changes())
         entries.drop(_record_bad_rows(library, run_id, entries, bad_rows))
         entries.mark_cataloged(
@@ -74,7 +82,7 @@ def rebuild(library: Library) -> None:
 
 def entries_of(library: Library, outcomes: Iterable[Outcome]) -> Entries:
     """The entries of `outcomes` as the records of `library` complete them; bad rows that were mended are left out."""
-    entries = Entries(outcomes, library.aliases(), recorded_rows(library))
+    entries = Entries(outcomes, recorded_aliases(library), recorded_rows(library))
     entries.drop(mended_rows(library))
     return entries
 

@@ -1,7 +1,8 @@
-"""Rows of manifests as a library knows them: words and order, which belong to no key, and bad rows that were mended.
+"""Rows of manifests as a library knows them: what belongs to no key, and bad rows that were mended.
 
-Two kinds of small records, written before the projections that are made from them and never changed:
+Three kinds of small records, written before the projections that are made from them and never changed:
 
+    aliases/{run}/{number}.json prompt ids beside those of the outcomes: rows with the same content
     rows/{run}/{number}.json    rows whose tags or priority are others than were recorded before
     bad_rows/{run}.json         bad rows that this run found mended, or found again
 
@@ -12,7 +13,7 @@ never deleted: a run may not delete outcomes, and a crash between deleting and r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -24,13 +25,13 @@ from dreamfoundry.object_store.protocol import JSON, at_once
 
 T = TypeVar("T")
 
-ROWS, BAD_ROWS = "rows/", "bad_rows/"
-"""Where the two kinds of records lie."""
+ALIASES, ROWS, BAD_ROWS = "aliases/", "rows/", "bad_rows/"
+"""Where the three kinds of records begin."""
 
 BAD_ROW = "bad_row"
 """The failure class of a row of a manifest that is no prompt."""
 
-_ROWS_SCHEMA, _BAD_ROWS_SCHEMA = "rows.v1", "bad_rows.v1"
+_ALIASES_SCHEMA, _ROWS_SCHEMA, _BAD_ROWS_SCHEMA = "aliases.v1", "rows.v1", "bad_rows.v1"
 _ROWS_PER_RECORD = 10_000
 
 
@@ -48,6 +49,13 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Aliases:
+    """Prompt ids of one run beside that of the outcome, by asset key; a run with many writes several records."""
+
+    prompt_ids: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class RowsRecord:
     """Rows of one run, by prompt id and asset key; a run with many of them writes several records."""
 
@@ -60,6 +68,25 @@ class BadRowsRecord:
 
     mended: tuple[str, ...]
     found_again: tuple[str, ...]
+
+
+def record_aliases(library: Library, run_id: str, pairs: Iterable[tuple[str, str]]) -> None:
+    """Remember (prompt id, asset key) pairs beside the outcomes' own, under the name of a run."""
+    remaining, number = iter(pairs), 0
+    while batch := sorted(islice(remaining, _ROWS_PER_RECORD)):
+        prompt_ids: dict[str, tuple[str, ...]] = {}
+        for prompt_id, asset_key in batch:
+            prompt_ids[asset_key] = (*prompt_ids.get(asset_key, ()), prompt_id)
+        library.store.put(f"{ALIASES}{run_id}/{number}.json", to_json(Aliases(prompt_ids), _ALIASES_SCHEMA), JSON)
+        number += 1
+
+
+def recorded_aliases(library: Library) -> Iterator[tuple[str, str]]:
+    """Every (prompt id, asset key) that was ever recorded; ObjectCorrupt names a record that cannot be read."""
+    for record in _records(library, ALIASES, aliases_from_json):
+        for asset_key, prompt_ids in record.prompt_ids.items():
+            for prompt_id in prompt_ids:
+                yield prompt_id, asset_key
 
 
 def record_rows(library: Library, run_id: str, rows: Iterable[Row]) -> None:
@@ -89,6 +116,11 @@ def mended_rows(library: Library) -> frozenset[str]:
         mended |= {*record.mended}
         mended -= {*record.found_again}
     return frozenset(mended)
+
+
+def aliases_from_json(data: bytes) -> Aliases:
+    """The record of aliases in `data`; ObjectCorrupt."""
+    return from_json(Aliases, _ALIASES_SCHEMA, data)
 
 
 def rows_from_json(data: bytes) -> RowsRecord:

@@ -9,10 +9,13 @@ import pytest
 from dreamfoundry.errors import ObjectCorrupt
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.rows import (
+    ALIASES,
     Row,
     mended_rows,
+    record_aliases,
     record_bad_rows,
     record_rows,
+    recorded_aliases,
     recorded_rows,
     tags_from_text,
     tags_text,
@@ -31,6 +34,21 @@ KEYS = [f"{number:064x}" for number in range(4)]
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
     return Library(DirectoryStore(tmp_path))
+
+
+def test_aliases_of_all_runs_come_back_together(library: Library) -> None:
+    record_aliases(library, "run-1", [("b", KEYS[0]), ("c", KEYS[0])])
+    record_aliases(library, "run-2", [("b", KEYS[0]), ("d", KEYS[1])])
+
+    assert set(recorded_aliases(library)) == {("b", KEYS[0]), ("c", KEYS[0]), ("d", KEYS[1])}
+
+
+def test_very_many_aliases_go_into_several_records(library: Library) -> None:
+    pairs = {(f"row-{number}", f"{number % 7:064x}") for number in range(10_001)}
+    record_aliases(library, "run-1", pairs)
+
+    assert set(recorded_aliases(library)) == pairs
+    assert len(list(library.store.list(ALIASES))) == 2
 
 
 def test_rows_come_back_as_they_were_recorded_the_newest_run_last(library: Library) -> None:
