@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,9 +56,10 @@ class Rule:
 
 
 class FaultProxy:
-    """Use as a context manager; clients speak to `url`."""
+    """Use as a context manager; clients speak to `url`. Every request takes `delay_s` longer."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, delay_s: float = 0.0) -> None:
+        self.delay_s = delay_s
         self.rules: list[Rule] = []
         self.done: list[tuple[str, str]] = []
         """(request line, action) of every fault, in order."""
@@ -119,6 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Not on the terminal of the tests."""
 
     def _serve(self) -> None:
+        time.sleep(self.owner.delay_s)
         action = self.owner.action_for(f"{self.command} {self.path}", dict(self.headers))
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if action == "reset_before":
