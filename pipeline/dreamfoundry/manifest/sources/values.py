@@ -11,7 +11,7 @@ from typing import Any
 
 from dreamfoundry.manifest.row import MAX_SEED
 
-_RANGES = {"seed": (0, MAX_SEED), "priority": (-(2**31), 2**31 - 1)}
+_RANGES = {"seed": (0, MAX_SEED), "priority": (1 - 2**31, 2**31 - 1)}
 _MAPPINGS = ("recipe_overrides", "view_prompts")
 _EXACT_FLOAT = 2.0**53
 """From here on a float no longer tells neighbouring whole numbers apart."""

@@ -136,7 +136,7 @@ def test_a_table_without_prompts_is_refused(tmp_path: Path, content: str, reason
         ("seed", "1.2E+15", "must be a whole number in full: a program has rounded this one"),
         ("seed", "-1", "must be from 0 to 9223372036854775807"),
         ("seed", str(2**64), "must be from 0 to 9223372036854775807"),
-        ("priority", str(2**31), "must be from -2147483648 to 2147483647"),
+        ("priority", str(2**31), "must be from -2147483647 to 2147483647"),
         ("target_height_m", '"0,9"', "must have a decimal point: 0.9"),
         ("target_height_m", "90cm", "must be a number of metres such as 0.9, without a unit"),
         ("target_height_m", "inf", "must be a number of metres such as 0.9, without a unit"),

@@ -58,7 +58,7 @@ WRONG = [
     ("seed", 2**64, "must be from 0 to 9223372036854775807"),
     ("seed", -1, "must be from 0 to 9223372036854775807"),
     ("seed", float("nan"), "must be a whole number without quotes"),
-    ("priority", 2**31, "must be from -2147483648 to 2147483647"),
+    ("priority", 2**31, "must be from -2147483647 to 2147483647"),
     ("priority", 1e300, "must be a whole number without quotes"),
     ("tags", "forest", 'must be a list of texts: ["forest"]'),
     ("tags", ["a", 3], 'must be a list of texts: ["wood", "old"]'),
