@@ -48,6 +48,7 @@ def test_the_sidecar_of_a_run_tells_where_it_comes_from(sidecar: dict[str, Any])
                 "created_at": "2026-01-02T03:04:05Z",
                 "recipe": to_plain(Recipe()),
                 "prompt_ids": ["row-1"],
+                "tags": ["wood"],
             },
         )
     )

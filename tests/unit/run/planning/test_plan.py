@@ -64,6 +64,12 @@ def test_rows_keep_their_tags_and_their_priority(library: Library) -> None:
     assert list(plan_of(library, tagged).rows()) == [Row("chair", build.asset_key, tagged.tags, -3)]
 
 
+def test_a_build_has_the_tags_of_all_its_rows_each_once(library: Library) -> None:
+    rows = [replace(CHAIR, tags=("wood", "old")), replace(STOOL, tags=("bar", "wood")), replace(TABLE, tags=("metal",))]
+
+    assert [build.prompt.tags for build in plan_of(library, *rows).builds()] == [("wood", "old", "bar"), ("metal",)]
+
+
 def test_a_row_counts_where_its_asset_ends(library: Library) -> None:
     plan = plan_of(library, CHAIR, TABLE, STOOL)
     chair, table = plan.builds()

@@ -104,3 +104,26 @@ def test_an_exporter_writes_nothing_under_the_key_of_another_request(tmp_path: P
     assert report.fault is not None
     assert (report.fault.crashed, "KeyMismatch: one: the field key" in report.fault.message) == (False, True)
     assert [*library.decided(), *library.views()] == []
+
+
+@pytest.mark.parametrize(
+    ("tags", "policy", "told"),
+    [
+        (("wood", "old"), MetadataPolicy(), ["wood", "old"]),
+        ((), MetadataPolicy(), None),
+        (("wood",), MetadataPolicy(embed_prompt=False), None),
+    ],
+)
+def test_the_sidecar_has_the_tags_of_its_rows_unless_prompts_are_confidential(
+    tmp_path: Path, tags: tuple[str, ...], policy: MetadataPolicy, told: list[str] | None
+) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    ref = library.put_blob(snapshot().to_bytes(), "application/x-npz")
+    build = real_build(Prompt("one", "a ball", tags=tags), recipe=RECIPE, policy=policy)
+    settings = WorkerSettings("", PriorConfig(), PRIOR, "cpu", 1, metadata_policy=policy)
+
+    Exporter(library, settings, InstantProcess(export_asset)).export(ExportTask(build, ref, 1, 1.0))
+
+    outcome = library.get_outcome(build.asset_key)
+    assert outcome is not None
+    assert json.loads(library.get_blob(outcome.files["asset.json"]))["provenance"].get("tags") == told
