@@ -6,9 +6,10 @@ A run and `dreamfoundry verify --rebuild` end here both, so what is lost comes b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from io import BufferedIOBase
 from tempfile import TemporaryFile
+from typing import TypeVar
 
 from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.library import catalog, contact_sheet
@@ -27,20 +28,32 @@ from dreamfoundry.library.rows import (
 from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome
 
+T = TypeVar("T")
 
-def publish_projections(library: Library, run_id: str, rows: Iterable[Row], bad_rows: Collection[str] = ()) -> None:
+OnProgress = Callable[[str, int], None]
+"""Told what is counted, and how many so far; what it raises ends the work."""
+
+
+def publish_projections(
+    library: Library,
+    run_id: str,
+    rows: Iterable[Row],
+    bad_rows: Collection[str] = (),
+    on_progress: OnProgress = lambda counted, number: None,
+) -> None:
     """Bring all projections up to date with the outcomes.
 
     `rows` are those of a run, `bad_rows` the asset keys of its bad ones. Rows that stand under another prompt id
     in their outcome are recorded as aliases, and what has changed of rows for the catalog (`library.rows`); views
-    that exist are not written again.
+    that exist are not written again. A stop in between loses nothing: the next run, or a rebuild, goes on.
     """
 
     def show(entry: Entry) -> None:
         if not library.has_view(entry.prompt_id, entry.outcome.asset_key):
             library.write_view(entry.outcome, entry.prompt_id)
 
-    with Entries(library.outcomes(), recorded_aliases(library), recorded_rows(library)) as entries:
+    outcomes = counted("outcomes read", library.outcomes(), on_progress)
+    with Entries(outcomes, recorded_aliases(library), recorded_rows(library)) as entries:
         entries.add(rows, bad_rows)
         record_aliases(library, run_id, entries.new_pairs())
         record_rows(library, run_id, entries.take_changes())
@@ -48,9 +61,16 @@ def publish_projections(library: Library, run_id: str, rows: Iterable[Row], bad_
         entries.mark_cataloged(
             (row.prompt_id, row.asset_key) for row in catalog_entries(library) if row.state == "published"
         )
-        for _ in at_once(show, entries.published(unless_cataloged=True)):
+        for _ in counted("named views written", at_once(show, entries.published(unless_cataloged=True)), on_progress):
             pass
         _write_summaries(library, entries)
+
+
+def counted(what: str, items: Iterable[T], on_progress: OnProgress) -> Iterator[T]:
+    """`items` as they are, with their number told after each."""
+    for number, item in enumerate(items, start=1):
+        yield item
+        on_progress(what, number)
 
 
 def catalog_entries(library: Library) -> Iterator[CatalogEntry]:

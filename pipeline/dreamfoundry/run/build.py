@@ -123,7 +123,7 @@ def _build_and_publish(
     # a run that changed nothing leaves catalog and page alone, so that repeating it is cheap
     if not plan.is_projected(bad_keys):
         with records.stage("publish"):
-            publish_projections(context.library, context.run_id, plan.rows(), bad_keys)
+            publish_projections(context.library, context.run_id, plan.rows(), bad_keys, context.on_progress)
     return num_delegated
 
 

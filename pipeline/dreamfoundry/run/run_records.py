@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dreamfoundry.host.log_events import log_event
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.projections import OnProgress
 from dreamfoundry.library.rows import BAD_ROW
 from dreamfoundry.manifest.reader import ManifestReport
 from dreamfoundry.object_store.protocol import ObjectStore
@@ -18,7 +19,7 @@ from dreamfoundry.records import PriorIdentity
 from dreamfoundry.run import report
 from dreamfoundry.run.exit_codes import RunStatus
 from dreamfoundry.run.outcomes import now_text
-from dreamfoundry.run.planning.plan import OnProgress, Tally
+from dreamfoundry.run.planning.plan import Tally
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunProgress, RunRecord, RunReport
 from dreamfoundry.run.request import RunRequest

@@ -10,11 +10,12 @@ from pathlib import Path
 from dreamfoundry.diffusion.weights_cache import resolve_identity, weights_cache
 from dreamfoundry.errors import MachineFault, ManifestError, Stopped
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.projections import OnProgress
 from dreamfoundry.manifest.private_copy import private_copy
 from dreamfoundry.manifest.reader import ManifestReport, digest_of, read_prompts, scan
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.outcomes import now_text
-from dreamfoundry.run.planning.plan import OnProgress, Plan
+from dreamfoundry.run.planning.plan import Plan
 from dreamfoundry.run.planning.prompt_check import VocabularyCheck, vocabulary_check
 from dreamfoundry.run.planning.resolution import PlanInputs
 from dreamfoundry.run.progress import Progress

@@ -6,13 +6,13 @@ import dataclasses
 import pickle
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.library.library import Library, decided_order
-from dreamfoundry.library.projections import catalog_entries
+from dreamfoundry.library.projections import OnProgress, catalog_entries, counted
 from dreamfoundry.library.rows import BAD_ROW, Row, mended_rows, tags_from_text, tags_text
 from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome, OutcomeState, Prompt
@@ -20,9 +20,6 @@ from dreamfoundry.run.messages import Build
 from dreamfoundry.run.planning.resolution import PlanInputs, Resolver
 
 T = TypeVar("T")
-
-OnProgress = Callable[[str, int], None]
-"""Told what is counted, and how many so far."""
 
 EVERY_CLASS = "all"
 """A retry of this class retries every failure class."""
@@ -265,10 +262,8 @@ class Plan:
                 self.decide(outcome.asset_key, outcome.state, outcome.failure_class, is_ours=False)
         return frozenset(retried)
 
-    def _counted(self, counted: str, items: Iterable[T]) -> Iterator[T]:
-        for number, item in enumerate(items, start=1):
-            yield item
-            self._on_progress(counted, number)
+    def _counted(self, what: str, items: Iterable[T]) -> Iterator[T]:
+        return counted(what, items, self._on_progress)
 
     def _is_in_catalog(self, outcome: Outcome) -> bool:
         created_at, asset_key = decided_order(outcome)
