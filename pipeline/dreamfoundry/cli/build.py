@@ -207,6 +207,7 @@ def run_request(
         manifest=manifest,
         library=library,
         recipe=resolve_recipe(assets.recipe, assets.changes),
+        recipe_name=os.path.basename(assets.recipe),
         profile=export_profile(assets.profile),
         metadata_policy=rights.policy(),
         retry_class=assets.retry_quarantined,

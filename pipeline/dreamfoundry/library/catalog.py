@@ -75,6 +75,7 @@ SCHEMA = pa.schema(
         pa.field("negative_prompt", pa.string()),
         pa.field("budget_profile", pa.string()),
         pa.field("target_height_m", pa.float64()),
+        pa.field("recipe_name", pa.string()),
         pa.field("recipe_digest", pa.string()),
         pa.field("prior_id", pa.string()),
         pa.field("is_current", pa.bool_()),
@@ -200,7 +201,7 @@ def _columns_of_row(entry: Entry) -> dict[str, Any]:
 
 def _columns_of_request(outcome: Outcome) -> dict[str, Any]:
     """The request; unknown of outcomes of versions that did not record it, and of bad rows."""
-    provenance = outcome.provenance
+    provenance = outcome.provenance if outcome.field_key else {}
     request = _table_of(provenance, "request")
     field, asset = _table_of(request, "field"), _table_of(request, "asset")
     return {
@@ -208,8 +209,9 @@ def _columns_of_request(outcome: Outcome) -> dict[str, Any]:
         "negative_prompt": _text(field, "negative_prompt"),
         "budget_profile": _text(provenance, "budget_profile"),
         "target_height_m": _number(asset, "target_height_m"),
+        "recipe_name": _text(provenance, "recipe_name") or None,
         "recipe_digest": _text(provenance, "recipe_digest"),
-        "prior_id": _text(_table_of(provenance, "prior"), "prior_id") if outcome.field_key else None,
+        "prior_id": _text(_table_of(provenance, "prior"), "prior_id"),
     }
 
 

@@ -29,7 +29,7 @@ class RunRequest:
     `retry_class` is the class of quarantined outcomes to try again, "all" for every one.
     Without `use_ray` everything runs in this process, one call at a time. `price_per_hour` is that
     of one distill worker with its machine, in any currency. `is_dry` is for `run.planning.dry_run`: bad rows are
-    told, not refused, and nothing is written. Log events go to the end of `log_file`,
+    told, not refused, and nothing is written. `recipe_name` is for the catalog. Log events go to the end of `log_file`,
     and to the run's stream where that is no terminal; nowhere if `log_file` is empty or the
     environment has switched them off.
     """
@@ -50,6 +50,7 @@ class RunRequest:
     limits: Limits = Limits()
     price_per_hour: float = 0.0
     is_dry: bool = False
+    recipe_name: str = ""
     log_file: str = ""
 
     @property

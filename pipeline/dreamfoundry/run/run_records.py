@@ -57,6 +57,7 @@ def provenance(context: RunContext, num_distill_workers: int = 0, num_slots: int
         "num_slots": num_slots,
         "num_optimizers": num_distill_workers,
         "prior": to_plain(context.prior),
+        "recipe_name": context.request.recipe_name,
     }
 
 

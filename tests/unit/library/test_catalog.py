@@ -95,6 +95,7 @@ def test_a_published_asset_fills_its_row() -> None:
         "negative_prompt": None,
         "budget_profile": None,
         "target_height_m": None,
+        "recipe_name": None,
         "recipe_digest": None,
         "prior_id": None,
         "is_current": False,
@@ -122,6 +123,7 @@ def test_a_row_says_what_was_asked_for_and_with_which_words() -> None:
     asked = {"seed": 2**63 - 1, "negative_prompt": "blurry", "prompt": "a red chair"}
     provenance = {
         "request": {"field": asked, "asset": {"target_height_m": 0.9}},
+        "recipe_name": "toybox",
         "recipe_digest": "e" * 64,
         "budget_profile": "mobile",
         "prior": {"prior_id": "dreamfoundry/toybox"},
@@ -131,7 +133,7 @@ def test_a_row_says_what_was_asked_for_and_with_which_words() -> None:
 
     assert (row["tags"], row["priority"], row["is_current"]) == (["wood", "old, or so"], -2, True)
     assert (row["seed"], row["negative_prompt"], row["target_height_m"]) == (2**63 - 1, "blurry", 0.9)
-    assert (row["budget_profile"], row["recipe_digest"]) == ("mobile", "e" * 64)
+    assert (row["budget_profile"], row["recipe_name"], row["recipe_digest"]) == ("mobile", "toybox", "e" * 64)
     assert row["prior_id"] == "dreamfoundry/toybox"
 
 
