@@ -32,6 +32,7 @@ from dreamfoundry.library.library import (
     view_json,
     view_key,
 )
+from dreamfoundry.library.lost_rows import LOST_ROWS, lost_rows_from_json, recorded_lost_rows
 from dreamfoundry.library.projections import entries_of, summaries
 from dreamfoundry.library.record_json import from_json
 from dreamfoundry.library.rows import ALIASES, BAD_ROWS, ROWS, aliases_from_json, bad_rows_from_json, rows_from_json
@@ -46,6 +47,7 @@ _RECORDS: Mapping[str, Callable[[bytes], object]] = {
     ALIASES: aliases_from_json,
     ROWS: rows_from_json,
     BAD_ROWS: bad_rows_from_json,
+    LOST_ROWS: lost_rows_from_json,
 }
 """Records beside the outcomes that projections are made from, by where they begin."""
 
@@ -181,7 +183,7 @@ class Audit:
             yield from _found(self._check_view, self._counted(entries.published()))
             yield from self._check_strangers(entries)
             yield from _found(self._check_latest, _current(entries))
-            for key, file, _ in summaries(entries):
+            for key, file, _ in summaries(entries, recorded_lost_rows(self._library)):
                 if not self._library.store.holds_file(key, file):
                     is_there = self._library.store.exists(key)
                     yield Defect(key, "is not what the outcomes say" if is_there else "is missing", _REBUILD)

@@ -13,6 +13,7 @@ from io import BufferedIOBase
 from urllib.parse import quote
 
 from dreamfoundry.library.entries import Entry
+from dreamfoundry.library.lost_rows import NONE_LOST, LostRows
 from dreamfoundry.records import Outcome
 
 KEY = "index.html"
@@ -20,6 +21,9 @@ MEDIA_TYPE = "text/html; charset=utf-8"
 
 MAX_CARDS = 5_000
 """More than this, some megabytes of HTML, is of no use to anybody in one page."""
+
+MAX_LOST = 20
+"""Row groups with lost rows that a page names."""
 
 HEAD_BYTES = 1_000
 """As much of a page tells which catalog it belongs to."""
@@ -42,6 +46,7 @@ figure img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit
 figure img + img { opacity: 0; background: #2b2b2a; }
 figure:hover img + img { opacity: 1; }
 figure span { position: absolute; inset: 0; display: grid; place-items: center; color: var(--warm); }
+aside { margin: 24px 24px 0; padding: 12px 16px; color: var(--warm); border: 1px solid #5b4a33; border-radius: 10px; }
 section { padding: 11px 14px 13px; }
 h2 { margin: 0; font-size: 15px; font-weight: 600; overflow-wrap: anywhere; }
 section p { margin: 3px 0 0; font-size: 13px; color: var(--soft); overflow-wrap: anywhere; }
@@ -68,13 +73,14 @@ def write(
     num_quarantined: int,
     catalog_key: str,
     catalog_digest: str,
+    lost: LostRows = NONE_LOST,
     title: str = "Asset library",
 ) -> None:
     """Write the page of a library as UTF-8 HTML, to be stored as `KEY`. All text is escaped.
 
     `latest` are the entries to be shown, in their order, one for each outcome: all, or the last MAX_CARDS of them. The
     numbers are those of the whole library, of which there is more at `catalog_key`; its SHA-256 shows
-    that the two were made from the same outcomes.
+    that the two were made from the same outcomes. `lost` are rows that the last run could not read.
     """
     count = f"{num_published} published, {num_quarantined} quarantined"
     if num_published + num_quarantined > MAX_CARDS:
@@ -93,7 +99,7 @@ def write(
 <style>{_STYLE}</style>
 <header><h1>{escape(title)}</h1><p>{count}</p>
 <input type="search" placeholder="Search prompts, ids, tags, states" aria-label="Search"></header>
-<main>
+{_lost(lost)}<main>
 """.encode()
     )
 
@@ -101,6 +107,22 @@ def write(
     for entry in latest:
         file.write(f"{_card(entry)}\n".encode())
     file.write(f"</main>\n<script>{_SCRIPT}</script>\n</html>\n".encode())
+
+
+def _lost(lost: LostRows) -> str:
+    """What the last run could not read, above the cards; nothing where it read everything."""
+    if not lost.ranges:
+        return ""
+    items = [
+        f"<li>{escape(item.part)}, row group {item.row_group}, rows {item.first_row} to {item.last_row}: "
+        f"{escape(item.reason)}</li>"
+        for item in lost.ranges[:MAX_LOST]
+    ]
+    if len(lost.ranges) > MAX_LOST:
+        items.append(f"<li>… and {len(lost.ranges) - MAX_LOST} more row groups</li>")
+    return (
+        f"<aside>{lost.num_rows} rows of {escape(lost.manifest)} could not be read:<ul>{''.join(items)}</ul></aside>\n"
+    )
 
 
 def names_catalog(head: bytes, catalog_digest: str) -> bool:

@@ -16,6 +16,7 @@ from dreamfoundry.library import catalog, contact_sheet
 from dreamfoundry.library.catalog import CatalogEntry
 from dreamfoundry.library.entries import Entries, Entry
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.lost_rows import LostRows, recorded_lost_rows
 from dreamfoundry.library.rows import (
     Row,
     mended_rows,
@@ -107,8 +108,8 @@ def entries_of(library: Library, outcomes: Iterable[Outcome]) -> Entries:
     return entries
 
 
-def summaries(entries: Entries) -> Iterator[tuple[str, BufferedIOBase, str]]:
-    """The files that speak of the whole library: key, content and media type, in the order of writing.
+def summaries(entries: Entries, lost: LostRows) -> Iterator[tuple[str, BufferedIOBase, str]]:
+    """The files that speak of the whole library and of the rows that were `lost`: key, content, media type, in order.
 
     Each is gone from this machine when the next one is asked for.
     """
@@ -124,6 +125,7 @@ def summaries(entries: Entries) -> Iterator[tuple[str, BufferedIOBase, str]]:
             num_quarantined=entries.count("quarantined"),
             catalog_key=catalog.KEY,
             catalog_digest=catalog_digest,
+            lost=lost,
         )
         yield contact_sheet.KEY, file, contact_sheet.MEDIA_TYPE
 
@@ -143,6 +145,6 @@ def _digest(file: BufferedIOBase) -> str:
 
 
 def _write_summaries(library: Library, entries: Entries) -> None:
-    for key, file, media_type in summaries(entries):
+    for key, file, media_type in summaries(entries, recorded_lost_rows(library)):
         if not library.store.holds_file(key, file):
             library.store.put_file(key, file, media_type)

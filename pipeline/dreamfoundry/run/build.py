@@ -17,6 +17,7 @@ from pathlib import Path
 from dreamfoundry.errors import InfrastructureError, RowError, Stopped
 from dreamfoundry.host.faults import machine_faults
 from dreamfoundry.host.log_events import log_context, log_event, recording
+from dreamfoundry.library.lost_rows import LostRange, LostRows, record_lost_rows
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import at_once
@@ -120,8 +121,11 @@ def _build_and_publish(
         with records.stage("build"):
             num_delegated = build_assets(context, plan, records, open_workers, should_stop)
 
+    lost = LostRows(context.request.manifest, tuple(LostRange(**vars(item)) for item in context.scan.lost))
+    has_other_gaps = record_lost_rows(context.library, context.run_id, lost)
+
     # a run that changed nothing leaves catalog and page alone, so that repeating it is cheap
-    if not plan.is_projected(bad_keys):
+    if has_other_gaps or not plan.is_projected(bad_keys):
         with records.stage("publish"):
             publish_projections(context.library, context.run_id, plan.rows(), bad_keys, context.on_progress)
     return num_delegated
