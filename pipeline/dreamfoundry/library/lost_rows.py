@@ -1,4 +1,4 @@
-"""Rows of the last manifest that could not be read: which, and why. They have no outcome, since nobody knows what they are.
+"""Rows of the last manifest that could not be read: which, and why. Nobody knows what they are, so none has an outcome.
 
     lost_rows/{run}.json    written by a run whose manifest lost other rows than that of the run before it
 
