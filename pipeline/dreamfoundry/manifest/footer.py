@@ -13,15 +13,20 @@ from typing import Any
 
 _MAGIC_BYTES = 4
 _MAX_DEPTH = 32
+_DELTA_ENCODINGS = frozenset({6, 7})  # DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A column in a row group. `num_bytes` is its size before compression; an encrypted one may tell nothing."""
+    """A column in a row group. `num_bytes` is its size before compression; an encrypted one may tell nothing.
+
+    `has_deltas` where texts are stored as lengths or differences.
+    """
 
     num_values: int
     num_bytes: int
     is_encrypted: bool
+    has_deltas: bool
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ def _group(fields: dict[int, Any]) -> RowGroup:
 def _chunk(fields: dict[int, Any]) -> Chunk:
     is_encrypted = 8 in fields or 9 in fields
     measures = fields.get(3, {}) if is_encrypted else fields[3]
-    return Chunk(int(measures.get(5, 0)), int(measures.get(6, 0)), is_encrypted)
+    has_deltas = not _DELTA_ENCODINGS.isdisjoint(measures.get(2, ()))
+    return Chunk(int(measures.get(5, 0)), int(measures.get(6, 0)), is_encrypted, has_deltas)
 
 
 class _Reader:

@@ -14,7 +14,7 @@ from dreamfoundry.errors import ManifestError, Stopped
 from dreamfoundry.manifest.bounds import MAX_ROWS, footer_faults
 from dreamfoundry.manifest.columns import column_faults, likely_name
 from dreamfoundry.manifest.file_kinds import HEAD_BYTES, PARQUET, file_kind
-from dreamfoundry.manifest.footer import Footer, read_footer
+from dreamfoundry.manifest.footer import Footer, RowGroup, read_footer
 from dreamfoundry.manifest.row import COLUMNS, NAMES
 from dreamfoundry.object_store.part_names import is_hidden, is_marker, is_part, partition_key
 
@@ -34,34 +34,47 @@ class NotRead:
 
 
 @dataclass(frozen=True)
+class Group:
+    """A row group; `num_bytes` is its size before compression.
+
+    `dictionary_leaves` are the columns of the manifest that are read as dictionaries, by their paths in the schema:
+    texts that many rows share stay shared. Arrow cannot do that with texts that are stored as differences.
+    """
+
+    num_rows: int
+    num_bytes: int
+    dictionary_leaves: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Part:
     """One Parquet file.
 
-    `name` is the one in the manifest's folder, `groups` are the rows of each row group, `text_leaves` the paths of the
-    manifest's columns in the schema, `first_row` counts the rows of the parts before.
+    `name` is the one in the manifest's folder; `first_row` counts the rows of the parts before.
     """
 
     path: Path
     name: str
     schema: pa.Schema
-    groups: tuple[int, ...]
-    max_group_bytes: int
-    text_leaves: tuple[str, ...]
+    groups: tuple[Group, ...]
     first_row: int
 
     @property
     def num_rows(self) -> int:
-        return sum(self.groups)
+        return sum(group.num_rows for group in self.groups)
 
-    def open(self) -> pq.ParquetFile:
-        """The file with checksums of pages verified, and texts as dictionaries: shared ones stay shared."""
-        return pq.ParquetFile(
-            self.path,
-            read_dictionary=list(self.text_leaves),
-            pre_buffer=False,
-            page_checksum_verification=True,
-            arrow_extensions_enabled=False,
-        )
+    def open(self, group: Group) -> pq.ParquetFile:
+        """The file with checksums of pages verified, as `group` is to be read; ManifestError if it cannot be opened."""
+        try:
+            return pq.ParquetFile(
+                self.path,
+                read_dictionary=list(group.dictionary_leaves),
+                pre_buffer=False,
+                page_checksum_verification=True,
+                arrow_extensions_enabled=False,
+            )
+        except UNREADABLE as error:
+            raise ManifestError(f"{self.name}: cannot be read as a Parquet file ({one_line(error)})") from None
 
     @property
     def column_names(self) -> list[str]:
@@ -182,11 +195,17 @@ def _part(file: Path, name: str, shown: str, first_row: int) -> Part:
     faults = column_faults(schema) or _footer_faults(footer, leaves)
     if faults:
         raise ManifestError(f"{shown}: {'; '.join(faults[:5])}")
-    texts = tuple(leaf for leaf in leaves if leaf.split(".")[0] in NAMES)
-    groups = tuple(group.num_rows for group in footer.groups)
-    return Part(
-        file, name, schema, groups, max((group.num_bytes for group in footer.groups), default=0), texts, first_row
-    )
+    groups = tuple(_group(group, leaves) for group in footer.groups)
+    return Part(file, name, schema, groups, first_row)
+
+
+def _group(group: RowGroup, leaves: list[str]) -> Group:
+    shared = [
+        leaf
+        for leaf, chunk in zip(leaves, group.chunks, strict=True)
+        if leaf.split(".")[0] in NAMES and not chunk.has_deltas
+    ]
+    return Group(group.num_rows, group.num_bytes, tuple(shared))
 
 
 def _footer_faults(footer: Footer, leaves: list[str]) -> list[str]:
@@ -222,8 +241,9 @@ def _diagnosis(file: Path, reason: str) -> str:
 
 def _warnings(parts: list[Part]) -> Iterator[str]:
     for part in parts:
-        if part.max_group_bytes > _LARGE_ROW_GROUP_BYTES:
-            size_mib = part.max_group_bytes / 2**20
+        most_bytes = max((group.num_bytes for group in part.groups), default=0)
+        if most_bytes > _LARGE_ROW_GROUP_BYTES:
+            size_mib = most_bytes / 2**20
             yield f"{part.name}: a row group of {size_mib:.0f} MiB; groups of 2000 rows need far less memory"
         for column in COLUMNS:
             meant = "" if column.name in part.schema.names else likely_name(column.name, part.schema.names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -42,10 +43,13 @@ def read_batches(parts: Sequence[Part], lost: list[LostRows]) -> Iterator[Batch]
     """
     for part in parts:
         first_row = part.first_row
-        with part.open() as file:
-            for group, num_rows in enumerate(part.groups):
-                yield from _read_group(part, file, group, range(first_row, first_row + num_rows), lost)
-                first_row += num_rows
+        numbered = enumerate(part.groups)
+        for _, alike in groupby(numbered, lambda item: item[1].dictionary_leaves):
+            groups = list(alike)
+            with part.open(groups[0][1]) as file:
+                for number, group in groups:
+                    yield from _read_group(part, file, number, range(first_row, first_row + group.num_rows), lost)
+                    first_row += group.num_rows
 
 
 def _read_group(part: Part, file: pq.ParquetFile, group: int, promised: range, lost: list[LostRows]) -> Iterator[Batch]:

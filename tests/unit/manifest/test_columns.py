@@ -47,6 +47,26 @@ def test_a_text_is_read_from_every_type_that_holds_texts(tmp_path: Path, kind: p
     assert [prompt.negative_text for prompt in prompts] == TEXTS
 
 
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY", "dictionary"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_texts_are_read_from_every_encoding(tmp_path: Path, encoding: str, version: str) -> None:
+    leaves = ("prompt_id", "prompt", "tags.list.element")
+    texts = [f"a chair with {number} legs" for number in range(300)]
+    columns = {"prompt_id": [str(number) for number in range(300)], "prompt": texts, "tags": [["a", "b"]] * 300}
+    pa.parquet.write_table(
+        pa.table(columns),
+        tmp_path / "m.parquet",
+        row_group_size=100,
+        data_page_version=version,
+        use_dictionary=encoding == "dictionary",
+        column_encoding=None if encoding == "dictionary" else dict.fromkeys(leaves, encoding),
+    )
+
+    prompts = sound_prompts(tmp_path / "m.parquet")
+
+    assert [(prompt.text, prompt.tags) for prompt in prompts] == [(text, ("a", "b")) for text in texts]
+
+
 @pytest.mark.parametrize("kind", LIST_TYPES, ids=str)
 def test_tags_are_read_from_every_kind_of_list(tmp_path: Path, kind: pa.DataType) -> None:
     tags = pa.array([["wood", "old"], None, [], ["red"]], kind)
