@@ -92,7 +92,7 @@ def report_errors(act: Callable[[], int]) -> int:
     try:
         return act()
     except Stopped as stopped:
-        print(f"stopped: {stopped}", file=sys.stderr)
+        print(f"stopped {stopped}; run the same line again", file=sys.stderr)
         return EXIT_CODES["drained"]
     except DreamfoundryError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -32,7 +32,7 @@ def stop_on_request(progress: Progress, should_stop: Callable[[], bool]) -> OnPr
     def on_progress(counted: str, number: int) -> None:
         progress.count(counted, number)
         if should_stop():
-            raise Stopped(f"after {number:,} {counted}: run again")
+            raise Stopped(f"after {number:,} {counted}")
 
     return on_progress
 
