@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from dreamfoundry.library import catalog, contact_sheet
 from dreamfoundry.library.entries import Entries
 from dreamfoundry.library.library import Library, outcome_key, outcome_to_json, view_key
+from dreamfoundry.library.lost_rows import NONE_LOST
 from dreamfoundry.library.projections import publish_projections, summaries
 from dreamfoundry.library.rows import Row
 from dreamfoundry.object_store.directory import DirectoryStore
@@ -98,7 +99,7 @@ def whole(file: io.BufferedIOBase) -> bytes:
 
 def test_a_page_shows_no_more_cards_than_it_may() -> None:
     with Entries(map(outcome, range(contact_sheet.MAX_CARDS + 1)), []) as entries:
-        (html,) = [whole(file) for key, file, _ in summaries(entries) if key == contact_sheet.KEY]
+        (html,) = [whole(file) for key, file, _ in summaries(entries, NONE_LOST) if key == contact_sheet.KEY]
 
     assert html.count(b"<article") == contact_sheet.MAX_CARDS
     assert b"2501 published, 2500 quarantined; here are the 5000 latest" in html

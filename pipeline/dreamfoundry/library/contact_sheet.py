@@ -110,7 +110,7 @@ def write(
 
 
 def _lost(lost: LostRows) -> str:
-    """What the last run could not read, above the cards; nothing where it read everything."""
+    """The box above the cards with what the last run could not read; empty where it read everything."""
     if not lost.ranges:
         return ""
     items = [
