@@ -7,35 +7,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dreamfoundry.errors import ManifestError
+from dreamfoundry.errors import ManifestError, Stopped
 from dreamfoundry.manifest.reader import LostRows, ManifestReport, read_prompts, scan
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.field import RenderConfig
 from dreamfoundry.settings.recipe import Recipe
+from support.manifests import flip_bytes, write_manifest
 
 
-def write(path: Path, rows_per_group: int = 100, **columns: Any) -> Path:
-    pq.write_table(pa.table(columns), path, row_group_size=rows_per_group, compression="zstd", write_page_checksum=True)
-    return path
-
-
-def numbered(path: Path, count: int, rows_per_group: int = 100) -> Path:
-    return write(
-        path,
-        rows_per_group,
-        prompt_id=[f"row-{number}" for number in range(count)],
-        prompt=[f"a red chair with {number} legs" for number in range(count)],
-    )
-
-
-def damage(path: Path, row_group: int, column: int = 1, num_bytes: int = 64) -> None:
-    """Flip bytes in the middle of one column of one row group."""
-    chunk = pq.read_metadata(path).row_group(row_group).column(column)
-    start = chunk.dictionary_page_offset or chunk.data_page_offset
-    middle = start + chunk.total_compressed_size // 2 - num_bytes // 2
-    data = bytearray(path.read_bytes())
-    data[middle : middle + num_bytes] = bytes(byte ^ 0xFF for byte in data[middle : middle + num_bytes])
-    path.write_bytes(data)
+def numbered(path: Path, count: int) -> Path:
+    return write_manifest(path, prompt_id=[f"row-{number}" for number in range(count)])
 
 
 def prompts(path: Path, report: ManifestReport) -> list[Prompt]:
@@ -43,13 +24,13 @@ def prompts(path: Path, report: ManifestReport) -> list[Prompt]:
 
 
 def test_two_columns_are_enough(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.parquet", prompt_id=["one"], prompt=["a  red\nchair "])
+    path = write_manifest(tmp_path / "m.parquet", prompt_id=["one"], prompt=["a  red\nchair "])
 
     assert prompts(path, scan(path)) == [Prompt("one", "a red chair")]
 
 
 def test_every_column_reaches_the_prompt(tmp_path: Path) -> None:
-    path = write(
+    path = write_manifest(
         tmp_path / "m.parquet",
         prompt_id=["one"],
         prompt=["a red chair"],
@@ -80,7 +61,7 @@ def test_every_column_reaches_the_prompt(tmp_path: Path) -> None:
 
 
 def test_other_widths_dictionaries_and_nulls_are_read(tmp_path: Path) -> None:
-    path = write(
+    path = write_manifest(
         tmp_path / "m.parquet",
         prompt_id=pa.array(["one", "two"]).dictionary_encode(),
         prompt=pa.array(["a red chair", "a red chair"], pa.large_string()),
@@ -97,7 +78,7 @@ def test_other_widths_dictionaries_and_nulls_are_read(tmp_path: Path) -> None:
 
 def test_columns_that_nobody_reads_are_reported_once(tmp_path: Path) -> None:
     for name in ("0.parquet", "1.parquet"):
-        write(tmp_path / name, prompt_id=[name], prompt=["a red chair"], artist=["me"])
+        write_manifest(tmp_path / name, prompt_id=[name], prompt=["a red chair"], artist=["me"])
 
     assert scan(tmp_path).ignored_columns == ("artist",)
 
@@ -114,7 +95,8 @@ def test_columns_that_nobody_reads_are_reported_once(tmp_path: Path) -> None:
     ],
 )
 def test_26_a_fault_of_the_file_refuses_it(tmp_path: Path, columns: dict[str, Any], reason: str) -> None:
-    path = write(tmp_path / "m.parquet", **columns)
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table(columns), path)
 
     with pytest.raises(ManifestError, match=reason):
         scan(path)
@@ -166,7 +148,7 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
 def test_26_a_fault_of_a_row_is_named_and_costs_that_row(tmp_path: Path, column: str, value: Any, reason: str) -> None:
     columns: dict[str, Any] = {"prompt_id": ["one", "two"], "prompt": ["a red chair", "a blue chair"]}
     columns[column] = [value, columns.get(column, [None, None])[1]]
-    path = write(tmp_path / "m.parquet", **columns)
+    path = write_manifest(tmp_path / "m.parquet", **columns)
 
     report = scan(path)
 
@@ -179,7 +161,7 @@ def test_26_a_fault_of_a_row_is_named_and_costs_that_row(tmp_path: Path, column:
 
 def test_26_a_row_with_bad_utf8_costs_that_row(tmp_path: Path) -> None:
     texts = pa.array([b"a red chair", b"a \xff chair", b"caf\xc3\xa9"], pa.binary()).cast(pa.string(), safe=False)
-    path = write(tmp_path / "m.parquet", prompt_id=["one", "two", "three"], prompt=texts)
+    path = write_manifest(tmp_path / "m.parquet", prompt_id=["one", "two", "three"], prompt=texts)
 
     report = scan(path)
 
@@ -189,7 +171,7 @@ def test_26_a_row_with_bad_utf8_costs_that_row(tmp_path: Path) -> None:
 
 
 def test_all_faults_of_rows_are_listed(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.parquet", prompt_id=[f"row-{n}" for n in range(700)], prompt=[""] * 700)
+    path = write_manifest(tmp_path / "m.parquet", prompt_id=[f"row-{n}" for n in range(700)], prompt=[""] * 700)
 
     report = scan(path)
 
@@ -207,7 +189,7 @@ def test_the_caller_may_refuse_more(tmp_path: Path) -> None:
 
 
 def test_overrides_are_tried_on_the_recipe_of_the_run(tmp_path: Path) -> None:
-    path = write(
+    path = write_manifest(
         tmp_path / "m.parquet",
         prompt_id=["one"],
         prompt=["a red chair"],
@@ -221,7 +203,9 @@ def test_overrides_are_tried_on_the_recipe_of_the_run(tmp_path: Path) -> None:
 
 
 def test_08_the_same_row_twice_is_one_prompt(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.parquet", prompt_id=["b", "a", "b", "b"], prompt=["chair", "car", "chair", " chair "])
+    path = write_manifest(
+        tmp_path / "m.parquet", prompt_id=["b", "a", "b", "b"], prompt=["chair", "car", "chair", " chair "]
+    )
 
     report = scan(path)
 
@@ -231,7 +215,9 @@ def test_08_the_same_row_twice_is_one_prompt(tmp_path: Path) -> None:
 
 
 def test_08_one_id_with_two_contents_refuses_the_file(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.parquet", prompt_id=["a", "b", "c", "b"], prompt=["chair", "car", "mug", "tree"])
+    path = write_manifest(
+        tmp_path / "m.parquet", prompt_id=["a", "b", "c", "b"], prompt=["chair", "car", "mug", "tree"]
+    )
 
     with pytest.raises(ManifestError, match="'b' stands in row 1 and row 3 with different content"):
         scan(path)
@@ -239,7 +225,7 @@ def test_08_one_id_with_two_contents_refuses_the_file(tmp_path: Path) -> None:
 
 def test_25_a_damaged_row_group_costs_only_its_rows(tmp_path: Path) -> None:
     path = numbered(tmp_path / "m.parquet", 500)
-    damage(path, row_group=2)
+    flip_bytes(path, row_group=2)
 
     report = scan(path)
 
@@ -254,8 +240,8 @@ def test_25_a_damaged_row_group_costs_only_its_rows(tmp_path: Path) -> None:
 
 
 def test_parts_are_read_by_name_and_rows_counted_through(tmp_path: Path) -> None:
-    write(tmp_path / "b.parquet", prompt_id=["b"], prompt=[""])
-    write(tmp_path / "a.parquet", prompt_id=["a0", "a1"], prompt=["chair", "car"])
+    write_manifest(tmp_path / "b.parquet", prompt_id=["b"], prompt=[""])
+    write_manifest(tmp_path / "a.parquet", prompt_id=["a0", "a1"], prompt=["chair", "car"])
 
     report = scan(tmp_path)
 
@@ -271,3 +257,28 @@ def test_the_digest_follows_the_bytes(tmp_path: Path) -> None:
     numbered(other, 4)
 
     assert scan(first).digest == scan(same).digest != scan(other).digest
+
+
+def test_rows_are_counted_while_they_are_read(tmp_path: Path) -> None:
+    counted: list[int] = []
+
+    scan(numbered(tmp_path / "m.parquet", 1000), on_progress=counted.append)
+
+    assert counted == sorted(counted)
+    assert counted[-1] == 1000
+    assert max(after - before for before, after in zip([0, *counted], counted, strict=False)) <= 256
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 3, 5, 8])
+def test_a_scan_stops_when_it_is_asked_to(tmp_path: Path, stop_at: int) -> None:
+    path = numbered(tmp_path / "m.parquet", 1000)
+    num_asked = 0
+
+    def should_stop() -> bool:
+        nonlocal num_asked
+        num_asked += 1
+        return num_asked >= stop_at
+
+    with pytest.raises(Stopped):
+        scan(path, should_stop=should_stop)
+    assert num_asked == stop_at
