@@ -50,8 +50,8 @@ aside { margin: 24px 24px 0; padding: 12px 16px; color: var(--warm); border: 1px
 section { padding: 11px 14px 13px; }
 h2 { margin: 0; font-size: 15px; font-weight: 600; overflow-wrap: anywhere; }
 section p { margin: 3px 0 0; font-size: 13px; color: var(--soft); overflow-wrap: anywhere; }
-ul { display: flex; flex-wrap: wrap; gap: 5px; margin: 7px 0 0; padding: 0; list-style: none; font-size: 12px; }
-li { padding: 1px 8px; border: 1px solid var(--line); border-radius: 9px; overflow-wrap: anywhere; }
+section ul { display: flex; flex-wrap: wrap; gap: 5px; margin: 7px 0 0; padding: 0; list-style: none; font-size: 12px; }
+section li { padding: 1px 8px; border: 1px solid var(--line); border-radius: 9px; overflow-wrap: anywhere; }
 a { color: inherit; text-underline-offset: 3px; }
 .quarantined { border-color: #5b4a33; }
 """
