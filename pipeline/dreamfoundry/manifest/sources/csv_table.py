@@ -8,7 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
+from typing import Literal
 
 from dreamfoundry.manifest.sources.columns import column_of, meant, unread
 from dreamfoundry.manifest.sources.prompt_ids import words_id
@@ -27,7 +29,10 @@ def read_csv(text: str, reading: Reading, *, separators: str) -> None:
         separators, start = told[1], start + 1
     separator = _separator(lines[start] if start < len(lines) else "", separators)
 
-    records = _records(lines, start, separator, reading)
+    is_quoted = separator != "\t" or not _has_plain_quotes(lines[start:])
+    if not is_quoted:
+        reading.warn("its quotes are no quotes of CSV, and are taken as they are")
+    records = _records(lines, start, separator, reading, is_quoted=is_quoted)
     first = next(records, None)
     if first is None:
         return
@@ -51,26 +56,31 @@ def read_csv(text: str, reading: Reading, *, separators: str) -> None:
 
 def _separator(header: str, separators: str) -> str:
     """The first of `separators` that makes `prompt` one of several columns, else the first that divides the header."""
-    divided = [separator for separator in separators if len(_split(header, separator)) > 1]
-    named = [s for s in divided if any(column_of(cell) == "prompt" for cell in _split(header, s))]
+    divided = [separator for separator in separators if len(split_line(header, separator)) > 1]
+    named = [s for s in divided if any(column_of(cell) == "prompt" for cell in split_line(header, s))]
     return (named or divided or list(separators))[0]
 
 
-def _split(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+def split_line(line: str, separator: str) -> list[str]:
+    """The cells of one line; [] for one that is longer than a cell may be."""
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error:
+        return []
 
 
 def _columns(header: list[str], line: int, separator: str, reading: Reading) -> list[str | None] | None:
     """The column of each cell, None for one that is not read; None after a fault of the header."""
     columns = [column_of(cell) for cell in header]
-    twice = sorted({column for column in columns if column is not None and columns.count(column) > 1})
-    if twice:
-        reading.refuse(f"column {twice[0]!r} stands in the header twice: remove or rename one", line)
+    counts = Counter(column for column in columns if column is not None)
+    twice = next((column for column, count in counts.items() if count > 1), None)
+    if twice is not None:
+        reading.refuse(f"column {twice!r} stands in the header twice: remove or rename one", line)
         return None
     if "prompt" in columns:
         return columns
 
-    hint = next((meant(cell) for cell in header if "'prompt'" in meant(cell)), "")
+    hint = next((meant(cell) for cell in header[:100] if "'prompt'" in meant(cell)), "")
     names = ", ".join(shown(cell.strip()) for cell in header[:10])
     divided = _NAMES.get(separator, repr(separator))
     reading.refuse(
@@ -81,10 +91,24 @@ def _columns(header: list[str], line: int, separator: str, reading: Reading) -> 
     return None
 
 
-def _records(lines: list[str], start: int, separator: str, reading: Reading) -> Iterator[tuple[int, list[str]]]:
+def _has_plain_quotes(lines: list[str]) -> bool:
+    """True if lines that tabs divide cannot be quoted, but have as many cells each: other programs never quote."""
+    text = "\n".join(lines)
+    try:
+        for _ in csv.reader(io.StringIO(text), delimiter="\t", strict=True):
+            pass
+    except csv.Error:
+        return len({line.count("\t") for line in lines if line.strip()}) == 1
+    return False
+
+
+def _records(
+    lines: list[str], start: int, separator: str, reading: Reading, *, is_quoted: bool
+) -> Iterator[tuple[int, list[str]]]:
     """(line on which it begins, cells) of every record; a broken quote is a fault and the end."""
     text = io.StringIO("\n".join(lines[start:]))
-    reader = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=True)
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
+    reader = csv.reader(text, delimiter=separator, quoting=quoting, skipinitialspace=True, strict=True)
     begins = start + 1
     while True:
         try:
@@ -106,17 +130,16 @@ def _quote_fault(record: list[str], separator: str, error: csv.Error) -> tuple[i
     quoted, plain = re.compile(r'"(?:[^"]|"")*+"'), re.compile(rf"[^{re.escape(separator)}\n]*")
     text, at = "\n".join(record), 0
     while at < len(text):
-        at += len(text[at:]) - len(text[at:].lstrip(" "))
+        while text.startswith(" ", at):
+            at += 1
         if text.startswith('"', at):
-            line, closed = text.count("\n", 0, at), quoted.match(text, at)
+            opened, closed = at, quoted.match(text, at)
             if closed is None:
-                return line, "a quote is opened here and never closed"
+                return text.count("\n", 0, opened), "a quote is opened here and never closed"
             at = closed.end()
             if text[at : at + 1] not in ("", separator, "\n"):
-                return (
-                    line,
-                    'text stands behind the quoted text that begins here: a quote within it is doubled ("")',
-                )
+                reason = 'text stands behind the quoted text that begins here: a quote within it is doubled ("")'
+                return text.count("\n", 0, opened), reason
         elif (cell := plain.match(text, at)) is not None:
             at = cell.end()
         at += 1
@@ -126,8 +149,6 @@ def _quote_fault(record: list[str], separator: str, error: csv.Error) -> tuple[i
 def _take(cells: list[str], columns: list[str | None], line: int, reading: Reading) -> None:
     """Add the row of `cells`, or all of its faults."""
     texts = {column: cell for cell, column in zip(cells, columns, strict=False) if cell and column is not None}
-    if not texts and not any(cells[len(columns) :]):
-        return  # only columns that are not read have something to say
     prompt_id = texts.get("prompt_id") or ("prompt" in texts and words_id(texts["prompt"])) or ""
     if any(cells[len(columns) :]):
         count = f"{len(cells)} values, but the header has {len(columns)} columns"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from dreamfoundry.manifest.sources.columns import column_of, meant, unread
@@ -145,7 +146,7 @@ def _take(value: Any, number: int, reading: Reading, unread_keys: dict[str, None
         except ValueError as error:
             faults.append(f"{column} = {shown(item)}: {error}")
     if given.get("prompt") in (None, ""):
-        others = (key for key in value if column_of(key) is None)
+        others = (key for key in islice(value, 100) if column_of(key) is None)
         hint = next((f"{shown(key)}{meant(key)}" for key in others if "'prompt'" in meant(key)), "")
         faults.append(f"has no prompt: must be like {_EXAMPLE}{'; it has ' + hint if hint else ''}")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 
 from dreamfoundry.manifest.sources.columns import column_of
+from dreamfoundry.manifest.sources.csv_table import split_line
 from dreamfoundry.manifest.sources.reading import Reading, shown
 
 _DECORATIONS = {
@@ -50,7 +50,7 @@ def _table_kind(text: str) -> str | None:
             return f"looks like JSON: name it .{flag}, or say --from {flag}"
 
     for separator, flag in ((",", "csv"), (";", "csv"), ("\t", "tsv")):
-        cells = next(csv.reader([first], delimiter=separator), [])
+        cells = split_line(first, separator)
         if len(cells) > 1 and any(column_of(cell) == "prompt" for cell in cells):
             return f"line 1, {shown(first)}, looks like the header of a table: name it .{flag}, or say --from {flag}"
     return None

@@ -62,6 +62,23 @@ def test_quoted_texts_may_have_quotes_separators_and_lines(tmp_path: Path) -> No
     assert [prompt.text for prompt in prompts(tmp_path, "p.csv", content)] == ['a "red"; old, chair', 'a 3" nail']
 
 
+def test_tabs_divide_lines_of_programs_that_never_quote(tmp_path: Path) -> None:
+    content = 'Prompt\tCategory\n"G I G G L E" painted on a wall\tWriting\na 3" nail\tTools\n"a mug\tTools\n'
+
+    texts = [prompt.text for prompt in prompts(tmp_path, "p.tsv", content)]
+    assert texts == ['"G I G G L E" painted on a wall', 'a 3" nail', '"a mug']
+    assert warnings(tmp_path, "p.tsv", content) == [
+        "p.tsv: its quotes are no quotes of CSV, and are taken as they are",
+        "p.tsv: columns that are not read: Category",
+    ]
+
+
+def test_tabs_that_divide_lines_unequally_leave_quotes_as_those_of_csv(tmp_path: Path) -> None:
+    content = 'Prompt\tCategory\n"G I G G L E" painted on a wall\tWriting\na car\n'
+
+    assert "line 2: text stands behind the quoted text" in refusal(tmp_path, "p.tsv", content)
+
+
 def test_an_empty_cell_is_an_absent_value_and_zero_is_none(tmp_path: Path) -> None:
     content = "prompt_id,prompt,seed,priority\n0,a mug,0,0\n,a car,,\n"
 
@@ -171,6 +188,19 @@ def test_every_fault_is_told_in_the_order_of_the_lines(tmp_path: Path) -> None:
     ]
     assert found[2].endswith("prompt is empty: say what to make, or remove the line")
     assert "has 5 values, but the header has 4 columns: put a text with a separator in quotes" in found[5]
+
+
+@pytest.mark.parametrize("line", ["3,,", ",,8", "4,,8"])
+def test_a_line_that_lacks_only_its_prompt_is_a_fault(tmp_path: Path, line: str) -> None:
+    (fault,) = faults(tmp_path, "p.csv", f",prompt,seed\n0,a mug,7\n{line}\n")
+
+    assert fault == "p.csv, line 3: prompt is empty: say what to make, or remove the line"
+
+
+def test_hostile_headers_and_lines_are_refused_in_seconds(tmp_path: Path) -> None:
+    assert "twice" in refusal(tmp_path, "p.csv", "prompt," * 300_000 + "\n")
+    assert "no column 'prompt'" in refusal(tmp_path, "p.csv", "promt," * 300_000 + "\n")
+    assert "a quote is opened here" in refusal(tmp_path, "p.csv", "prompt,x\n" + '"a",' * 300_000 + '"b\n')
 
 
 def test_of_many_faults_the_first_are_shown_and_all_are_counted(tmp_path: Path) -> None:

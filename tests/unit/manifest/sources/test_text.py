@@ -109,6 +109,13 @@ def test_characters_that_no_prompt_may_have_are_named_with_their_line(tmp_path: 
     assert rule in fault
 
 
+def test_a_first_line_of_any_length_is_a_fault_of_its_own(tmp_path: Path) -> None:
+    fault = refusal(tmp_path, "prompts.txt", f"{'x, ' * 100_000}\na mug\n")
+
+    assert fault.startswith("prompts.txt, line 1 (")
+    assert len(fault) < 500
+
+
 @pytest.mark.parametrize("content", ["", "\n\n", "# nothing\n", "\ufeff\n"])
 def test_a_source_without_prompts_is_refused(tmp_path: Path, content: str) -> None:
     assert refusal(tmp_path, "prompts.txt", content) == "prompts.txt: no prompts in it"
