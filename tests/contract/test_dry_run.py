@@ -1,0 +1,56 @@
+"""`build --dry-run` as a user meets it: what it prints, how it ends, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.processes import run_job
+
+SOUND = {"prompt_id": ["a", "b"], "prompt": ["a red mushroom", "a blue car"]}
+ONE_BAD = {"prompt_id": ["a", "b"], "prompt": ["a red mushroom", "a purple quux"]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "flags", "code"),
+    [
+        (SOUND, (), 0),
+        (ONE_BAD, (), 4),
+        (ONE_BAD, ("--quarantine-bad-rows",), 3),
+    ],
+    ids=["sound", "bad", "bad rows allowed"],
+)
+def test_it_ends_as_the_run_would_and_writes_nothing(
+    write_manifest: Callable[..., str], tmp_path: Path, columns: dict[str, list[str]], flags: tuple[str, ...], code: int
+) -> None:
+    manifest = write_manifest(**columns)
+
+    done = run_job("build_library.py", manifest, str(tmp_path / "library"), "--dry-run", "--asset-s", "30", *flags)
+
+    assert done.returncode == code, done.stderr
+    assert f"exit code     {code}, if nothing fails; nothing was started or written" in done.stdout
+    assert ("did you mean" in done.stdout or "quux" in done.stdout) == (columns is ONE_BAD)
+    assert "steps" in done.stdout
+    assert "about 0:0" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == [Path(manifest).name]
+
+
+def test_all_rows_that_become_no_asset_are_listed_in_a_file(write_manifest: Callable[..., str], tmp_path: Path) -> None:
+    names = [f"row-{number}" for number in range(50)]
+    manifest = write_manifest(prompt_id=names, prompt=["a red mushroom"] + ["quux"] * 49)
+
+    done = run_job("build_library.py", manifest, str(tmp_path / "l"), "--dry-run", "--list", str(tmp_path / "bad.csv"))
+
+    assert done.stdout.count("bad row ") == 21
+    assert "… and 29 more: --list FILE writes all of them" in done.stdout
+    assert len((tmp_path / "bad.csv").read_text().splitlines()) == 50
+
+
+@pytest.mark.parametrize("flags", [("--list", "x.csv"), ("--asset-s", "3")])
+def test_its_flags_are_refused_without_it(flags: tuple[str, ...], tmp_path: Path) -> None:
+    done = run_job("build_library.py", "m.parquet", str(tmp_path / "l"), *flags)
+
+    assert done.returncode == 4
+    assert "only with --dry-run" in done.stderr
