@@ -1,7 +1,7 @@
 """Stage 1: from a Parquet table to checked prompts.
 
 private_copy  a manifest as it was when the run began
-reader        scan and read_prompts: the whole manifest, checked; 40 bytes of memory a row
+reader        scan and read_prompts: the whole manifest, checked; 32 bytes of memory a row
 report        the books: read + bad + lost + repeated = promised
 parts         which files are parts of it, their footers and columns
 footer        what the footer of a Parquet file counts

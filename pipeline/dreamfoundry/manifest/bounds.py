@@ -16,7 +16,10 @@ MAX_BAD_ROWS = 250_000
 """Rows that may be refused one by one; beyond, the manifest as a whole is no manifest."""
 
 MAX_TEXT_BYTES = 16 * 2**10
-"""Bytes of a text as UTF-8, and of each tag, before white space is made single."""
+"""Bytes of a text as UTF-8, before white space is made single."""
+
+MAX_TAG_BYTES = 4 * 2**10
+"""Bytes of each tag as UTF-8."""
 
 MAX_JSON_BYTES = 64 * 2**10
 """Bytes of a JSON object as UTF-8."""
@@ -34,7 +37,9 @@ _SPARE_TAGS = 10_000_000
 
 def max_bytes(column: str) -> int:
     """Bytes that one text of the column may have."""
-    return MAX_JSON_BYTES if column in JSON_COLUMNS else MAX_TEXT_BYTES
+    if column in JSON_COLUMNS:
+        return MAX_JSON_BYTES
+    return MAX_TAG_BYTES if column == "tags" else MAX_TEXT_BYTES
 
 
 def footer_faults(footer: Footer, leaves: list[str]) -> Iterator[str]:

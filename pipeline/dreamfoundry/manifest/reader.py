@@ -2,7 +2,7 @@
 
 `scan` goes through the whole manifest first. Faults of the file raise ManifestError; faults of
 rows are collected, all of them; a row group whose bytes are damaged costs only the rows that
-cannot be read. Memory does not grow with the number of rows, except 40 bytes for each.
+cannot be read. Memory does not grow with the number of rows, except 32 bytes for each.
 
 Rows count from 0 over all parts in the order of their names. Page checksums are verified where
 the writer made them: without them, damage can change a text and nobody notices.
@@ -30,7 +30,7 @@ __all__ = ["LostRows", "ManifestReport", "NotRead", "read_prompts", "scan"]
 Check = Callable[[Prompt], str | None]
 """Says why a prompt is refused, or None: what the caller knows and the manifest does not."""
 
-_REMEMBERED_ROWS = 4096
+_REMEMBERED_ROWS = 512
 
 
 def scan(
@@ -73,7 +73,7 @@ def scan(
     return ManifestReport(
         digest=_digest([part.path for part in manifest.parts], should_stop),
         num_rows=manifest.num_rows,
-        num_prompts=len(checker.digests) - len(found.repeated),
+        num_prompts=checker.digests.num_rows - len(found.repeated),
         row_errors=tuple(checker.errors),
         lost=tuple(lost),
         repeated_rows=found.repeated,
@@ -110,19 +110,20 @@ class _RowChecker:
     def __init__(self, check: Check | None, recipe: Recipe, *, names_part: bool, address: str) -> None:
         self._check, self._recipe = check, recipe
         self._names_part, self._address = names_part, address
-        self._seen: dict[tuple[Any, ...], bytes] = {}
+        self._seen: set[tuple[Any, ...]] = set()
         self.digests = RowDigests()
         self.errors: list[RowError] = []
 
     def check(self, batch: Batch) -> None:
         for row, values in enumerate(batch.rows, batch.first_row):
             # a manifest of one row a million times is read as fast as it can be compared
-            digests = self._seen.get(values)
-            if digests is None:
-                digests = self._digests(batch, row)
+            if values in self._seen:
+                self.digests.add_repetition(row)
+                continue
+            digests = self._digests(batch, row)
             if digests is not None:
                 self.digests.add(row, digests)
-                self._seen[values] = digests
+                self._seen.add(values)
         if len(self._seen) > _REMEMBERED_ROWS:
             self._seen.clear()
 

@@ -1,9 +1,10 @@
-"""Repeated, contradicting and nearly equal prompt ids, found in 40 bytes a row: digests in a flat array."""
+"""Repeated, contradicting and nearly equal prompt ids, found in 32 bytes a row: digests in a flat array."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,15 +37,21 @@ class RowDigests:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
+        self._repeated = array("Q")
         self.num_windows_names = 0
         self.windows_names: list[str] = []
 
-    def __len__(self) -> int:
-        return len(self._bytes) // 40
+    @property
+    def num_rows(self) -> int:
+        return len(self._bytes) // 32 + len(self._repeated)
 
     def add(self, row: int, digests: bytes) -> None:
         """Note that `row` has a prompt with these `prompt_digests`."""
         self._bytes += digests + row.to_bytes(8, "little")
+
+    def add_repetition(self, row: int) -> None:
+        """Note that `row` equals an earlier one."""
+        self._repeated.append(row)
 
     def note_name(self, prompt_id: str) -> None:
         """Count a prompt id that Windows cannot hold as a name of a file."""
@@ -55,8 +62,8 @@ class RowDigests:
 
     def repetitions(self, should_stop: Callable[[], bool]) -> Repetitions:
         """Compare all rows; `should_stop` is asked several times."""
-        table = np.frombuffer(self._bytes, dtype="<u8").reshape(-1, 5)
-        repeated: list[np.ndarray] = []
+        table = np.frombuffer(self._bytes, dtype="<u8").reshape(-1, 4)
+        repeated = [np.asarray(self._repeated, dtype="<u8")]
         contradicting: list[tuple[int, int]] = []
         twins: list[tuple[int, int]] = []
         num_twins = 0
@@ -66,11 +73,11 @@ class RowDigests:
             if should_stop():
                 raise Stopped("while the rows of the manifest were compared")
             part = table[table[:, 0] % _NUM_BUCKETS == bucket]
-            part = part[np.lexsort((part[:, 4], part[:, 2], part[:, 1], part[:, 0]))]
-            rows, same_name = part[:, 4], (part[1:, :3] == part[:-1, :3]).all(axis=1)
+            part = part[np.lexsort((part[:, 3], part[:, 1], part[:, 0]))]
+            rows, same_name = part[:, 3], (part[1:, :2] == part[:-1, :2]).all(axis=1)
             repeated.append(rows[1:][same_name])
 
-            differing = np.flatnonzero(same_name & (part[1:, 3] != part[:-1, 3]))
+            differing = np.flatnonzero(same_name & (part[1:, 2] != part[:-1, 2]))
             if differing.size:
                 at = differing[np.argmin(rows[1:][differing])]
                 contradicting.append((int(rows[at]), int(rows[at + 1])))
@@ -89,7 +96,10 @@ class RowDigests:
 
 
 def prompt_digests(prompt: Prompt) -> bytes:
-    """Digests of the id without its case (8 bytes), of the id (16) and of the content (8)."""
+    """Digests of the id without its case, of the id as it is, and of the content: 8 bytes each.
+
+    Ids are equal where the first two are.
+    """
     name, folded = prompt.prompt_id, prompt.prompt_id.lower()
     digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
     folded_digest = digest if folded == name else hashlib.blake2b(folded.encode(), digest_size=16).digest()
@@ -106,4 +116,4 @@ def prompt_digests(prompt: Prompt) -> bytes:
             canonical_json(prompt.overrides) if prompt.overrides else b"",
         )
     )
-    return folded_digest[:8] + digest + hashlib.blake2b(content.encode(), digest_size=8).digest()
+    return folded_digest[:8] + digest[8:] + hashlib.blake2b(content.encode(), digest_size=8).digest()

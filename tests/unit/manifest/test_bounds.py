@@ -12,7 +12,7 @@ import pytest
 
 import dreamfoundry
 from dreamfoundry.errors import ManifestError
-from dreamfoundry.manifest.bounds import MAX_JSON_BYTES, MAX_ROWS, MAX_TAGS, MAX_TEXT_BYTES
+from dreamfoundry.manifest.bounds import MAX_JSON_BYTES, MAX_ROWS, MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT_BYTES
 from dreamfoundry.manifest.reader import scan
 from support.manifests import promise_rows, refused_rows, sound_prompts, write_manifest
 
@@ -71,11 +71,11 @@ def test_a_text_over_its_bound_costs_its_row(tmp_path: Path, column: str, most: 
 
 
 def test_a_tag_over_its_bound_costs_its_row(tmp_path: Path) -> None:
-    tags = [["wood"], ["wood", "x" * (MAX_TEXT_BYTES + 1)], None, ["red"]]
+    tags = [["wood"], ["wood", "x" * (MAX_TAG_BYTES + 1)], None, ["red"]]
 
     (message,) = refused_rows(write_manifest(tmp_path / "m.parquet", tags=tags))
 
-    assert message == f"row 1 (row-1): tags is a text of {MAX_TEXT_BYTES + 1} bytes: must have at most 16384 bytes"
+    assert message == f"row 1 (row-1): tags is a text of {MAX_TAG_BYTES + 1} bytes: must have at most 4096 bytes"
 
 
 @pytest.mark.parametrize(
