@@ -137,7 +137,7 @@ def a_huge_override(path: Path) -> None:
         (a_huge_override, "1 sound, 1 bad, 0 repeated", 250),
     ],
 )
-def test_a_few_bytes_that_stand_for_many_cost_their_rows_and_little_memory(
+def test_40_a_few_bytes_that_stand_for_many_cost_their_rows_and_little_memory(
     tmp_path: Path, write: Callable[[Path], Any], told: str, most_mib: int
 ) -> None:
     path = tmp_path / "bomb.parquet"
@@ -158,7 +158,7 @@ def test_a_few_bytes_that_stand_for_many_cost_their_rows_and_little_memory(
         (a_row_of_thirty_million_tags, "column 'tags' has 30000000 values in the 1 rows of row group 0: must be at"),
     ],
 )
-def test_what_would_take_gigabytes_to_read_is_refused_by_the_footer(
+def test_40_what_would_take_gigabytes_to_read_is_refused_by_the_footer(
     tmp_path: Path, write: Callable[[Path], Any], told: str
 ) -> None:
     path = tmp_path / "bomb.parquet"

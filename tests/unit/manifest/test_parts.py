@@ -211,3 +211,27 @@ def test_messages_about_one_part_name_it(tmp_path: Path) -> None:
 
     with pytest.raises(ManifestError, match=r"/1\.parquet: column 'seed' has type string"):
         scan(tmp_path)
+
+
+@pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "brotli", "lz4", "zstd"])
+@pytest.mark.parametrize("page", ["1.0", "2.0"])
+def test_every_codec_and_page_is_read(tmp_path: Path, codec: str, page: str) -> None:
+    pq.write_table(TABLE, tmp_path / "m.parquet", compression=codec, data_page_version=page, write_page_index=True)
+
+    assert read_ids(tmp_path / "m.parquet") == ["a", "b"]
+
+
+def test_row_groups_and_parts_without_rows_are_read(tmp_path: Path) -> None:
+    pq.write_table(TABLE.slice(0, 0), tmp_path / "0.parquet")
+    with pq.ParquetWriter(tmp_path / "1.parquet", TABLE.schema) as writer:
+        for table in (TABLE.slice(0, 0), TABLE.slice(0, 1), TABLE.slice(0, 0), TABLE.slice(1)):
+            writer.write_table(table)
+
+    assert read_ids(tmp_path) == ["a", "b"]
+
+
+def test_a_hundred_parts_keep_their_order(tmp_path: Path) -> None:
+    for number in range(100):
+        pq.write_table(pa.table({"prompt_id": [f"r{number}"], "prompt": ["x"]}), tmp_path / f"{number:03d}.parquet")
+
+    assert read_ids(tmp_path) == [f"r{number}" for number in range(100)]

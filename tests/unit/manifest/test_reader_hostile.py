@@ -113,7 +113,7 @@ def account(path: Path) -> ManifestReport | None:
 
 
 @pytest.mark.parametrize("num_examples", NUM_EXAMPLES)
-def test_the_books_of_any_table_balance(num_examples: int) -> None:
+def test_39_the_books_of_any_table_balance(num_examples: int) -> None:
     @settings(max_examples=num_examples, deadline=None)
     @given(columns=TABLES, how=FORMATS)
     def balance(columns: dict[str, pa.Array], how: dict[str, Any]) -> None:
@@ -127,7 +127,7 @@ def test_the_books_of_any_table_balance(num_examples: int) -> None:
 
 
 @pytest.mark.parametrize("num_examples", NUM_EXAMPLES)
-def test_the_books_of_a_damaged_file_balance(num_examples: int) -> None:
+def test_39_the_books_of_a_damaged_file_balance(num_examples: int) -> None:
     numbers = range(60)
     columns = {
         "prompt_id": [f"row-{number}" for number in numbers],
@@ -156,7 +156,7 @@ def test_the_books_of_a_damaged_file_balance(num_examples: int) -> None:
 
 
 @pytest.mark.parametrize("num_examples", NUM_EXAMPLES)
-def test_every_name_in_a_folder_is_read_or_named_or_a_marker(num_examples: int) -> None:
+def test_39_every_name_in_a_folder_is_read_or_named_or_a_marker(num_examples: int) -> None:
     @settings(max_examples=num_examples, deadline=None)
     @given(names=NAMES, is_cut=st.booleans())
     def balance(names: list[str], is_cut: bool) -> None:

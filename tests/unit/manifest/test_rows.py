@@ -12,7 +12,7 @@ from support.manifests import flip_bytes, promise_rows, write_manifest
 
 
 @pytest.mark.parametrize("promised", [12_346, 13_000, 15_000])
-def test_rows_that_are_promised_and_do_not_come_are_lost(tmp_path: Path, promised: int) -> None:
+def test_39_rows_that_are_promised_and_do_not_come_are_lost(tmp_path: Path, promised: int) -> None:
     path = tmp_path / "m.parquet"
     columns = {"prompt_id": [f"r{number}" for number in range(12_345)], "prompt": ["a mug"] * 12_345}
     pq.write_table(pa.table(columns), path, write_statistics=False, store_schema=False)
@@ -66,7 +66,7 @@ def test_a_manifest_of_which_every_row_is_lost_is_refused(tmp_path: Path) -> Non
     ("num_rows", "num_prompts", "num_lost", "repeated"),
     [(3, 4, 0, ()), (3, 2, 0, ()), (4, 2, 1, (1, 2)), (1, 0, 0, ())],
 )
-def test_books_that_do_not_balance_are_refused(
+def test_39_books_that_do_not_balance_are_refused(
     num_rows: int, num_prompts: int, num_lost: int, repeated: tuple[int, ...]
 ) -> None:
     lost = (LostRows("m.parquet", 0, 0, num_lost - 1, "CRC"),) if num_lost else ()
