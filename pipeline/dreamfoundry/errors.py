@@ -24,13 +24,15 @@ DreamfoundryError
 │   ├── MachineFault        the disk of this machine is full, or the like
 │   ├── PriorUnavailable    weights missing, unreadable or of another digest
 │   ├── StoreUnavailable    the library cannot be reached
+│   │   └── AlteredBytes    what was written is not what arrived: written again
 │   ├── ObjectMissing       a key that should be in the library is not
 │   ├── ObjectCorrupt       bytes of the library are not what their name or their schema says
 │   ├── LeaseLost           somebody else owns this prompt now
 │   └── KeyMismatch         a key is not that of its request: a mistake of ours, nothing is written
 └── ToolUnavailable         an optional tool is absent or fails: its gate says "not_run", nothing is retried
     ├── NodeUnavailable     Node, an npm package, or an answer of a Node program
-    └── BrowserUnavailable  Chromium, three.js, or an answer of the page
+    ├── BrowserUnavailable  Chromium, three.js, or an answer of the page
+    └── ReaderUnavailable   Assimp, Blender or another program that reads delivered files
 
 The class decides what happens next, never the message. A message names the thing, its value,
 the rule that it breaks and what would work. Names end in Error where they are groups or mistakes of
@@ -197,6 +199,14 @@ class StoreUnavailable(InfrastructureError):
     """The library cannot be reached or does not allow what we need."""
 
 
+class AlteredBytes(StoreUnavailable):
+    """The store holds other bytes than were sent, under `etag`; the write is tried again."""
+
+    def __init__(self, key: str, etag: str) -> None:
+        super().__init__(f"{key}: the bytes were altered on the way")
+        self.etag = etag
+
+
 class ObjectMissing(InfrastructureError):
     """A key that should be in the library is not."""
 
@@ -223,3 +233,7 @@ class NodeUnavailable(ToolUnavailable):
 
 class BrowserUnavailable(ToolUnavailable):
     """There is no browser, it does not start, or it does not answer."""
+
+
+class ReaderUnavailable(ToolUnavailable):
+    """A program that reads delivered files cannot be used."""

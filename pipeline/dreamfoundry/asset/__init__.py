@@ -2,11 +2,11 @@
 
 export        the order of the stages, the only place that knows it
 deliverables  the lists of optional files and of checks
-gates/        requirements on delivered files, and scores
-pictures/     thumbnail, turntable, video: drawn from the delivered GLB
-files/        GLB, USDZ, engine bundles, metadata, sidecar
-maps/         unwrap, textures, normals, ambient occlusion
-surface/      isosurface, levels of detail, collision hulls
+surface/      stage 4: isosurface, levels of detail, collision hulls
+maps/         stage 5: unwrap, textures, normals, ambient occlusion
+files/        stage 6: GLB, USDZ, engine bundles, metadata, sidecar
+pictures/     stage 6: thumbnail, turntable, video, drawn from the delivered GLB
+gates/        stage 7: requirements on delivered files, and scores
 findings      findings, and the status of every gate
 stage_timer   seconds per stage
 """

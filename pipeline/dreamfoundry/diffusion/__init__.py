@@ -1,4 +1,4 @@
-"""The frozen 2D prior: its identity, its weights, and the gradient that it gives to pictures.
+"""Stage 2, and the frozen 2D prior: its identity, its weights, and the gradient that it gives to pictures.
 
 | module          | contents                                                            | imports          |
 |-----------------|---------------------------------------------------------------------|------------------|

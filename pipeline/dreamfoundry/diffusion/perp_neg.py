@@ -77,9 +77,10 @@ def perp_neg_embeds(
         return embeds.text[int(textureless), index, background]
 
     # the words of the band that the camera is in
-    nearer, farther, other = (index + len(wording.azimuth_words) * band for index in (nearer, farther, other))
-    negatives = torch.stack([text_of(nearer), text_of(other)], dim=1)
-    start, end = (text_of(torch.where(overhead, nearest, index)) for index in (farther, nearer))
+    first = len(wording.azimuth_words) * band
+    negatives = torch.stack([text_of(first + nearer), text_of(first + other)], dim=1)
+    start = text_of(torch.where(overhead, nearest, first + farther))
+    end = text_of(torch.where(overhead, nearest, first + nearer))
     return ViewEmbeds(
         text=torch.lerp(start, end, share.to(start)[:, None, None]),
         unconditional=embeds.unconditional[background],

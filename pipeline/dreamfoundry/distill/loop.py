@@ -7,7 +7,8 @@
         for result in batch.harvest():    # probes the candidates that are due; assignments that are
             ...                           # finished or given up leave, and their slots are free again
 
-A slot holds one assignment, and of it one candidate at a time (`distill.successive_halving` chooses the next).
+A slot works on one assignment: it optimises one candidate of it after another, as `distill.successive_halving` decides.
+In a run, `run.workers.distiller` turns this loop, and admits new assignments between two steps.
 
 Lifetimes: the prior outlives the batch; fields, moments, embeddings and generators live as long as
 an assignment; cameras, rays and noise as long as a step.

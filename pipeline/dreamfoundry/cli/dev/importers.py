@@ -54,8 +54,8 @@ def importers(
 
 def _report(name: str, levels: Mapping[Path, Sequence[Path]]) -> int:
     """Print the disagreements of one reader; their number."""
+    from dreamfoundry.errors import ReaderUnavailable
     from dreamfoundry.evaluation.delivery.disagreements import all_disagreements
-    from dreamfoundry.evaluation.delivery.readers import ReaderUnavailable
 
     try:
         lines = all_disagreements(name, levels)

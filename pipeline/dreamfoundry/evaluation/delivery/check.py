@@ -22,9 +22,9 @@ from typing import Any
 
 from dreamfoundry.asset.files import usdz
 from dreamfoundry.asset.gates import khronos
-from dreamfoundry.errors import InputError
+from dreamfoundry.errors import InputError, ReaderUnavailable
 from dreamfoundry.evaluation.delivery.disagreements import all_disagreements, levels_of
-from dreamfoundry.evaluation.delivery.readers import READERS, ReaderUnavailable
+from dreamfoundry.evaluation.delivery.readers import READERS
 from dreamfoundry.evaluation.delivery.summary import summary
 from dreamfoundry.library.library import OUTCOMES, VIEW_FILE, Library, decided_order, view_key
 from dreamfoundry.object_store.open import open_store

@@ -23,15 +23,11 @@ from dreamfoundry.asset.files.glb_reader import read_glb
 from dreamfoundry.asset.gates.browser.gate import AZIMUTHS_DEG, ELEVATION_DEG, VIEW_PX
 from dreamfoundry.asset.gates.browser.page import Browser
 from dreamfoundry.asset.pictures.framing import FOVY_DEG, framing_pose
-from dreamfoundry.errors import BrowserUnavailable
+from dreamfoundry.errors import BrowserUnavailable, ReaderUnavailable
 
 BLENDER_VARIABLE = "DREAMFOUNDRY_BLENDER_PYTHON"
 ASSIMP_LIMIT_S = 60.0
 BLENDER_LIMIT_S = 600.0
-
-
-class ReaderUnavailable(Exception):
-    """The program is not installed; the message says what is missing."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dreamfoundry.errors import AlteredBytes
+
 _RETRIED_CODES = frozenset(
     {
         "SlowDown",
@@ -38,14 +40,6 @@ _ADVICE = {
     "301": "the bucket is in another region: set AWS_REGION",
     "NotImplemented": "this store has no conditional writes, which the library depends on: use another",
 }
-
-
-class AlteredBytes(Exception):
-    """The store holds other bytes than were sent, under `etag`."""
-
-    def __init__(self, key: str, etag: str) -> None:
-        super().__init__(f"{key}: the bytes were altered on the way")
-        self.etag = etag
 
 
 def code_of(error: Any) -> str:

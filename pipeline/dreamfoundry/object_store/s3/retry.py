@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dreamfoundry.errors import ObjectMissing, StoreUnavailable
-from dreamfoundry.object_store.s3.faults import AlteredBytes, advice, code_of, may_pass
+from dreamfoundry.errors import AlteredBytes, ObjectMissing, StoreUnavailable
+from dreamfoundry.object_store.s3.faults import advice, code_of, may_pass
 
 LOG = logging.getLogger(__name__)
 

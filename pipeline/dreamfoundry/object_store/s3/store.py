@@ -24,7 +24,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from dreamfoundry.errors import ObjectMissing
+from dreamfoundry.errors import AlteredBytes, ObjectMissing
 from dreamfoundry.object_store.protocol import (
     CHUNK_BYTES,
     ObjectStat,
@@ -35,7 +35,7 @@ from dreamfoundry.object_store.protocol import (
     require_key,
 )
 from dreamfoundry.object_store.s3.digests import etag_of, expected_etags, md5, sha256
-from dreamfoundry.object_store.s3.faults import ALTERED_CODES, AlteredBytes, code_of, status_of
+from dreamfoundry.object_store.s3.faults import ALTERED_CODES, code_of, status_of
 from dreamfoundry.object_store.s3.multipart import PART_BYTES, upload_in_parts
 from dreamfoundry.object_store.s3.retry import (
     CHECK_TIMEOUT_S,
