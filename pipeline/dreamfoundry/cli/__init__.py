@@ -1,7 +1,8 @@
 """The command line: `dreamfoundry COMMAND`, a module for each command.
 
 main           the table of commands, and one way to end
-command_line   help that teaches, kinds of flags, exit codes
+command_line   help that teaches, exit codes
+flags          kinds of flags and arguments, checked before anything starts
 
 preview        one prompt -> one asset, here and now
 make           text, CSV or JSONL -> a manifest

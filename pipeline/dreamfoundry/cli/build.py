@@ -41,7 +41,6 @@ Ray is started on this machine.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import signal
 import sys
@@ -51,12 +50,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from dreamfoundry.cli.command_line import Count, Device, Engine, Flag, RecipeChanges, RecipeName, Repeated, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import Count, Device, Engine, Flag, OutputFile, RecipeChanges, RecipeName, Repeated, Seconds
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.run.exit_codes import EXIT_CODES
 from dreamfoundry.run.scheduling.timeouts import Limits
@@ -72,11 +71,6 @@ SHOW_CURSOR = "\x1b[?25h"
 LIMITS_HELP = ", ".join(f"{limit.name}={limit.default:g}" for limit in dataclasses.fields(Limits))
 
 app = command_app("build", __doc__)
-
-
-def _price(kind: object, value: float) -> None:
-    if not 0.0 <= value < math.inf:
-        raise ValueError("must be a number of at least 0, as in 2.50")
 
 
 @Parameter(name="*", group="Assets")
@@ -135,11 +129,11 @@ class WorkerFlags:
     limit: Annotated[Repeated, Parameter(help=f"NAME=SECONDS of patience; can be repeated: {LIMITS_HELP}")] = field(
         default_factory=list
     )
-    price: Annotated[float, Parameter(validator=_price, show_default=False)] = 0.0
+    price: Annotated[Seconds, Parameter(show_default=False)] = 0.0
     """price of one distill worker with its machine per hour; the report then has the cost of the run"""
     no_ray: Flag = False
     """run everything in this process, for debugging"""
-    log_file: Annotated[str, Parameter(show_default=False)] = ""
+    log_file: Annotated[OutputFile | None, Parameter(show_default=False)] = None
     """file for log events, a line of JSON each [default: a new one in the temporary folder]"""
 
 
@@ -150,9 +144,9 @@ class DryRunFlags:
 
     dry_run: Flag = False
     """say what the run would find, make and cost; start and write nothing; exit as the run would if nothing fails"""
-    list: Annotated[str, Parameter(metavar="FILE", show_default=False)] = ""
+    list: Annotated[OutputFile | None, Parameter(metavar="FILE", show_default=False)] = None
     """with --dry-run: a CSV file of every row that is bad, lost or repeated"""
-    asset_s: Annotated[float, Parameter(validator=_price, show_default=False)] = 0.0
+    asset_s: Annotated[Seconds, Parameter(show_default=False)] = 0.0
     """with --dry-run: seconds of a distill worker for an asset, from preflight's table [default: as in the last run]"""
 
 
@@ -191,7 +185,7 @@ def _dry_run(request: RunRequest, flags: DryRunFlags, should_stop: Callable[[], 
     for subject, text in describe(found):
         print(f"{subject:14}{text}")
     if flags.list:
-        print(f"{'list':14}{write_list(found, Path(flags.list)):,} rows -> {flags.list}")
+        print(f"{'list':14}{write_list(found, flags.list):,} rows -> {flags.list}")
     code = EXIT_CODES[found.status]
     print(f"{'exit code':14}{code}, if nothing fails; nothing was started or written")
     return code
@@ -221,7 +215,7 @@ def run_request(
         use_ray=not workers.no_ray,
         limits=resolve_limits(workers.limit),
         price_per_hour=workers.price,
-        log_file=workers.log_file or default_log_file(),
+        log_file=str(workers.log_file or default_log_file()),
     )
 
 

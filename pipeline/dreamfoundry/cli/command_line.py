@@ -1,55 +1,23 @@
-"""Help that teaches, kinds of flags, and documented exit codes: shared by all commands."""
+"""Help that teaches, and documented exit codes: shared by all commands."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
+from dreamfoundry.cli.flags import DEFAULTS
 from dreamfoundry.errors import DreamfoundryError, InputError, Stopped
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 HELP_FORMAT: Literal["plaintext"] = "plaintext"
 """Docstrings are shown as they are written, brackets and indented examples included."""
-
-DEFAULTS = Parameter(negative=())
-"""No flag gets a --no-flag or --empty-flag beside it."""
-
-Flag = Annotated[bool, Parameter(show_default=False)]
-"""On when given, off by default."""
-
-Repeated = Annotated[list[str], Parameter(show_default=False)]
-"""One value each time; the flag can be repeated."""
-
-
-def _at_least_one(kind: object, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise ValueError("must be at least 1")
-
-
-Count = Annotated[int | None, Parameter(validator=_at_least_one, show_default=False)]
-"""At least 1; None lets the program choose."""
-
-Device = Annotated[str, Parameter(help='"cpu" or "cuda": one GPU per distill worker')]
-
-Engine = Annotated[
-    Literal["eager", "graphs", "compiled"],
-    Parameter(help="how a GPU computes the prior; compiling takes minutes per worker"),
-]
-
-LibraryUrl = Annotated[str, Parameter(help="a directory or s3://bucket/prefix")]
-
-RecipeName = Annotated[str, Parameter(help="a bundled preset or a TOML file")]
-
-RecipeChanges = Annotated[
-    Repeated, Parameter(name="--set", metavar="KEY=VALUE", help="change one recipe key; can be repeated")
-]
-"""A parameter of this kind is the flag --set."""
 
 
 @runtime_checkable
@@ -94,12 +62,27 @@ def report_errors(act: Callable[[], int]) -> int:
     except Stopped as stopped:
         print(f"stopped {stopped}; run the same line again", file=sys.stderr)
         return EXIT_CODES["drained"]
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 the reader has gone, as `head` does: nobody is left to be told
+        return EXIT_CODES["complete"]
+    except OSError as error:
+        if not _is_named(error.filename):
+            raise  # not a path of the caller: a bug, or a fault that somebody forgot
+        print(f"error: {error.filename}: {error.strerror}; name another path", file=sys.stderr)
+        return EXIT_CODES["refused"]
     except DreamfoundryError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CODES["refused" if isinstance(error, InputError) else "failed"]
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return EXIT_CODES["drained"]
+
+
+def _is_named(filename: object) -> bool:
+    """True if `filename` is, or lies in, a path of the command line."""
+    path = os.path.abspath(str(filename)) if filename else ""
+    words = [word.partition("=")[2] or word for word in sys.argv[1:] if word]
+    return any(path == named or path.startswith(f"{named}{os.sep}") for named in map(os.path.abspath, words))
 
 
 def typed_command() -> str:

@@ -16,7 +16,8 @@ exit codes:
 
 from __future__ import annotations
 
-from dreamfoundry.cli.command_line import LibraryUrl, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import LibraryUrl
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 app = command_app("doctor", __doc__)

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from dreamfoundry.cli.command_line import Flag, LibraryUrl, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import Flag, LibraryUrl
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.run.exit_codes import EXIT_CODES
 

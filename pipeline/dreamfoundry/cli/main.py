@@ -6,6 +6,7 @@ loads neither torch nor Ray nor Arrow. The programs in jobs/ call `run` with the
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,8 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from dreamfoundry import __version__
-from dreamfoundry.cli.command_line import DEFAULTS, HELP_FORMAT, help_formatter, report_errors
+from dreamfoundry.cli.command_line import HELP_FORMAT, help_formatter, report_errors
+from dreamfoundry.cli.flags import DEFAULTS
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 PLAIN_WIDTH = 120
@@ -105,4 +107,12 @@ def run(tokens: Sequence[str]) -> int:
 
 def main() -> int:
     """Entry point of the console script and of `python -m dreamfoundry`."""
+    # a shell may have closed them (>&-)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 open as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        print("error: the current folder does not exist any more: change to another one", file=sys.stderr)
+        return EXIT_CODES["refused"]
     return run(sys.argv[1:])

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from dreamfoundry.cli.command_line import Count, Device, Engine, RecipeChanges, RecipeName, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import Count, Device, Engine, RecipeChanges, RecipeName
 from dreamfoundry.run.exit_codes import EXIT_CODES
 from dreamfoundry.settings.loading import resolve_recipe
 

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from dreamfoundry.cli.command_line import Device, RecipeChanges, RecipeName, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import Device, OutputFolder, RecipeChanges, RecipeName
 from dreamfoundry.errors import ConfigError, PromptFailure, RowError
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.run.display import Display, duration, open_display
@@ -55,7 +56,7 @@ def preview(
     prompt: Annotated[str, Parameter(help='what to make, as in "a red mushroom"')],
     /,
     *,
-    output: Annotated[Path | None, Parameter(help="folder of the files [default: preview/<prompt>]")] = None,
+    output: Annotated[OutputFolder | None, Parameter(help="folder of the files [default: preview/<prompt>]")] = None,
     recipe: RecipeName = "toybox",
     changes: RecipeChanges = [],  # noqa: B006 (only read)
     profile: Annotated[str, Parameter(help=f"export budget: {', '.join(EXPORT_PROFILES)}")] = "preview",

@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from dreamfoundry.cli.command_line import LibraryUrl, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import LibraryUrl
 from dreamfoundry.run.display import duration
 from dreamfoundry.run.exit_codes import EXIT_CODES
 

@@ -22,7 +22,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dreamfoundry.cli.command_line import Flag, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import Flag
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.run.exit_codes import EXIT_CODES
 

@@ -18,7 +18,8 @@ exit codes:
 
 from __future__ import annotations
 
-from dreamfoundry.cli.command_line import Flag, LibraryUrl, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import Flag, LibraryUrl
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 app = command_app("verify", __doc__)

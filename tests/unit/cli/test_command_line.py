@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from dreamfoundry.cli.command_line import Engine, flowing, report_errors
+from dreamfoundry.cli.command_line import flowing, report_errors
+from dreamfoundry.cli.flags import Engine
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.errors import ConfigError, StoreUnavailable
 

@@ -28,7 +28,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dreamfoundry.cli.command_line import Repeated, command_app, typed_command
+from dreamfoundry.cli.command_line import command_app, typed_command
+from dreamfoundry.cli.flags import InputFile, OutputFolder, Positive, Repeated, Seconds
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.evaluation.ablation.suites import Suite, bundled_suites, quick_suite, read_suite
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
@@ -45,12 +46,12 @@ def ablation(
     variant: Annotated[Repeated, Parameter(help="'name; key = value; key = value'; can be repeated")] = [],  # noqa: B006
     recipe: Annotated[str, Parameter(help="the bundled recipe that a --variant changes")] = "toybox",
     prior: Annotated[str, Parameter(help='"toybox" or a folder of weights')] = "toybox",
-    prompts: Annotated[Path | None, Parameter(help="one prompt per line, instead of the toys of each suite")] = None,
-    seeds: Annotated[int, Parameter(help="seeds per prompt")] = 2,
-    slots: Annotated[int, Parameter(help="prompts that a process optimises side by side")] = 4,
-    processes: Annotated[int, Parameter(help="each with one thread")] = 2,
-    minutes: Annotated[float, Parameter(help="start nothing new after these minutes")] = math.inf,
-    output: Path = Path("out/ablation"),
+    prompts: Annotated[InputFile | None, Parameter(help="one prompt per line, instead of each suite's toys")] = None,
+    seeds: Annotated[Positive, Parameter(help="seeds per prompt")] = 2,
+    slots: Annotated[Positive, Parameter(help="prompts that a process optimises side by side")] = 4,
+    processes: Annotated[Positive, Parameter(help="each with one thread")] = 2,
+    minutes: Annotated[Seconds, Parameter(help="start nothing new after these minutes")] = math.inf,
+    output: OutputFolder = Path("out/ablation"),
     docs: Annotated[
         list[Path] | None,
         Parameter(consume_multiple=True, metavar="[FOLDER]", help=f"write the pages there too [default: {DOCS}]"),

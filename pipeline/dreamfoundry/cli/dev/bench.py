@@ -27,13 +27,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from json import dumps
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from dreamfoundry.cli.command_line import Flag, RecipeChanges, RecipeName, command_app
+from dreamfoundry.cli.command_line import command_app
 from dreamfoundry.cli.dev.bench_child import Architecture
+from dreamfoundry.cli.flags import Flag, NotNegative, OutputFile, Positive, RecipeChanges, RecipeName, Seconds
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 CHILD = (sys.executable, "-m", "dreamfoundry", "dev", "bench-child")
@@ -48,9 +48,9 @@ class Cases:
     """Measured cases and their repetitions."""
 
     slots: Annotated[Counts, Parameter(help="slots of the main loop")] = field(default_factory=lambda: [1, 4])
-    repeats: Annotated[int, Parameter(help="rounds over all cases")] = 3
-    steps: Annotated[int, Parameter(help="measured per render stage")] = 20
-    baseline_steps: Annotated[int, Parameter(help="those of the baseline")] = 6
+    repeats: Annotated[Positive, Parameter(help="rounds over all cases")] = 3
+    steps: Annotated[Positive, Parameter(help="measured per render stage")] = 20
+    baseline_steps: Annotated[Positive, Parameter(help="those of the baseline")] = 6
     side_by_side: Annotated[Counts, Parameter(help="processes at once")] = field(default_factory=lambda: [2])
     beside_exports: Annotated[Counts, Parameter(help="exporting processes")] = field(default_factory=list)
 
@@ -70,10 +70,10 @@ def bench(
     profile: Annotated[str, Parameter(help="of the one export")] = "preview",
     cases: Cases = Cases(),
     operators: Annotated[Flag, Parameter(help="also name the operators that take the time")] = False,
-    window: Annotated[float, Parameter(metavar="S", help="seconds that those are counted for")] = 20.0,
-    whole: Annotated[int, Parameter(metavar="STEPS", help="of one whole asset; 0 makes none")] = 300,
-    json: Annotated[Path | None, Parameter(help="where to write the figures")] = None,
-    plot: Annotated[Path | None, Parameter(help="where to draw them")] = None,
+    window: Annotated[Seconds, Parameter(metavar="S", help="seconds that those are counted for")] = 20.0,
+    whole: Annotated[NotNegative, Parameter(metavar="STEPS", help="of one whole asset; 0 makes none")] = 300,
+    json: Annotated[OutputFile | None, Parameter(help="where to write the figures")] = None,
+    plot: Annotated[OutputFile | None, Parameter(help="where to draw them")] = None,
 ) -> int:
     """Run the benchmark, print its figures, and write the files that are named; the exit code."""
     from dreamfoundry.evaluation.benchmark.children import Children

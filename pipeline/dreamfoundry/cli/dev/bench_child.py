@@ -19,7 +19,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from dreamfoundry.cli.command_line import RecipeChanges, RecipeName, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import Device, NotNegative, RecipeChanges, RecipeName, Seconds
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 Architecture = Literal["sd21", "if-m", "if-l", "if-xl", "tiny-sd21", "tiny-if"]
@@ -36,15 +37,15 @@ def bench_child(
     /,
     *,
     recipe: RecipeName,
-    device: str,
+    device: Device,
     profile: str,
     architecture: Annotated[Architecture | None, Parameter(help="random weights in this shape")] = None,
     changes: RecipeChanges = [],  # noqa: B006 (only read)
     case: str = "",
-    steps: int = 0,
-    window: Annotated[float, Parameter(metavar="S")] = 0.0,
-    whole: Annotated[int, Parameter(metavar="STEPS")] = 0,
-    threads: Annotated[int, Parameter(help="0: as many as torch takes by itself")] = 0,
+    steps: NotNegative = 0,
+    window: Annotated[Seconds, Parameter(metavar="S")] = 0.0,
+    whole: Annotated[NotNegative, Parameter(metavar="STEPS")] = 0,
+    threads: Annotated[NotNegative, Parameter(help="0: as many as torch takes by itself")] = 0,
 ) -> int:
     """Make one measurement and print it; the exit code."""
     from dreamfoundry.evaluation.benchmark.measurements import MEASUREMENTS, Bench

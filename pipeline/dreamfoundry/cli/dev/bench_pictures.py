@@ -15,12 +15,12 @@ exit codes:
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import InputFile, OutputFolder
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 app = command_app("bench-pictures", __doc__)
@@ -28,10 +28,10 @@ app = command_app("bench-pictures", __doc__)
 
 @app.default
 def bench_pictures(
-    glb: Annotated[Path, Parameter(help="a level that was delivered")],
+    glb: Annotated[InputFile, Parameter(help="a level that was delivered")],
     /,
     *,
-    pictures: Annotated[Path | None, Parameter(help="folder for the thumbnails")] = None,
+    pictures: Annotated[OutputFolder | None, Parameter(help="folder for the thumbnails")] = None,
 ) -> int:
     """Print the seconds of every way, and write the thumbnails if there is a folder for them; the exit code."""
     from dreamfoundry.asset.files.png import encode_png

@@ -21,7 +21,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dreamfoundry.cli.command_line import RecipeChanges, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import Count, OutputFolder, Positive, RecipeChanges
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
@@ -31,10 +32,10 @@ app = command_app("bench-quality", __doc__)
 @app.default
 def bench_quality(
     *,
-    prompts: Annotated[int, Parameter(help="number of toys")] = 8,
+    prompts: Annotated[Positive, Parameter(help="number of toys")] = 8,
     changes: RecipeChanges = [],  # noqa: B006 (only read)
-    threads: Annotated[int | None, Parameter(help="of this process [default: all cores]")] = None,
-    output: Path = Path("out/benchmark"),
+    threads: Annotated[Count, Parameter(help="of this process [default: all cores]")] = None,
+    output: OutputFolder = Path("out/benchmark"),
 ) -> int:
     """Compare both loops and print every line as it comes; the exit code."""
     restart_with(CPU_ENVIRONMENT)

@@ -29,6 +29,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app, typed_command
+from dreamfoundry.cli.flags import OutputFile
 from dreamfoundry.library.library import Library
 from dreamfoundry.records import Outcome
 from dreamfoundry.run import report
@@ -43,9 +44,9 @@ def check(
     library: Annotated[Path, Parameter(help="a folder that `dreamfoundry build` has filled")],
     /,
     *,
-    markdown: Annotated[Path | None, Parameter(help="where to write the tables")] = None,
-    json: Annotated[Path | None, Parameter(help="where to write every figure")] = None,
-    contact_sheet: Annotated[Path | None, Parameter(help="all thumbnails, as .webp or .png")] = None,
+    markdown: Annotated[OutputFile | None, Parameter(help="where to write the tables")] = None,
+    json: Annotated[OutputFile | None, Parameter(help="where to write every figure")] = None,
+    contact_sheet: Annotated[OutputFile | None, Parameter(help="all thumbnails, as .webp or .png")] = None,
 ) -> int:
     """Check a library, print what is wrong, and write the files that are named; the exit code."""
     from dreamfoundry.evaluation.delivery.check import check_library, thumbnails

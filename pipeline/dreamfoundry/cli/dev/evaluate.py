@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app, typed_command
+from dreamfoundry.cli.flags import InputFile, OutputFile, OutputFolder, Positive
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ app = command_app("evaluate", __doc__)
 class Outputs:
     """Files that an evaluation writes; None leaves one out."""
 
-    json: Annotated[Path | None, Parameter(help="where to write the figures")] = None
-    markdown: Annotated[Path | None, Parameter(help="where to write them as tables")] = None
-    plot: Annotated[Path, Parameter(help="figures of each kind")] = Path("out/evaluate/kinds.png")
-    sheet: Annotated[Path, Parameter(help="picture of all results")] = Path("out/evaluate/results.png")
+    json: Annotated[OutputFile | None, Parameter(help="where to write the figures")] = None
+    markdown: Annotated[OutputFile | None, Parameter(help="where to write them as tables")] = None
+    plot: Annotated[OutputFile, Parameter(help="figures of each kind")] = Path("out/evaluate/kinds.png")
+    sheet: Annotated[OutputFile, Parameter(help="picture of all results")] = Path("out/evaluate/results.png")
 
 
 @app.default
@@ -57,10 +58,10 @@ def evaluate(
         Literal["few", "all-held-out"],
         Parameter(help="24 pairs of kind and color, or all 27 that training never saw and as many that it did"),
     ] = "few",
-    prompts: Annotated[Path | None, Parameter(help="a file with one prompt per line, instead of --pairs")] = None,
-    seeds: Annotated[int, Parameter(help="seeds per prompt")] = 2,
+    prompts: Annotated[InputFile | None, Parameter(help="a file with one prompt per line, instead of --pairs")] = None,
+    seeds: Annotated[Positive, Parameter(help="seeds per prompt")] = 2,
     clip: Annotated[Path | None, Parameter(help="a local CLIP (transformers folder): adds R-Precision")] = None,
-    library: Path = Path("out/evaluate/library"),
+    library: OutputFolder = Path("out/evaluate/library"),
     outputs: Outputs = Outputs(),
 ) -> int:
     """Build prompts x seeds into the library, measure them, and write the files; the exit code."""

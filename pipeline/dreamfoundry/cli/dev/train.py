@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from dreamfoundry.cli.command_line import Flag, command_app
+from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.cli.flags import Flag, NotNegative, OutputFolder, Positive
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
@@ -39,20 +41,23 @@ app = command_app("train", __doc__)
 class TrainingFlags:
     """Fields of `TrainingConfig`, whose module imports torch."""
 
-    picture_px: int = 32
-    num_steps: int = 8_000
-    batch_size: int = 16
-    views_per_kind: int = 480
-    seed: int = 0
-    noisiest_share: Annotated[float, Parameter(help="timesteps from the noisiest 15 %, extra")] = 0.0
+    picture_px: Positive = 32
+    num_steps: Positive = 8_000
+    batch_size: Positive = 16
+    views_per_kind: Positive = 480
+    seed: NotNegative = 0
+    noisiest_share: Annotated[float, Parameter(validator=Number(gte=0.0, lte=1.0))] = 0.0
+    """timesteps from the noisiest 15 %, extra"""
     bf16: Annotated[Flag, Parameter(help="faster on CPUs with AVX512-BF16 instructions")] = False
 
 
 @app.default
 def train(
     *,
-    output: Annotated[Path, Parameter(help="checkpoints, plot and samples")] = Path("out/toybox"),
-    weights: Annotated[Path | None, Parameter(help="where to write the weights [default: OUTPUT/weights]")] = None,
+    output: Annotated[OutputFolder, Parameter(help="checkpoints, plot and samples")] = Path("out/toybox"),
+    weights: Annotated[
+        OutputFolder | None, Parameter(help="where to write the weights [default: OUTPUT/weights]")
+    ] = None,
     start_from: Annotated[Path | None, Parameter(help="a folder of earlier weights to begin with")] = None,
     training: TrainingFlags = TrainingFlags(),
     export_only: Annotated[Flag, Parameter(help="write the weights of the last checkpoint")] = False,

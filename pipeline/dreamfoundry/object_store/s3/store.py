@@ -24,7 +24,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from dreamfoundry.errors import AlteredBytes, ObjectMissing
+from dreamfoundry.errors import AlteredBytes, ConfigError, ObjectMissing
 from dreamfoundry.object_store.protocol import (
     CHUNK_BYTES,
     ObjectStat,
@@ -282,6 +282,7 @@ class S3Store:
 def _new_client() -> Any:
     import boto3
     from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
 
     config = Config(
         retries={"mode": "standard", "total_max_attempts": CLIENT_TRIES},
@@ -289,8 +290,11 @@ def _new_client() -> Any:
         read_timeout=READ_TIMEOUT_S,
         max_pool_connections=32,
     )
-    # a session of its own: boto3's default session must not be shared between threads
-    return boto3.session.Session().client("s3", config=config)
+    try:
+        # a session of its own: boto3's default session must not be shared between threads
+        return boto3.session.Session().client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(f"S3 is not set up: {error}; correct the AWS_* variables or the profile") from None
 
 
 def _stat(key: str, num_bytes: int, modified: datetime) -> ObjectStat:

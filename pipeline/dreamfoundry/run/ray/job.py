@@ -46,7 +46,7 @@ def submit(address: str, command: Sequence[str], *, working_dir: str = "", submi
                 entrypoint=shlex.join(command), runtime_env=runtime_env, submission_id=submission_id or None
             )
             return name
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             if NO_AGENT_YET not in str(error) or time.monotonic() > end_s:
                 raise InfrastructureError(f"the job was not accepted by {address}: {error}") from None
             time.sleep(POLL_S)
@@ -67,7 +67,7 @@ def follow(address: str, name: str, stream: TextStream, should_stop: Callable[[]
         try:
             details = client.get_job_info(name)
             log = client.get_job_logs(name)
-        except (ConnectionError, RuntimeError) as error:
+        except (ConnectionError, RuntimeError, ValueError) as error:
             if time.monotonic() - answered_s > MAX_SILENCE_S:
                 raise InfrastructureError(
                     f"no answer from {address} for {MAX_SILENCE_S:.0f} s ({error}); the job may go on: "
@@ -98,7 +98,7 @@ def _client(address: str) -> Any:
 
     try:
         return JobSubmissionClient(address)
-    except (ConnectionError, RuntimeError) as error:
+    except (ConnectionError, RuntimeError, ValueError) as error:
         raise InfrastructureError(
             f"no Ray head answers at {address} ({error}); give --address or RAY_API_SERVER_ADDRESS"
         ) from None

@@ -75,12 +75,12 @@ def _connect(folder: Path | None, num_cpus: int) -> None:
             _temp_dir=str(folder),
             **quiet,
         )
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         remedy = "a private Ray could not be started on this machine; --no-ray does without"
         if folder is None:
             address = os.environ["RAY_ADDRESS"]
             remedy = f"RAY_ADDRESS = {address!r} cannot be reached; correct it, or unset it for a private Ray"
-        raise InfrastructureError(f"{remedy} ({error})") from None
+        raise InfrastructureError(f"{remedy} ({' '.join(str(error).split())})") from None
 
 
 def _require_listener(address: str) -> None:

@@ -1,0 +1,104 @@
+"""Kinds of flags and arguments: a value that cannot be meant is refused before anything starts."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+DEFAULTS = Parameter(negative=())
+"""No flag gets a --no-flag or --empty-flag beside it."""
+
+Flag = Annotated[bool, Parameter(show_default=False)]
+"""On when given, off by default."""
+
+Repeated = Annotated[list[str], Parameter(show_default=False)]
+"""One value each time; the flag can be repeated."""
+
+
+# a default is validated too: None is what a flag says that was not given
+
+
+def _at_least_one(kind: object, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ValueError("must be at least 1")
+
+
+def _at_least_zero(kind: object, value: float | None) -> None:
+    if value is not None and not 0 <= value <= math.inf:
+        raise ValueError("must be at least 0")
+
+
+def _device(kind: object, value: str) -> None:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
+        raise ValueError('must be "cpu" or "cuda"')
+
+
+def _input_file(kind: object, value: Path | None) -> None:
+    if value is None:
+        return
+    if _is_too_long(value) or not value.exists():
+        raise ValueError("no such file")
+    if value.is_dir():
+        raise ValueError("is a folder: name a file")
+
+
+def _output_file(kind: object, value: Path | None) -> None:
+    if value is None:
+        return
+    _output_folder(kind, value.parent)
+    if _is_too_long(value):
+        raise ValueError("its name is too long: at most 255 bytes between slashes")
+    if value.is_dir():
+        raise ValueError("is a folder: name a file")
+
+
+def _output_folder(kind: object, value: Path | None) -> None:
+    if value is None:
+        return
+    if _is_too_long(value):
+        raise ValueError("its name is too long: at most 255 bytes between slashes")
+    above = next((path for path in (value, *value.parents) if path.exists()), Path())
+    if not above.is_dir():
+        raise ValueError(f"{above} is a file: name a folder")
+
+
+def _is_too_long(path: Path) -> bool:
+    return any(len(part.encode(errors="replace")) > 255 for part in path.parts)
+
+
+Count = Annotated[int | None, Parameter(validator=_at_least_one, show_default=False)]
+"""At least 1; None lets the program choose."""
+
+Positive = Annotated[int, Parameter(validator=_at_least_one)]
+
+NotNegative = Annotated[int, Parameter(validator=_at_least_zero)]
+
+Seconds = Annotated[float, Parameter(validator=_at_least_zero)]
+"""A duration or an amount: at least 0."""
+
+InputFile = Annotated[Path, Parameter(validator=_input_file)]
+
+OutputFile = Annotated[Path, Parameter(validator=_output_file)]
+"""A file to write, in a folder that is there or can be made."""
+
+OutputFolder = Annotated[Path, Parameter(validator=_output_folder)]
+
+Device = Annotated[str, Parameter(validator=_device, help='"cpu" or "cuda": one GPU per distill worker')]
+
+Engine = Annotated[
+    Literal["eager", "graphs", "compiled"],
+    Parameter(help="how a GPU computes the prior; compiling takes minutes per worker"),
+]
+
+LibraryUrl = Annotated[str, Parameter(help="a directory or s3://bucket/prefix")]
+
+RecipeName = Annotated[str, Parameter(help="a bundled preset or a TOML file")]
+
+RecipeChanges = Annotated[
+    Repeated, Parameter(name="--set", metavar="KEY=VALUE", help="change one recipe key; can be repeated")
+]
+"""A parameter of this kind is the flag --set."""

@@ -1,0 +1,109 @@
+"""Command lines that cannot be meant: one sentence and exit code 4, whatever the command; never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BAD_VALUES = [
+    ("preview a --device tpu", '"cpu" or "cuda"'),
+    ("preview a --seed -1", "--seed"),
+    ("preview a --output FILE/x", "is a file"),
+    ("preview a --output LONG", "too long"),
+    ("build m.parquet lib --device tpu", '"cpu" or "cuda"'),
+    ("build m.parquet lib --log-file FOLDER", "is a folder"),
+    ("build m.parquet lib --log-file FILE/x", "is a file"),
+    ("build m.parquet lib --price -1", "at least 0"),
+    ("build m.parquet lib --price nan", "at least 0"),
+    ("build m.parquet lib --dry-run --list FOLDER", "is a folder"),
+    ("preflight --device tpu", '"cpu" or "cuda"'),
+    ("dev ablation paper --prompts nope.txt", "no such file"),
+    ("dev ablation paper --prompts FOLDER", "is a folder"),
+    ("dev ablation paper --slots 0", "at least 1"),
+    ("dev ablation paper --processes -1", "at least 1"),
+    ("dev ablation paper --output FILE/x", "is a file"),
+    ("dev bench --repeats 0", "at least 1"),
+    ("dev bench --steps -1", "at least 1"),
+    ("dev bench --window nan", "at least 0"),
+    ("dev bench --json FILE/x", "is a file"),
+    ("dev bench-child measure --recipe toybox --device tpu --profile preview", '"cpu" or "cuda"'),
+    ("dev bench-pictures nope.glb", "no such file"),
+    ("dev bench-pictures FOLDER", "is a folder"),
+    ("dev bench-quality --prompts 0", "at least 1"),
+    ("dev bench-quality --output FILE", "is a file"),
+    ("dev check lib --markdown FOLDER", "is a folder"),
+    ("dev check lib --json FILE/x", "is a file"),
+    ("dev evaluate --prompts nope.txt", "no such file"),
+    ("dev evaluate --seeds 0", "at least 1"),
+    ("dev train --picture-px 0", "at least 1"),
+    ("dev train --views-per-kind -1", "at least 1"),
+    ("dev train --noisiest-share 2", "--noisiest-share"),
+]
+
+
+def run(command: str, folder: Path, shell: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """A command line in `folder`, where FILE is a file and FOLDER a folder; with `shell` behind it."""
+    (folder / "file").write_text("x")
+    (folder / "folder").mkdir(exist_ok=True)
+    words = command.replace("FILE", "file").replace("FOLDER", "folder").replace("LONG", "x" * 300)
+    line = f"{sys.executable} -m dreamfoundry {words} {shell}"
+    environment = {**os.environ, **variables}
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, cwd=folder, env=environment, timeout=120
+    )
+
+
+@pytest.mark.parametrize(("command", "sentence"), BAD_VALUES, ids=[command for command, _ in BAD_VALUES])
+def test_a_value_that_cannot_be_meant_is_refused_before_anything_starts(
+    command: str, sentence: str, tmp_path: Path
+) -> None:
+    done = run(command, tmp_path)
+
+    assert done.returncode == 4, done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"AWS_ENDPOINT_URL": "notaurl", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
+        {"AWS_PROFILE": "nope"},
+        {"AWS_DEFAULT_REGION": "bad region", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
+    ],
+    ids=["endpoint", "profile", "region"],
+)
+def test_variables_of_s3_that_cannot_be_meant_are_refused(variables: dict[str, str], tmp_path: Path) -> None:
+    done = run("status s3://bucket/library", tmp_path, **variables)
+
+    assert done.returncode == 4, done.stderr
+    assert "S3 is not set up" in done.stderr
+
+
+def test_an_address_of_a_head_that_is_none_says_so(tmp_path: Path) -> None:
+    done = run("submit --address garbage -- true", tmp_path)
+
+    assert done.returncode == 1
+    assert "no Ray head answers at garbage" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["| head -1", ">&-", "2>&-", ">&- 2>&-"])
+def test_output_that_nobody_reads_is_no_fault(shell: str, tmp_path: Path) -> None:
+    done = run("status library", tmp_path, shell)
+
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    line = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m dreamfoundry status x"
+
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+
+    assert done.returncode == 4
+    assert "change to another one" in done.stderr
