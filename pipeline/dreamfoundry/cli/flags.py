@@ -37,7 +37,7 @@ def _device(kind: object, value: str) -> None:
         raise ValueError('must be "cpu" or "cuda"')
 
 
-def _input_file(kind: object, value: Path | None) -> None:
+def _existing_file(kind: object, value: Path | None) -> None:
     if value is None:
         return
     if _is_too_long(value) or not value.exists():
@@ -80,7 +80,7 @@ NotNegative = Annotated[int, Parameter(validator=_at_least_zero)]
 Seconds = Annotated[float, Parameter(validator=_at_least_zero)]
 """A duration or an amount: at least 0."""
 
-InputFile = Annotated[Path, Parameter(validator=_input_file)]
+ExistingFile = Annotated[Path, Parameter(validator=_existing_file)]
 
 OutputFile = Annotated[Path, Parameter(validator=_output_file)]
 """A file to write, in a folder that is there or can be made."""

@@ -29,7 +29,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app, typed_command
-from dreamfoundry.cli.flags import InputFile, OutputFolder, Positive, Repeated, Seconds
+from dreamfoundry.cli.flags import ExistingFile, OutputFolder, Positive, Repeated, Seconds
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.evaluation.ablation.suites import Suite, bundled_suites, quick_suite, read_suite
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
@@ -46,7 +46,7 @@ def ablation(
     variant: Annotated[Repeated, Parameter(help="'name; key = value; key = value'; can be repeated")] = [],  # noqa: B006
     recipe: Annotated[str, Parameter(help="the bundled recipe that a --variant changes")] = "toybox",
     prior: Annotated[str, Parameter(help='"toybox" or a folder of weights')] = "toybox",
-    prompts: Annotated[InputFile | None, Parameter(help="one prompt per line, instead of each suite's toys")] = None,
+    prompts: Annotated[ExistingFile | None, Parameter(help="one prompt per line, instead of each suite's toys")] = None,
     seeds: Annotated[Positive, Parameter(help="seeds per prompt")] = 2,
     slots: Annotated[Positive, Parameter(help="prompts that a process optimises side by side")] = 4,
     processes: Annotated[Positive, Parameter(help="each with one thread")] = 2,

@@ -20,7 +20,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app
-from dreamfoundry.cli.flags import InputFile, OutputFolder
+from dreamfoundry.cli.flags import ExistingFile, OutputFolder
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 app = command_app("bench-pictures", __doc__)
@@ -28,7 +28,7 @@ app = command_app("bench-pictures", __doc__)
 
 @app.default
 def bench_pictures(
-    glb: Annotated[InputFile, Parameter(help="a level that was delivered")],
+    glb: Annotated[ExistingFile, Parameter(help="a level that was delivered")],
     /,
     *,
     pictures: Annotated[OutputFolder | None, Parameter(help="folder for the thumbnails")] = None,

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app, typed_command
-from dreamfoundry.cli.flags import InputFile, OutputFile, OutputFolder, Positive
+from dreamfoundry.cli.flags import ExistingFile, OutputFile, OutputFolder, Positive
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def evaluate(
         Literal["few", "all-held-out"],
         Parameter(help="24 pairs of kind and color, or all 27 that training never saw and as many that it did"),
     ] = "few",
-    prompts: Annotated[InputFile | None, Parameter(help="a file with one prompt per line, instead of --pairs")] = None,
+    prompts: Annotated[
+        ExistingFile | None, Parameter(help="a file with one prompt per line, instead of --pairs")
+    ] = None,
     seeds: Annotated[Positive, Parameter(help="seeds per prompt")] = 2,
     clip: Annotated[Path | None, Parameter(help="a local CLIP (transformers folder): adds R-Precision")] = None,
     library: OutputFolder = Path("out/evaluate/library"),

@@ -24,7 +24,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from dreamfoundry.errors import AlteredBytes, ConfigError, ObjectMissing
+from dreamfoundry.errors import AlteredBytes, ObjectMissing
 from dreamfoundry.object_store.protocol import (
     CHUNK_BYTES,
     ObjectStat,
@@ -34,14 +34,12 @@ from dreamfoundry.object_store.protocol import (
     num_bytes_of,
     require_key,
 )
+from dreamfoundry.object_store.s3.client import new_client
 from dreamfoundry.object_store.s3.digests import etag_of, expected_etags, md5, sha256
 from dreamfoundry.object_store.s3.faults import ALTERED_CODES, code_of, status_of
 from dreamfoundry.object_store.s3.multipart import PART_BYTES, upload_in_parts
 from dreamfoundry.object_store.s3.retry import (
     CHECK_TIMEOUT_S,
-    CLIENT_TRIES,
-    CONNECT_TIMEOUT_S,
-    READ_TIMEOUT_S,
     RETRY_TIMEOUT_S,
     Retries,
 )
@@ -73,7 +71,7 @@ class S3Store:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._part_bytes = part_bytes
         self._retries = Retries(self.url, retry_timeout_s, on_wait or (lambda text: None), sleep)
-        self._client = client if client is not None else _new_client()
+        self._client = client if client is not None else new_client()
         self._clock_lead_s = 0.0
         self._client.meta.events.register("after-call.s3", self._learn_clock)
 
@@ -277,24 +275,6 @@ class S3Store:
         date = parsed.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         if date:
             self._clock_lead_s = parsedate_to_datetime(date).timestamp() - time.time()
-
-
-def _new_client() -> Any:
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
-
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": CLIENT_TRIES},
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        max_pool_connections=32,
-    )
-    try:
-        # a session of its own: boto3's default session must not be shared between threads
-        return boto3.session.Session().client("s3", config=config)
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigError(f"S3 is not set up: {error}; correct the AWS_* variables or the profile") from None
 
 
 def _stat(key: str, num_bytes: int, modified: datetime) -> ObjectStat:
