@@ -58,9 +58,7 @@ def evaluate(
         Literal["few", "all-held-out"],
         Parameter(help="24 pairs of kind and color, or all 27 that training never saw and as many that it did"),
     ] = "few",
-    prompts: Annotated[
-        ExistingFile | None, Parameter(help="a file with one prompt per line, instead of --pairs")
-    ] = None,
+    prompts: Annotated[ExistingFile | None, Parameter(help="one prompt per line, instead of --pairs")] = None,
     seeds: Annotated[Positive, Parameter(help="seeds per prompt")] = 2,
     clip: Annotated[Path | None, Parameter(help="a local CLIP (transformers folder): adds R-Precision")] = None,
     library: OutputFolder = Path("out/evaluate/library"),
