@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
@@ -74,6 +74,7 @@ class Audit:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._outcomes: list[Outcome] = []
+        self._settings: dict[str, object] = {}  # by their digests: outcomes have few different ones
         self.num_outcomes = 0
         self.num_blobs = 0
         self.num_blob_bytes = 0
@@ -98,12 +99,29 @@ class Audit:
         for key, read in at_once(self._read(outcome_from_json), self._library.store.list(OUTCOMES)):
             self.num_outcomes += 1
             if isinstance(read, Outcome) and outcome_key(read.asset_key) == key:
-                self._outcomes.append(read)
+                self._outcomes.append(self._with_shared_settings(read))
                 self.num_older += "request" not in read.provenance
                 yield from _check_request(read)
             else:
                 problem = f"is about {read.asset_key}" if isinstance(read, Outcome) else str(read)
                 yield Defect(key, problem, "delete it and run its manifest again, or read it with the version it names")
+
+    def _with_shared_settings(self, outcome: Outcome) -> Outcome:
+        """`outcome` with one object for the settings that many requests have in common, so that memory holds more."""
+        request = outcome.provenance.get("request")
+        if not isinstance(request, dict):
+            return outcome
+
+        def shared(parts: object) -> object:
+            if not isinstance(parts, dict):
+                return parts
+            return {
+                name: self._settings.setdefault(digest(value), value) if isinstance(value, dict) else value
+                for name, value in parts.items()
+            }
+
+        request = {name: shared(parts) for name, parts in request.items()}
+        return replace(outcome, provenance={**outcome.provenance, "request": request})
 
     def _read_fields(self, record_key_by_blob: dict[BlobRef, str]) -> Iterator[Defect]:
         def parse(data: bytes) -> FieldRecord:
