@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import reprlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,8 @@ class Reading:
 
 def shown(value: object) -> str:
     """`value` as a literal, short enough for a message; safe to print whatever it holds."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)  # as it stands in the source
     text = repr(value[:_SHOWN_CHARS]) if isinstance(value, str) else _SHORT.repr(value)
     is_cut = len(text) > _SHOWN_CHARS or (isinstance(value, str) and len(value) > _SHOWN_CHARS)
     return f"{text[: _SHOWN_CHARS - 3]}..." if is_cut else text

@@ -79,6 +79,12 @@ def test_tabs_that_divide_lines_unequally_leave_quotes_as_those_of_csv(tmp_path:
     assert "line 2: text stands behind the quoted text" in refusal(tmp_path, "p.tsv", content)
 
 
+def test_cells_may_hold_json(tmp_path: Path) -> None:
+    content = 'prompt,recipe_overrides\na mug,"{""optimize.num_steps"": 200}"\n'
+
+    assert prompts(tmp_path, "p.csv", content) == [Prompt("a_mug", "a mug", overrides={"optimize.num_steps": 200})]
+
+
 def test_an_empty_cell_is_an_absent_value_and_zero_is_none(tmp_path: Path) -> None:
     content = "prompt_id,prompt,seed,priority\n0,a mug,0,0\n,a car,,\n"
 
