@@ -10,11 +10,14 @@ from typing import Any
 Values = dict[str, Any]
 """Values by column of the manifest; absent is the default."""
 
+MAX_SOURCE_ROWS = 1_000_000
+"""Prompts of a source, and its faults."""
+
 _SHOWN_CHARS = 80
 _SHORT = reprlib.Repr()  # a value may be a list in a list in a list, more often than Python can go down
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Line `number` of a source, from 1, or another unit of it; 0 is the source as a whole."""
 
@@ -26,7 +29,7 @@ class Place:
         return f"{self.source}, {self.unit} {self.number}" if self.number else self.source
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceRow:
     """One prompt as it stands in its source."""
 
@@ -34,7 +37,7 @@ class SourceRow:
     values: Values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that must be mended in a source."""
 
@@ -45,6 +48,10 @@ class Fault:
     def __str__(self) -> str:
         name = f" ({self.prompt_id})" if self.prompt_id else ""
         return f"{self.place}{name}: {self.text}"
+
+
+class TooManyRows(Exception):
+    """A source has more than MAX_SOURCE_ROWS prompts or faults; the rest of it is not read."""
 
 
 @dataclass
@@ -58,9 +65,13 @@ class Reading:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, number: int, values: Values) -> None:
+        if len(self.rows) >= MAX_SOURCE_ROWS:
+            raise TooManyRows
         self.rows.append(SourceRow(Place(self.source, number, self.unit), values))
 
     def refuse(self, text: str, number: int = 0, prompt_id: str = "") -> None:
+        if len(self.faults) >= MAX_SOURCE_ROWS:
+            raise TooManyRows
         self.faults.append(Fault(Place(self.source, number, self.unit), prompt_id, text))
 
     def warn(self, text: str) -> None:
