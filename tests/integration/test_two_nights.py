@@ -41,7 +41,7 @@ def test_tags_change_and_a_bad_row_is_mended_from_one_night_to_the_next(
 ) -> None:
     request = replace(request_of(["one"]), quarantine_bad_rows=True, recipe_name="balls")
     library = Library(open_store(request.library))
-    rows = {"prompt_id": ["one", "two"], "prompt": ["a ball one", "a ball two"], "seed": [3, -1]}
+    rows: dict[str, list[Any]] = {"prompt_id": ["one", "two"], "prompt": ["a ball one", "a ball two"], "seed": [3, -1]}
 
     write_manifest(**rows, tags=[["round", "red"], ["round"]], priority=[1, 0])
     first = build_library(request, io.StringIO()).report
