@@ -22,7 +22,7 @@ def has_request(outcome: Outcome) -> bool:
 
 
 def request_problems(outcome: Outcome) -> list[str]:
-    """Contradictions between `outcome` and the request in it: its keys must be the digests of it, its prompt the one there."""
+    """Contradictions between `outcome` and the request in it, which makes its keys and names its prompt."""
     if not has_request(outcome):
         return []
 
