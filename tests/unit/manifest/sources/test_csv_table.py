@@ -113,10 +113,10 @@ def test_empty_columns_without_a_name_are_no_news(tmp_path: Path) -> None:
 
 
 def test_a_header_in_the_middle_is_left_out_and_told(tmp_path: Path) -> None:
-    content = "prompt,seed\na mug,7\nprompt,seed\n"
+    content = "prompt,seed\na mug,7\nprompt,seed\nprompt,seed\n"
 
     assert prompts(tmp_path, "p.csv", content) == MUG
-    told = "p.csv: line 3 repeats the header and is left out: were files joined?"
+    told = "p.csv: line 3 repeats the header and is left out, as are 1 more: were files joined?"
     assert warnings(tmp_path, "p.csv", content) == [told]
 
 
