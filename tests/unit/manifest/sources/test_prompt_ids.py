@@ -49,7 +49,7 @@ def test_long_prompts_that_begin_alike_have_names_of_their_own(tmp_path: Path) -
 
 @pytest.mark.parametrize("added", ["a green hat", "红色的椅子", "a red", "# a comment", LONG])
 @pytest.mark.parametrize("at", [0, 2, 4])
-def test_ids_stay_when_a_line_is_added(tmp_path: Path, added: str, at: int) -> None:
+def test_42_ids_stay_when_a_line_is_added(tmp_path: Path, added: str, at: int) -> None:
     lines = ["a red mushroom", "椅子", "a blue rocket", f"{LONG}!"]
     before = ids(tmp_path, "p.txt", "\n".join(lines))
     after = ids(tmp_path, "p.txt", "\n".join([*lines[:at], added, *lines[at:]]))
