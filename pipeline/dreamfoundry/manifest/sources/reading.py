@@ -46,7 +46,8 @@ class Fault:
     text: str
 
     def __str__(self) -> str:
-        name = f" ({self.prompt_id})" if self.prompt_id else ""
+        is_plain = self.prompt_id.isprintable() and len(self.prompt_id) <= _SHOWN_CHARS
+        name = f" ({self.prompt_id if is_plain else shown(self.prompt_id)})" if self.prompt_id else ""
         return f"{self.place}{name}: {self.text}"
 
 
