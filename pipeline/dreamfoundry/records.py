@@ -248,7 +248,7 @@ class Outcome:
     """The final record of one asset key: the only thing that makes an asset exist.
 
     `tries` counts the workers that took it on, the ones that died on it included. `provenance` holds what no key may
-    contain (run, device, slots, timings, versions, time).
+    contain (run, device, slots, timings, versions, time), and under "request" all that its keys are made of.
     """
 
     STORED_NAMES: ClassVar[Mapping[str, str]] = {"tries": "attempts"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dreamfoundry.asset.files.metadata import prompt_sha256
 from dreamfoundry.identity import digest
 from dreamfoundry.library.audit import Audit
 from dreamfoundry.library.library import Library, outcome_key
@@ -19,6 +21,7 @@ from dreamfoundry.records import Outcome
 ASKED = {"schema": "field_key.v1", "prompt": "a chair", "seed": 1}
 FIELD = digest(ASKED)
 DELIVERED = {"schema": "asset_key.v1", "field_key": FIELD, "profile": {"name": "preview"}}
+KEY = digest(DELIVERED)
 BLUE = {**ASKED, "prompt": "a blue car"}
 
 
@@ -62,3 +65,28 @@ def test_outcomes_of_versions_that_recorded_no_request_are_counted_and_no_defect
 
     assert list(audit.defects()) == []
     assert audit.num_older == 3
+
+
+@pytest.mark.parametrize(
+    ("metadata", "problem"),
+    [
+        ({}, ""),
+        ({"asset_key": KEY, "field_key": FIELD, "prompt_sha256": prompt_sha256("a chair")}, ""),
+        ({"asset_key": "ab" * 32}, f"asset_key = '{'ab' * 32}' in its asset.json, must be {KEY}"),
+        ({"field_key": "ab" * 32}, "has files of another asset: field_key"),
+        ({"prompt_sha256": prompt_sha256("a blue car")}, "has files of another asset: prompt_sha256"),
+        ("text", ""),
+        (None, "has an asset.json that is no JSON"),
+    ],
+)
+def test_an_outcome_must_have_files_of_its_own_asset(tmp_path: Path, metadata: Any, problem: str) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    sidecar = b"{" if metadata is None else json.dumps({"metadata": metadata}).encode()
+    files = {"asset.json": library.put_blob(sidecar, "application/json")}
+    library.publish(Outcome(KEY, FIELD, "chair", "a chair", "quarantined", files=files))
+    publish_projections(library, "run-1", [])
+
+    found = [defect.problem for defect in Audit(library).defects()]
+
+    assert len(found) == bool(problem)
+    assert all(problem in text for text in found)

@@ -107,6 +107,19 @@ def test_a_manifest_is_written_to_and_its_source_read_from_s3(tmp_path: Path, s3
     assert "error: s3://no-such-bucket/prompts.csv: " in remarks
 
 
+def test_a_disk_without_room_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a mug\n")
+    words = [str(ROOT / "jobs" / "make_manifest.py"), str(tmp_path / "p.txt"), str(tmp_path / "m.parquet")]
+    program = f"import resource, runpy, sys; sys.argv = {words}; resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9))"
+    command = [sys.executable, "-c", f"{program}; runpy.run_path(sys.argv[0], run_name='__main__')"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": SOURCE_ROOT}, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert "error: no room for temporary files" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "m.parquet").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

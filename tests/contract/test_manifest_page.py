@@ -9,8 +9,10 @@ import pytest
 from dreamfoundry.manifest.bounds import MAX_ROWS, MAX_TEXT_BYTES
 from dreamfoundry.manifest.reader import read_prompts, scan
 from dreamfoundry.manifest.row import COLUMNS
+from dreamfoundry.manifest.sources.addresses import MAX_SOURCE_BYTES
 from dreamfoundry.manifest.sources.kinds import KINDS
 from dreamfoundry.manifest.sources.prompt_ids import words_id
+from dreamfoundry.manifest.sources.reading import MAX_SOURCE_ROWS
 from dreamfoundry.records import Prompt
 from support.sources import prompts
 
@@ -25,6 +27,7 @@ def test_the_page_has_a_line_for_every_column_as_the_reader_knows_it() -> None:
     for column in COLUMNS:
         kind = str(column.type).replace("item: ", "").replace("<", "\\<").replace(">", "\\>")
         assert f"| `{column.name}` | {kind} | {column.meaning} |" in PAGE
+    assert f"A source has at most {MAX_SOURCE_ROWS:,} prompts and {MAX_SOURCE_BYTES // 2**20} MiB" in PAGE
     assert f"at most {MAX_ROWS:,} rows, a text at most {MAX_TEXT_BYTES // 2**10} KiB" in PAGE
 
 

@@ -12,6 +12,7 @@ file_roles      what each delivered file is for
 projections     views, pointers, catalog and contact sheet from outcomes
 catalog         the table of outcomes
 contact_sheet   the library as a web page
+keys            keys of outcomes, made again from their requests
 audit           a proof that a library is what it says
 store_check     a proof that a store is fit for a library
 """

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.identity import digest
 from dreamfoundry.library.entries import Entries, Entry
+from dreamfoundry.library.keys import SIDECAR_FILE, has_request, request_problems, sidecar_problems
 from dreamfoundry.library.library import (
     FIELD_SCHEMA,
     FIELDS,
@@ -74,6 +75,7 @@ class Audit:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._outcomes: list[Outcome] = []
+        self._settings: dict[str, object] = {}  # by their digests: outcomes have few different ones
         self.num_outcomes = 0
         self.num_blobs = 0
         self.num_blob_bytes = 0
@@ -92,18 +94,36 @@ class Audit:
         self.num_blobs, self.num_blob_bytes = len(record_key_by_blob), sum(ref.num_bytes for ref in record_key_by_blob)
         yield from _found(self._check_blob, record_key_by_blob.items())
         yield from self._check_validations()
+        yield from self._check_sidecars()
         yield from self._check_projections()
 
     def _read_outcomes(self) -> Iterator[Defect]:
         for key, read in at_once(self._read(outcome_from_json), self._library.store.list(OUTCOMES)):
             self.num_outcomes += 1
             if isinstance(read, Outcome) and outcome_key(read.asset_key) == key:
-                self._outcomes.append(read)
-                self.num_older += "request" not in read.provenance
-                yield from _check_request(read)
+                self._outcomes.append(self._with_shared_settings(read))
+                self.num_older += not has_request(read)
+                yield from _wrong(read, request_problems(read))
             else:
                 problem = f"is about {read.asset_key}" if isinstance(read, Outcome) else str(read)
                 yield Defect(key, problem, "delete it and run its manifest again, or read it with the version it names")
+
+    def _with_shared_settings(self, outcome: Outcome) -> Outcome:
+        """`outcome` with one object for the settings that many requests have in common, so that memory holds more."""
+        request = outcome.provenance.get("request")
+        if not isinstance(request, dict):
+            return outcome
+
+        def shared(parts: object) -> object:
+            if not isinstance(parts, dict):
+                return parts
+            return {
+                name: self._settings.setdefault(digest(value), value) if isinstance(value, dict) else value
+                for name, value in parts.items()
+            }
+
+        request = {name: shared(parts) for name, parts in request.items()}
+        return replace(outcome, provenance={**outcome.provenance, "request": request})
 
     def _read_fields(self, record_key_by_blob: dict[BlobRef, str]) -> Iterator[Defect]:
         def parse(data: bytes) -> FieldRecord:
@@ -165,6 +185,19 @@ class Audit:
                     f"is published {how}",
                     "look at the asset; to make it again, delete the outcome and run its manifest again",
                 )
+
+    def _check_sidecars(self) -> Iterator[Defect]:
+        """Every published asset must have files that say its own keys and prompt, where they say any."""
+        published = [outcome for outcome in self._outcomes if SIDECAR_FILE in outcome.files]
+        for outcome, problems in zip(published, at_once(self._sidecar_problems, published), strict=True):
+            yield from _wrong(outcome, problems)
+
+    def _sidecar_problems(self, outcome: Outcome) -> list[str]:
+        """None where it is damaged or missing: that is told of the blob."""
+        try:
+            return sidecar_problems(outcome, self._library.get_blob(outcome.files[SIDECAR_FILE]))
+        except (ObjectCorrupt, ObjectMissing):
+            return []
 
     def _gates(self, outcome: Outcome) -> dict[str, str]:
         """The word of every gate, none where the validation of the asset cannot be read."""
@@ -235,24 +268,7 @@ def _current(entries: Entries) -> Iterator[Entry]:
     return (entry for entry in entries.published() if entry.is_current)
 
 
-def _check_request(outcome: Outcome) -> Iterator[Defect]:
-    """The keys of an outcome must be the digests of the request in its provenance, and its prompt the one there."""
-    request = outcome.provenance.get("request")
-    if request is None:
-        return
-
-    parts = request if isinstance(request, dict) else {}
-    asset, field = parts.get("asset"), parts.get("field")
-    made = {"asset": digest(asset), "field": digest(field) if field is not None else ""}
-    problems = [
-        f"stands under the {name} key {key or 'of nothing'}, but its request makes {made[name] or 'none'}"
-        for name, key in (("asset", outcome.asset_key), ("field", outcome.field_key))
-        if made[name] != key
-    ]
-    if isinstance(asset, dict) and asset.get("field_key", outcome.field_key) != outcome.field_key:
-        problems.append(f"has the field key {outcome.field_key}, but its request asks for {asset['field_key']}")
-    if isinstance(field, dict) and field.get("prompt") != outcome.prompt:
-        problems.append(f"shows the prompt {outcome.prompt!r}, but its request asks for {field.get('prompt')!r}")
+def _wrong(outcome: Outcome, problems: Sequence[str]) -> Iterator[Defect]:
     if problems:
         remedy = "it may show another prompt than was asked for: delete it and run its manifest again"
         yield Defect(outcome_key(outcome.asset_key), "; ".join(problems), remedy)

@@ -20,6 +20,7 @@ _JSON_HINT = "write it as JSON text (json.dumps, to_json)"
 _LIST_HINT = 'write lists of texts, as in ["wood", "old"]'
 _TEXT_HINT = "write it as text (cast to string)"
 _WHOLE_HINT = 'write whole numbers (pandas: astype("Int64"), else cast to int64)'
+_SHORT_TAG_BYTES = 64
 _NUMBER_HINT = "write numbers (cast to float64)"
 
 
@@ -56,6 +57,16 @@ def plain_values(batch: pa.RecordBatch) -> dict[str, list[Any]]:
         for column in COLUMNS
         if column.name in batch.schema.names
     }
+
+
+def has_overlong_text(batch: pa.RecordBatch, name: str) -> bool:
+    """True if the dictionary of a column has a text over its bound, or a tag so long that many of it take memory."""
+    values = batch.column(name)
+    values = values.flatten() if _is_list(values.type) else values
+    if not pa.types.is_dictionary(values.type):
+        return False
+    most = _SHORT_TAG_BYTES if name == "tags" else max_bytes(name)
+    return (pc.max(pc.binary_length(values.dictionary)).as_py() or 0) > most
 
 
 def _plain(column: Column, values: pa.Array) -> list[Any]:
@@ -99,10 +110,10 @@ def _texts(name: str, values: pa.Array) -> list[Any]:
 
     fits = pc.less_equal(lengths, most)
     found = texts.take(pc.if_else(fits, places, None)).cast(pa.large_binary()).to_pylist()
+    heads = pc.binary_slice(texts.cast(pa.binary()), 0, 64).take(places).to_pylist()
     for index, length in enumerate(lengths.to_pylist()):
         if length is not None and length > most:
-            head = bytes(texts[places[index].as_py()].as_buffer()[:64])
-            found[index] = OverBound(f"a text of {length} bytes", f"must have at most {most} bytes", head)
+            found[index] = OverBound(f"a text of {length} bytes", f"must have at most {most} bytes", heads[index])
     return found  # type: ignore[no-any-return]
 
 

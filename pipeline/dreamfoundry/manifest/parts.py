@@ -37,8 +37,8 @@ class NotRead:
 class Group:
     """A row group; `num_bytes` is its size before compression.
 
-    `dictionary_leaves` are the columns of the manifest that are read as dictionaries, by their paths in the schema:
-    texts that many rows share stay shared. Arrow cannot do that with texts that are stored as differences.
+    `dictionary_leaves` are the columns of the manifest that can be read as dictionaries, by their paths in the schema.
+    Arrow cannot do that with texts that are stored as differences.
     """
 
     num_rows: int
@@ -63,12 +63,12 @@ class Part:
     def num_rows(self) -> int:
         return sum(group.num_rows for group in self.groups)
 
-    def open(self, group: Group) -> pq.ParquetFile:
-        """The file with checksums of pages verified, as `group` is to be read; ManifestError if it cannot be opened."""
+    def open(self, dictionary_leaves: tuple[str, ...]) -> pq.ParquetFile:
+        """The file with checksums of pages verified, and some columns as dictionaries; ManifestError if it is gone."""
         try:
             return pq.ParquetFile(
                 self.path,
-                read_dictionary=list(group.dictionary_leaves),
+                read_dictionary=list(dictionary_leaves),
                 pre_buffer=False,
                 page_checksum_verification=True,
                 arrow_extensions_enabled=False,
@@ -200,11 +200,8 @@ def _part(file: Path, name: str, shown: str, first_row: int) -> Part:
 
 
 def _group(group: RowGroup, leaves: list[str]) -> Group:
-    shared = [
-        leaf
-        for leaf, chunk in zip(leaves, group.chunks, strict=True)
-        if leaf.split(".")[0] in NAMES and not chunk.has_deltas
-    ]
+    pairs = zip(leaves, group.chunks, strict=True)
+    shared = [leaf for leaf, chunk in pairs if _column_of(leaf) and not chunk.has_deltas]
     return Group(group.num_rows, group.num_bytes, tuple(shared))
 
 
@@ -213,17 +210,25 @@ def _footer_faults(footer: Footer, leaves: list[str]) -> list[str]:
     is_torn = any(group.num_rows < 0 or len(group.chunks) != len(leaves) for group in footer.groups)
     if num_rows != footer.num_rows or is_torn:
         return [f"its footer is damaged: {footer.num_rows} rows in all, {num_rows} in row groups; write the file again"]
-    columns = [leaf.split(".")[0] for leaf in leaves]
-    return list(dict.fromkeys(footer_faults(footer, [column if column in NAMES else "" for column in columns])))
+    return list(dict.fromkeys(footer_faults(footer, [_column_of(leaf) for leaf in leaves])))
+
+
+def _column_of(leaf: str) -> str:
+    """The manifest's column with this path in the schema, "" for a stranger such as `prompt.embedding`."""
+    column, _, inner = leaf.partition(".")
+    return column if column in NAMES and (not inner or column == "tags") else ""
 
 
 def _diagnosis(file: Path, reason: str) -> str:
     """A sentence about a file that cannot be opened as Parquet, with what would work."""
-    with file.open("rb") as opened:
-        head = opened.read(HEAD_BYTES)
-        num_bytes = opened.seek(0, os.SEEK_END)
-        opened.seek(max(num_bytes - 4, 0))
-        tail = opened.read()
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(HEAD_BYTES)
+            num_bytes = opened.seek(0, os.SEEK_END)
+            opened.seek(max(num_bytes - 4, 0))
+            tail = opened.read()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}; see who may read it"
     if not head:
         return "is empty (0 bytes); write or copy it again"
     if tail == b"PARE" or "encrypt" in reason:

@@ -158,7 +158,7 @@ def _named(parts: Sequence[Part], rows: Collection[int]) -> list[tuple[str, str]
                 named[row] = (batch.place(row, names_part=len(parts) > 1), prompt_id)
         if len(named) == len(set(rows)):
             break
-    return [named[row] for row in rows]
+    return [named.get(row, (f"row {row}", "?")) for row in rows]
 
 
 def _warnings(parts: Sequence[Part], digests: RowDigests, found: Repetitions) -> Iterator[str]:

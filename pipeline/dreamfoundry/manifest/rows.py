@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from dreamfoundry.errors import ManifestError
-from dreamfoundry.manifest.columns import plain_values
-from dreamfoundry.manifest.parts import UNREADABLE, Part, one_line
+from dreamfoundry.manifest.columns import has_overlong_text, plain_values
+from dreamfoundry.manifest.parts import UNREADABLE, Group, Part, one_line
 from dreamfoundry.manifest.report import LostRows
 
 _ROWS_PER_BATCH = 256
+_SMALL_GROUP_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,30 @@ def read_batches(parts: Sequence[Part], lost: list[LostRows]) -> Iterator[Batch]
     """
     for part in parts:
         first_row = part.first_row
-        numbered = enumerate(part.groups)
-        for _, alike in groupby(numbered, lambda item: item[1].dictionary_leaves):
-            groups = list(alike)
-            with part.open(groups[0][1]) as file:
-                for number, group in groups:
-                    yield from _read_group(part, file, number, range(first_row, first_row + group.num_rows), lost)
-                    first_row += group.num_rows
+        with ExitStack() as stack:
+            opened: dict[tuple[str, ...], pq.ParquetFile] = {}
+            for number, group in enumerate(part.groups):
+                leaves = _shared_leaves(part, number, group)
+                if leaves not in opened:
+                    opened[leaves] = stack.enter_context(part.open(leaves))
+                yield from _read_group(part, opened[leaves], number, range(first_row, first_row + group.num_rows), lost)
+                first_row += group.num_rows
+
+
+def _shared_leaves(part: Part, number: int, group: Group) -> tuple[str, ...]:
+    """Columns of a row group that are read as dictionaries, so that a text of many rows is in memory once.
+
+    Such a dictionary grows with its row group and comes with each batch. So in a large group it is for columns alone
+    in which a text is over its bound; the first row brings the texts that rows share.
+    """
+    if group.num_rows <= _SMALL_GROUP_ROWS:
+        return group.dictionary_leaves
+    try:
+        with part.open(group.dictionary_leaves) as file:
+            first = next(file.iter_batches(1, row_groups=[number], columns=part.column_names), None)
+        return tuple(leaf for leaf in group.dictionary_leaves if first and has_overlong_text(first, leaf.split(".")[0]))
+    except UNREADABLE:
+        return ()  # whoever reads it finds the same, and books it
 
 
 def _read_group(part: Part, file: pq.ParquetFile, group: int, promised: range, lost: list[LostRows]) -> Iterator[Batch]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dreamfoundry.errors import ManifestError, StoreUnavailable
+from dreamfoundry.errors import MachineFault, ManifestError, StoreUnavailable
 from dreamfoundry.manifest.reader import scan
 from dreamfoundry.manifest.row import COLUMNS
 from dreamfoundry.manifest.sources.addresses import S3, STANDARD_INPUT, split_s3
@@ -54,7 +55,7 @@ def make_manifest(sources: Sequence[str], target: str, kind: Kind | None = None)
     faults += contradictions
 
     # a draft first: nobody may find a manifest that was not scanned
-    with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
+    with _temporary_folder() as folder:
         draft = Path(folder) / "manifest.parquet"
         if rows:
             _write(rows, draft)
@@ -66,6 +67,16 @@ def make_manifest(sources: Sequence[str], target: str, kind: Kind | None = None)
             raise ManifestError(_message(sorted(faults, key=lambda f: (order[f.place.source], f.place.number))))
         _store(draft, target)
         return Made(len(rows), draft.stat().st_size, (*warnings, *repetitions))
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """A folder for the draft; MachineFault where there is no room for it."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
+            yield folder
+    except OSError as error:
+        raise MachineFault(f"no room for temporary files: {error}; name another folder in TMPDIR") from error
 
 
 def _check_target(sources: Sequence[str], target: str) -> None:

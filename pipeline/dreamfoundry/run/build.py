@@ -96,10 +96,12 @@ def _carry_out(
 
 
 def _quarantine_bad_rows(context: RunContext) -> Iterator[Outcome]:
-    """Decide the bad rows of the manifest; yields the outcomes that stand."""
+    """Decide the bad rows of the manifest; yields their outcomes, which tell where they stand in this one."""
 
     def quarantine(error: RowError) -> Outcome:
-        return publish(context.library, bad_row_outcome(error, provenance(context)), None)
+        outcome = bad_row_outcome(error, provenance(context))
+        publish(context.library, outcome, None)
+        return outcome
 
     for number, outcome in enumerate(at_once(quarantine, context.scan.row_errors), start=1):
         yield outcome

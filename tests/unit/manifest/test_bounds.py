@@ -111,6 +111,18 @@ def rows_that_share_a_huge_text(path: Path) -> None:
     pq.write_table(pa.table(columns), path, compression="zstd", write_statistics=False)
 
 
+def many_rows_that_share_a_huge_text(path: Path) -> None:
+    columns = {"prompt_id": [str(number) for number in range(25_000)], "prompt": shared("b" * (16 * MIB), 25_000)}
+    pq.write_table(pa.table(columns), path, row_group_size=25_000, compression="zstd", write_statistics=False)
+
+
+def many_rows_and_one_of_two_million_long_tags(path: Path) -> None:
+    offsets = pa.array([*range(25_000), 2_000_000 + 25_000], pa.int32())
+    tags = pa.ListArray.from_arrays(offsets, shared("t" * 4000, 2_025_000))
+    columns = {"prompt_id": [str(number) for number in range(25_000)], "prompt": shared("a mug", 25_000), "tags": tags}
+    pq.write_table(pa.table(columns), path, row_group_size=25_000, compression="zstd", write_statistics=False)
+
+
 def a_row_of_five_million_tags(path: Path) -> None:
     offsets = pa.array([0, 5_000_000], pa.int32())
     tags = pa.ListArray.from_arrays(offsets, shared("t", 5_000_000).cast(pa.string()))
@@ -133,6 +145,10 @@ def a_huge_override(path: Path) -> None:
     ("write", "told", "most_mib"),
     [
         (rows_that_share_a_huge_text, "0 sound, 2000 bad, 0 repeated", 250),
+        pytest.param(many_rows_that_share_a_huge_text, "0 sound, 25000 bad, 0 repeated", 300, marks=pytest.mark.slow),
+        pytest.param(
+            many_rows_and_one_of_two_million_long_tags, "0 sound, 25000 bad, 0 repeated", 300, marks=pytest.mark.slow
+        ),
         (a_row_of_five_million_tags, "0 sound, 1 bad, 0 repeated", 200),
         (a_huge_override, "1 sound, 1 bad, 0 repeated", 250),
     ],

@@ -49,14 +49,19 @@ def test_a_text_is_read_from_every_type_that_holds_texts(tmp_path: Path, kind: p
 
 @pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY", "dictionary"])
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
-def test_texts_are_read_from_every_encoding(tmp_path: Path, encoding: str, version: str) -> None:
+@pytest.mark.parametrize(
+    ("num_rows", "rows_per_group"), [(300, 100), pytest.param(20_001, 20_001, marks=pytest.mark.slow)]
+)
+def test_texts_are_read_from_every_encoding_and_group(
+    tmp_path: Path, encoding: str, version: str, num_rows: int, rows_per_group: int
+) -> None:
     leaves = ("prompt_id", "prompt", "tags.list.element")
-    texts = [f"a chair with {number} legs" for number in range(300)]
-    columns = {"prompt_id": [str(number) for number in range(300)], "prompt": texts, "tags": [["a", "b"]] * 300}
+    texts = [f"a chair with {number} legs" for number in range(num_rows)]
+    columns = {"prompt_id": list(map(str, range(num_rows))), "prompt": texts, "tags": [["a", "b"]] * num_rows}
     pa.parquet.write_table(
         pa.table(columns),
         tmp_path / "m.parquet",
-        row_group_size=100,
+        row_group_size=rows_per_group,
         data_page_version=version,
         use_dictionary=encoding == "dictionary",
         column_encoding=None if encoding == "dictionary" else dict.fromkeys(leaves, encoding),

@@ -235,3 +235,12 @@ def test_a_hundred_parts_keep_their_order(tmp_path: Path) -> None:
         pq.write_table(pa.table({"prompt_id": [f"r{number}"], "prompt": ["x"]}), tmp_path / f"{number:03d}.parquet")
 
     assert read_ids(tmp_path) == [f"r{number}" for number in range(100)]
+
+
+@pytest.mark.parametrize("name", ["prompt.embedding", "seed.parts", "recipe_overrides.x"])
+def test_a_stranger_that_begins_like_a_column_of_ours_is_ignored(tmp_path: Path, name: str) -> None:
+    table = pa.table({"prompt_id": ["a", "b"], "prompt": ["a mug", "a car"], name: [[0.5] * 100, [0.25] * 100]})
+    pq.write_table(table, tmp_path / "m.parquet")
+
+    assert read_ids(tmp_path / "m.parquet") == ["a", "b"]
+    assert scan(tmp_path / "m.parquet").ignored_columns == (name,)

@@ -110,7 +110,7 @@ def require_manifest_or_refusal(folder: Path, drawn: list[tuple[str, bytes]]) ->
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.lists(sources(), min_size=1, max_size=2))
-def test_any_source_is_a_manifest_or_refused(tmp_path: Path, drawn: list[tuple[str, bytes]]) -> None:
+def test_41_any_source_is_a_manifest_or_refused(tmp_path: Path, drawn: list[tuple[str, bytes]]) -> None:
     require_manifest_or_refusal(tmp_path, drawn)
 
 

@@ -14,7 +14,7 @@ from dreamfoundry.object_store.open import at_address, open_store
 STANDARD_INPUT = "-"
 S3 = "s3://"
 
-MAX_SOURCE_BYTES = 2**30
+MAX_SOURCE_BYTES = 2**28
 """A longer source is refused: write it as several, or as Parquet."""
 
 

@@ -42,14 +42,18 @@ def read_csv(text: str, reading: Reading, *, separators: str) -> None:
 
     header = [cell.strip() for cell in first[1]]
     filled_names: dict[str, None] = {}
+    repeated: list[int] = []
     for line, cells in records:
         cells = [cell.strip() for cell in cells]
         if cells == header:
-            reading.warn(f"line {line} repeats the header and is left out: were files joined?")
+            repeated.append(line)
         elif any(cells):
             filled = [name for name, cell, column in zip(header, cells, columns, strict=False) if cell and not column]
             filled_names.update(dict.fromkeys(filled))
             _take(cells, columns, line, reading)
+    if repeated:
+        others = f", as are {len(repeated) - 1} more" if len(repeated) > 1 else ""
+        reading.warn(f"line {repeated[0]} repeats the header and is left out{others}: were files joined?")
     if told_names := unread(filled_names):
         reading.warn(told_names)
 

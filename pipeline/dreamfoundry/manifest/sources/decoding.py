@@ -17,6 +17,9 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_MAX_LINES = 5_000_000
+"""More than that would be gigabytes of empty lines."""
+
 _SAVE = 'save the file as UTF-8 (in Excel: "CSV UTF-8")'
 
 
@@ -25,6 +28,11 @@ def decoded(data: bytes, reading: Reading) -> str | None:
 
     Marks are taken away wherever a line begins with one: files that were joined have them in the middle.
     """
+    num_lines = data.count(b"\n") + data.count(b"\r")
+    if num_lines > _MAX_LINES:
+        reading.refuse(f"has more than {_MAX_LINES:,} lines: make several manifests of it")
+        return None
+
     encoding = next((name for mark, name in _BOMS if data.startswith(mark)), "utf-8")
     if encoding == "utf-8" and data[:512].count(0) * 4 >= max(len(data[:512]), 1):
         reading.refuse(f"looks like UTF-16 without a byte order mark: {_SAVE}")

@@ -14,6 +14,7 @@ from dreamfoundry.manifest.sources.reading import Reading, Values, shown
 from dreamfoundry.manifest.sources.values import from_json
 
 _EXAMPLE = '{"prompt": "a red mushroom"}'
+_ARRAY_RULE = f"must be an array of objects like [{_EXAMPLE}]; write mere texts into a .txt, one a line"
 _BLANK = re.compile(r"\s*")
 
 
@@ -43,9 +44,9 @@ def read_json(text: str, reading: Reading) -> None:
         if _is_mapping(first_line):
             read_jsonl(text, reading)
         elif text.startswith("{", at):
-            reading.refuse(f"is one object{_keys(text)}: must be an array of objects like [{_EXAMPLE}]")
+            reading.refuse(f"is one object{_keys(text)}: {_ARRAY_RULE}")
         else:
-            reading.refuse(f"must be an array of objects like [{_EXAMPLE}]")
+            reading.refuse(_ARRAY_RULE)
         return
 
     reading.unit = "object"  # a program writes the whole array into one line
@@ -125,7 +126,8 @@ def _keys(text: str) -> str:
 def _take(value: Any, number: int, reading: Reading, unread_keys: dict[str, None]) -> None:
     """Add the row of an object, or all of its faults."""
     if not isinstance(value, dict):
-        reading.refuse(f"{shown(value)}: must be an object like {_EXAMPLE}", number)
+        remedy = "; write mere texts into a .txt, one a line" if isinstance(value, str) else ""
+        reading.refuse(f"{shown(value)}: must be an object like {_EXAMPLE}{remedy}", number)
         return
     given: dict[str, Any] = {}
     faults: list[str] = []

@@ -30,49 +30,56 @@ def words_id(text: str) -> str:
 
 
 def name_rows(rows: Sequence[SourceRow]) -> tuple[list[SourceRow], list[Fault], list[str]]:
-    """`rows` with an id each, the faults of those that contradict another one, and warnings about repetitions.
+    """Give an id to each of `rows` that has none; the rows of a manifest, faults, and a warning about repetitions.
 
-    A row that repeats another one, id and all, is left out: equal rows are one prompt, as in Parquet.
+    A row that repeats another one, id and all, is left out: equal rows are one prompt, as in Parquet. One that has
+    the id of another and other content is a fault, and left out too.
     """
-    holders: dict[str, tuple[SourceRow, bytes]] = {}
-    repeated: list[tuple[SourceRow, SourceRow]] = []
-    faults: list[Fault] = []
-    contradicting: list[SourceRow] = []
+    names = _Names()
+    unnamed = [row for row in rows if "prompt_id" not in row.values]
 
     # ids that were given come first: no made one may take their place, wherever they stand
     for row in rows:
-        prompt_id = row.values.get("prompt_id")
-        if prompt_id is None:
-            continue
+        if "prompt_id" in row.values:
+            names.keep(row)
+    for row in unnamed:
+        names.make(row)
+
+    left_out = {id(row) for row, _ in (*names.repeated, *names.contradicting)}
+    rule = "prompt_id stands in {} too, with other content: give each prompt an id of its own"
+    faults = [Fault(row.place, row.values["prompt_id"], rule.format(first.place)) for row, first in names.contradicting]
+    return [row for row in rows if id(row) not in left_out], faults, _warnings(names.repeated)
+
+
+class _Names:
+    """Ids and the rows that have them; pairs of a later row and the one that it repeats or contradicts."""
+
+    def __init__(self) -> None:
+        self._holders: dict[str, tuple[bytes, SourceRow]] = {}
+        self._made: dict[bytes, SourceRow] = {}
+        self._numbers: defaultdict[str, count[int]] = defaultdict(lambda: count(2))
+        self.repeated: list[tuple[SourceRow, SourceRow]] = []
+        self.contradicting: list[tuple[SourceRow, SourceRow]] = []
+
+    def keep(self, row: SourceRow) -> None:
+        """Note the id that a row was given."""
         content = _content(row.values)
-        first, first_content = holders.setdefault(prompt_id, (row, content))
-        if first is not row and content == first_content:
-            repeated.append((row, first))
-        elif first is not row:
-            rule = f"stands in {first.place} too, with other content: give each prompt an id of its own"
-            faults.append(Fault(row.place, prompt_id, f"prompt_id {rule}"))
-            contradicting.append(row)
-
-    numbers: defaultdict[str, count[int]] = defaultdict(lambda: count(2))
-    made: dict[tuple[str, bytes], SourceRow] = {}
-    names: dict[int, str] = {}
-    for row in rows:
-        if row.values.get("prompt_id") is not None:
-            continue
-        words, content = words_id(row.values["prompt"]), _content(row.values)
-        prompt_id = words
-        while (words, content) not in made and prompt_id in holders and holders[prompt_id][1] != content:
-            prompt_id = f"{words}-{next(numbers[words])}"
-        first = made.setdefault((words, content), holders.setdefault(prompt_id, (row, content))[0])
+        held, first = self._holders.setdefault(row.values["prompt_id"], (content, row))
         if first is not row:
-            repeated.append((row, first))
-        names[id(row)] = prompt_id
+            (self.repeated if held == content else self.contradicting).append((row, first))
 
-    left_out = {id(row) for row, _ in repeated} | {id(row) for row in contradicting}
-    named = [
-        SourceRow(row.place, {"prompt_id": names.get(id(row)), **row.values}) for row in rows if id(row) not in left_out
-    ]
-    return named, faults, _warnings(repeated)
+    def make(self, row: SourceRow) -> None:
+        """Give a row the id of its words, with a number where another content has it."""
+        content = _content(row.values)
+        first = self._made.get(content)
+        if first is None:
+            words = prompt_id = words_id(row.values["prompt"])
+            while self._holders.setdefault(prompt_id, (content, row))[0] != content:
+                prompt_id = f"{words}-{next(self._numbers[words])}"
+            row.values["prompt_id"] = prompt_id
+            first = self._made[content] = self._holders[prompt_id][1]
+        if first is not row:
+            self.repeated.append((row, first))
 
 
 def _tells_all(text: str, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import reprlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 Values = dict[str, Any]
 """Values by column of the manifest; absent is the default."""
 
+MAX_SOURCE_ROWS = 1_000_000
+"""Prompts of a source, and its faults."""
+
 _SHOWN_CHARS = 80
 _SHORT = reprlib.Repr()  # a value may be a list in a list in a list, more often than Python can go down
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Line `number` of a source, from 1, or another unit of it; 0 is the source as a whole."""
 
@@ -25,7 +29,7 @@ class Place:
         return f"{self.source}, {self.unit} {self.number}" if self.number else self.source
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceRow:
     """One prompt as it stands in its source."""
 
@@ -33,7 +37,7 @@ class SourceRow:
     values: Values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that must be mended in a source."""
 
@@ -42,8 +46,13 @@ class Fault:
     text: str
 
     def __str__(self) -> str:
-        name = f" ({self.prompt_id})" if self.prompt_id else ""
+        is_plain = self.prompt_id.isprintable() and len(self.prompt_id) <= _SHOWN_CHARS
+        name = f" ({self.prompt_id if is_plain else shown(self.prompt_id)})" if self.prompt_id else ""
         return f"{self.place}{name}: {self.text}"
+
+
+class TooManyRows(Exception):
+    """A source has more than MAX_SOURCE_ROWS prompts or faults; the rest of it is not read."""
 
 
 @dataclass
@@ -57,9 +66,13 @@ class Reading:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, number: int, values: Values) -> None:
+        if len(self.rows) >= MAX_SOURCE_ROWS:
+            raise TooManyRows
         self.rows.append(SourceRow(Place(self.source, number, self.unit), values))
 
     def refuse(self, text: str, number: int = 0, prompt_id: str = "") -> None:
+        if len(self.faults) >= MAX_SOURCE_ROWS:
+            raise TooManyRows
         self.faults.append(Fault(Place(self.source, number, self.unit), prompt_id, text))
 
     def warn(self, text: str) -> None:
@@ -68,6 +81,8 @@ class Reading:
 
 def shown(value: object) -> str:
     """`value` as a literal, short enough for a message; safe to print whatever it holds."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)  # as it stands in the source
     text = repr(value[:_SHOWN_CHARS]) if isinstance(value, str) else _SHORT.repr(value)
     is_cut = len(text) > _SHOWN_CHARS or (isinstance(value, str) and len(value) > _SHOWN_CHARS)
     return f"{text[: _SHOWN_CHARS - 3]}..." if is_cut else text

@@ -11,7 +11,7 @@ from dreamfoundry.manifest.sources.csv_table import read_csv
 from dreamfoundry.manifest.sources.decoding import decoded
 from dreamfoundry.manifest.sources.json_rows import read_json, read_jsonl
 from dreamfoundry.manifest.sources.kinds import KINDS, Kind
-from dreamfoundry.manifest.sources.reading import Reading
+from dreamfoundry.manifest.sources.reading import MAX_SOURCE_ROWS, Reading, TooManyRows
 from dreamfoundry.manifest.sources.text import read_text
 
 
@@ -36,7 +36,12 @@ def read_source(address: str, kind: Kind | None = None) -> Reading:
         known = ", ".join(suffix for suffix in KINDS if suffix)
         reading.refuse(f"unknown suffix {suffix!r}: must be one of {known}; or say what it is, as in --from text")
     elif (text := decoded(data, reading)) is not None:
-        _read(text, kind or KINDS[suffix], reading, is_told=kind is not None)
+        try:
+            _read(text, kind or KINDS[suffix], reading, is_told=kind is not None)
+        except TooManyRows:
+            reading.rows.clear()
+            reading.faults.clear()
+            reading.refuse(f"has more than {MAX_SOURCE_ROWS:,} prompts or faults: make several manifests of it")
         if not (reading.rows or reading.faults):
             reading.refuse("no prompts in it")
     return reading

@@ -10,11 +10,12 @@ from dreamfoundry.manifest.sources.csv_table import split_line
 from dreamfoundry.manifest.sources.reading import Reading, shown
 
 _DECORATIONS = {
-    "is in quotes": re.compile(r"""(["'«“„]).*["'»”“]"""),
-    "begins with a number": re.compile(r"\(?[0-9]+[.):]\s.*"),
-    "begins with a list mark": re.compile(r"[-*•–]\s.*"),
+    "is in quotes, which become part of the prompt": re.compile(r"""(["'«“„]).*["'»”“]"""),
+    "begins with a number, which becomes part of the prompt": re.compile(r"\(?[0-9]+[.):]\s.*"),
+    "begins with a list mark, which becomes part of the prompt": re.compile(r"[-*•–]\s.*"),
+    "has tabs, which become blanks: is it a table (--from tsv)?": re.compile(r"[^\t]+\t.*"),
 }
-"""Marks that a line may bring from a list, and that would be words of its prompt."""
+"""Marks that a line may bring from a list, and that would be words of its prompt; a remark on each."""
 
 
 def read_text(text: str, reading: Reading, *, is_told: bool) -> None:
@@ -38,7 +39,7 @@ def read_text(text: str, reading: Reading, *, is_told: bool) -> None:
     for name, numbers in decorated.items():
         if numbers:
             others = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
-            reading.warn(f"line {numbers[0]}{others} {name}, which becomes part of the prompt")
+            reading.warn(f"line {numbers[0]}{others} {name}")
 
 
 def _table_kind(text: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import lru_cache
 
 from dreamfoundry.diffusion.weights import bundled_prior
 from dreamfoundry.records import Prompt
@@ -39,6 +40,7 @@ def vocabulary_check(prior: PriorConfig) -> VocabularyCheck | None:
     return VocabularyCheck() if bundled is not None and bundled.has_closed_vocabulary else None
 
 
+@lru_cache(maxsize=4096)  # the same words stand in row after row
 def _with_suggestion(word: str) -> str:
     close = get_close_matches(word, VOCABULARY, n=1, cutoff=0.7)
     return f"{word!r} (did you mean {close[0]!r}?)" if close else repr(word)

@@ -79,6 +79,12 @@ def test_tabs_that_divide_lines_unequally_leave_quotes_as_those_of_csv(tmp_path:
     assert "line 2: text stands behind the quoted text" in refusal(tmp_path, "p.tsv", content)
 
 
+def test_cells_may_hold_json(tmp_path: Path) -> None:
+    content = 'prompt,recipe_overrides\na mug,"{""optimize.num_steps"": 200}"\n'
+
+    assert prompts(tmp_path, "p.csv", content) == [Prompt("a_mug", "a mug", overrides={"optimize.num_steps": 200})]
+
+
 def test_an_empty_cell_is_an_absent_value_and_zero_is_none(tmp_path: Path) -> None:
     content = "prompt_id,prompt,seed,priority\n0,a mug,0,0\n,a car,,\n"
 
@@ -107,10 +113,10 @@ def test_empty_columns_without_a_name_are_no_news(tmp_path: Path) -> None:
 
 
 def test_a_header_in_the_middle_is_left_out_and_told(tmp_path: Path) -> None:
-    content = "prompt,seed\na mug,7\nprompt,seed\n"
+    content = "prompt,seed\na mug,7\nprompt,seed\nprompt,seed\n"
 
     assert prompts(tmp_path, "p.csv", content) == MUG
-    told = "p.csv: line 3 repeats the header and is left out: were files joined?"
+    told = "p.csv: line 3 repeats the header and is left out, as are 1 more: were files joined?"
     assert warnings(tmp_path, "p.csv", content) == [told]
 
 
@@ -198,9 +204,15 @@ def test_a_line_that_lacks_only_its_prompt_is_a_fault(tmp_path: Path, line: str)
 
 
 def test_hostile_headers_and_lines_are_refused_in_seconds(tmp_path: Path) -> None:
-    assert "twice" in refusal(tmp_path, "p.csv", "prompt," * 300_000 + "\n")
-    assert "no column 'prompt'" in refusal(tmp_path, "p.csv", "promt," * 300_000 + "\n")
-    assert "a quote is opened here" in refusal(tmp_path, "p.csv", "prompt,x\n" + '"a",' * 300_000 + '"b\n')
+    assert "twice" in refusal(tmp_path, "p.csv", "prompt," * 100_000 + "\n")
+    assert "no column 'prompt'" in refusal(tmp_path, "p.csv", "promt," * 100_000 + "\n")
+    assert "a quote is opened here" in refusal(tmp_path, "p.csv", "prompt,x\n" + '"a",' * 100_000 + '"b\n')
+
+
+def test_a_message_is_short_and_printable_whatever_the_id(tmp_path: Path) -> None:
+    for prompt_id, name in [("a\x1b[2J", "'a\\x1b[2J'"), ("x" * 1000, f"'{'x' * 76}...")]:
+        (fault,) = faults(tmp_path, "p.csv", f"prompt_id,prompt,seed\n{prompt_id},a mug,x\n")
+        assert fault.startswith(f"p.csv, line 2 ({name}): seed = 'x'")
 
 
 def test_of_many_faults_the_first_are_shown_and_all_are_counted(tmp_path: Path) -> None:

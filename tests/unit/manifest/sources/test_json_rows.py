@@ -120,7 +120,7 @@ def test_all_faults_of_all_lines_are_told(tmp_path: Path) -> None:
         ('{"prompt": "a mug", "Prompt": "a car"}', "column 'prompt' stands in one object twice, as 'Prompt' too"),
         ('{"prompt": "x", "view_prompts": {"back": "a", "back": "b"}}', "key 'back' stands in one object twice"),
         ('{"prompts": "a mug"}', "it has 'prompts' (is 'prompt' meant?)"),
-        ("null", "None: must be an object"),
+        ("null", "null: must be an object"),
         ('"a mug"', "'a mug': must be an object"),
     ],
 )

@@ -83,3 +83,24 @@ def test_a_source_keeps_its_faults_to_itself(tmp_path: Path) -> None:
     assert [row.values["prompt"] for row in reading.rows] == ["a mug", "a hat"]
     assert [str(row.place) for row in reading.rows] == [f"{tmp_path}/p.csv, line {line}" for line in (2, 4)]
     assert len(reading.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\n" * 5_000_001, "has more than 5,000,000 lines: make several manifests of it"),
+        (bytes(2**28 + 1), "a source may have 256 MiB: make several manifests of it, or write it as Parquet yourself"),
+    ],
+)
+def test_a_source_that_would_take_all_memory_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    assert refusal(tmp_path, "p.txt", content) == f"p.txt: {reason}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "line"), [("p.txt", b"x\n"), ("p.jsonl", b"0\n"), ("p.csv", b"prompt\n")])
+def test_a_source_of_too_many_rows_is_refused(tmp_path: Path, name: str, line: bytes) -> None:
+    content = b"prompt,seed\n" * (name == "p.csv") + line * 1_000_001
+
+    assert refusal(tmp_path, name, content) == (
+        f"{name}: has more than 1,000,000 prompts or faults: make several manifests of it"
+    )

@@ -36,19 +36,20 @@ def test_punctuation_is_taken_as_it_is(tmp_path: Path, line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "remark"),
     [
-        ('"a mug"', "is in quotes"),
-        ("“a mug”", "is in quotes"),
-        ("1. a mug", "begins with a number"),
-        ("(12) a mug", "begins with a number"),
-        ("- a mug", "begins with a list mark"),
-        ("• a mug", "begins with a list mark"),
+        ('"a mug"', "is in quotes, which become part of the prompt"),
+        ("“a mug”", "is in quotes, which become part of the prompt"),
+        ("1. a mug", "begins with a number, which becomes part of the prompt"),
+        ("(12) a mug", "begins with a number, which becomes part of the prompt"),
+        ("- a mug", "begins with a list mark, which becomes part of the prompt"),
+        ("• a mug", "begins with a list mark, which becomes part of the prompt"),
+        ("a mug\tTools", "has tabs, which become blanks: is it a table (--from tsv)?"),
     ],
 )
 def test_marks_of_a_list_stay_and_are_told(tmp_path: Path, line: str, remark: str) -> None:
     content = f"a car\n{line}\n{line.replace('mug', 'hat')}\n"
 
-    assert line in texts(tmp_path, content)
-    told = f"prompts.txt: line 2 and 1 more {remark}, which becomes part of the prompt"
+    assert line.replace("\t", " ") in texts(tmp_path, content)
+    told = f"prompts.txt: line 2 and 1 more {remark}"
     assert warnings(tmp_path, "prompts.txt", content) == [told]
 
 
