@@ -25,7 +25,7 @@ from dreamfoundry.object_store.open import at_address, open_store
 
 ROWS_PER_GROUP = 2_000
 
-SHOWN_FAULTS = 20
+MAX_SHOWN = 20
 
 _MEDIA_TYPE = "application/vnd.apache.parquet"
 
@@ -128,9 +128,9 @@ def _scanned(rows: Sequence[SourceRow], draft: Path, target: str) -> tuple[list[
 def _message(faults: Sequence[Fault]) -> str:
     if len(faults) == 1:
         return str(faults[0])
-    lines = [f"{len(faults)} faults, nothing is written", *map(str, faults[:SHOWN_FAULTS])]
-    if len(faults) > SHOWN_FAULTS:
-        lines.append(f"and {len(faults) - SHOWN_FAULTS} more")
+    lines = [f"{len(faults)} faults, nothing is written", *map(str, faults[:MAX_SHOWN])]
+    if len(faults) > MAX_SHOWN:
+        lines.append(f"and {len(faults) - MAX_SHOWN} more")
     return "\n  ".join(lines)
 
 

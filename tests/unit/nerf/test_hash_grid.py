@@ -167,8 +167,12 @@ HASHED = with_overrides(
     Recipe(),
     {
         "field.encoding": "hash",
-        "field.hash_grid": {"num_levels": 4, "entries_per_level": 4096, "coarsest_resolution": 8},
-        "field.hash_grid.finest_resolution": 64,
+        "field.hash_grid": {
+            "num_levels": 4,
+            "entries_per_level": 4096,
+            "coarsest_resolution": 8,
+            "finest_resolution": 64,
+        },
         "field.hidden_width": 8,
         "optimize.num_steps": 60,
         "optimize.views_per_step": 2,
