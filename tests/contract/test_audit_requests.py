@@ -40,7 +40,7 @@ BLUE = {**ASKED, "prompt": "a blue car"}
         ({"field": [], "asset": 3}, {}, "under the asset key"),
     ],
 )
-def test_an_outcome_must_stand_under_the_keys_of_the_request_in_it(
+def test_43_an_outcome_must_stand_under_the_keys_of_the_request_in_it(
     tmp_path: Path, request_: Any, changes: Any, problem: str
 ) -> None:
     library, key = Library(DirectoryStore(tmp_path)), digest(DELIVERED)
@@ -79,7 +79,7 @@ def test_outcomes_of_versions_that_recorded_no_request_are_counted_and_no_defect
         (None, "has an asset.json that is no JSON"),
     ],
 )
-def test_an_outcome_must_have_files_of_its_own_asset(tmp_path: Path, metadata: Any, problem: str) -> None:
+def test_43_an_outcome_must_have_files_of_its_own_asset(tmp_path: Path, metadata: Any, problem: str) -> None:
     library = Library(DirectoryStore(tmp_path))
     sidecar = b"{" if metadata is None else json.dumps({"metadata": metadata}).encode()
     files = {"asset.json": library.put_blob(sidecar, "application/json")}

@@ -97,7 +97,7 @@ def test_tags_and_priority_of_the_first_night_reach_catalog_and_page(nights: Nig
     assert b"<li>wood</li><li>old</li><li>bar</li>" in nights.library.store.get(contact_sheet.KEY)
 
 
-def test_tags_that_change_while_the_asset_stays_are_shown_as_they_are_now(nights: Night) -> None:
+def test_44_tags_that_change_while_the_asset_stays_are_shown_as_they_are_now(nights: Night) -> None:
     nights.run([CHAIR, STOOL])
     assert not nights.run([CHAIR, STOOL]), "a second night with the same rows writes nothing"
     assert nights.run([replace(CHAIR, tags=("metal",)), STOOL])
@@ -122,7 +122,7 @@ def test_a_bad_row_has_one_entry_however_many_nights_it_stays_bad(nights: Night)
 
 
 @pytest.mark.parametrize("builds", [True, False])
-def test_a_bad_row_goes_when_it_is_mended_even_before_its_asset_is_made(nights: Night, builds: bool) -> None:
+def test_44_a_bad_row_goes_when_it_is_mended_even_before_its_asset_is_made(nights: Night, builds: bool) -> None:
     nights.run([CHAIR], [BAD_FOG])
     assert nights.run([CHAIR, FOG], builds=builds)
 

@@ -119,7 +119,7 @@ def test_the_request_of_a_build_makes_its_keys() -> None:
     ],
     ids=str,
 )
-def test_a_build_under_the_key_of_another_request_is_refused_with_both_keys(changes: dict[str, Any]) -> None:
+def test_43_a_build_under_the_key_of_another_request_is_refused_with_both_keys(changes: dict[str, Any]) -> None:
     wrong = replace(BUILD, **changes)
 
     with pytest.raises(KeyMismatch, match=r"one: the (field|asset) key of its build is \w{64}, .* make \w{64}"):

@@ -92,7 +92,7 @@ def test_every_outcome_of_an_exporter_carries_the_request_that_its_keys_are_made
     assert (outcome.state, request["field"]["prompt"], request["field"]["seed"]) == (state, "a ball", 7)
 
 
-def test_an_exporter_writes_nothing_under_the_key_of_another_request(tmp_path: Path) -> None:
+def test_43_an_exporter_writes_nothing_under_the_key_of_another_request(tmp_path: Path) -> None:
     library = Library(DirectoryStore(tmp_path))
     ref = library.put_blob(snapshot().to_bytes(), "application/x-npz")
     build = replace(real_build(Prompt("one", "a red chair"), recipe=RECIPE), prompt=Prompt("one", "a blue car"))
