@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from dreamfoundry.errors import ManifestError, PriorUnavailable
 from dreamfoundry.host.log_events import SWITCH
@@ -229,3 +230,15 @@ def test_an_unreachable_bucket_exits_with_1_and_says_why(s3_url: str, write_mani
     assert done.returncode == 1
     assert "no-such-bucket" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_at_once(
+    write_manifest: Callable[..., str], ball_recipe_file: Callable[[int], str], tmp_path: Path
+) -> None:
+    words = [write_manifest(prompt_id=["a"], prompt=["a ball"]), str(tmp_path / "library"), "--device", "cuda"]
+
+    done = run_job("build_library.py", *words, "--recipe", ball_recipe_file(1), "--slots", "1", RAY_ADDRESS="")
+
+    assert done.returncode == 1
+    assert "Ray sees no GPU on this machine; use --device cpu" in done.stderr

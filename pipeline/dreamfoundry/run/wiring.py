@@ -54,7 +54,7 @@ def build_assets(
             num_builds=plan.num_builds,
             num_distill_workers=num_distill_workers,
             num_export_workers=min(request.num_export_workers, plan.num_builds),
-            num_slots=slots.num_slots,
+            num_slots=min(slots.num_slots, plan.num_builds),  # more would only take memory
             limits=request.limits,
         )
         return _drive(context, plan, records, config, open_workers(settings, context.run_id), should_stop)
@@ -175,5 +175,6 @@ def _workers_session(request: RunRequest) -> Iterator[None]:
     if not request.use_ray:
         yield
         return
-    with ray_session(num_cpus=request.num_distill_workers + request.num_export_workers):
+    num_cpus = request.num_distill_workers + request.num_export_workers
+    with ray_session(num_cpus, needs_gpu=request.device.startswith("cuda")):
         yield

@@ -27,12 +27,13 @@ LOG_BYTES = 32 * 2**20
 
 
 @contextmanager
-def ray_session(num_cpus: int) -> Iterator[None]:
+def ray_session(num_cpus: int, *, needs_gpu: bool = False) -> Iterator[None]:
     """Connect for the duration of a `with`, and leave what was there as it was.
 
     A Ray that this process is connected to already is used and kept. With RAY_ADDRESS set (as it
     is inside `ray job submit`) that cluster is joined. Otherwise a private Ray with `num_cpus`
-    logical processors is started in a temporary folder of its own and ended afterwards.
+    logical processors is started in a temporary folder of its own and ended afterwards; InfrastructureError
+    where it `needs_gpu` and this machine has none, since its workers would wait for ever.
     """
     _prepare_environment()
     import ray
@@ -44,6 +45,10 @@ def ray_session(num_cpus: int) -> Iterator[None]:
     try:
         with _own_signal_handlers():
             _connect(folder, num_cpus)
+        if needs_gpu and folder is not None and not ray.cluster_resources().get("GPU"):
+            raise InfrastructureError(
+                "device = 'cuda': Ray sees no GPU on this machine; use --device cpu, or a cluster (RAY_ADDRESS)"
+            )
         yield
     finally:
         ray.shutdown()
