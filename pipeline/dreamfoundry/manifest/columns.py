@@ -80,6 +80,8 @@ def _plain(column: Column, values: pa.Array) -> list[Any]:
         values = values.dictionary_decode()
     if pa.types.is_integer(column.type) and pa.types.is_floating(values.type):
         return [_whole_or_as_it_is(value) for value in values.to_pylist()]
+    if pa.types.is_floating(column.type):
+        return [None if value is None else float(value) for value in values.to_pylist()]
     return values.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -96,12 +98,18 @@ def _texts(name: str, values: pa.Array) -> list[Any]:
         return [None if value is None or math.isnan(value) else value for value in values.to_pylist()]
     if pa.types.is_integer(values.type):
         return [None if value is None else str(value).encode() for value in values.to_pylist()]
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage  # of JSON
+    if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
+        values = values.cast(pa.large_binary())  # views have no lengths in Arrow's functions
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
 
     # bounded before anything is copied: many rows may share one huge text
     texts, places = values.dictionary, values.indices
-    if pa.types.is_integer(texts.type):
+    if pa.types.is_null(texts.type):
+        return [None] * len(values)
+    if not _is_text(texts.type):
         return _texts(name, texts.take(places))
     lengths = pc.binary_length(texts).take(places)
     most = max_bytes(name)
@@ -125,18 +133,21 @@ def _lists(name: str, values: pa.Array) -> list[Any]:
     fits = pc.fill_null(pc.less_equal(lengths, MAX_TAGS), True)
     if not pc.all(fits).as_py():
         values = values.filter(fits)
-    texts = iter(
-        [None] * len(values.flatten()) if pa.types.is_null(values.type.value_type) else _texts(name, values.flatten())
-    )
+    inner = values.flatten()
+    texts = [None] * len(inner) if pa.types.is_null(inner.type) else _texts(name, inner)
 
     found: list[Any] = []
+    place = 0
     for length in lengths.to_pylist():
         if length is None:
             found.append(None)
         elif length > MAX_TAGS:
             found.append(OverBound(f"a list of {length}", f"must have at most {MAX_TAGS}"))
         else:
-            found.append(tuple(next(texts) for _ in range(length)))
+            found.append(tuple(texts[place : place + length]))
+            place += length
+    if place != len(texts):
+        raise ValueError(f"lists of {place} values in all have {len(texts)}")
     return found
 
 

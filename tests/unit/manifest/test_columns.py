@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from dreamfoundry.errors import ManifestError
+from dreamfoundry.manifest.columns import plain_values
 from dreamfoundry.manifest.reader import scan
 from support.manifests import refused_rows, sound_prompts, write_manifest
 
@@ -70,6 +71,33 @@ def test_texts_are_read_from_every_encoding_and_group(
     prompts = sound_prompts(tmp_path / "m.parquet")
 
     assert [(prompt.text, prompt.tags) for prompt in prompts] == [(text, ("a", "b")) for text in texts]
+
+
+@pytest.mark.parametrize("kind", TEXT_TYPES, ids=str)
+def test_the_values_of_a_batch_are_the_same_from_every_type(kind: pa.DataType) -> None:
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    texts = pa.array([b"a", "ü".encode(), None, b"", b"a"], pa.binary()).cast(plain)
+    texts = texts.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else texts
+
+    for part in (slice(None), slice(1, 4), slice(3, 3)):
+        batch = pa.record_batch({"prompt": texts[part], "artist": texts[part]})
+        assert plain_values(batch) == {"prompt": [b"a", "ü".encode(), None, b"", b"a"][part]}
+
+
+@pytest.mark.parametrize("kind", LIST_TYPES, ids=str)
+def test_the_tags_of_a_batch_are_the_same_from_every_kind_of_list(kind: pa.DataType) -> None:
+    tags = pa.array([["wood", "old"], None, [], ["red"]], kind)
+
+    for part in (slice(None), slice(1, 3), slice(3, 4)):
+        batch = pa.record_batch({"tags": tags[part]})
+        assert plain_values(batch) == {"tags": [(b"wood", b"old"), None, (), (b"red",)][part]}
+
+
+@pytest.mark.parametrize(
+    "gaps", [pa.nulls(2), pa.array([NAN, None]), pa.array([None, None]).dictionary_encode()], ids=str
+)
+def test_gaps_of_a_batch_are_none(gaps: pa.Array) -> None:
+    assert plain_values(pa.record_batch({"prompt": gaps, "seed": gaps})) == {"prompt": [None] * 2, "seed": [None] * 2}
 
 
 @pytest.mark.parametrize("kind", LIST_TYPES, ids=str)
@@ -157,6 +185,8 @@ def test_a_column_of_json_is_read_as_text(tmp_path: Path) -> None:
     path = write_manifest(tmp_path / "m.parquet", recipe_overrides=pa.array(texts, pa.json_()))
 
     assert [prompt.overrides for prompt in sound_prompts(path)] == [{"optimize.num_steps": 200}, {}]
+    batch = pa.record_batch({"recipe_overrides": pa.array(texts, pa.json_())})
+    assert plain_values(batch) == {"recipe_overrides": [b'{"optimize.num_steps": 200}', None]}
 
 
 @pytest.mark.parametrize(
