@@ -20,7 +20,7 @@ NODE_READY := node_modules/.installed
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo assets assets-check test test-all chaos soak check lint types format bench bench-quality evaluate ablation clean
+.PHONY: help setup demo assets assets-check test test-all chaos soak intake check lint types format bench bench-quality evaluate ablation clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -74,6 +74,12 @@ chaos: setup ## processes, machines and stores fail in earnest, the real store (
 soak: setup ## a night in small while machines, drivers and workers die: MINUTES=20 ROWS=200 SEED=0
 	SOAK_MINUTES=$(or $(MINUTES),20) SOAK_ROWS=$(or $(ROWS),200) SOAK_SEED=$(or $(SEED),0) \
 		$(RUN) -m pytest tests/chaos/soak.py -s
+
+intake: setup ## every test of manifests and catalog, the slow ones and other writers of Parquet too
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[dev,tables]' -c constraints.txt
+	$(RUN) -m pytest tests/unit/manifest tests/contract/test_manifest_page.py tests/contract/test_catalog_page.py \
+	  tests/contract/test_random_nights.py tests/contract/test_nights.py tests/contract/test_make_manifest.py \
+	  tests/integration/test_changing_manifest.py tests/integration/test_two_nights.py
 
 check: lint types test ## lint, types and tests: the definition of done
 
