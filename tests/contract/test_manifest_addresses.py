@@ -114,6 +114,7 @@ def test_a_path_is_used_where_it_lies(tmp_path: Path) -> None:
         ("abfss://box@account/m", "must be a path or s3://bucket/key"),
         ("file://server/m.parquet", "must be file:///path"),
         ("file:m.parquet", "must be file:///path"),
+        ("m\udcff.parquet", "must be a name in UTF-8"),
     ],
 )
 def test_an_address_of_another_kind_is_refused_with_what_would_work(tmp_path: Path, url: str, remedy: str) -> None:

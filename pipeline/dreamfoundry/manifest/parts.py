@@ -143,11 +143,15 @@ def _find(path: Path, address: str) -> tuple[list[str], list[NotRead], frozenset
 
     found: list[str] = []
     not_read: list[NotRead] = []
-    for name, is_folder in sorted(_names(path), key=lambda pair: Path(pair[0])):
+    try:
+        names = sorted(_names(path), key=lambda pair: Path(pair[0]))
+    except OSError as error:
+        raise ManifestError(f"{address}: cannot be read: {error.strerror}; see who may read it") from None
+    for name, is_folder in names:
         if not is_folder and is_part(name):
             found.append(name)
         elif not is_marker(name):
-            not_read.append(NotRead(name, _reason(name, is_folder)))
+            not_read.append(NotRead(_readable(name), _reason(name, is_folder)))
     if not found:
         beside = "; ".join(f"{item.name}: {item.reason}" for item in not_read[:5])
         raise ManifestError(f"{address}: the folder holds no *.parquet file{f' ({beside})' if beside else ''}")
@@ -167,6 +171,11 @@ def _names(folder: Path, prefix: str = "") -> Iterator[tuple[str, bool]]:
                 yield f"{name}/", True
 
 
+def _readable(name: str) -> str:
+    """A name of a file without bytes that are no UTF-8, which no report could hold."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def _reason(name: str, is_folder: bool) -> str:
     if is_hidden(name.rstrip("/").rpartition("/")[2]):
         return "its name begins with . or _, as those of hidden files and drafts do"
@@ -179,6 +188,8 @@ def _reason(name: str, is_folder: bool) -> str:
 
 def _part(file: Path, name: str, shown: str, first_row: int) -> Part:
     """The part in `file`; ManifestError if its footer or its columns are none of a manifest."""
+    if _readable(name) != name:
+        raise ManifestError(f"{_readable(shown)}: its name is not UTF-8; rename the file")
     if not file.is_file():
         raise ManifestError(f"{shown}: is no file that can be read (a broken link, a named pipe?)")
     try:

@@ -58,6 +58,8 @@ def local_copy(url: str | Path, folder: Path, should_stop: Callable[[], bool] = 
     text = str(url)
     if not text.strip():
         raise ManifestError(f"manifest = {text!r}: must be a path or s3://bucket/key (an unset variable of the shell?)")
+    if not _is_unicode(text):
+        raise ManifestError(f"manifest = {text!r}: must be a name in UTF-8; rename the file or folder")
     if text.startswith("file:"):
         return _path_of_file_url(text)
     if text.startswith(_S3):
@@ -67,6 +69,14 @@ def local_copy(url: str | Path, folder: Path, should_stop: Callable[[], bool] = 
         return Path(url)
     remedy = f"write s3{text[len(scheme[1]) :]}" if scheme[1].lower() in ("s3", "s3a", "s3n") else "copy it there first"
     raise ManifestError(f"manifest = {text!r}: must be a path or s3://bucket/key; {remedy}")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _path_of_file_url(url: str) -> Path:

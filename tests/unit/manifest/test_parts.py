@@ -2,6 +2,8 @@
 
 import base64
 import gzip
+import os
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,6 +69,25 @@ def test_what_is_left_out_is_named(tmp_path: Path, name: str, reason: str) -> No
     assert name.startswith(left_out.name)
     assert reason in left_out.reason
     assert report.num_rows == 1
+
+
+def test_names_that_are_no_utf8_are_named_so_that_a_report_can_hold_them(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "a.parquet", prompt_id=["a"])
+    (tmp_path / os.fsdecode(b"c\xff.txt")).touch()
+
+    assert [item.name for item in scan(tmp_path).not_read] == ["c\ufffd.txt"]
+
+    shutil.copy(tmp_path / "a.parquet", tmp_path / os.fsdecode(b"b\xff.parquet"))
+    with pytest.raises(ManifestError, match=": its name is not UTF-8; rename the file"):
+        scan(tmp_path)
+
+
+def test_a_folder_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "a.parquet", prompt_id=["a"])
+    (tmp_path / "again=1").symlink_to(tmp_path)
+
+    with pytest.raises(ManifestError, match="cannot be read: Too many levels"):
+        scan(tmp_path)
 
 
 def test_a_folder_without_a_part_says_what_there_is(tmp_path: Path) -> None:
