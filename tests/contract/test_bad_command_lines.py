@@ -84,6 +84,15 @@ def test_variables_of_s3_that_cannot_be_meant_are_refused(variables: dict[str, s
     assert "S3 is not set up" in done.stderr
 
 
+def test_a_store_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+
+    done = run("status s3://bucket/library", tmp_path, AWS_ENDPOINT_URL="http://127.0.0.1:9", **keys)
+
+    assert done.returncode == 1
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error"]
+
+
 def test_an_address_of_a_head_that_is_none_says_so(tmp_path: Path) -> None:
     done = run("submit --address garbage -- true", tmp_path)
 
