@@ -4,6 +4,7 @@ DreamfoundryError
 ├── InputError              the caller gave us something unusable; nothing was started      exit 4
 │   ├── ConfigError         a preset, an override or a command line
 │   ├── ManifestError       the manifest as a file: footer, columns, types, duplicates
+│   │   └── TooManyRows     a source of one has more prompts or faults than are read
 │   └── RowError            one row of it: null, bad UTF-8, unknown word, bad override
 ├── Stopped                 somebody asked to stop, and nothing had begun; run again           exit 75
 ├── PromptFailure           this prompt cannot become an asset; it ends as a quarantined row
@@ -59,6 +60,10 @@ class ConfigError(InputError):
 
 class ManifestError(InputError):
     """The manifest cannot be used as a file."""
+
+
+class TooManyRows(ManifestError):
+    """A source of manifests has too many prompts, or faults; the rest of it is not read."""
 
 
 class RowError(InputError):

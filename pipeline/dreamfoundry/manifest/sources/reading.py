@@ -7,6 +7,8 @@ import reprlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from dreamfoundry.errors import TooManyRows
+
 Values = dict[str, Any]
 """Values by column of the manifest; absent is the default."""
 
@@ -49,10 +51,6 @@ class Fault:
         is_plain = self.prompt_id.isprintable() and len(self.prompt_id) <= _SHOWN_CHARS
         name = f" ({self.prompt_id if is_plain else shown(self.prompt_id)})" if self.prompt_id else ""
         return f"{self.place}{name}: {self.text}"
-
-
-class TooManyRows(Exception):
-    """A source has more than MAX_SOURCE_ROWS prompts or faults; the rest of it is not read."""
 
 
 @dataclass

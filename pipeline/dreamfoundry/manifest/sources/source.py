@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from dreamfoundry.errors import ManifestError
+from dreamfoundry.errors import ManifestError, TooManyRows
 from dreamfoundry.manifest.file_kinds import HEAD_BYTES, file_kind
 from dreamfoundry.manifest.sources.addresses import STANDARD_INPUT, read_address
 from dreamfoundry.manifest.sources.csv_table import read_csv
 from dreamfoundry.manifest.sources.decoding import decoded
 from dreamfoundry.manifest.sources.json_rows import read_json, read_jsonl
 from dreamfoundry.manifest.sources.kinds import KINDS, Kind
-from dreamfoundry.manifest.sources.reading import MAX_SOURCE_ROWS, Reading, TooManyRows
+from dreamfoundry.manifest.sources.reading import MAX_SOURCE_ROWS, Reading
 from dreamfoundry.manifest.sources.text import read_text
 
 
