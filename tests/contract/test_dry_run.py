@@ -54,3 +54,72 @@ def test_its_flags_are_refused_without_it(flags: tuple[str, ...], tmp_path: Path
 
     assert done.returncode == 4
     assert "only with --dry-run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("{manifest}", "is no list of a dry run"),
+        ("{library}/index.html", "lies in the library"),
+        ("{library}", "lies in the library"),
+        ("s3://bucket/l.csv", "must be a file on this machine"),
+        ("/dev/stdin", "is no list of a dry run"),
+    ],
+)
+def test_a_list_never_takes_the_place_of_something_else(
+    write_manifest: Callable[..., str], tmp_path: Path, target: str, sentence: str
+) -> None:
+    manifest, library = write_manifest(**SOUND), tmp_path / "library"
+    before = Path(manifest).read_bytes()
+    words = ("--dry-run", "--list", target.format(manifest=manifest, library=library))
+
+    done = run_job("build_library.py", manifest, str(library), *words)
+
+    assert done.returncode == 4
+    assert sentence in done.stderr
+    assert Path(manifest).read_bytes() == before
+    assert not library.exists()
+
+
+def test_a_list_of_an_earlier_dry_run_is_replaced(write_manifest: Callable[..., str], tmp_path: Path) -> None:
+    words = (str(tmp_path / "library"), "--dry-run", "--list", str(tmp_path / "bad.csv"))
+    run_job("build_library.py", write_manifest(**ONE_BAD), *words)
+
+    assert run_job("build_library.py", write_manifest(**SOUND), *words).returncode == 0
+    assert len((tmp_path / "bad.csv").read_text().splitlines()) == 1
+
+
+def test_a_folder_that_is_no_library_stays_as_it_is(write_manifest: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+
+    assert run_job("build_library.py", write_manifest(**SOUND), str(tmp_path / "folder"), "--dry-run").returncode == 0
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+@pytest.mark.parametrize("library", ["file", "file/library"])
+def test_a_library_that_cannot_be_is_told_as_by_the_run(
+    write_manifest: Callable[..., str], tmp_path: Path, library: str
+) -> None:
+    (tmp_path / "file").write_text("x")
+
+    done = run_job("build_library.py", write_manifest(**SOUND), str(tmp_path / library), "--dry-run")
+
+    assert done.returncode == 1
+    assert "choose a directory" in done.stderr
+
+
+def test_a_library_without_a_name_is_refused(write_manifest: Callable[..., str]) -> None:
+    for flags in ((), ("--dry-run",)):
+        done = run_job("build_library.py", write_manifest(**SOUND), "", *flags)
+
+        assert done.returncode == 4
+        assert "library = ''" in done.stderr
+
+
+def test_names_cannot_command_the_terminal(tmp_path: Path, write_manifest: Callable[..., str]) -> None:
+    manifest = write_manifest(**SOUND, **{"\x1b[31m": ["", ""]})
+
+    done = run_job("build_library.py", manifest, str(tmp_path / "library"), "--dry-run")
+
+    assert "\x1b" not in done.stdout
+    assert "\\x1b[31m" in done.stdout

@@ -20,7 +20,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "MANIFEST.md").read_text(encoding="
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 MUSHROOM = Prompt("a_red_mushroom", "a red mushroom", seed=7, tags=("forest", "red"), target_height_m=0.3)
-CHAIR = Prompt("chair", "an old, wooden chair", target_height_m=0.9)
+CHAIR = Prompt("chair", "a small, yellow chair", target_height_m=0.9)
 
 
 def test_the_page_has_a_line_for_every_column_as_the_reader_knows_it() -> None:

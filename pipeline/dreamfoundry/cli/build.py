@@ -179,11 +179,15 @@ def build(
 
 def _dry_run(request: RunRequest, flags: DryRunFlags, should_stop: Callable[[], bool]) -> int:
     """Print the forecast of the run; the exit code that it would have."""
-    from dreamfoundry.run.planning.dry_run import describe, forecast, write_list  # brings Arrow
+    from dreamfoundry.run.display import printable
+    from dreamfoundry.run.planning.dry_run import describe, forecast, refuse_list, write_list  # brings Arrow
+
+    if flags.list:
+        refuse_list(flags.list, request)
 
     found = forecast(dataclasses.replace(request, is_dry=True), sys.stderr, should_stop, flags.asset_s)
     for subject, text in describe(found):
-        print(f"{subject:14}{text}")
+        print(f"{subject:14}{printable(text)}")
     if flags.list:
         print(f"{'list':14}{write_list(found, flags.list):,} rows -> {flags.list}")
     code = EXIT_CODES[found.status]

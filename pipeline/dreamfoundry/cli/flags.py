@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+
+MAX_SECONDS = 1e9
+"""More than thirty years."""
 
 DEFAULTS = Parameter(negative=())
 """No flag gets a --no-flag or --empty-flag beside it."""
@@ -28,8 +30,8 @@ def _at_least_one(kind: object, value: int | None) -> None:
 
 
 def _at_least_zero(kind: object, value: float | None) -> None:
-    if value is not None and not 0 <= value <= math.inf:
-        raise ValueError("must be at least 0")
+    if value is not None and not 0 <= value < MAX_SECONDS:
+        raise ValueError(f"must be a number of at least 0 and below {MAX_SECONDS:g}")
 
 
 def _device(kind: object, value: str) -> None:

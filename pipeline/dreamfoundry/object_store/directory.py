@@ -37,12 +37,15 @@ _HINTS = {
 
 
 class DirectoryStore:
-    """An `ObjectStore` in the directory `root`, which is made when it is absent."""
+    """An `ObjectStore` in the directory `root`, which is made when it is absent, unless it is only to be read."""
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, is_read_only: bool = False) -> None:
         self._root = Path(root).expanduser().resolve()
         with self._reported("the directory"):
-            (self._root / _STAGING).mkdir(parents=True, exist_ok=True)
+            if is_read_only:
+                os.scandir(self._root).close()
+            else:
+                (self._root / _STAGING).mkdir(parents=True, exist_ok=True)
 
     @property
     def url(self) -> str:

@@ -26,15 +26,21 @@ def open_store(
     retry_timeout_s: float = RETRY_TIMEOUT_S,
     check_s: float = CHECK_TIMEOUT_S,
     on_wait: Callable[[str], None] | None = None,
+    is_read_only: bool = False,
 ) -> ObjectStore:
     """The store at "s3://bucket/prefix" or in a directory, which is made when it is absent.
 
     A call waits up to `retry_timeout_s` for an S3 that is away, the first one `check_s`: an address that
-    is wrong is reported soon. `on_wait` is told of longer waits.
+    is wrong is reported soon. `on_wait` is told of longer waits. With `is_read_only` nothing is made: an absent
+    directory is unavailable.
     Raises ConfigError for another kind of URL and StoreUnavailable, saying what to do, when the
     place cannot be used.
     """
     text = str(url)
+    if not text.strip():
+        raise ConfigError(
+            f"library = {text!r}: must be s3://bucket/prefix or a directory (an unset variable of the shell?)"
+        )
     if text.startswith(_S3):
         bucket, _, prefix = text[len(_S3) :].partition("/")
         if not bucket:
@@ -44,7 +50,7 @@ def open_store(
         return store
     if "://" in text:
         raise ConfigError(f"library = {text!r}: must be s3://bucket/prefix or a directory")
-    return DirectoryStore(text)
+    return DirectoryStore(text, is_read_only=is_read_only)
 
 
 def local_copy(url: str | Path, folder: Path, should_stop: Callable[[], bool] = lambda: False) -> Path:

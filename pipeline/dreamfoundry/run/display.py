@@ -64,7 +64,7 @@ class _PlainDisplay:
             self._write(f"{duration(now_s - self._started_s):>8}  {text}")
 
     def note(self, text: str) -> None:
-        self._write(f"note: {text}")
+        self._write(f"note: {printable(text)}")
 
     def close(self) -> None:
         """Nothing: the last line has ended."""
@@ -97,9 +97,9 @@ class _TerminalDisplay:
 
     def note(self, text: str) -> None:
         if self._bar is not None:  # above the bar, which stays the last line
-            self._bar.console.print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)
+            self._bar.console.print(f"note: {printable(text)}", markup=False, highlight=False, soft_wrap=True)
             return
-        self._stream.write(f"note: {text}\n")
+        self._stream.write(f"note: {printable(text)}\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -126,6 +126,11 @@ class _TerminalDisplay:
         self._bar.add_task("", total=None, text="")
         self._bar.start()
         return self._bar
+
+
+def printable(text: str) -> str:
+    """`text` in one line, what a terminal would obey shown as escapes: names of files and columns may hold anything."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def duration(seconds: float) -> str:

@@ -29,7 +29,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app, typed_command
-from dreamfoundry.cli.flags import ExistingFile, OutputFolder, Positive, Repeated, Seconds
+from dreamfoundry.cli.flags import ExistingFile, OutputFolder, Positive, Repeated
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.evaluation.ablation.suites import Suite, bundled_suites, quick_suite, read_suite
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
@@ -50,7 +50,7 @@ def ablation(
     seeds: Annotated[Positive, Parameter(help="seeds per prompt")] = 2,
     slots: Annotated[Positive, Parameter(help="prompts that a process optimises side by side")] = 4,
     processes: Annotated[Positive, Parameter(help="each with one thread")] = 2,
-    minutes: Annotated[Seconds, Parameter(help="start nothing new after these minutes")] = math.inf,
+    minutes: Annotated[float, Parameter(help="start nothing new after these minutes")] = math.inf,
     output: OutputFolder = Path("out/ablation"),
     docs: Annotated[
         list[Path] | None,

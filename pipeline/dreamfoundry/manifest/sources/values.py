@@ -24,7 +24,7 @@ def from_cell(column: str, cell: str) -> Any:
     if column == "target_height_m":
         return _float_of_cell(cell)
     if column == "tags":
-        return [tag.strip() for tag in re.split("[;|,]", cell) if tag.strip()]
+        return _tags_of_cell(cell)
     return cell
 
 
@@ -85,6 +85,12 @@ def _float_of_json(value: Any) -> float:
         return float(value)
     except OverflowError:
         raise ValueError("must be a number of metres such as 0.9") from None
+
+
+def _tags_of_cell(cell: str) -> list[str]:
+    if cell.strip()[:1] in ("[", "(", "{"):  # a list as pandas writes it: its quotes and brackets are no tags
+        raise ValueError("must be tags between semicolons, as in wood; old")
+    return [tag.strip() for tag in re.split("[;|,]", cell) if tag.strip()]
 
 
 def _tags_of_json(value: Any) -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from dreamfoundry.errors import ConfigError, ObjectMissing
+from dreamfoundry.errors import ConfigError, ObjectCorrupt, ObjectMissing
 from dreamfoundry.library.library import Library
 from dreamfoundry.manifest.reader import ManifestReport
 from dreamfoundry.run import report
@@ -20,6 +20,8 @@ from dreamfoundry.run.planning.plan import Remaining, Tally
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunReport
 from dreamfoundry.run.request import RunRequest
+
+_LIST_COLUMNS = ("kind", "part", "first_row", "last_row", "prompt_id", "reason")
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,11 @@ def _last_pace(library: Library) -> Pace | None:
     for run_id in sorted({key.split("/")[1] for key in library.store.list("runs/")}, reverse=True):
         try:
             last = report.from_json(RunReport, library.store.get(report.key(RunReport, run_id)))
-        except ObjectMissing:
-            continue  # under way, or killed
+        except (ObjectMissing, ObjectCorrupt):
+            continue  # under way, or killed; what cannot be read is for `verify` to tell
         if last.num_steps:
-            return Pace(sum(last.optimizer_s.values()) / last.num_steps, f"as in run {run_id}")
+            used_s = sum(seconds for use, seconds in last.optimizer_s.items() if use != "idle")
+            return Pace(used_s / last.num_steps, f"as in run {run_id}, which made {last.num_steps:,}")
     return None
 
 
@@ -100,8 +103,9 @@ def describe(found: Forecast) -> Iterator[tuple[str, str]]:
     failed = sum(tally.failure_classes.values())
     why = ", ".join(f"{count:,} {name}" for name, count in tally.failure_classes.items())
     yield "there already", f"{tally.skipped:,} rows" + (f", {failed:,} of them quarantined ({why})" if failed else "")
+    yield "to make", f"{tally.pending:,} rows"
     yield "to export", f"{remaining.num_exports:,} assets whose field exists"
-    yield "to optimise", f"{remaining.num_fields:,} fields, {remaining.num_steps:,} steps"
+    yield "to optimise", f"{remaining.num_fields:,} fields (equal requests share one), {remaining.num_steps:,} steps"
     yield "time", _describe_time(found)
 
 
@@ -116,11 +120,30 @@ def _describe_time(found: Forecast) -> str:
         )
     text = (
         f"about {duration(found.worker_s / num_workers)} for {num_workers} distill workers, "
-        f"{found.pace.worker_s_per_step:.3g} s a step {found.pace.source}; exports come on top"
+        f"{found.pace.worker_s_per_step:.3g} s a step {found.pace.source}; loading and exports come on top"
     )
     if found.request.price_per_hour:
         text += f"; cost {found.worker_s / 3600.0 * found.request.price_per_hour:,.2f}"
     return text
+
+
+def refuse_list(path: Path, request: RunRequest) -> None:
+    """ConfigError for a list in the place of something that is not a list of ours, or within the library."""
+    text = str(path)
+    if "://" in text or text.startswith("s3:"):
+        raise ConfigError(f"--list {text!r}: must be a file on this machine")
+    target = path.resolve()
+    if target.is_relative_to(Path(request.library).resolve()):
+        raise ConfigError(f"--list {text!r}: lies in the library; name a file outside of it")
+    if path.exists() and not _is_list(path):
+        raise ConfigError(f"--list {text!r}: is there already and is no list of a dry run; name another file")
+
+
+def _is_list(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.readline().strip() == ",".join(_LIST_COLUMNS).encode()
 
 
 def write_list(found: Forecast, path: Path) -> int:
@@ -132,7 +155,7 @@ def write_list(found: Forecast, path: Path) -> int:
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
-            table.writerow(("kind", "part", "first_row", "last_row", "prompt_id", "reason"))
+            table.writerow(_LIST_COLUMNS)
             table.writerows(rows)
     except OSError as error:
         raise ConfigError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dreamfoundry.diffusion.weights_cache import resolve_identity, weights_cache
-from dreamfoundry.errors import MachineFault, ManifestError, Stopped
+from dreamfoundry.errors import MachineFault, ManifestError, Stopped, StoreUnavailable
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import OnProgress
 from dreamfoundry.manifest.private_copy import private_copy
@@ -113,11 +114,17 @@ def plan(context: RunContext) -> Plan:
 
 
 def _open_library(request: RunRequest, folder: Path, progress: Progress) -> Library:
-    """A dry run makes no directory: one that is not there yet is an empty one in `folder`."""
-    url = request.library
-    if request.is_dry and "://" not in url and not Path(url).is_dir():
-        url = str(folder / "no-library-yet")
-    return Library(open_store(url, retry_timeout_s=request.limits.store_s, on_wait=progress.note))
+    """A dry run makes no directory: one that is not there yet, but could be made, is an empty one in `folder`."""
+    url, is_there = request.library, True
+    if request.is_dry and "://" not in url and url.strip():
+        above = next(path for path in (Path(url).absolute(), *Path(url).absolute().parents) if path.exists())
+        is_there = above == Path(url).absolute()
+        if above.is_dir() and not os.access(above, os.W_OK):
+            raise StoreUnavailable(f"library = {url!r}: {above} cannot be written to: choose another directory")
+        url = url if is_there or not above.is_dir() else str(folder / "no-library-yet")
+    store_s = request.limits.store_s
+    is_read_only = request.is_dry and is_there
+    return Library(open_store(url, retry_timeout_s=store_s, on_wait=progress.note, is_read_only=is_read_only))
 
 
 def _describe_bad_rows(scanned: ManifestReport, request: RunRequest, vocabulary: VocabularyCheck | None) -> str:

@@ -242,3 +242,10 @@ def test_a_broken_quote_is_named_where_it_was_opened(tmp_path: Path, body: str, 
     assert fault.startswith(f"p.csv, line {line}: ")
     assert reason in fault
     assert fault.endswith("nothing is read from here on")
+
+
+@pytest.mark.parametrize("cell", ["['forest', 'red']", "[x]", "(a; b)", "{wood}"])
+def test_a_list_as_a_program_prints_it_is_refused_as_tags(tmp_path: Path, cell: str) -> None:
+    assert "must be tags between semicolons, as in wood; old" in refusal(
+        tmp_path, "p.csv", f'prompt,tags\na red mushroom,"{cell}"\n'
+    )

@@ -65,7 +65,8 @@ def test_rows_work_and_end_are_told_and_no_library_is_made(request_for: RequestO
     sentences = told(found)
     assert sentences["manifest"].endswith("4 rows, 3 prompts")
     assert "row 3 (bad): prompt = None: must not be empty" in sentences["bad row"]
-    assert sentences["to optimise"] == "2 fields, 200 steps", "two rows share a field"
+    assert sentences["to make"] == "3 rows"
+    assert sentences["to optimise"] == "2 fields (equal requests share one), 200 steps"
     assert "preflight" in sentences["time"]
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.parquet"]
 
@@ -91,7 +92,7 @@ def test_what_a_library_has_is_told_and_its_bytes_stay(request_for: RequestOf, t
     sentences = told(found)
     assert sentences["there already"] == "2 rows, 2 of them quarantined (2 empty)"
     assert sentences["to export"].startswith("1 assets")
-    assert sentences["to optimise"] == "0 fields, 0 steps"
+    assert sentences["to optimise"].endswith(" 0 steps")
     assert {path: path.read_bytes() for path in (tmp_path / "library").rglob("*") if path.is_file()} == before
 
 
@@ -107,6 +108,12 @@ def test_time_and_money_are_those_of_the_last_run_that_made_steps(request_for: R
     assert found.worker_s == pytest.approx(72.0), "200 steps of 0.36 s"
     assert told(found)["time"].startswith("about 0:00:36 for 2 distill workers, 0.36 s a step as in run 20250102")
     assert told(found)["time"].endswith("cost 1.00")
+
+
+def test_a_report_that_cannot_be_read_is_no_reason_to_end(request_for: RequestOf, tmp_path: Path) -> None:
+    DirectoryStore(tmp_path / "library").put(report.key(RunReport, "run-1"), b"{", report.MEDIA_TYPE)
+
+    assert forecast(request_for(), io.StringIO()).pace is None
 
 
 def test_the_seconds_of_an_asset_may_be_given(request_for: RequestOf) -> None:
