@@ -104,6 +104,11 @@ class PromptFailure(DreamfoundryError):
     failure_class: ClassVar[str] = "failed"
 
 
+def failure_classes() -> list[str]:
+    """The word in the catalog of every kind of PromptFailure."""
+    return sorted(kind.failure_class for kind in PromptFailure.__subclasses__())
+
+
 class OptimizationDiverged(PromptFailure):
     """A gradient was not finite."""
 

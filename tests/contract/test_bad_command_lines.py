@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,12 @@ import pytest
 BAD_VALUES = [
     ("preview a --device tpu", '"cpu" or "cuda"'),
     ("preview a --seed -1", "--seed"),
+    ("preview a --seed 1.5", "whole number"),
+    ("build m.parquet lib --slots 1.9", "whole number"),
+    ("build m.parquet lib --retry-quarantined emtpy", "must be one of all, diverged, empty"),
+    ("status nowhere", "no such directory"),
+    ("verify nowhere", "no such directory"),
+    ("gc nowhere", "no such directory"),
     ("preview a --output FILE/x", "is a file"),
     ("preview a --output LONG", "too long"),
     ("build m.parquet lib --device tpu", '"cpu" or "cuda"'),
@@ -101,8 +108,22 @@ def test_an_address_of_a_head_that_is_none_says_so(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_ctrl_c_is_told_and_has_the_exit_code_of_a_stop(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "dreamfoundry", "preview", "a red mushroom", "--output", str(tmp_path / "out")]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()  # it has begun
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+
+    assert process.returncode == 75
+    assert rest.splitlines()[-1] == "stopped"
+
+
 @pytest.mark.parametrize("shell", ["| head -1", ">&-", "2>&-", ">&- 2>&-"])
 def test_output_that_nobody_reads_is_no_fault(shell: str, tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+
     done = run("status library", tmp_path, shell)
 
     assert done.returncode == 0

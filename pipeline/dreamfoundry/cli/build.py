@@ -56,7 +56,7 @@ from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app
 from dreamfoundry.cli.flags import Count, Device, Engine, Flag, OutputFile, RecipeChanges, RecipeName, Repeated, Seconds
-from dreamfoundry.errors import ConfigError
+from dreamfoundry.errors import ConfigError, failure_classes
 from dreamfoundry.run.exit_codes import EXIT_CODES
 from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, export_profile
@@ -208,7 +208,7 @@ def run_request(
         recipe_name=os.path.basename(assets.recipe),
         profile=export_profile(assets.profile),
         metadata_policy=rights.policy(),
-        retry_class=assets.retry_quarantined,
+        retry_class=_retry_class(assets.retry_quarantined),
         quarantine_bad_rows=assets.quarantine_bad_rows,
         # workers and their patience
         num_distill_workers=workers.actors or 0,
@@ -221,6 +221,14 @@ def run_request(
         price_per_hour=workers.price,
         log_file=str(workers.log_file or default_log_file()),
     )
+
+
+def _retry_class(name: str) -> str:
+    """`name`, if it is one that a quarantined row can have; ConfigError names all."""
+    known = ["all", *failure_classes()]
+    if name and name not in known:
+        raise ConfigError(f"--retry-quarantined {name!r}: must be one of {', '.join(known)}")
+    return name
 
 
 def default_log_file() -> str:

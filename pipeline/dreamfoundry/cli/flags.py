@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 MAX_SECONDS = 1e9
 """More than thirty years."""
@@ -29,9 +30,17 @@ def _at_least_one(kind: object, value: int | None) -> None:
         raise ValueError("must be at least 1")
 
 
-def _at_least_zero(kind: object, value: float | None) -> None:
+def _at_least_zero(kind: object, value: float | int | None) -> None:
     if value is not None and not 0 <= value < MAX_SECONDS:
         raise ValueError(f"must be a number of at least 0 and below {MAX_SECONDS:g}")
+
+
+def _whole(kind: object, tokens: Sequence[Token]) -> int:
+    """A whole number as it is typed: 1.5 is none, and is not rounded."""
+    text = tokens[0].value
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        raise ValueError("must be a whole number")
+    return int(text)
 
 
 def _device(kind: object, value: str) -> None:
@@ -72,12 +81,12 @@ def _is_too_long(path: Path) -> bool:
     return any(len(part.encode(errors="replace")) > 255 for part in path.parts)
 
 
-Count = Annotated[int | None, Parameter(validator=_at_least_one, show_default=False)]
+Count = Annotated[int | None, Parameter(validator=_at_least_one, converter=_whole, show_default=False)]
 """At least 1; None lets the program choose."""
 
-Positive = Annotated[int, Parameter(validator=_at_least_one)]
+Positive = Annotated[int, Parameter(validator=_at_least_one, converter=_whole)]
 
-NotNegative = Annotated[int, Parameter(validator=_at_least_zero)]
+NotNegative = Annotated[int, Parameter(validator=_at_least_zero, converter=_whole)]
 
 Seconds = Annotated[float, Parameter(validator=_at_least_zero)]
 """A duration or an amount: at least 0."""

@@ -66,7 +66,7 @@ def show(url: str, min_age_s: float) -> None:
     from dreamfoundry.library.library import Library
     from dreamfoundry.object_store.open import open_store
 
-    things = find_garbage(Library(open_store(url)), min_age_s)
+    things = find_garbage(Library(open_store(url, is_read_only=True)), min_age_s)
     for thing in things:
         print(f"would go  {described(thing)}")
     print(f"{total(things)} would go; --delete takes it away")

@@ -75,6 +75,7 @@ def _app() -> App:
         help_formatter=help_formatter(sys.stdout),
         version=__version__,
         default_parameter=DEFAULTS,
+        suppress_keyboard_interrupt=False,  # `report_errors` knows the exit code of a stop
     )
     for name, summary in COMMANDS.items():
         app.command(f"dreamfoundry.cli.{name}:app", name=name, help=summary)

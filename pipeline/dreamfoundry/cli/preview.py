@@ -25,10 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from dreamfoundry.cli.command_line import command_app
-from dreamfoundry.cli.flags import Device, OutputFolder, RecipeChanges, RecipeName
+from dreamfoundry.cli.flags import Device, NotNegative, OutputFolder, RecipeChanges, RecipeName
 from dreamfoundry.errors import ConfigError, PromptFailure, RowError
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.run.display import Display, duration, open_display
@@ -60,7 +59,7 @@ def preview(
     recipe: RecipeName = "toybox",
     changes: RecipeChanges = [],  # noqa: B006 (only read)
     profile: Annotated[str, Parameter(help=f"export budget: {', '.join(EXPORT_PROFILES)}")] = "preview",
-    seed: Annotated[int, Parameter(validator=Number(gte=0), help="another seed gives another asset")] = 0,
+    seed: Annotated[NotNegative, Parameter(help="another seed gives another asset")] = 0,
     device: Device = "cpu",
 ) -> int:
     """Distil, export, write the files, and name the GLB and the picture."""

@@ -34,7 +34,7 @@ def status(library: LibraryUrl, /) -> int:
     from dreamfoundry.library.library import Library
     from dreamfoundry.object_store.open import open_store
 
-    rows = describe(Library(open_store(library)))
+    rows = describe(Library(open_store(library, is_read_only=True)))
     if sys.stdout.isatty():
         _print_table(library, rows)
     else:

@@ -42,7 +42,7 @@ def verify(library: LibraryUrl, /, *, rebuild: Flag = False) -> int:
     from dreamfoundry.object_store.open import open_store
 
     with machine_faults():
-        contents = Library(open_store(library))
+        contents = Library(open_store(library, is_read_only=not rebuild))
         if rebuild:
             try:
                 rebuild_projections(contents)

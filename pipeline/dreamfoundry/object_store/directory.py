@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dreamfoundry.errors import ObjectMissing, StoreUnavailable
+from dreamfoundry.errors import ConfigError, ObjectMissing, StoreUnavailable
 from dreamfoundry.object_store.protocol import CHUNK_BYTES, ObjectStat, Unfinished, fill, is_made_of, require_key
 
 _STAGING = ".staging"
@@ -42,9 +42,9 @@ class DirectoryStore:
     def __init__(self, root: str | Path, *, is_read_only: bool = False) -> None:
         self._root = Path(root).expanduser().resolve()
         with self._reported("the directory"):
-            if is_read_only:
-                os.scandir(self._root).close()
-            else:
+            if is_read_only and not self._root.is_dir():
+                raise ConfigError(f"library = {str(root)!r}: no such directory; is the name right?")
+            if not is_read_only:
                 (self._root / _STAGING).mkdir(parents=True, exist_ok=True)
 
     @property
@@ -146,6 +146,8 @@ class DirectoryStore:
                     break
 
     def unfinished(self) -> Iterator[Unfinished]:
+        if not (self._root / _STAGING).is_dir():
+            return  # nothing was ever written here
         with self._reported(_STAGING), os.scandir(self._root / _STAGING) as entries:
             for entry in entries:
                 if entry.name == _LOCK:

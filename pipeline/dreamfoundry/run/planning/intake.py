@@ -115,15 +115,16 @@ def plan(context: RunContext) -> Plan:
 
 def _open_library(request: RunRequest, folder: Path, progress: Progress) -> Library:
     """A dry run makes no directory: one that is not there yet, but could be made, is an empty one in `folder`."""
-    url, is_there = request.library, True
+    url, store_s = request.library, request.limits.store_s
+    is_read_only = False
     if request.is_dry and "://" not in url and url.strip():
-        above = next(path for path in (Path(url).absolute(), *Path(url).absolute().parents) if path.exists())
-        is_there = above == Path(url).absolute()
+        path = Path(url).absolute()
+        above = next(place for place in (path, *path.parents) if place.exists())
         if above.is_dir() and not os.access(above, os.W_OK):
             raise StoreUnavailable(f"library = {url!r}: {above} cannot be written to: choose another directory")
-        url = url if is_there or not above.is_dir() else str(folder / "no-library-yet")
-    store_s = request.limits.store_s
-    is_read_only = request.is_dry and is_there
+        is_read_only = path.is_dir()
+        if above.is_dir() and not is_read_only:
+            url = str(folder / "no-library-yet")
     return Library(open_store(url, retry_timeout_s=store_s, on_wait=progress.note, is_read_only=is_read_only))
 
 
