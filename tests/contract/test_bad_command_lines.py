@@ -110,7 +110,11 @@ def test_an_address_of_a_head_that_is_none_says_so(tmp_path: Path) -> None:
 
 def test_ctrl_c_is_told_and_has_the_exit_code_of_a_stop(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "dreamfoundry", "preview", "a red mushroom", "--output", str(tmp_path / "out")]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+
+    def hear() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell lets what runs in the background ignore it
+
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=hear) as process:
         assert process.stderr is not None
         process.stderr.readline()  # it has begun
         process.send_signal(signal.SIGINT)
