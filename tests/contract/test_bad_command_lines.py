@@ -78,7 +78,7 @@ def test_a_value_that_cannot_be_meant_is_refused_before_anything_starts(
 @pytest.mark.parametrize(
     "variables",
     [
-        {"AWS_ENDPOINT_URL": "notaurl", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
+        {"AWS_ENDPOINT_URL_S3": "notaurl", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
         {"AWS_PROFILE": "nope"},
         {"AWS_DEFAULT_REGION": "bad region", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
     ],
@@ -94,7 +94,7 @@ def test_variables_of_s3_that_cannot_be_meant_are_refused(variables: dict[str, s
 def test_a_store_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
 
-    done = run("status s3://bucket/library", tmp_path, AWS_ENDPOINT_URL="http://127.0.0.1:9", **keys)
+    done = run("status s3://bucket/library", tmp_path, AWS_ENDPOINT_URL_S3="http://127.0.0.1:9", **keys)
 
     assert done.returncode == 1
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error"]
@@ -135,9 +135,14 @@ def test_output_that_nobody_reads_is_no_fault(shell: str, tmp_path: Path) -> Non
 
 
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
-    line = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m dreamfoundry status x"
+    line = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -I -m dreamfoundry status x"
 
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    # Python itself needs a current folder for relative entries of PYTHONPATH
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120
+    )
 
     assert done.returncode == 4
     assert "change to another one" in done.stderr
