@@ -20,4 +20,9 @@ Lifetimes: run > worker (the prior) > asset (embeddings, field, optimizer, gener
 (cameras, rays, noise). Each is created in one place and handed down as an argument.
 """
 
+import logging
+
 __version__ = "0.1.0"
+
+# log events that nobody records are for nobody; without a handler Python prints warnings to standard error
+logging.getLogger(__name__).addHandler(logging.NullHandler())

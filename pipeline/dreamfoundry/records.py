@@ -44,6 +44,21 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class LostRows:
+    """Rows `first_row` to `last_row` (both included, counted over all parts) that can't be read, and why."""
+
+    part: str
+    row_group: int
+    first_row: int
+    last_row: int
+    reason: str
+
+    @property
+    def num_rows(self) -> int:
+        return self.last_row - self.first_row + 1
+
+
+@dataclass(frozen=True)
 class LoraIdentity:
     """A low-rank change that was merged into a prior, with its weight."""
 

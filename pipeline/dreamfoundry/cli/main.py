@@ -6,7 +6,6 @@ loads neither torch nor Ray nor Arrow. The programs in jobs/ call `run` with the
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -91,8 +90,6 @@ def _app() -> App:
 
 def run(tokens: Sequence[str]) -> int:
     """Carry out one command line, without the name of the program; the exit code."""
-    # log events of a command that records none are for nobody; without a handler Python prints warnings
-    logging.getLogger("dreamfoundry").addHandler(logging.NullHandler())
     app = _app()
     console = None if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
 

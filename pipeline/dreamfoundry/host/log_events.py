@@ -28,8 +28,6 @@ ROOT = "dreamfoundry"
 SWITCH = "DREAMFOUNDRY_LOG_EVENTS"
 """The environment variable that turns log events off everywhere when it is "off"."""
 
-logging.getLogger(ROOT).addHandler(logging.NullHandler())  # without a handler, Python prints warnings to stderr
-
 _context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default={})  # noqa: B039 never changed in place
 
 

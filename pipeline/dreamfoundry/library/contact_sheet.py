@@ -13,7 +13,7 @@ from io import BufferedIOBase
 from urllib.parse import quote
 
 from dreamfoundry.library.entries import Entry
-from dreamfoundry.library.lost_rows import NONE_LOST, LostRows
+from dreamfoundry.library.lost_rows import NONE_LOST, LostRowsRecord
 from dreamfoundry.records import Outcome
 
 KEY = "index.html"
@@ -73,7 +73,7 @@ def write(
     num_quarantined: int,
     catalog_key: str,
     catalog_digest: str,
-    lost: LostRows = NONE_LOST,
+    lost: LostRowsRecord = NONE_LOST,
     title: str = "Asset library",
 ) -> None:
     """Write the page of a library as UTF-8 HTML, to be stored as `KEY`. All text is escaped.
@@ -109,7 +109,7 @@ def write(
     file.write(f"</main>\n<script>{_SCRIPT}</script>\n</html>\n".encode())
 
 
-def _lost(lost: LostRows) -> str:
+def _lost(lost: LostRowsRecord) -> str:
     """The box above the cards with what the last run could not read; empty where it read everything."""
     if not lost.ranges:
         return ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.record_json import from_json, to_json
 from dreamfoundry.object_store.protocol import JSON
+from dreamfoundry.records import LostRows
 
 LOST_ROWS = "lost_rows/"
 """Where the records lie."""
@@ -20,32 +21,21 @@ _SCHEMA = "lost_rows.v1"
 
 
 @dataclass(frozen=True)
-class LostRange:
-    """Rows `first_row` to `last_row` (both included, counted over all parts) of one row group."""
-
-    part: str
-    row_group: int
-    first_row: int
-    last_row: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class LostRows:
+class LostRowsRecord:
     """All rows that a run could not read of `manifest`."""
 
     manifest: str
-    ranges: tuple[LostRange, ...]
+    ranges: tuple[LostRows, ...]
 
     @property
     def num_rows(self) -> int:
-        return sum(lost.last_row - lost.first_row + 1 for lost in self.ranges)
+        return sum(lost.num_rows for lost in self.ranges)
 
 
-NONE_LOST = LostRows("", ())
+NONE_LOST = LostRowsRecord("", ())
 
 
-def record_lost_rows(library: Library, run_id: str, lost: LostRows) -> bool:
+def record_lost_rows(library: Library, run_id: str, lost: LostRowsRecord) -> bool:
     """Remember `lost` under the name of a run; False where nothing is new."""
     before = recorded_lost_rows(library)
     if lost == before or not (lost.ranges or before.ranges):
@@ -54,12 +44,12 @@ def record_lost_rows(library: Library, run_id: str, lost: LostRows) -> bool:
     return True
 
 
-def lost_rows_from_json(data: bytes) -> LostRows:
+def lost_rows_from_json(data: bytes) -> LostRowsRecord:
     """The record in `data`; ObjectCorrupt."""
-    return from_json(LostRows, _SCHEMA, data)
+    return from_json(LostRowsRecord, _SCHEMA, data)
 
 
-def recorded_lost_rows(library: Library) -> LostRows:
+def recorded_lost_rows(library: Library) -> LostRowsRecord:
     """The newest record; NONE_LOST without one. ObjectCorrupt if it cannot be read."""
     keys = list(library.store.list(LOST_ROWS))
     return lost_rows_from_json(library.store.get(keys[-1])) if keys else NONE_LOST

@@ -16,7 +16,7 @@ from dreamfoundry.library import catalog, contact_sheet
 from dreamfoundry.library.catalog import CatalogEntry
 from dreamfoundry.library.entries import Entries, Entry
 from dreamfoundry.library.library import Library
-from dreamfoundry.library.lost_rows import LostRows, recorded_lost_rows
+from dreamfoundry.library.lost_rows import LostRowsRecord, recorded_lost_rows
 from dreamfoundry.library.rows import (
     Row,
     mended_rows,
@@ -108,7 +108,7 @@ def entries_of(library: Library, outcomes: Iterable[Outcome]) -> Entries:
     return entries
 
 
-def summaries(entries: Entries, lost: LostRows) -> Iterator[tuple[str, BufferedIOBase, str]]:
+def summaries(entries: Entries, lost: LostRowsRecord) -> Iterator[tuple[str, BufferedIOBase, str]]:
     """The files that speak of the whole library and of the rows that were `lost`: key, content, media type, in order.
 
     Each is gone from this machine when the next one is asked for.

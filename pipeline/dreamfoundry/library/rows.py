@@ -72,13 +72,11 @@ class BadRowsRecord:
 
 def record_aliases(library: Library, run_id: str, pairs: Iterable[tuple[str, str]]) -> None:
     """Remember (prompt id, asset key) pairs beside the outcomes' own, under the name of a run."""
-    remaining, number = iter(pairs), 0
-    while batch := sorted(islice(remaining, _ROWS_PER_RECORD)):
+    for number, batch in _batches(pairs):
         prompt_ids: dict[str, tuple[str, ...]] = {}
-        for prompt_id, asset_key in batch:
+        for prompt_id, asset_key in sorted(batch):
             prompt_ids[asset_key] = (*prompt_ids.get(asset_key, ()), prompt_id)
         library.store.put(f"{ALIASES}{run_id}/{number}.json", to_json(Aliases(prompt_ids), _ALIASES_SCHEMA), JSON)
-        number += 1
 
 
 def recorded_aliases(library: Library) -> Iterator[tuple[str, str]]:
@@ -91,10 +89,9 @@ def recorded_aliases(library: Library) -> Iterator[tuple[str, str]]:
 
 def record_rows(library: Library, run_id: str, rows: Iterable[Row]) -> None:
     """Remember tags and priority of `rows`, which come in any order, under the name of a run."""
-    remaining, number = iter(rows), 0
-    while batch := sorted(islice(remaining, _ROWS_PER_RECORD), key=lambda row: (row.prompt_id, row.asset_key)):
-        library.store.put(f"{ROWS}{run_id}/{number}.json", to_json(RowsRecord(tuple(batch)), _ROWS_SCHEMA), JSON)
-        number += 1
+    for number, batch in _batches(rows):
+        record = RowsRecord(tuple(sorted(batch, key=lambda row: (row.prompt_id, row.asset_key))))
+        library.store.put(f"{ROWS}{run_id}/{number}.json", to_json(record, _ROWS_SCHEMA), JSON)
 
 
 def recorded_rows(library: Library) -> Iterator[Row]:
@@ -141,6 +138,12 @@ def tags_text(tags: Sequence[str]) -> str:
 def tags_from_text(text: str) -> tuple[str, ...]:
     """The tags that `tags_text` wrote."""
     return tuple(json.loads(text))
+
+
+def _batches(items: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
+    """`items` in pieces that fit into one record, numbered from 0."""
+    remaining = iter(items)
+    return enumerate(iter(lambda: list(islice(remaining, _ROWS_PER_RECORD)), []))
 
 
 def _records(library: Library, prefix: str, parse: Callable[[bytes], T]) -> Iterator[T]:

@@ -144,7 +144,7 @@ def _find(path: Path, address: str) -> tuple[list[str], list[NotRead], frozenset
     found: list[str] = []
     not_read: list[NotRead] = []
     try:
-        names = sorted(_names(path), key=lambda pair: Path(pair[0]))
+        names = sorted(names_in(path), key=lambda pair: Path(pair[0]))
     except OSError as error:
         raise ManifestError(f"{address}: cannot be read: {error.strerror}; see who may read it") from None
     for name, is_folder in names:
@@ -158,7 +158,7 @@ def _find(path: Path, address: str) -> tuple[list[str], list[NotRead], frozenset
     return found, not_read, frozenset(partition_key(folder) for name in found for folder in name.split("/")[:-1])
 
 
-def _names(folder: Path, prefix: str = "") -> Iterator[tuple[str, bool]]:
+def names_in(folder: Path, prefix: str = "") -> Iterator[tuple[str, bool]]:
     """(relative name, whether it is a folder that is not entered) of everything in a folder and its partitions."""
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -166,7 +166,7 @@ def _names(folder: Path, prefix: str = "") -> Iterator[tuple[str, bool]]:
             if not entry.is_dir():
                 yield name, False
             elif partition_key(entry.name):
-                yield from _names(Path(entry.path), f"{name}/")
+                yield from names_in(Path(entry.path), f"{name}/")
             else:
                 yield f"{name}/", True
 

@@ -19,10 +19,10 @@ from dreamfoundry.errors import ManifestError, RowError, Stopped
 from dreamfoundry.manifest.bounds import MAX_BAD_ROWS
 from dreamfoundry.manifest.parts import NotRead, Part, open_parts
 from dreamfoundry.manifest.repetitions import Repetitions, RowDigests, prompt_digests
-from dreamfoundry.manifest.report import LostRows, ManifestReport
+from dreamfoundry.manifest.report import ManifestReport
 from dreamfoundry.manifest.row import prompt_from_row, row_content, row_text
 from dreamfoundry.manifest.rows import Batch, read_batches
-from dreamfoundry.records import Prompt
+from dreamfoundry.records import LostRows, Prompt
 from dreamfoundry.settings.recipe import Recipe
 
 __all__ = ["LostRows", "ManifestReport", "NotRead", "read_prompts", "scan"]

@@ -6,21 +6,7 @@ from dataclasses import dataclass
 
 from dreamfoundry.errors import ManifestError, RowError
 from dreamfoundry.manifest.parts import NotRead
-
-
-@dataclass(frozen=True)
-class LostRows:
-    """Rows `first_row` to `last_row` (both included, counted over all parts) that can't be read, and why."""
-
-    part: str
-    row_group: int
-    first_row: int
-    last_row: int
-    reason: str
-
-    @property
-    def num_rows(self) -> int:
-        return self.last_row - self.first_row + 1
+from dreamfoundry.records import LostRows
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from dreamfoundry.errors import ManifestError
 from dreamfoundry.manifest.columns import has_overlong_text, plain_values
 from dreamfoundry.manifest.parts import UNREADABLE, Group, Part, one_line
-from dreamfoundry.manifest.report import LostRows
+from dreamfoundry.records import LostRows
 
 _ROWS_PER_BATCH = 256
 _SMALL_GROUP_ROWS = 20_000

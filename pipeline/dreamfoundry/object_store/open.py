@@ -31,10 +31,9 @@ def open_store(
     """The store at "s3://bucket/prefix" or in a directory, which is made when it is absent.
 
     A call waits up to `retry_timeout_s` for an S3 that is away, the first one `check_s`: an address that
-    is wrong is reported soon. `on_wait` is told of longer waits. With `is_read_only` nothing is made: an absent
-    directory is unavailable.
-    Raises ConfigError for another kind of URL and StoreUnavailable, saying what to do, when the
-    place cannot be used.
+    is wrong is reported soon. `on_wait` is told of longer waits. With `is_read_only` nothing is made.
+    Raises ConfigError for another kind of URL, and for an absent directory that is only to be read;
+    StoreUnavailable, saying what to do, when the place cannot be used.
     """
     text = str(url)
     if not text.strip():

@@ -17,7 +17,7 @@ from pathlib import Path
 from dreamfoundry.errors import InfrastructureError, RowError, Stopped
 from dreamfoundry.host.faults import machine_faults
 from dreamfoundry.host.log_events import log_context, log_event, recording
-from dreamfoundry.library.lost_rows import LostRange, LostRows, record_lost_rows
+from dreamfoundry.library.lost_rows import LostRowsRecord, record_lost_rows
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import at_once
@@ -123,7 +123,7 @@ def _build_and_publish(
         with records.stage("build"):
             num_delegated = build_assets(context, plan, records, open_workers, should_stop)
 
-    lost = LostRows(context.request.manifest, tuple(LostRange(**vars(item)) for item in context.scan.lost))
+    lost = LostRowsRecord(context.request.manifest, context.scan.lost)
     has_other_gaps = record_lost_rows(context.library, context.run_id, lost)
 
     # a run that changed nothing leaves catalog and page alone, so that repeating it is cheap

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from dreamfoundry.errors import KeyMismatch, RowError
-from dreamfoundry.identity import asset_parts, bad_row_parts, digest, field_parts, recipe_digest
+from dreamfoundry.identity import asset_key, asset_parts, bad_row_parts, digest, field_key, field_parts, recipe_digest
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.rows import BAD_ROW
 from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, PriorIdentity
@@ -50,23 +50,28 @@ def request_provenance(build: Build, prior: PriorIdentity, policy: MetadataPolic
 
     KeyMismatch if its keys are not the digests of that: then it would be published as what it is not.
     """
+    _require_own_keys(build, prior, policy)
     field = field_parts(build.prompt, build.recipe, prior)
     asset = asset_parts(build.field_key, build.profile, build.prompt.target_height_m, to_plain(policy))
-    for name, key, parts in (("field key", build.field_key, field), ("asset key", build.asset_key, asset)):
-        made = digest(parts)
-        if made != key:
-            raise KeyMismatch(
-                f"{build.prompt.prompt_id}: the {name} of its build is {key}, but its prompt, recipe and profile make "
-                f"{made}: must be the same; nothing is written under either. Run again, and report it if it stays"
-            )
     return {"request": {"field": field, "asset": asset}, "recipe_digest": recipe_digest(build.recipe)}
 
 
 def checked_builds(builds: Iterable[Build], prior: PriorIdentity, policy: MetadataPolicy) -> Iterator[Build]:
     """`builds` as they are; KeyMismatch at the first whose keys are not those of its own content."""
     for build in builds:
-        request_provenance(build, prior, policy)
+        _require_own_keys(build, prior, policy)
         yield build
+
+
+def _require_own_keys(build: Build, prior: PriorIdentity, policy: MetadataPolicy) -> None:
+    field = field_key(build.prompt, build.recipe, prior)
+    asset = asset_key(build.field_key, build.profile, build.prompt.target_height_m, to_plain(policy))
+    for name, key, made in (("field key", build.field_key, field), ("asset key", build.asset_key, asset)):
+        if made != key:
+            raise KeyMismatch(
+                f"{build.prompt.prompt_id}: the {name} of its build is {key}, but its prompt, recipe and profile make "
+                f"{made}: must be the same; nothing is written under either. Run again, and report it if it stays"
+            )
 
 
 def quarantined_outcome(

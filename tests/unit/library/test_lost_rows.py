@@ -8,11 +8,12 @@ import pytest
 from dreamfoundry.library import contact_sheet
 from dreamfoundry.library.audit import Audit
 from dreamfoundry.library.library import Library
-from dreamfoundry.library.lost_rows import NONE_LOST, LostRange, LostRows, record_lost_rows, recorded_lost_rows
+from dreamfoundry.library.lost_rows import NONE_LOST, LostRowsRecord, record_lost_rows, recorded_lost_rows
 from dreamfoundry.library.projections import publish_projections, rebuild
 from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.records import LostRows
 
-LOST = LostRows("night.parquet", (LostRange("part-1.parquet", 1, 100, 199, "CRC <mismatch>"),))
+LOST = LostRowsRecord("night.parquet", (LostRows("part-1.parquet", 1, 100, 199, "CRC <mismatch>"),))
 
 
 @pytest.fixture
@@ -26,11 +27,11 @@ def page(library: Library) -> str:
 
 def test_the_newest_record_counts_and_what_is_not_new_is_not_written(library: Library) -> None:
     assert recorded_lost_rows(library) == NONE_LOST
-    assert not record_lost_rows(library, "run-1", LostRows("night.parquet", ()))
+    assert not record_lost_rows(library, "run-1", LostRowsRecord("night.parquet", ()))
     assert record_lost_rows(library, "run-2", LOST)
     assert not record_lost_rows(library, "run-3", LOST)
     assert recorded_lost_rows(library) == LOST
-    assert record_lost_rows(library, "run-4", LostRows("night.parquet", ()))
+    assert record_lost_rows(library, "run-4", LostRowsRecord("night.parquet", ()))
     assert recorded_lost_rows(library).ranges == ()
     assert list(library.store.list("lost_rows/")) == ["lost_rows/run-2.json", "lost_rows/run-4.json"]
 
@@ -50,7 +51,7 @@ def test_the_page_names_them_and_a_rebuild_writes_the_same_page(library: Library
 def test_they_go_with_the_next_run_that_reads_everything(library: Library) -> None:
     record_lost_rows(library, "run-1", LOST)
     publish_projections(library, "run-1", [])
-    record_lost_rows(library, "run-2", LostRows("night.parquet", ()))
+    record_lost_rows(library, "run-2", LostRowsRecord("night.parquet", ()))
     publish_projections(library, "run-2", [])
 
     assert "could not be read" not in page(library)
@@ -65,10 +66,16 @@ def test_a_record_that_cannot_be_read_is_a_defect_with_its_name(library: Library
 
 
 def test_of_many_row_groups_a_page_names_twenty(library: Library) -> None:
-    ranges = tuple(LostRange("p.parquet", group, group, group, "CRC") for group in range(50))
+    ranges = tuple(LostRows("p.parquet", group, group, group, "CRC") for group in range(50))
     file = io.BytesIO()
     contact_sheet.write(
-        [], file, num_published=0, num_quarantined=0, catalog_key="c", catalog_digest="d", lost=LostRows("m", ranges)
+        [],
+        file,
+        num_published=0,
+        num_quarantined=0,
+        catalog_key="c",
+        catalog_digest="d",
+        lost=LostRowsRecord("m", ranges),
     )
 
     assert file.getvalue().decode().count("row group ") == 20

@@ -161,4 +161,4 @@ def write_list(found: Forecast, path: Path) -> int:
         raise ConfigError(
             f"--list {str(path)!r}: cannot be written: {error.strerror}; name a file in a folder"
         ) from None
-    return sum(last - first + 1 for _, _, first, last, _, _ in rows)
+    return len(scan.row_errors) + scan.num_lost_rows + len(scan.repeated_rows)
