@@ -97,11 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-        ("preview", 1.0, MetadataPolicy(), "14c268cbb794dd6f07681bb23e3882cf09f08023120daf511046bf8da5b207db"),
-        ("mobile", 1.0, MetadataPolicy(), "7e0ee162c74f8bf5ac6fe2d5c00e05dc3cf9883a3437d3a23750ee9a1e2ffde8"),
-        ("game_prop", 1.0, MetadataPolicy(), "6e4b8f7abef87a3378799797bb3f7ad05deec53c36604e290044ccd3f8c5d1fd"),
-        ("game_hero", 1.0, MetadataPolicy(), "3857b8ffa549840ef37d36e5b76688d94765a943ce6da807ba080fe13a925345"),
-        ("cg", 1.0, MetadataPolicy(), "64e7938108144fbfea058c367e9323b7f1da4f80d8b60a7a21e7c174cc63fbca"),
+        ("preview", 1.0, MetadataPolicy(), "973551a245e284c6679854e2d5e5e99ff93fe50b3b1db007aa62a4c717311326"),
+        ("mobile", 1.0, MetadataPolicy(), "4e978735d685b4bc77fa97836a6e2c4d657974e597606bd994b3b4d96e83bacc"),
+        ("game_prop", 1.0, MetadataPolicy(), "545d35b9188ce40603758723ceedc3e840fef9603cf684f1589d910556fa9735"),
+        ("game_hero", 1.0, MetadataPolicy(), "37a10f26107c4712db287d5b5110342adc60956bc7fc4d35e504770e7bf5f1fd"),
+        ("cg", 1.0, MetadataPolicy(), "fa708b5a575588277469ab663e0c5d87bef752d5d8d7d99b9c692958a0ac1b72"),
         (
             "game_prop",
             0.35,
@@ -111,7 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-            "7d3eaea3455bf50eb20b61f4bf202529774e36d22b465620f486489fbeeb1c1c",
+            "f7878fcd76d48e56f1584061f212d44018239fb3dc3e3216582c892a0449dae2",
         ),
     ],
 )
