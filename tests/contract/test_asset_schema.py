@@ -62,8 +62,8 @@ def test_what_the_sidecar_says_of_a_ball_is_true_of_a_ball(sidecar: dict[str, An
     assert sidecar["bounds_m"][0][1] == pytest.approx(0.0, abs=1e-6)
     assert sidecar["bounds_m"][1][1] == pytest.approx(0.5, abs=1e-6)
     assert (sidecar["watertight"], sidecar["num_components"], sidecar["genus"]) == (True, 1, 0)
-    entry = sidecar["files"]["a_red_ball.glb"]
-    assert entry["textures_px"] == {f"T_a_red_ball_{name}": [64, 64] for name in ("BC", "N", "ORM")}
+    entry = sidecar["files"]["a_red_ball_aaaaaaaa.glb"]
+    assert entry["textures_px"] == {f"T_a_red_ball_aaaaaaaa_LOD0_{name}": [64, 64] for name in ("BC", "N", "ORM")}
     assert entry["meshes"] == 1
     assert entry["triangles"] <= 500
     assert "textures_px" not in sidecar["files"]["thumbnail.png"]
@@ -83,7 +83,7 @@ def test_the_schema_names_every_gate_of_the_code() -> None:
         (("gates", "volume"), "perhaps"),
         (("dimensions_m",), [1.0, 2.0]),
         (("files", "thumbnail.png", "sha256"), "0"),
-        (("files", "a_red_ball.glb", "textures_px"), [64, 64]),
+        (("files", "a_red_ball_aaaaaaaa.glb", "textures_px"), [64, 64]),
         (("bounds_m",), [[0.0, 0.0, 0.0]]),
         (("num_components",), 0),
         (("provenance",), {"run_id": "x"}),

@@ -56,7 +56,7 @@ def published(
         prompt_id,
         "a red beacon",
         "published",
-        slug="a_red_beacon",
+        slug="a_red_beacon_aaaaaaaa",
         files={name: library.put_blob(data, MEDIA_TYPES[name.rsplit(".", 1)[-1]]) for name, data in files.items()},
         provenance={"created_at": f"2026-01-0{day}T00:00:00Z", "budget_profile": "tiny", "export_s": 7.0},
     )
@@ -127,7 +127,7 @@ def test_of_a_sound_library_nothing_is_wrong_and_the_figures_are_those_of_its_si
 
 @pytest.mark.parametrize(
     ("name", "teller"),
-    [("a_red_beacon_LOD1.glb", "asset.json"), ("thumbnail.png", "asset.json"), ("asset.json", "its outcome")],
+    [("a_red_beacon_aaaaaaaa_LOD1.glb", "asset.json"), ("thumbnail.png", "asset.json"), ("asset.json", "its outcome")],
 )
 def test_a_file_with_another_byte_is_named(files: dict[str, bytes], tmp_path: Path, name: str, teller: str) -> None:
     spoiled(published(tmp_path, files), name, flipped)
@@ -142,11 +142,11 @@ def test_a_file_with_another_byte_is_named(files: dict[str, bytes], tmp_path: Pa
 def test_a_file_that_is_missing_and_one_that_nobody_names_are_named(files: dict[str, bytes], tmp_path: Path) -> None:
     folder = published(tmp_path, files)
     (folder / "turntable.webp").write_bytes(b"from elsewhere")
-    (folder / "a_red_beacon.glb").unlink()
+    (folder / "a_red_beacon_aaaaaaaa.glb").unlink()
 
     answer = checked(tmp_path)
 
-    assert "a_red_beacon.glb: is missing, asset.json names it\n" in answer.stdout
+    assert "a_red_beacon_aaaaaaaa.glb: is missing, asset.json names it\n" in answer.stdout
     assert "turntable.webp: asset.json does not name it\n" in answer.stdout
     assert answer.returncode == 1
 
@@ -155,13 +155,13 @@ def test_a_file_that_is_missing_and_one_that_nobody_names_are_named(files: dict[
 def test_an_error_of_the_khronos_validator_is_found_although_the_sidecar_says_passed(
     files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    lying = with_wrong_bounds(files, "a_red_beacon_LOD1.glb")
+    lying = with_wrong_bounds(files, "a_red_beacon_aaaaaaaa_LOD1.glb")
     assert json.loads(lying["asset.json"])["gates"]["khronos"] == "passed"
     published(tmp_path / "library", lying)
 
     answer = checked(tmp_path / "library", "--markdown", str(tmp_path / "page.md"))
 
-    assert "gltf-validator: a_red_beacon_LOD1.glb: error ACCESSOR_MAX_MISMATCH" in answer.stdout
+    assert "gltf-validator: a_red_beacon_aaaaaaaa_LOD1.glb: error ACCESSOR_MAX_MISMATCH" in answer.stdout
     assert answer.returncode == 1
     page = (tmp_path / "page.md").read_text()
     assert "3 of 3 GLBs, 1 errors, 0 warnings, 0 notes outside the allow-list" in page
@@ -189,7 +189,7 @@ def test_a_reader_that_sees_something_else_is_heard(files: dict[str, bytes], tmp
 
     answer = checked(tmp_path)
 
-    assert "not ok  assimp: a_red_beacon.glb: " in answer.stdout
+    assert "not ok  assimp: a_red_beacon_aaaaaaaa.glb: " in answer.stdout
     assert answer.returncode == 1
 
 

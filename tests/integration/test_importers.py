@@ -58,26 +58,26 @@ def test_a_reader_sees_what_the_sidecar_says(asset: Path, reader: str) -> None:
 def test_a_sidecar_that_says_something_else_is_named_with_both_numbers(spoiled: Path) -> None:
     sidecar = json.loads((spoiled / "asset.json").read_text())
     sidecar["dimensions_m"][0] *= 1.5
-    sidecar["files"]["beacon.glb"]["triangles"] += 1
+    sidecar["files"]["beacon_aaaaaaaa.glb"]["triangles"] += 1
     (spoiled / "asset.json").write_text(json.dumps(sidecar))
 
     answer = imported(spoiled, "assimp")
 
     assert answer.returncode == 1
     assert "3 disagreements" in answer.stdout  # both levels have other dimensions
-    triangles = sidecar["files"]["beacon.glb"]["triangles"]
-    assert f"beacon.glb: {triangles - 1} triangles, the sidecar says {triangles}" in answer.stdout
+    triangles = sidecar["files"]["beacon_aaaaaaaa.glb"]["triangles"]
+    assert f"beacon_aaaaaaaa.glb: {triangles - 1} triangles, the sidecar says {triangles}" in answer.stdout
 
 
 @needs_assimp
 def test_a_file_that_a_reader_refuses_is_named(spoiled: Path) -> None:
-    (spoiled / "beacon.glb").chmod(0o644)
-    (spoiled / "beacon.glb").write_bytes(b"glTF and nothing else")
+    (spoiled / "beacon_aaaaaaaa.glb").chmod(0o644)
+    (spoiled / "beacon_aaaaaaaa.glb").write_bytes(b"glTF and nothing else")
 
     answer = imported(spoiled, "assimp")
 
     assert answer.returncode == 1
-    assert "beacon.glb: refused: " in answer.stdout
+    assert "beacon_aaaaaaaa.glb: refused: " in answer.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,5 +8,6 @@ files/        stage 6: GLB, USDZ, engine bundles, metadata, sidecar
 pictures/     stage 6: thumbnail, turntable, video, drawn from the delivered GLB
 gates/        stage 7: requirements on delivered files, and scores
 findings      findings, and the status of every gate
+names         names of files, nodes, materials and textures: unique in a library
 stage_timer   seconds per stage
 """

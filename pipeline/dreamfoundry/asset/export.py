@@ -20,13 +20,13 @@ from dreamfoundry.asset.files import sidecar
 from dreamfoundry.asset.files.deliverable import Moment
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.masters import MasterWriter
-from dreamfoundry.asset.files.metadata import file_stem
 from dreamfoundry.asset.files.placement import Placement
 from dreamfoundry.asset.findings import gate_results
 from dreamfoundry.asset.gates.check import run_checks
 from dreamfoundry.asset.gates.scores import detail_scores, hull_scores, level_scores, quality_scores
 from dreamfoundry.asset.maps import texture
 from dreamfoundry.asset.maps.levels import texture_levels
+from dreamfoundry.asset.names import file_stem
 from dreamfoundry.asset.pictures.renderer import RENDERER
 from dreamfoundry.asset.pictures.thumbnail import draw_pictures
 from dreamfoundry.asset.stage_timer import StageTimer

@@ -55,7 +55,9 @@ def preview(
     prompt: Annotated[str, Parameter(help='what to make, as in "a red mushroom"')],
     /,
     *,
-    output: Annotated[OutputFolder | None, Parameter(help="folder of the files [default: preview/<prompt>]")] = None,
+    output: Annotated[
+        OutputFolder | None, Parameter(help="folder of the files [default: preview/<name of the asset>]")
+    ] = None,
     recipe: RecipeName = "toybox",
     changes: RecipeChanges = [],  # noqa: B006 (only read)
     profile: Annotated[str, Parameter(help=f"export budget: {', '.join(EXPORT_PROFILES)}")] = "preview",
@@ -70,10 +72,8 @@ def preview(
     started_s = time.monotonic()
     display = open_display(sys.stderr, PLAIN_INTERVAL_S)
     display.show(None, "loading the libraries", at_once=True)
-    from dreamfoundry.identity import slug
     from dreamfoundry.run.workers.preview import PreviewRequest, make_preview  # brings torch, in seconds
 
-    folder = output or Path("preview") / slug(checked.text)
     try:
         files = make_preview(PreviewRequest(checked, resolved, budget, device), _Narrator(display).show)
     except PromptFailure as failure:
@@ -82,6 +82,7 @@ def preview(
     finally:
         display.close()
 
+    folder = output or Path("preview") / Path(files.glb).stem
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.contents.items():
         (folder / name).write_bytes(data)

@@ -29,9 +29,9 @@ from dreamfoundry.records import AssetBundle, FieldSnapshot
 from support.beacon_asset import EVERYTHING, METADATA, PROFILE, PROMPT
 
 REPEATABLE = (
-    "a_beacon_gray.glb",
-    "a_beacon_gray_LOD1.glb",
-    "a_beacon_gray_collision.glb",
+    "a_beacon_gray_aaaaaaaa.glb",
+    "a_beacon_gray_aaaaaaaa_LOD1.glb",
+    "a_beacon_gray_aaaaaaaa_collision.glb",
     "thumb_64.webp",
     "thumbnail.png",
     "turntable.webp",
@@ -70,16 +70,16 @@ def test_the_master_is_decoded_once_per_export(beacon_snapshot: FieldSnapshot, m
 
     bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
 
-    assert split[bundle.files["a_beacon_gray.glb"]] == 1
+    assert split[bundle.files["a_beacon_gray_aaaaaaaa.glb"]] == 1
     assert set(split.values()) == set(pictures.values()) == {1}
-    binary = split_glb(bundle.files["a_beacon_gray.glb"])[1]
+    binary = split_glb(bundle.files["a_beacon_gray_aaaaaaaa.glb"])[1]
     assert meshes[binary] == 1
     assert len(pictures) == 6  # base colour, normals and ORM of two levels
 
 
 def test_every_promised_file_is_there(bundle: AssetBundle) -> None:
     assert set(bundle.files) == {*REPEATABLE, "asset.json"}
-    assert bundle.slug == "a_beacon_gray"
+    assert bundle.slug == "a_beacon_gray_aaaaaaaa"
 
 
 EXPORTING = """
@@ -125,7 +125,7 @@ def test_a_second_export_elsewhere_has_the_same_bytes_of_every_file(
     assert {name for name in first if first[name] != second.get(name)} == set()
     assert first.keys() == second.keys()
     assert {**sidecars[0], "timings_s": {}} == {**sidecars[1], "timings_s": {}}
-    made = {name.removeprefix("a_beacon_gray") for name in first}
+    made = {name.removeprefix("a_beacon_gray_aaaaaaaa") for name in first}
     levels, bundles = {".glb", "_LOD1.glb", "_LOD2.glb", "_LOD3.glb"}, {"_godot.glb", "_unreal.glb"}
     pictures = {"thumb_64.webp", "thumbnail.png", "turntable.webp"}
     always = levels | bundles | pictures | {"_collision.glb", "_dense.glb", "validation.json"}
@@ -134,13 +134,15 @@ def test_a_second_export_elsewhere_has_the_same_bytes_of_every_file(
 
 
 def test_the_asset_stands_on_the_ground_in_metres_with_its_front_on_plus_z(bundle: AssetBundle) -> None:
-    mesh = trimesh.load(io.BytesIO(bundle.files["a_beacon_gray.glb"]), file_type="glb", force="mesh", process=False)
+    mesh = trimesh.load(
+        io.BytesIO(bundle.files["a_beacon_gray_aaaaaaaa.glb"]), file_type="glb", force="mesh", process=False
+    )
 
     low, high = mesh.bounds
     assert high[1] == pytest.approx(0.4, abs=1e-4)
     assert low[1] == pytest.approx(0.0, abs=1e-5)
     assert (low + high)[[0, 2]] == pytest.approx([0.0, 0.0], abs=1e-5)
-    delivered = read_glb(bundle.files["a_beacon_gray.glb"])
+    delivered = read_glb(bundle.files["a_beacon_gray_aaaaaaaa.glb"])
     assert delivered.uvs is not None
     texel = np.minimum((delivered.uvs * 128).astype(int), 127)
     color = delivered.base_color[texel[:, 1], texel[:, 0]].astype(int)
@@ -149,7 +151,7 @@ def test_the_asset_stands_on_the_ground_in_metres_with_its_front_on_plus_z(bundl
 
 
 def test_the_collision_hull_stands_around_the_asset(bundle: AssetBundle) -> None:
-    asset, hull = (read_glb(bundle.files[f"a_beacon_gray{end}.glb"]).vertices for end in ("", "_collision"))
+    asset, hull = (read_glb(bundle.files[f"a_beacon_gray_aaaaaaaa{end}.glb"]).vertices for end in ("", "_collision"))
 
     assert hull.min(axis=0) == pytest.approx(asset.min(axis=0), abs=1e-5)
     assert hull.max(axis=0) == pytest.approx(asset.max(axis=0), abs=1e-5)
@@ -162,10 +164,10 @@ def test_the_sidecar_describes_the_files_as_they_are(bundle: AssetBundle) -> Non
     for name, entry in sidecar["files"].items():
         data = bundle.files[name]
         assert (entry["bytes"], entry["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
-    mesh = read_glb(bundle.files["a_beacon_gray.glb"])
-    entry = sidecar["files"]["a_beacon_gray.glb"]
+    mesh = read_glb(bundle.files["a_beacon_gray_aaaaaaaa.glb"])
+    entry = sidecar["files"]["a_beacon_gray_aaaaaaaa.glb"]
     assert (entry["triangles"], entry["vertices"]) == (len(mesh.faces), len(mesh.vertices))
-    assert entry["textures_px"] == {f"T_a_beacon_gray_{name}": [128, 128] for name in ("BC", "N", "ORM")}
+    assert entry["textures_px"] == {f"T_a_beacon_gray_aaaaaaaa_LOD0_{name}": [128, 128] for name in ("BC", "N", "ORM")}
     assert sidecar["dimensions_m"] == pytest.approx(np.ptp(mesh.vertices, axis=0).tolist(), abs=1e-4)
     assert sidecar["scores"] == dict(bundle.scores)
     assert sidecar["renderer"] == RENDERER
@@ -227,7 +229,7 @@ def test_levels_that_cannot_be_unwrapped_in_time_are_delivered_with_colours_at_t
         ("warn", "unwrapped", "LOD1 has vertex colours:"),
     ]
     assert json.loads(plain.files["validation.json"])["gates"]["unwrapped"] == "warn"
-    mesh = read_glb(plain.files["a_beacon_gray.glb"])
+    mesh = read_glb(plain.files["a_beacon_gray_aaaaaaaa.glb"])
     assert mesh.colors is not None
     assert mesh.uvs is None
     assert mesh.base_color_png == b""
@@ -241,7 +243,7 @@ def test_levels_that_cannot_be_unwrapped_in_time_are_delivered_with_colours_at_t
 def test_a_level_has_the_maps_that_its_profile_orders(bundle: AssetBundle, beacon_snapshot: FieldSnapshot) -> None:
     bare = export_asset(beacon_snapshot, PROMPT, profile=replace(PROFILE, detail_maps=False), metadata=METADATA)
 
-    for name, side_px in (("a_beacon_gray.glb", 128), ("a_beacon_gray_LOD1.glb", 64)):
+    for name, side_px in (("a_beacon_gray_aaaaaaaa.glb", 128), ("a_beacon_gray_aaaaaaaa_LOD1.glb", 64)):
         mesh = read_glb(bundle.files[name])
         assert mesh.tangents is not None
         assert mesh.base_color.shape == mesh.normal_map.shape == mesh.orm.shape == (side_px, side_px, 3)

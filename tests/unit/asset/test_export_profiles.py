@@ -35,12 +35,12 @@ def test_the_dense_surface_is_delivered_where_the_profile_orders_it(beacon_snaps
 
     bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
 
-    level, dense = (read_glb(bundle.files[f"a_beacon_gray{end}.glb"]) for end in ("", "_dense"))
+    level, dense = (read_glb(bundle.files[f"a_beacon_gray_aaaaaaaa{end}.glb"]) for end in ("", "_dense"))
     assert len(level.faces) <= 300 < 3000 < len(dense.faces)
     assert dense.colors is not None
-    assert dense.document["nodes"][0]["name"] == "a_beacon_gray_dense"
+    assert dense.document["nodes"][0]["name"] == "a_beacon_gray_aaaaaaaa_dense"
     assert np.ptp(dense.vertices, axis=0) == pytest.approx(np.ptp(level.vertices, axis=0), rel=0.02)
-    entry = json.loads(bundle.files["asset.json"])["files"]["a_beacon_gray_dense.glb"]
+    entry = json.loads(bundle.files["asset.json"])["files"]["a_beacon_gray_aaaaaaaa_dense.glb"]
     assert entry["triangles"] == len(dense.faces)
     assert {finding.severity for finding in bundle.findings} == {"not_run"}
 
@@ -52,10 +52,10 @@ def test_a_profile_that_orders_usd_gets_it_or_hears_that_it_was_not_made(beacon_
 
     gates = json.loads(bundle.files["asset.json"])["gates"]
     if importlib.util.find_spec("pxr") is None:
-        assert "a_beacon_gray.usdz" not in bundle.files
+        assert "a_beacon_gray_aaaaaaaa.usdz" not in bundle.files
         assert gates["usd"] == "not_run"
     else:
-        assert bundle.files["a_beacon_gray.usdz"].startswith(b"PK")
+        assert bundle.files["a_beacon_gray_aaaaaaaa.usdz"].startswith(b"PK")
         assert gates["usd"] == "passed"
 
 
@@ -66,8 +66,8 @@ def test_a_profile_that_orders_bundles_gets_one_per_engine(ball_snapshot: FieldS
 
     files = json.loads(bundle.files["asset.json"])["files"]
     for engine in ("unreal", "godot"):
-        assert files[f"a_beacon_gray_{engine}.glb"]["meshes"] == 2
-        assert b"KHR_xmp_json_ld" in bundle.files[f"a_beacon_gray_{engine}.glb"]
+        assert files[f"a_beacon_gray_aaaaaaaa_{engine}.glb"]["meshes"] == 2
+        assert b"KHR_xmp_json_ld" in bundle.files[f"a_beacon_gray_aaaaaaaa_{engine}.glb"]
 
 
 def test_a_bundle_without_hulls_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,11 +26,13 @@ def test_a_prompt_becomes_files_and_the_last_lines_name_the_glb_and_the_picture(
 ) -> None:
     done = preview(tmp_path, "a  Red ball", "--recipe", ball_recipe_file(4))
     assert done.returncode == 0, done.stderr
-    glb, picture = "preview/a_red_ball/a_red_ball.glb", "preview/a_red_ball/thumbnail.png"
+    (folder,) = (tmp_path / "preview").iterdir()
+    assert re.fullmatch(r"a_red_ball_[0-9a-f]{8}", folder.name)
+    glb, picture = f"preview/{folder.name}/{folder.name}.glb", f"preview/{folder.name}/thumbnail.png"
     assert done.stdout.splitlines()[-2:] == [f"asset    {glb}", f"picture  {picture}"]
     assert (tmp_path / glb).read_bytes().startswith(b"glTF")
     assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "preview/a_red_ball/asset.json").exists()
+    assert (folder / "asset.json").exists()
 
     lines = [line.split(maxsplit=1)[1] for line in done.stderr.splitlines() if line.startswith(" 0:")]
     assert lines[:3] == ["loading the libraries", "loading the prior", "distilling: step 0/4"]

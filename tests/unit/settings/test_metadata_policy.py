@@ -73,12 +73,12 @@ def test_every_choice_of_the_policy_is_in_the_asset_key(field: str) -> None:
 def test_a_confidential_prompt_is_in_no_file_and_no_name(ball_snapshot: FieldSnapshot) -> None:
     bundle = export_asset(ball_snapshot, PROMPT, profile=PROFILE, metadata=metadata(CONFIDENTIAL))
 
-    assert bundle.slug == "asset_abcdef12"
+    assert bundle.slug == "asset_abcdef12abcd"
     assert {name for name in bundle.files if name.endswith(".glb")} == {
-        "asset_abcdef12.glb",
-        "asset_abcdef12_collision.glb",
+        "asset_abcdef12abcd.glb",
+        "asset_abcdef12abcd_collision.glb",
     }
-    assert Glb("", bundle.files["asset_abcdef12.glb"]).node_names == ["asset_abcdef12_LOD0"]
+    assert Glb("", bundle.files["asset_abcdef12abcd.glb"]).node_names == ["asset_abcdef12abcd_LOD0"]
     for name, data in bundle.files.items():
         for word in (b"zebra", b"quagga", b"okapi"):
             assert word not in data
@@ -101,7 +101,7 @@ def test_a_research_prior_marks_its_assets_whatever_the_owner_says(ball_snapshot
     policy = MetadataPolicy(asset_license="CC0-1.0", copyright_holder="A Studio")
     bundle = export_asset(ball_snapshot, PROMPT, profile=PROFILE, metadata=metadata(policy, prior))
 
-    text = bundle.files["a_zebra.glb"]
+    text = bundle.files["a_zebra_abcdef12.glb"]
     assert b'"copyright":"(c) A Studio; AI-generated; license CC0-1.0; for research only"' in text
     assert b'"research_only":true' in text
 

@@ -15,7 +15,9 @@ import numpy as np
 import pygltflib
 from jaxtyping import UInt8
 
+from dreamfoundry.asset import names
 from dreamfoundry.asset.files.glb import join_glb
+from dreamfoundry.asset.files.metadata import credits, short_form
 from dreamfoundry.asset.files.png import encode_png
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, canonical_json
 from dreamfoundry.records import ColoredMesh, Surface, TexturedMesh
@@ -35,11 +37,13 @@ def write_glb(
 ) -> bytes:
     """One level of detail in metres, with its maps as PNG (or colours at its vertices), and a dull material.
 
-    Node and mesh are called `<slug>_LOD<level>`, or `<slug>_dense` without a level; the material
-    `M_<slug>`, the textures `T_<slug>_BC` (base colour), `_N` (normals) and `_ORM` (occlusion,
-    roughness, metallic). `metadata` stands in the extras of asset and scene under "dreamfoundry".
+    Node and mesh are called `<slug>_LOD<level>`, or `<slug>_dense` without a level; material and textures
+    after them (`asset.names`): `M_<slug>_LOD0`, `T_<slug>_LOD0_BC` (base colour), `_N` (normals) and
+    `_ORM` (occlusion, roughness, metallic). `metadata` stands in the extras of asset and scene under
+    "dreamfoundry", a short form of it in those of node and mesh.
     """
-    document = _document(metadata, copyright_text)
+    name = f"{slug}_dense" if level is None else names.level_name(slug, level)
+    document = _document(metadata, copyright_text, slug)
     buffer = _Buffer(document)
     attributes = pygltflib.Attributes(
         POSITION=buffer.vertices(mesh.vertices, pygltflib.VEC3, with_bounds=True),
@@ -47,7 +51,7 @@ def write_glb(
     )
 
     material = pygltflib.Material(
-        name=f"M_{slug}",
+        name=names.material_name(name),
         pbrMetallicRoughness=pygltflib.PbrMetallicRoughness(
             baseColorFactor=[1.0, 1.0, 1.0, 1.0], metallicFactor=METALLIC, roughnessFactor=ROUGHNESS
         ),
@@ -64,21 +68,22 @@ def write_glb(
         if mesh.detail is not None:
             attributes.TANGENT = buffer.vertices(mesh.detail.tangents, pygltflib.VEC4)
         indices = buffer.indices(mesh.faces)
-        _add_textures(buffer, material, mesh, slug)
-    name = f"{slug}_dense" if level is None else f"{slug}_LOD{level}"
-    return _finished(document, buffer, name, attributes, indices, material=0)
+        _add_textures(buffer, material, mesh, name)
+    _add_node(document, name, attributes, indices, material=0, note=short_form(metadata, slug))
+    return _written(document, buffer)
 
 
 def write_collision_glb(
     hulls: Sequence[Surface], *, slug: str, metadata: Mapping[str, object], copyright_text: str
 ) -> bytes:
     """The collision hulls in metres: nodes and meshes `UCX_<slug>_LOD0_00` and so on, no material."""
-    document = _document(metadata, copyright_text)
+    document = _document(metadata, copyright_text, slug)
     buffer = _Buffer(document)
     for number, hull in enumerate(hulls):
         attributes = pygltflib.Attributes(POSITION=buffer.vertices(hull.vertices, pygltflib.VEC3, with_bounds=True))
-        _add_node(document, f"UCX_{slug}_LOD0_{number:02d}", attributes, buffer.indices(hull.faces), material=None)
-    return _written(document, buffer, f"{slug}_collision")
+        indices, name = buffer.indices(hull.faces), names.hull_name(slug, number)
+        _add_node(document, name, attributes, indices, material=None, note=short_form(metadata, slug))
+    return _written(document, buffer)
 
 
 def orm(occlusion: UInt8[np.ndarray, "T T 1"]) -> UInt8[np.ndarray, "T T 3"]:
@@ -87,7 +92,7 @@ def orm(occlusion: UInt8[np.ndarray, "T T 1"]) -> UInt8[np.ndarray, "T T 3"]:
     return np.concatenate((occlusion, np.broadcast_to(others, (*occlusion.shape[:2], 2))), axis=2)
 
 
-def _add_textures(buffer: _Buffer, material: pygltflib.Material, mesh: TexturedMesh, slug: str) -> None:
+def _add_textures(buffer: _Buffer, material: pygltflib.Material, mesh: TexturedMesh, part: str) -> None:
     """The maps of `mesh` as images, each used once or, ORM, for both of its slots."""
     document = buffer.document
     document.samplers = [
@@ -106,11 +111,11 @@ def _add_textures(buffer: _Buffer, material: pygltflib.Material, mesh: TexturedM
         return len(document.textures) - 1
 
     factors = material.pbrMetallicRoughness
-    factors.baseColorTexture = pygltflib.TextureInfo(index=texture(f"T_{slug}_BC", mesh.base_color))
+    factors.baseColorTexture = pygltflib.TextureInfo(index=texture(names.texture_name(part, "BC"), mesh.base_color))
     if mesh.detail is not None:
-        normals = texture(f"T_{slug}_N", mesh.detail.normal_map)
+        normals = texture(names.texture_name(part, "N"), mesh.detail.normal_map)
         material.normalTexture = pygltflib.NormalMaterialTexture(index=normals, scale=1.0)
-        packed = texture(f"T_{slug}_ORM", orm(mesh.detail.occlusion))
+        packed = texture(names.texture_name(part, "ORM"), orm(mesh.detail.occlusion))
         material.occlusionTexture = pygltflib.OcclusionTextureInfo(index=packed, strength=1.0)
         factors.metallicRoughnessTexture = pygltflib.TextureInfo(index=packed)
         factors.roughnessFactor = 1.0  # a multiplier: the texture says the rest
@@ -152,42 +157,44 @@ class _Buffer:
         return len(self.document.accessors) - 1
 
 
-def _document(metadata: Mapping[str, object], copyright_text: str) -> pygltflib.GLTF2:
+def _document(metadata: Mapping[str, object], copyright_text: str, slug: str) -> pygltflib.GLTF2:
     extras = {EXTRAS_KEY: dict(metadata)}
     return pygltflib.GLTF2(
         asset=pygltflib.Asset(
-            version="2.0", generator=f"{GENERATOR} export {EXPORT_VERSION}", copyright=copyright_text, extras=extras
+            version="2.0",
+            generator=f"{GENERATOR} export {EXPORT_VERSION}",
+            copyright=copyright_text,
+            extras={**extras, **credits(metadata, slug)},
         ),
         scene=0,
-        scenes=[pygltflib.Scene(nodes=[], extras=extras)],
+        scenes=[pygltflib.Scene(name=names.SCENE, nodes=[], extras=extras)],
     )
 
 
-def _finished(
+def _add_node(
     document: pygltflib.GLTF2,
-    buffer: _Buffer,
     name: str,
     attributes: pygltflib.Attributes,
     indices: int,
+    *,
     material: int | None,
-) -> bytes:
-    _add_node(document, name, attributes, indices, material)
-    return _written(document, buffer, name)
-
-
-def _add_node(
-    document: pygltflib.GLTF2, name: str, attributes: pygltflib.Attributes, indices: int, material: int | None
+    note: Mapping[str, object],
 ) -> None:
+    """A node with a mesh of one primitive, both with `note` in their extras."""
+    extras = {EXTRAS_KEY: dict(note)}
     primitive = pygltflib.Primitive(attributes=attributes, indices=indices, material=material, mode=pygltflib.TRIANGLES)
     document.scenes[0].nodes.append(len(document.nodes))
-    document.nodes.append(pygltflib.Node(name=name, mesh=len(document.meshes)))
-    document.meshes.append(pygltflib.Mesh(name=name, primitives=[primitive]))
+    document.nodes.append(pygltflib.Node(name=name, mesh=len(document.meshes), extras=extras))
+    document.meshes.append(pygltflib.Mesh(name=name, primitives=[primitive], extras=extras))
 
 
-def _written(document: pygltflib.GLTF2, buffer: _Buffer, scene_name: str) -> bytes:
-    document.scenes[0].name = scene_name
+def _written(document: pygltflib.GLTF2, buffer: _Buffer) -> bytes:
     document.buffers = [pygltflib.Buffer(byteLength=len(buffer.data))]
     content: dict[str, Any] = json.loads(document.to_json())
+
     # pygltflib leaves out what is empty, in metadata too; an empty negative prompt is a statement.
-    content["asset"]["extras"] = content["scenes"][0]["extras"] = document.asset.extras
+    for kind in ("scenes", "nodes", "meshes"):
+        for item, described in zip(content[kind], getattr(document, kind), strict=True):
+            item["extras"] = described.extras
+    content["asset"]["extras"] = document.asset.extras
     return join_glb(canonical_json(content), bytes(buffer.data))

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION, slug
+from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION
 from dreamfoundry.records import LoraIdentity, PriorIdentity, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import DEFAULT_POLICY, NO_ASSERTION, MetadataPolicy
@@ -16,6 +16,9 @@ METADATA_SCHEMA = "dreamfoundry.asset_metadata.v1"
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for a medium made by a trained model: the machine-readable AI mark."""
+
+SHORT_FORM = ("asset_key", "ai_generated", "digital_source_type", "asset_license", "research_only")
+"""Keys of the metadata that stand on every node and mesh too."""
 
 
 def asset_metadata(
@@ -77,13 +80,6 @@ def prompt_sha256(text: str) -> str:
     return hashlib.sha256(unicodedata.normalize("NFC", text).encode()).hexdigest()
 
 
-def file_stem(metadata: Mapping[str, object]) -> str:
-    """The beginning of every file name; it does not reveal a prompt left out of `metadata`."""
-    if "prompt" in metadata:
-        return slug(str(metadata["prompt"]))
-    return f"asset_{str(metadata['asset_key'])[:8]}"
-
-
 def copyright_line(metadata: Mapping[str, object]) -> str:
     """One line for people; `metadata` holds the same facts for programs."""
     words = [
@@ -93,3 +89,26 @@ def copyright_line(metadata: Mapping[str, object]) -> str:
         "for research only" if metadata.get("research_only") else "",
     ]
     return "; ".join(filter(None, words))
+
+
+def short_form(metadata: Mapping[str, object], name: str) -> dict[str, object]:
+    """The least that each object says of itself: the asset called `name`, its rights, and where the rest stands.
+
+    Programs that hold many assets keep what is said of an object, while the next import takes the place of what is
+    said of a file or scene.
+    """
+    told = {key: metadata[key] for key in SHORT_FORM if key in metadata}
+    return {"id": name, **told, "sidecar": "asset.json"}
+
+
+def credits(metadata: Mapping[str, object], name: str) -> dict[str, object]:
+    """The four keys that Sketchfab writes into `asset.extras`, which viewers show to people."""
+    license = str(metadata.get("asset_license", NO_ASSERTION))
+    address = metadata.get("rights_url")
+    generator = metadata.get("generator", GENERATOR)
+    return {
+        "title": metadata.get("prompt", name),
+        "author": metadata.get("copyright_holder") or generator,
+        "license": f"{license} ({address})" if address else license,
+        "source": f"{generator}, AI-generated, asset {metadata.get('asset_key', name)}",
+    }

@@ -7,6 +7,7 @@ absent the gate "web" says "not_run". Colours are compressed with loss, all othe
 
 from __future__ import annotations
 
+import copy
 import io
 import tempfile
 from pathlib import Path
@@ -15,8 +16,10 @@ from PIL import Image
 
 from dreamfoundry.asset.files.deliverable import Deliverable, Made
 from dreamfoundry.asset.files.draft import AssetDraft
+from dreamfoundry.asset.files.glb import join_glb
 from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.host.nodejs import package_folder, run_node
+from dreamfoundry.identity import canonical_json
 
 GATE = "web"
 TOOL = "gltf-transform"
@@ -29,7 +32,7 @@ def web_glb(master: Glb) -> bytes:
     """The web version of the finest level. Raises NodeUnavailable where Node or a package is absent, or refuses it."""
     modules = {package_folder(package).parents[package.count("/")] for package in PACKAGES}
     with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
-        Path(folder, "master.glb").write_bytes(master.data)
+        Path(folder, "master.glb").write_bytes(_renamed(master))
         pictures = _webp_images(master)
         for name, data in pictures.items():
             Path(folder, name).write_bytes(data)
@@ -37,6 +40,15 @@ def web_glb(master: Glb) -> bytes:
         arguments = [str(modules.pop()), "master.glb", "web.glb", *pictures]
         run_node(Path(__file__).with_suffix(".mjs"), arguments, Path(folder), LIMIT_S)
         return Path(folder, "web.glb").read_bytes()
+
+
+def _renamed(master: Glb) -> bytes:
+    """`master` under the names of the file for browsers: its pictures and coordinates are not those of the level."""
+    document, (level,) = copy.deepcopy(dict(master.document)), master.node_names
+    for kind in ("nodes", "meshes", "materials", "textures", "images"):
+        for item in document.get(kind, ()):
+            item["name"] = item["name"].replace(level, f"{level.removesuffix('_LOD0')}_web")
+    return join_glb(canonical_json(document), master.binary)
 
 
 def _webp_images(master: Glb) -> dict[str, bytes]:

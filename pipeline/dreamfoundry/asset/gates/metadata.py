@@ -34,6 +34,9 @@ REQUIRED = (
 )
 """Keys required in extras; the prompt itself may be left out (see `MetadataPolicy`)."""
 
+SHORT_FORM = ("asset_key", "ai_generated", "digital_source_type", "asset_license", "research_only")
+"""Keys required in the extras of each node and mesh too, which stay with it among other assets."""
+
 
 def check_metadata(glbs: Iterable[Glb]) -> list[Finding]:
     """Findings on the extras, copyright line and XMP of the GLBs of one asset."""
@@ -64,8 +67,14 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"extras without {', '.join(missing)}"
         return
 
-    if document["scenes"][0].get("extras") != asset["extras"]:
+    if document["scenes"][0].get("extras", {}).get(EXTRAS_KEY) != extras:
         yield "the extras of its scene, which Blender shows, are not those of its asset"
+    for kind in ("nodes", "meshes"):
+        for item in document[kind]:
+            told = item.get("extras", {}).get(EXTRAS_KEY, {})
+            wrong = [key for key in SHORT_FORM if told.get(key) != extras.get(key)]
+            if wrong:
+                yield f"the extras of {item.get('name')!r} in its {kind} have another {', '.join(wrong)} than its asset"
 
     license = extras["asset_license"]
     if canonical_license(license) != license:

@@ -74,7 +74,7 @@ def test_a_mesh_without_detail_says_that_it_has_none(textured_beacon: TexturedMe
 def test_one_image_serves_occlusion_and_roughness(detailed_beacon: TexturedMesh) -> None:
     found = document(written(detailed_beacon))
 
-    assert [image["name"] for image in found["images"]] == ["T_beacon_BC", "T_beacon_N", "T_beacon_ORM"]
+    assert [image["name"] for image in found["images"]] == ["T_beacon_LOD0_BC", "T_beacon_LOD0_N", "T_beacon_LOD0_ORM"]
     material = found["materials"][0]
     factors = material["pbrMetallicRoughness"]
     assert factors["metallicRoughnessTexture"]["index"] == material["occlusionTexture"]["index"] == 2
@@ -170,10 +170,12 @@ def test_names_material_and_metadata_are_explicit(textured_beacon: TexturedMesh)
 
     assert found["nodes"][0]["name"] == found["meshes"][0]["name"] == "beacon_LOD0"
     material = found["materials"][0]
-    assert material["name"] == "M_beacon"
+    assert material["name"] == "M_beacon_LOD0"
+    assert found["scenes"][0]["name"] == "Scene"
     assert material["pbrMetallicRoughness"]["metallicFactor"] == 0.0
     assert material["pbrMetallicRoughness"]["roughnessFactor"] == 0.9
-    assert found["asset"]["extras"] == found["scenes"][0]["extras"] == {"dreamfoundry": METADATA}
+    assert found["scenes"][0]["extras"] == {"dreamfoundry": METADATA}
+    assert found["asset"]["extras"]["dreamfoundry"] == METADATA
     assert found["asset"]["copyright"] == "nobody"
     assert [view.get("target") for view in found["bufferViews"]] == [34962, 34962, 34962, 34963, None]
     assert all(view["byteOffset"] % 4 == 0 for view in found["bufferViews"])

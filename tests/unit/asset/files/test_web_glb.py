@@ -67,7 +67,7 @@ def test_it_is_smaller_and_holds_as_many_triangles(master: bytes, web: bytes) ->
     assert after["bytes"] < 0.6 * before["bytes"]
     assert after["triangles"] == before["triangles"]
     assert after["vertices"] <= before["vertices"]
-    assert after["textures_px"] == before["textures_px"] == {"T_beacon_BC": [128, 128]}
+    assert after["textures_px"] == {"T_beacon_web_BC": [128, 128]}
 
 
 def test_names_extras_rights_and_xmp_stay(master: bytes, web: bytes) -> None:
@@ -78,8 +78,9 @@ def test_names_extras_rights_and_xmp_stay(master: bytes, web: bytes) -> None:
     }
     assert after["scenes"][0]["extras"] == {"dreamfoundry": METADATA}
     assert after["extensions"]["KHR_xmp_json_ld"] == before["extensions"]["KHR_xmp_json_ld"]
-    assert after["nodes"] == [{"name": "beacon_LOD0", "mesh": 0}]
-    assert after["materials"][0]["name"] == "M_beacon"
+    assert after["nodes"] == [{"name": "beacon_web", "mesh": 0, "extras": before["nodes"][0]["extras"]}]
+    assert after["meshes"][0]["extras"] == before["meshes"][0]["extras"]
+    assert after["materials"][0]["name"] == "M_beacon_web"
     assert after["extensionsRequired"] == ["EXT_meshopt_compression", "EXT_texture_webp", "KHR_mesh_quantization"]
 
 

@@ -72,3 +72,17 @@ def test_files_that_contradict_each_other_or_themselves_are_refused(textured_bea
         (finding,) = check_metadata([Glb("a.glb", sound), Glb("b.glb", file)])
         assert finding.message.startswith("b.glb: ")
         assert word in finding.message
+
+
+@pytest.mark.parametrize("kind", ["nodes", "meshes"])
+@pytest.mark.parametrize("key", ["asset_key", "asset_license", "ai_generated"])
+def test_an_object_that_would_lose_its_rights_among_others_is_refused(
+    textured_beacon: TexturedMesh, kind: str, key: str
+) -> None:
+    document, binary = split_glb(stamped(textured_beacon, METADATA))
+    del document[kind][0]["extras"]["dreamfoundry"][key]
+
+    (finding,) = check_metadata([Glb("a.glb", join_glb(canonical_json(document), binary))])
+
+    assert finding.severity == "block"
+    assert f"'beacon_LOD0' in its {kind} have another {key}" in finding.message
