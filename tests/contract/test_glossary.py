@@ -46,7 +46,10 @@ IN_ROOMS = {
     "worker": (("run", "cli", "errors"), "a process of a run: distill worker, export worker"),
     "optimizer": (("evaluation", "toybox/training"), "Adam"),
     "volume": (("asset/surface", "asset/gates"), "cubic metres"),
-    "mesh": (("asset", "evaluation", "records"), "the arrays of a mesh: textured, colored, delivered"),
+    "mesh": (
+        ("asset", "evaluation", "records", "kits"),
+        "the arrays of a mesh: textured, colored, delivered; a StaticMesh",
+    ),
     "mask": (("asset/maps", "asset/surface", "diffusion/text_encoder", "nerf/kernels"), "covered pixels, tokens, bits"),
     "alpha": (("diffusion/lora",), "the scale of a LoRA, as its files name it"),
     "material": (("asset/files", "asset/pictures", "evaluation/delivery"), "the material of glTF, USD and Blender"),

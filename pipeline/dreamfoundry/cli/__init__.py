@@ -10,6 +10,7 @@ build          manifest -> library
 submit         a build on a Ray cluster, with its true exit code
 status         a library and its runs
 verify         defects of a library
+collect        chosen assets -> a folder for an engine, with its import script
 gc             garbage of a library
 doctor         can a store carry a library?
 preflight      slots, memory and speed of a prior on a device

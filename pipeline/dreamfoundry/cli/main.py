@@ -42,6 +42,7 @@ COMMANDS = {
     "build": "Build a library of 3D assets from a Parquet manifest of prompts.",
     "status": "Say how a library stands, from the library alone: works when the cluster is gone.",
     "verify": "Check that a library is whole: every outcome, every blob, every named view.",
+    "collect": "Copy chosen assets into a folder as an engine wants them, with a script that imports them.",
     "gc": "Find what a library no longer needs, and remove it on request.",
     "doctor": "Say whether a store can carry a library, before a night is spent on it.",
     "preflight": "Load a prior on a device: how many slots fit, how long a step takes, what a night makes.",
