@@ -97,11 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-        ("preview", 1.0, MetadataPolicy(), "973551a245e284c6679854e2d5e5e99ff93fe50b3b1db007aa62a4c717311326"),
-        ("mobile", 1.0, MetadataPolicy(), "4e978735d685b4bc77fa97836a6e2c4d657974e597606bd994b3b4d96e83bacc"),
-        ("game_prop", 1.0, MetadataPolicy(), "545d35b9188ce40603758723ceedc3e840fef9603cf684f1589d910556fa9735"),
-        ("game_hero", 1.0, MetadataPolicy(), "37a10f26107c4712db287d5b5110342adc60956bc7fc4d35e504770e7bf5f1fd"),
-        ("cg", 1.0, MetadataPolicy(), "fa708b5a575588277469ab663e0c5d87bef752d5d8d7d99b9c692958a0ac1b72"),
+        ("preview", 1.0, MetadataPolicy(), "c97e90255c30b9452259636d22947fe39ff1ea02f6d706b33d0e1a9f58bf2c32"),
+        ("mobile", 1.0, MetadataPolicy(), "4f58a7c97871abf682865295f2a50865a5bca1c07c37e32612f1a834ea9ef424"),
+        ("game_prop", 1.0, MetadataPolicy(), "f1866d537e0b983ad6f3044ea9272a5be066cb3941ce6e54e5cb35f6351e1099"),
+        ("game_hero", 1.0, MetadataPolicy(), "571d6368aba93ec18ad37a4b283baec75b7da47734eb5b392ba1bbc725820be0"),
+        ("cg", 1.0, MetadataPolicy(), "3144c4390b723ae24aef15de9124bf01afd6e3f530150b234a1d4707a9d72284"),
         (
             "game_prop",
             0.35,
@@ -111,7 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-            "f7878fcd76d48e56f1584061f212d44018239fb3dc3e3216582c892a0449dae2",
+            "d3f00b988e95132ab013c8f72122eb88d9a985d65616800b38bd426fe221a68b",
         ),
     ],
 )

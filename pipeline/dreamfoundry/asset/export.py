@@ -56,7 +56,7 @@ def export_asset(
     timer = StageTimer(on_stage)
     with timer.stage("mesh"):
         isovalue = isosurface.choose_isovalue(snapshot)
-        surface, area_share = isosurface.extract_surface(snapshot, isovalue.density)
+        surface, area_share = isosurface.extract_surface(snapshot, isovalue.density, profile.surface_style)
     with timer.stage("lod"):
         levels = decimate.levels(surface, profile.triangles)
     with timer.stage("collision"):

@@ -8,8 +8,11 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from dreamfoundry.settings.values import require
+
+SurfaceStyle = Literal["plain", "smooth"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,9 @@ class ExportProfile:
 
     texture_px: tuple[int, ...] = (512,)
     """Texture side of each level in pixels, a power of two from 64 to 4096."""
+
+    surface_style: SurfaceStyle = "plain"
+    """"plain" takes the noise of the grid away, "smooth" lumps too, for 0 to 4 % of the volume of thin parts."""
 
     detail_maps: bool = True
     """Normal and occlusion maps of the dense surface beside the base colour; they take seconds."""
@@ -71,6 +77,13 @@ class ExportProfile:
             "export.triangles, texture_px",
             (self.triangles, self.texture_px),
             "must name the same number of levels, at least one",
+        )
+
+        require(
+            self.surface_style in get_args(SurfaceStyle),
+            "export.surface_style",
+            self.surface_style,
+            f"must be one of {', '.join(get_args(SurfaceStyle))}",
         )
 
         require(

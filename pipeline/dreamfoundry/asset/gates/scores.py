@@ -19,7 +19,7 @@ from dreamfoundry.asset.maps.srgb import srgb_from_linear
 from dreamfoundry.asset.surface.collision import volume_ratio
 from dreamfoundry.asset.surface.distance import surface_error
 from dreamfoundry.asset.surface.silhouettes import HALF_OPAQUE, mean_iou
-from dreamfoundry.asset.surface.triangles import area_normals, signed_volume
+from dreamfoundry.asset.surface.triangles import area_normals, genus, signed_volume
 from dreamfoundry.records import ColoredMesh, FieldSnapshot, Surface, TexturedMesh
 
 
@@ -147,11 +147,6 @@ def saturation_mean(base_color: UInt8[np.ndarray, "H W 3"]) -> float:
     largest = base_color.max(axis=-1).astype(np.float64)
     chroma = largest - base_color.min(axis=-1)
     return float((chroma / np.maximum(largest, 1.0)).mean())
-
-
-def genus(surface: Surface) -> int:
-    """Number of handles of a closed surface, from Euler's characteristic V - E + F = 2 - 2 g."""
-    return 1 - (len(surface.vertices) - len(surface.faces) // 2) // 2
 
 
 def enclosed_share_of_box(surface: Surface) -> float:

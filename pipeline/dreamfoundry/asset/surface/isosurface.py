@@ -22,10 +22,13 @@ from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 from skimage.morphology import reconstruction
 
+from dreamfoundry.asset.surface.relax import relaxed
 from dreamfoundry.asset.surface.silhouettes import HALF_OPAQUE, mean_iou
-from dreamfoundry.asset.surface.triangles import area_normals
+from dreamfoundry.asset.surface.triangles import area_normals, genus
+from dreamfoundry.asset.surface.tunnels import without_tunnels
 from dreamfoundry.errors import EmptyField, FullField, SurfaceFailed
 from dreamfoundry.records import FieldSnapshot, Surface
+from dreamfoundry.settings.export_profiles import SurfaceStyle
 
 SEARCH_PX = 48
 """Side of the pictures in which silhouettes are compared."""
@@ -124,17 +127,29 @@ def _connected_to(
     return connected.astype(np.float32)
 
 
-def extract_surface(snapshot: FieldSnapshot, isovalue: float) -> tuple[Surface, float]:
+def extract_surface(snapshot: FieldSnapshot, isovalue: float, style: SurfaceStyle = "plain") -> tuple[Surface, float]:
     """The largest closed component of {density >= isovalue} in scene units, and its share of the area.
 
-    Marching cubes (Lorensen and Cline, SIGGRAPH 1987; Lewiner's table) on the opacity of single
-    voxels. Raises EmptyField when nothing is inside, SurfaceFailed when no closed solid comes out.
+    Marching cubes (Lorensen and Cline, SIGGRAPH 1987; Lewiner's table) on the opacity of single voxels, without
+    tunnels of a voxel's width (`tunnels`), then relaxed in `style` (`relax`). Raises EmptyField when nothing is
+    inside, SurfaceFailed when no closed solid comes out.
     """
     opacity = _voxel_opacity(snapshot)
     level = _level_of(isovalue, snapshot)
     if float(opacity.max()) <= level:
         raise EmptyField(f"isovalue = {isovalue:.4g}: no grid vertex lies inside the surface")
-    opacity[opacity == np.float32(level)] += np.float32(1e-6)  # a vertex on the surface degenerates
+
+    surface, area_share = _level_set(opacity, level, snapshot)
+    if genus(surface) > 0:
+        filled, share_of_filled = _level_set(without_tunnels(opacity, level), level, snapshot)
+        if genus(filled) < genus(surface):
+            surface, area_share = filled, share_of_filled
+    return relaxed(surface, style, len(snapshot.density)), area_share
+
+
+def _level_set(opacity: Float32[np.ndarray, "S S S"], level: float, snapshot: FieldSnapshot) -> tuple[Surface, float]:
+    """The largest closed component of {opacity >= level}, and its share of the area."""
+    opacity = np.where(opacity == np.float32(level), opacity + np.float32(1e-6), opacity)  # on it, triangles degenerate
     positions, faces, _, _ = marching_cubes(opacity, level=level, gradient_direction="ascent")
     positions = (positions - 1.0) * _voxel_side(snapshot) - snapshot.bound
     return _largest_solid(positions.astype(np.float32), faces.astype(np.uint32))

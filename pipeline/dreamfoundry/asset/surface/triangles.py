@@ -1,4 +1,4 @@
-"""Geometry of triangles, counter-clockwise as seen from outside: normals, volume, closedness.
+"""Geometry of triangles, counter-clockwise as seen from outside: normals, volume, closedness, handles.
 
 Dimension key:  F faces
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float64, Int64
+
+from dreamfoundry.records import Surface
 
 
 def area_normals(corners: Float64[np.ndarray, "F 3 3"]) -> Float64[np.ndarray, "F 3"]:
@@ -32,3 +34,8 @@ def is_closed(faces: Int64[np.ndarray, "F 3"], num_vertices: int) -> bool:
     forward = np.sort(edges[:, 0] * num_vertices + edges[:, 1])
     backward = np.sort(edges[:, 1] * num_vertices + edges[:, 0])
     return bool((np.diff(forward) > 0).all() and np.array_equal(forward, backward))
+
+
+def genus(surface: Surface) -> int:
+    """Number of handles of a closed surface in one piece, from Euler's characteristic V - E + F = 2 - 2 g."""
+    return 1 - (len(surface.vertices) - len(surface.faces) // 2) // 2

@@ -11,7 +11,6 @@ from dreamfoundry.asset.gates.scores import (
     diversity,
     enclosed_share_of_box,
     flatness_ratio,
-    genus,
     level_scores,
     mean_opacity,
     quality_scores,
@@ -95,11 +94,6 @@ def test_saturation_is_that_of_hsv() -> None:
     assert saturation_mean(np.full((4, 4, 3), 200, np.uint8)) == 0.0
     assert saturation_mean(np.full((4, 4, 3), (255, 0, 0), np.uint8)) == 1.0
     assert saturation_mean(np.full((4, 4, 3), (200, 100, 150), np.uint8)) == pytest.approx(0.5)
-
-
-def test_handles_are_counted(torus_surface: Surface) -> None:
-    assert genus(surface_of(trimesh.creation.icosphere(subdivisions=1))) == 0
-    assert genus(torus_surface) == 1
 
 
 def test_a_brick_fills_its_box() -> None:

@@ -10,8 +10,15 @@ import trimesh
 from scipy.ndimage import gaussian_filter
 from skimage.measure import marching_cubes
 
-from dreamfoundry.asset.maps.rasterize import silhouette
-from dreamfoundry.asset.surface.isosurface import _largest_solid, choose_isovalue, extract_surface
+from dreamfoundry.asset.gates.scores import silhouette_iou
+from dreamfoundry.asset.surface.isosurface import (
+    _largest_solid,
+    _level_of,
+    _level_set,
+    _voxel_opacity,
+    choose_isovalue,
+    extract_surface,
+)
 from dreamfoundry.errors import EmptyField, FullField, PromptFailure, SurfaceFailed
 from dreamfoundry.records import FieldSnapshot, Surface
 
@@ -41,17 +48,15 @@ def test_axes_are_x_y_z(beacon_snapshot: FieldSnapshot) -> None:
 
 
 def test_the_silhouette_of_the_search_is_that_of_the_mesh(torus_snapshot: FieldSnapshot) -> None:
+    """As marching cubes leaves it; relaxed it differs by a pixel here and there."""
     isovalue = choose_isovalue(torus_snapshot)
-    surface, _ = extract_surface(torus_snapshot, isovalue.density)
-
-    ious = []
-    for view, opacity in enumerate(torus_snapshot.view_opacity):
-        pose, fovy_deg = torus_snapshot.camera_to_world[view], float(torus_snapshot.fovy_deg[view])
-        drawn = silhouette(surface.vertices, surface.faces, pose, fovy_deg, len(opacity))
-        ious.append((drawn & (opacity > 127)).sum() / (drawn | (opacity > 127)).sum())
+    level = _level_of(isovalue.density, torus_snapshot)
+    raw, _ = _level_set(_voxel_opacity(torus_snapshot), level, torus_snapshot)
+    relaxed, _ = extract_surface(torus_snapshot, isovalue.density)
 
     assert isovalue.silhouette_iou > 0.97
-    assert np.mean(ious) == pytest.approx(isovalue.silhouette_iou, abs=0.01)
+    assert silhouette_iou(torus_snapshot, raw) == pytest.approx(isovalue.silhouette_iou, abs=0.01)
+    assert silhouette_iou(torus_snapshot, relaxed) == pytest.approx(isovalue.silhouette_iou, abs=0.03)
 
 
 def test_a_field_with_other_densities_gets_another_isovalue_and_the_same_surface(
