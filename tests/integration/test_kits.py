@@ -167,7 +167,7 @@ def test_a_script_in_python_needs_nothing_of_ours(engine: str) -> None:
         )
     }
 
-    assert imported <= {"argparse", "json", "math", "os", "sys", "uuid", "pathlib", "bpy", "unreal"}
+    assert imported <= {"argparse", "json", "math", "os", "sys", "uuid", "pathlib", "typing", "bpy", "unreal"}
 
 
 @pytest.mark.parametrize("engine", ["godot", "unity", "unreal"])
