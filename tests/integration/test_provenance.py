@@ -1,4 +1,4 @@
-"""What an asset says of itself stays with it when other programs put it among others and write it again."""
+"""The words of an asset about itself stay with it when other programs put it among others and write it again."""
 
 import os
 import shutil

@@ -97,11 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-        ("preview", 1.0, MetadataPolicy(), "c97e90255c30b9452259636d22947fe39ff1ea02f6d706b33d0e1a9f58bf2c32"),
-        ("mobile", 1.0, MetadataPolicy(), "4f58a7c97871abf682865295f2a50865a5bca1c07c37e32612f1a834ea9ef424"),
-        ("game_prop", 1.0, MetadataPolicy(), "f1866d537e0b983ad6f3044ea9272a5be066cb3941ce6e54e5cb35f6351e1099"),
-        ("game_hero", 1.0, MetadataPolicy(), "571d6368aba93ec18ad37a4b283baec75b7da47734eb5b392ba1bbc725820be0"),
-        ("cg", 1.0, MetadataPolicy(), "3144c4390b723ae24aef15de9124bf01afd6e3f530150b234a1d4707a9d72284"),
+        ("preview", 1.0, MetadataPolicy(), "3b2b59d4b1cd9f0064955809b8b71a38b28deea9f5084c213c9aae0ebcf3321c"),
+        ("mobile", 1.0, MetadataPolicy(), "673e691376f0cf2e4e689a2edaabf55ac1048e98599aaf3fd09b989abd444c27"),
+        ("game_prop", 1.0, MetadataPolicy(), "7870546d56c0fd3eef51b67640697b1488ccc519a4bffd8119779f067a321958"),
+        ("game_hero", 1.0, MetadataPolicy(), "761a9094c5a67f8ef9fe553c7b946886f5b286dea748bcb0b28053bb63919afe"),
+        ("cg", 1.0, MetadataPolicy(), "a98660b50040289cabad17dd738c28bf07a4a27af03ce79c431435a3171f7f02"),
         (
             "game_prop",
             0.35,
@@ -111,7 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-            "d3f00b988e95132ab013c8f72122eb88d9a985d65616800b38bd426fe221a68b",
+            "9860324b2951a8ea08bc48f61dae6e7e773d80cb12fd13a70a030b98e61e867a",
         ),
     ],
 )

@@ -66,7 +66,8 @@ def export_asset(
     textured, findings = texture_levels(levels, surface, colors, snapshot.bound, profile, timer)
 
     with timer.stage("gltf"):
-        writer = MasterWriter(file_stem(metadata), metadata, Placement.of(levels[0], prompt.target_height_m))
+        place = Placement.of(levels[0], prompt.target_height_m, profile.pivot)
+        writer = MasterWriter(file_stem(metadata), metadata, place)
         dense = _dense(surface, colors, snapshot.bound) if profile.dense else None
         masters = writer.write(textured, hulls, dense)
         draft = AssetDraft(writer.slug, profile, prompt.target_height_m, metadata, *masters)

@@ -4,8 +4,9 @@ examples:
   dreamfoundry make prompts.txt prompts.parquet
   dreamfoundry build prompts.parquet out/library
 
-  another budget (the fields exist already, so this only exports):
+  other files, from a profile or to your own order (docs/PROFILES.md); the fields exist already, so this only exports:
   dreamfoundry build prompts.parquet out/library --profile game_prop
+  dreamfoundry build prompts.parquet out/library --profile my_props.toml
 
   another recipe, from a preset, a file or single keys:
   dreamfoundry build prompts.parquet out/library --recipe my.toml --set optimize.num_steps=600
@@ -55,18 +56,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app
-from dreamfoundry.cli.flags import Count, Device, Engine, Flag, OutputFile, RecipeChanges, RecipeName, Repeated, Seconds
+from dreamfoundry.cli.flags import (
+    Count,
+    Device,
+    Engine,
+    Flag,
+    OutputFile,
+    ProfileName,
+    RecipeChanges,
+    RecipeName,
+    Repeated,
+    Seconds,
+)
 from dreamfoundry.errors import ConfigError, failure_classes
 from dreamfoundry.run.exit_codes import EXIT_CODES
 from dreamfoundry.run.scheduling.timeouts import Limits
-from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, export_profile
-from dreamfoundry.settings.loading import resolve_recipe
+from dreamfoundry.settings.loading import resolve_profile, resolve_recipe
 from dreamfoundry.settings.metadata_policy import NO_ASSERTION, MetadataPolicy
 
 if TYPE_CHECKING:
     from dreamfoundry.run.request import RunRequest, RunResult
-
-SHOW_CURSOR = "\x1b[?25h"
 
 LIMITS_HELP = ", ".join(f"{limit.name}={limit.default:g}" for limit in dataclasses.fields(Limits))
 
@@ -80,9 +89,7 @@ class AssetFlags:
 
     recipe: RecipeName = "toybox"
     changes: RecipeChanges = field(default_factory=list)
-    profile: Annotated[str, Parameter(help=f"export budget of rows that name none: {', '.join(EXPORT_PROFILES)}")] = (
-        "preview"
-    )
+    profile: ProfileName = "preview"
     retry_quarantined: Annotated[str, Parameter(show_default=False)] = ""
     """failure class of quarantined rows to try again, "all" for every class"""
     quarantine_bad_rows: Flag = False
@@ -206,7 +213,7 @@ def run_request(
         library=library,
         recipe=resolve_recipe(assets.recipe, assets.changes),
         recipe_name=os.path.basename(assets.recipe),
-        profile=export_profile(assets.profile),
+        profile=resolve_profile(assets.profile),
         metadata_policy=rights.policy(),
         retry_class=_retry_class(assets.retry_quarantined),
         quarantine_bad_rows=assets.quarantine_bad_rows,
@@ -260,7 +267,7 @@ def stop_on_signals() -> threading.Event:
     def handle(number: int, frame: object) -> None:
         if stop.is_set():
             if sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), SHOW_CURSOR.encode())  # a progress bar has hidden it
+                os.write(sys.stderr.fileno(), b"\x1b[?25h")  # a progress bar has hidden the cursor
             os._exit(EXIT_CODES["drained"])
         stop.set()
 

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, Token
 
+from dreamfoundry.settings.export_profiles import EXPORT_PROFILES
+
 MAX_SECONDS = 1e9
 """More than thirty years."""
 
@@ -108,6 +110,10 @@ Engine = Annotated[
 LibraryUrl = Annotated[str, Parameter(help="a directory or s3://bucket/prefix")]
 
 RecipeName = Annotated[str, Parameter(help="a bundled preset or a TOML file")]
+
+ProfileName = Annotated[
+    str, Parameter(help=f"export profile of what names none: {', '.join(EXPORT_PROFILES)}, or a TOML file")
+]
 
 RecipeChanges = Annotated[
     Repeated, Parameter(name="--set", metavar="KEY=VALUE", help="change one recipe key; can be repeated")

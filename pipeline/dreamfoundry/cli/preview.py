@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app
-from dreamfoundry.cli.flags import Device, NotNegative, OutputFolder, RecipeChanges, RecipeName
+from dreamfoundry.cli.flags import Device, NotNegative, OutputFolder, ProfileName, RecipeChanges, RecipeName
 from dreamfoundry.errors import ConfigError, PromptFailure, RowError
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.run.display import Display, duration, open_display
 from dreamfoundry.run.exit_codes import EXIT_CODES
-from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, export_profile
-from dreamfoundry.settings.loading import resolve_recipe
+from dreamfoundry.settings.export_profiles import DEFAULT_PROFILE
+from dreamfoundry.settings.loading import resolve_profile, resolve_recipe
 
 if TYPE_CHECKING:
     from dreamfoundry.records import Prompt
@@ -60,12 +60,12 @@ def preview(
     ] = None,
     recipe: RecipeName = "toybox",
     changes: RecipeChanges = [],  # noqa: B006 (only read)
-    profile: Annotated[str, Parameter(help=f"export budget: {', '.join(EXPORT_PROFILES)}")] = "preview",
+    profile: ProfileName = DEFAULT_PROFILE,
     seed: Annotated[NotNegative, Parameter(help="another seed gives another asset")] = 0,
     device: Device = "cpu",
 ) -> int:
     """Distil, export, write the files, and name the GLB and the picture."""
-    resolved, budget = resolve_recipe(recipe, changes), export_profile(profile)
+    resolved, budget = resolve_recipe(recipe, changes), resolve_profile(profile)
     checked = checked_prompt(prompt, seed, resolved)
     restart_with(ENVIRONMENT)
 

@@ -1,18 +1,47 @@
 """Export profiles: files, triangle budgets and texture sizes that a row of the manifest asks for by name.
 
+A studio orders others in a TOML file (`settings.loading.resolve_profile`, docs/PROFILES.md).
+
 A profile is part of the asset key and not of the field key: a field is optimised once for all of them.
 """
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 from dreamfoundry.settings.values import require
 
+DEFAULT_PROFILE = "preview"
+"""Profile of rows and commands that name none."""
+
 SurfaceStyle = Literal["plain", "smooth"]
+Pivot = Literal["base_center", "center"]
+
+MAX_LEVELS = 8
+
+RANGES: Mapping[str, tuple[float, float]] = types.MappingProxyType(
+    {
+        "collision_hulls": (0, 8),
+        "collision_hull_vertices": (4, 32),  # engines take no more
+        "thumbnail_px": (32, 2048),
+        "turntable_frames": (0, 360),
+        "turntable_px": (32, 1024),
+        "unwrap_limit_s": (0.001, 3600),
+    }
+)
+"""Lowest and highest value of the keys that are a number."""
+
+CHOICES: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
+    {"surface_style": get_args(SurfaceStyle), "pivot": get_args(Pivot)}
+)
+"""Values of the keys that are a word."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 @dataclass(frozen=True)
@@ -20,7 +49,7 @@ class ExportProfile:
     """Delivery of an asset; a level is a level of detail, finest first."""
 
     name: str = "preview"
-    """Name in the manifest's column `budget_profile`."""
+    """Name in the manifest's column `budget_profile`, in the catalog, on the page and in every file."""
 
     triangles: tuple[int, ...] = (8_000,)
     """Most triangles of each level, from 100 to 30,000."""
@@ -53,13 +82,13 @@ class ExportProfile:
     """A compressed file for browsers too."""
 
     thumbnail_px: int = 512
-    """Side of the thumbnail in pixels."""
+    """Side of the thumbnail in pixels, from 32 to 2048."""
 
     turntable_frames: int = 0
-    """Pictures of one turn, 0 for no turntable."""
+    """Pictures of one turn, up to 360, 0 for no turntable."""
 
     turntable_px: int = 256
-    """Side of a turntable picture in pixels, even."""
+    """Side of a turntable picture in pixels, even, from 32 to 1024."""
 
     video: bool = False
     """The turntable as MP4 too."""
@@ -68,58 +97,54 @@ class ExportProfile:
     """Opens every level in a browser before publication; takes seconds."""
 
     unwrap_limit_s: float = 60.0
-    """Seconds for the unwrap of one level; then the child process is killed and the level has colours at its
-    vertices."""
+    """Seconds for the unwrap of one level, up to 3600; then the child process is killed, and colours at its
+    vertices take the place of a texture."""
+
+    pivot: Pivot = "base_center"
+    """Point of the asset that is the origin: the middle of its base, on which it stands, or of its bounding box."""
 
     def __post_init__(self) -> None:
+        require(bool(_NAME.fullmatch(self.name)), "name", self.name, "must be 1 to 40 of A-Z a-z 0-9 _ -")
         require(
-            len(self.triangles) == len(self.texture_px) > 0,
-            "export.triangles, texture_px",
+            0 < len(self.triangles) == len(self.texture_px) <= MAX_LEVELS,
+            "triangles, texture_px",
             (self.triangles, self.texture_px),
-            "must name the same number of levels, at least one",
-        )
-
-        require(
-            self.surface_style in get_args(SurfaceStyle),
-            "export.surface_style",
-            self.surface_style,
-            f"must be one of {', '.join(get_args(SurfaceStyle))}",
-        )
-
-        require(
-            self.turntable_px % 2 == 0,
-            "export.turntable_px",
-            self.turntable_px,
-            "must be even (films are)",
+            f"must name the same number of levels, from 1 to {MAX_LEVELS}",
         )
 
         require(
             all(100 <= count <= 30_000 for count in self.triangles),
-            "export.triangles",
+            "triangles",
             self.triangles,
             "must be from 100 to 30000 per level (unwrapping more takes minutes)",
         )
 
         require(
+            all(finer > coarser for finer, coarser in pairwise(self.triangles)),
+            "triangles",
+            self.triangles,
+            "must fall from level to level, the finest first",
+        )
+
+        require(
             all(size & (size - 1) == 0 and 64 <= size <= 4096 for size in self.texture_px),
-            "export.texture_px",
+            "texture_px",
             self.texture_px,
             "must be powers of two from 64 to 4096",
         )
 
-        require(0 <= self.collision_hulls <= 8, "export.collision_hulls", self.collision_hulls, "must be from 0 to 8")
+        for key, (low, high) in RANGES.items():
+            value = getattr(self, key)
+            require(low <= value <= high, key, value, f"must be from {low:g} to {high:g}")
+        for key, known in CHOICES.items():
+            value = getattr(self, key)
+            require(value in known, key, value, f"must be one of {', '.join(known)}")
+        require(self.turntable_px % 2 == 0, "turntable_px", self.turntable_px, "must be even (films are)")
         require(
             self.collision_hulls > 0 or not self.engine_bundles,
-            "export.engine_bundles",
+            "engine_bundles",
             self.engine_bundles,
             "must be false where collision_hulls is 0: a bundle is a level with its hulls",
-        )
-
-        require(
-            4 <= self.collision_hull_vertices <= 32,
-            "export.collision_hull_vertices",
-            self.collision_hull_vertices,
-            "must be from 4 to 32 (engines take no more)",
         )
 
 

@@ -1,4 +1,4 @@
-"""Recipes from presets, TOML files and dotted overrides, without silent conversions.
+"""Recipes from presets, TOML files and dotted overrides, and export profiles, without silent conversions.
 
 Every key must exist and every value must have the annotated type; a message names the key, the
 value, the rule and the nearest key that would work.
@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.serialization import Reader, stored_fields
+from dreamfoundry.settings.export_profiles import DEFAULT_PROFILE, EXPORT_PROFILES, ExportProfile, export_profile
 from dreamfoundry.settings.recipe import Recipe
 from dreamfoundry.settings.values import Ramp, constant, require
 
@@ -66,6 +67,30 @@ def resolve_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
     """The preset or TOML file called `name`, with KEY=VALUE settings; a value is TOML, else plain text."""
     recipe = recipe_from_toml(Path(name)) if name.endswith(".toml") or "/" in name else bundled_recipe(name)
     return with_overrides(recipe, dict(map(_setting, settings)))
+
+
+def resolve_profile(name: str) -> ExportProfile:
+    """The export profile called `name`, or the one in the TOML file of that name."""
+    return profile_from_toml(Path(name)) if name.endswith(".toml") or "/" in name else export_profile(name)
+
+
+def profile_from_toml(path: Path) -> ExportProfile:
+    """Read an export profile. Keys that it leaves out have the values of its `base`, a profile of the package.
+
+    It is called by its `name`, else as the file; a name of the package is refused, because the catalog, the page and
+    every file tell a profile by its name.
+    """
+    changes = {"name": path.stem, **read_toml(path, "profile")}
+    base = changes.pop("base", DEFAULT_PROFILE)
+    try:
+        known = isinstance(base, str) and base in EXPORT_PROFILES
+        require(known, "base", base, f"must be one of {', '.join(EXPORT_PROFILES)}")
+        profile = _changed(export_profile(base), changes, "")
+        is_new = profile.name not in EXPORT_PROFILES
+        require(is_new, "name", profile.name, "is that of a profile of the package; must be another, as in 'my_props'")
+    except ConfigError as error:
+        raise ConfigError(f"profile {str(path)!r}: {error}") from None
+    return profile
 
 
 def _setting(setting: str) -> tuple[str, object]:
@@ -136,4 +161,4 @@ def _require_known(name: str, known: Mapping[str, object], dotted: str) -> None:
     if name not in known:
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known keys here: {', '.join(known)}"
-        raise ConfigError(f"{dotted}: unknown recipe key; {hint}")
+        raise ConfigError(f"{dotted}: unknown key; {hint}")

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from dreamfoundry.asset.files.glb_reader import read_glb
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.records import FieldSnapshot
 from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.loading import resolve_profile
 from support.beacon_asset import METADATA, PROFILE, PROMPT
 
 
@@ -82,3 +84,26 @@ def test_a_profile_without_hulls_has_no_file_of_them(ball_snapshot: FieldSnapsho
 
     assert not any("collision" in name for name in bundle.files)
     assert json.loads(bundle.files["asset.json"])["gates"]["collision_hull"] == "not_run"
+
+
+def test_a_pivot_in_the_middle_puts_the_middle_of_the_box_at_the_origin(beacon_snapshot: FieldSnapshot) -> None:
+    profile = replace(PROFILE, turntable_frames=0, pivot="center")
+
+    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    vertices = read_glb(bundle.files["a_beacon_gray_aaaaaaaa.glb"]).vertices
+    assert vertices.min(axis=0) + vertices.max(axis=0) == pytest.approx(0.0, abs=1e-6)
+    assert np.ptp(vertices[:, 1]) == pytest.approx(PROMPT.target_height_m, rel=1e-5)
+
+
+def test_a_file_for_browsers_can_be_ordered_from_a_profile_of_a_studio(
+    beacon_snapshot: FieldSnapshot, tmp_path: Path
+) -> None:
+    order = tmp_path / "shop.toml"
+    order.write_text("triangles = [400]\ntexture_px = [64]\nweb = true\nthumbnail_px = 64\nturntable_frames = 0\n")
+
+    bundle = export_asset(beacon_snapshot, PROMPT, profile=resolve_profile(str(order)), metadata=METADATA)
+
+    gates = json.loads(bundle.files["asset.json"])["gates"]
+    assert ("a_beacon_gray_aaaaaaaa_web.glb" in bundle.files) == (gates["web"] == "passed")
+    assert len(read_glb(bundle.files["a_beacon_gray_aaaaaaaa.glb"]).faces) <= 400

@@ -1,13 +1,16 @@
 """Recipes: presets load, overrides change one key, nonsense is refused by name."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.settings.distillation import CameraConfig
-from dreamfoundry.settings.loading import bundled_recipe, recipe_from_toml, with_overrides
+from dreamfoundry.settings.export_profiles import EXPORT_PROFILES
+from dreamfoundry.settings.loading import bundled_recipe, recipe_from_toml, resolve_profile, with_overrides
 from dreamfoundry.settings.recipe import Recipe
 from dreamfoundry.settings.values import Ramp
 
@@ -52,14 +55,14 @@ def test_a_key_keeps_its_stored_name_whatever_the_field_is_called_in_python() ->
     recipe = with_overrides(Recipe(), {"optimize.table_rate": 0.5})
 
     assert recipe.optimize.table_lr == 0.5
-    with pytest.raises(ConfigError, match=r"optimize.table_lr: unknown recipe key; did you mean 'table_rate'"):
+    with pytest.raises(ConfigError, match=r"optimize.table_lr: unknown key; did you mean 'table_rate'"):
         with_overrides(Recipe(), {"optimize.table_lr": 0.5})
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"optimise.num_steps": 3}, "optimise: unknown recipe key; did you mean 'optimize'"),
+        ({"optimise.num_steps": 3}, "optimise: unknown key; did you mean 'optimize'"),
         ({"optimize.num_step": 3}, "did you mean 'num_steps'"),
         ({"optimize.num_steps": "many"}, "optimize.num_steps = 'many': must be of type int"),
         ({"optimize.num_steps": True}, "must be of type int"),
@@ -107,8 +110,8 @@ def test_nonsense_is_refused_with_key_value_and_rule(overrides: Mapping[str, obj
     ("text", "message"),
     [
         ("[optimize\n", "not valid TOML"),
-        ("speed = 3\n", "speed: unknown recipe key; known keys here: prior, wording"),
-        ('base = "toybox"\nspeed = 3\n', "speed: unknown recipe key; known keys here: prior, wording"),
+        ("speed = 3\n", "speed: unknown key; known keys here: prior, wording"),
+        ('base = "toybox"\nspeed = 3\n', "speed: unknown key; known keys here: prior, wording"),
         ('base = "toys"\n', "base = 'toys': must be one of dreamfusion, dreamfusion_hash, toybox"),
         ("base = 3\n", "base = 3: must be one of dreamfusion"),
     ],
@@ -126,3 +129,65 @@ def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path: Path) -> None:
         recipe_from_toml(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="dreamfusion, dreamfusion_hash, toybox"):
         bundled_recipe("stable")
+
+
+def profile_file(folder: Path, text: str, name: str = "my_props.toml") -> str:
+    (folder / name).write_text(text, encoding="utf-8")
+    return str(folder / name)
+
+
+def test_a_profile_of_a_studio_changes_any_keys_of_its_base(tmp_path: Path) -> None:
+    text = 'base = "game_prop"\ntriangles = [8000, 500]\ntexture_px = [1024, 256]\nweb = true\n'
+
+    profile = resolve_profile(profile_file(tmp_path, text))
+
+    expected: dict[str, Any] = {"name": "my_props", "triangles": (8000, 500), "texture_px": (1024, 256), "web": True}
+    assert profile == dataclasses.replace(EXPORT_PROFILES["game_prop"], **expected)
+
+
+def test_a_profile_may_have_a_name_of_its_own_and_no_base(tmp_path: Path) -> None:
+    profile = resolve_profile(profile_file(tmp_path, 'name = "turn"\nturntable_frames = 48\n'))
+
+    assert profile == dataclasses.replace(EXPORT_PROFILES["preview"], name="turn", turntable_frames=48)
+    assert resolve_profile("cg") == EXPORT_PROFILES["cg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ('base = "prop"\n', "base = 'prop': must be one of preview, mobile"),
+        ("base = 3\n", "base = 3: must be one of"),
+        ("triangels = [100]\n", "triangels: unknown key; did you mean 'triangles'"),
+        ("web = 1\n", "web = 1: must be of type bool"),
+        ("triangles = 8000\n", "triangles = 8000: must be a list"),
+        ("triangles = [8000, 4000]\n", "must name the same number of levels, from 1 to 8"),
+        ("triangles = [40000]\n", r"triangles = \(40000,\): must be from 100 to 30000"),
+        ("triangles = [500, 8000]\ntexture_px = [64, 64]\n", "must fall from level to level"),
+        ("texture_px = [500]\n", "must be powers of two from 64 to 4096"),
+        ("collision_hulls = 9\n", "collision_hulls = 9: must be from 0 to 8"),
+        ("collision_hull_vertices = 64\n", "collision_hull_vertices = 64: must be from 4 to 32"),
+        ("collision_hulls = 0\nengine_bundles = true\n", "engine_bundles = True: must be false where"),
+        ("thumbnail_px = 9000\n", "thumbnail_px = 9000: must be from 32 to 2048"),
+        ("turntable_frames = -1\n", "turntable_frames = -1: must be from 0 to 360"),
+        ("turntable_px = 33\n", "turntable_px = 33: must be even"),
+        ("unwrap_limit_s = 0\n", "unwrap_limit_s = 0.0: must be from 0.001 to 3600"),
+        ('pivot = "top"\n', "pivot = 'top': must be one of 'base_center', 'center'"),
+        ('name = "a b"\n', "name = 'a b': must be 1 to 40 of"),
+        ('name = "game_prop"\n', "name = 'game_prop': is that of a profile of the package"),
+        ("[export]\nweb = true\n", "export: unknown key"),
+        ("web = yes\n", "is not valid TOML"),
+    ],
+)
+def test_a_profile_that_cannot_be_meant_is_refused_with_file_key_value_and_rule(
+    tmp_path: Path, text: str, rule: str
+) -> None:
+    with pytest.raises(ConfigError, match=rule) as refused:
+        resolve_profile(profile_file(tmp_path, text))
+
+    assert str(refused.value).startswith("profile '")
+    assert "my_props.toml'" in str(refused.value)
+
+
+def test_a_profile_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"profile '.*absent\.toml': no such file"):
+        resolve_profile(str(tmp_path / "absent.toml"))

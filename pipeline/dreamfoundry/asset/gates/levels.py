@@ -18,6 +18,7 @@ from dreamfoundry.asset.gates.frames import normal_problems, tangent_problems
 from dreamfoundry.asset.gates.maps import map_problems
 from dreamfoundry.asset.gates.solid import solid_problems
 from dreamfoundry.records import Finding
+from dreamfoundry.settings.export_profiles import Pivot
 
 PLACEMENT_TOLERANCE = 0.01
 """Share of the height by which the first level may miss height, ground and axis."""
@@ -62,6 +63,7 @@ class LevelLimits:
     max_triangles: int
     texture_px: int
     height_m: float
+    pivot: Pivot = "base_center"
 
 
 def check_levels(levels: Sequence[Glb], limits: Sequence[LevelLimits]) -> tuple[list[Finding], dict[str, float]]:
@@ -121,17 +123,17 @@ def _size_problems(mesh: DeliveredMesh, limit: LevelLimits, tolerance: float) ->
         yield block("longest_side", f"longest side = {longest:.4g} m: must be {MIN_SIDE_M:g} to {MAX_SIDE_M:g} m")
     allowed = tolerance * longest
     center = 0.5 * (low + high)
-    if not max(abs(low[1]), abs(center[0]), abs(center[2])) <= allowed:
+    word, y = ("lowest", low[1]) if limit.pivot == "base_center" else ("middle", center[1])
+    if not max(abs(y), abs(center[0]), abs(center[2])) <= allowed:
         yield block(
             "base_at_origin",
-            f"lowest y = {low[1]:.4g} m, middle x, z = {center[0]:.4g}, {center[2]:.4g} m: "
-            f"must be 0 within {allowed:.2g} m",
+            f"{word} y = {y:.4g} m, middle x, z = {center[0]:.4g}, {center[2]:.4g} m: must be 0 within {allowed:.2g} m",
         )
 
 
 def _check(draft: AssetDraft) -> CheckResult:
     limits = [
-        LevelLimits(max_triangles, texture_px, draft.height_m)
+        LevelLimits(max_triangles, texture_px, draft.height_m, draft.profile.pivot)
         for max_triangles, texture_px in zip(draft.profile.triangles, draft.profile.texture_px, strict=True)
     ]
     findings, scores = check_levels(draft.levels, limits)

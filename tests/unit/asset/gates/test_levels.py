@@ -172,6 +172,15 @@ def test_too_many_triangles_are_caught(textured_beacon: TexturedMesh) -> None:
     assert blocked_gates(check_levels([Glb("a.glb", written(textured_beacon))], [limits])[0]) == {"triangle_budget"}
 
 
+def test_a_level_that_stands_is_caught_where_its_middle_should_be_the_origin(textured_beacon: TexturedMesh) -> None:
+    limits = replace(LIMITS, pivot="center")
+
+    (finding,) = check_levels([Glb("a.glb", written(textured_beacon))], [limits])[0]
+
+    assert (finding.severity, finding.gate) == ("block", "base_at_origin")
+    assert "middle y = 0.5 m" in finding.message
+
+
 def test_a_level_as_large_as_the_one_before_is_caught(textured_beacon: TexturedMesh) -> None:
     data = written(textured_beacon)
 
