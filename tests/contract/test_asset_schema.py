@@ -12,6 +12,7 @@ from dreamfoundry.asset.deliverables import GATES
 from dreamfoundry.asset.export import export_asset
 from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.files.sidecar import with_provenance
+from dreamfoundry.file_roles import ROLES
 from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.export_profiles import ExportProfile
@@ -67,7 +68,36 @@ def test_what_the_sidecar_says_of_a_ball_is_true_of_a_ball(sidecar: dict[str, An
     assert entry["meshes"] == 1
     assert entry["triangles"] <= 500
     assert "textures_px" not in sidecar["files"]["thumbnail.png"]
+    assert (entry["uv_sets"], sidecar["pivot"]) == (1, "base_center")
     assert sidecar["software"]["numpy"] == version("numpy")
+
+
+def test_every_file_has_its_role_and_each_level_the_size_on_the_screen_that_it_is_good_for(
+    sidecar: dict[str, Any],
+) -> None:
+    roles = {name.removeprefix("a_red_ball_aaaaaaaa"): entry["role"] for name, entry in sidecar["files"].items()}
+    levels = [entry for entry in sidecar["files"].values() if entry["role"] == "level"]
+
+    assert roles == {
+        ".glb": "level",
+        "_LOD1.glb": "level",
+        "_collision.glb": "collision",
+        "thumb_32.webp": "thumbnail_small",
+        "thumbnail.png": "thumbnail",
+        "validation.json": "validation",
+    }
+    assert [level["level"] for level in levels] == [0, 1]
+    for level in levels:
+        error = sidecar["scores"][f"surface_error_max_LOD{level['level']}"]
+        assert level["screen_px"] * error <= 1.0 + 1e-9  # its largest error is at most a pixel
+        assert level["screen_size"] == pytest.approx(level["screen_px"] / 1080)
+    assert levels[0]["screen_px"] >= levels[1]["screen_px"]
+
+
+def test_the_schema_names_every_role() -> None:
+    told = SCHEMA["properties"]["files"]["additionalProperties"]["properties"]["role"]["enum"]
+
+    assert {"other", "metadata", *told} == set(ROLES)
 
 
 def test_the_schema_names_every_gate_of_the_code() -> None:
@@ -84,6 +114,7 @@ def test_the_schema_names_every_gate_of_the_code() -> None:
         (("dimensions_m",), [1.0, 2.0]),
         (("files", "thumbnail.png", "sha256"), "0"),
         (("files", "a_red_ball_aaaaaaaa.glb", "textures_px"), [64, 64]),
+        (("files", "thumbnail.png", "role"), "picture"),
         (("bounds_m",), [[0.0, 0.0, 0.0]]),
         (("num_components",), 0),
         (("provenance",), {"run_id": "x"}),

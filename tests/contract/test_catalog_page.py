@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dreamfoundry.file_roles import role_of
 from dreamfoundry.library import catalog
 from dreamfoundry.library.entries import Entries
-from dreamfoundry.library.file_roles import role_of
 from dreamfoundry.library.lost_rows import NONE_LOST
 from dreamfoundry.library.projections import summaries
 from dreamfoundry.library.rows import Row

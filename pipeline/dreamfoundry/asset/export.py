@@ -59,6 +59,8 @@ def export_asset(
         surface, area_share = isosurface.extract_surface(snapshot, isovalue.density, profile.surface_style)
     with timer.stage("lod"):
         levels = decimate.levels(surface, profile.triangles)
+    with timer.stage("quality"):
+        losses = level_scores(snapshot, levels, surface)
     with timer.stage("collision"):
         hulls = _hulls(levels, profile)
     with timer.stage("bake"):
@@ -70,7 +72,7 @@ def export_asset(
         writer = MasterWriter(file_stem(metadata), metadata, place)
         dense = _dense(surface, colors, snapshot.bound) if profile.dense else None
         masters = writer.write(textured, hulls, dense)
-        draft = AssetDraft(writer.slug, profile, prompt.target_height_m, metadata, *masters)
+        draft = AssetDraft(writer.slug, profile, prompt.target_height_m, metadata, *masters, scores=losses)
     # derived GLBs come before the gates, which look at every GLB
     draft, derived_findings = _deliver("before_gates", draft, timer)
     with timer.stage("validate"):
@@ -90,7 +92,7 @@ def export_asset(
     with timer.stage("quality"):
         scores = {
             **quality_scores(snapshot, levels[0], textured[0]),
-            **level_scores(snapshot, levels, surface),
+            **losses,
             **checked.scores,
             **hull_scores(hulls, levels[0]),
             **detail_scores(textured),

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-from dreamfoundry.library.file_roles import role_of
+from dreamfoundry.file_roles import role_of
 
 
 @dataclass(frozen=True)
 class Engine:
     """A program that assets are collected for.
 
-    `roles` are of the files it wants (`library.file_roles`). With `bundle`, the finest level and the hulls come as
+    `roles` are of the files it wants (`file_roles`). With `bundle`, the finest level and the hulls come as
     one file of that role, and by themselves only where an asset has no such file. `kit` is the script's file in this
     package, `place` the path that it gets in the folder.
     """

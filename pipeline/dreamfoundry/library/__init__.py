@@ -8,7 +8,6 @@ record_json     records as canonical JSON
 rows            records of manifests' rows: aliases, tags and priority, bad rows that were mended
 lost_rows       rows of the last manifest that could not be read
 entries         every outcome under every prompt id, sorted, on the disk
-file_roles      what each delivered file is for
 projections     views, pointers, catalog and contact sheet from outcomes
 catalog         the table of outcomes
 contact_sheet   the library as a web page

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dreamfoundry.file_roles import role_of
 from dreamfoundry.library.entries import Entry
-from dreamfoundry.library.file_roles import role_of
 from dreamfoundry.library.library import view_key
 from dreamfoundry.library.rows import BAD_ROW
 from dreamfoundry.records import BlobRef, Outcome

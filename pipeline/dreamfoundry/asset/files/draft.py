@@ -14,6 +14,12 @@ from jaxtyping import UInt8
 from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.settings.export_profiles import ExportProfile
 
+SCREEN_HEIGHT_PX = 1080
+"""Height of the screen that `screen_size` is a share of."""
+
+MAX_SCREEN_SIZE = 10.0
+"""The largest that is told: nothing is looked at from nearer."""
+
 
 @dataclass(frozen=True)
 class AssetDraft:
@@ -21,7 +27,8 @@ class AssetDraft:
 
     `levels` are the levels of detail, finest first; `hulls` and `dense` are None where the profile
     does not ask for them. `derived` are further GLBs, `others` all other files, by name. `frames`
-    are the delivered pictures (straight RGBA), None until they are drawn; `scores` come last.
+    are the delivered pictures (straight RGBA), None until they are drawn; `scores` have the losses of the levels
+    from the beginning, all others last.
     """
 
     slug: str
@@ -51,6 +58,22 @@ class AssetDraft:
     def files(self) -> dict[str, bytes]:
         """The bytes of every file by name."""
         return {**{name: glb.data for name, glb in self.glbs.items()}, **self.others}
+
+    @property
+    def screen_sizes(self) -> dict[int, dict[str, float]]:
+        """Of each level whose error was measured, the size on the screen up to which that error is below a pixel.
+
+        `screen_px` are pixels that the diagonal of the bounding box covers, `screen_size` the share of a screen
+        SCREEN_HEIGHT_PX high. A coarser level is never good for a larger picture than a finer one.
+        """
+        sizes: dict[int, dict[str, float]] = {}
+        largest_px = MAX_SCREEN_SIZE * SCREEN_HEIGHT_PX
+        for number in range(len(self.levels)):
+            error = self.scores.get(f"surface_error_max_LOD{number}")
+            if error is not None:
+                largest_px = min(largest_px, 1.0 / max(error, 1e-9))
+                sizes[number] = {"screen_px": largest_px, "screen_size": largest_px / SCREEN_HEIGHT_PX}
+        return sizes
 
     def with_files(self, files: Mapping[str, bytes]) -> AssetDraft:
         """The draft with `files` added; those ending in .glb are GLBs."""

@@ -20,6 +20,7 @@ from PIL import Image
 
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh, Glb
+from dreamfoundry.file_roles import role_of
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.records import Finding
 
@@ -54,15 +55,21 @@ def asset_file(draft: AssetDraft, media_types: Mapping[str, str], known: Mapping
     """`asset.json`: the files of `draft` as they are, with `known` (gates, findings, timings, renderer)."""
     glbs = draft.glbs
     files = {
-        name: {**file_entry(name, data, media_types), **(glb_contents(glbs[name]) if name in glbs else {})}
+        name: {
+            **file_entry(name, data, media_types),
+            **_purpose(name, draft),
+            **(glb_contents(glbs[name]) if name in glbs else {}),
+        }
         for name, data in draft.files.items()
     }
+
     return json_file(
         {
             "schema": ASSET_SCHEMA,
             "slug": draft.slug,
             "metadata": dict(draft.metadata),
             **mesh_shape(draft.master.mesh),
+            "pivot": draft.profile.pivot,
             "files": files,
             "scores": dict(draft.scores),
             "software": software(),
@@ -78,6 +85,14 @@ def file_entry(name: str, data: bytes, media_types: Mapping[str, str] = MEDIA_TY
         "sha256": hashlib.sha256(data).hexdigest(),
         "media_type": media_types[name.rsplit(".", 1)[-1]],
     }
+
+
+def _purpose(name: str, draft: AssetDraft) -> dict[str, Any]:
+    """The role of a file (`file_roles`); of a level its number too, and the size on the screen that it is made for."""
+    role = role_of(name, draft.slug)
+    if role.level is None:
+        return {"role": role.name}
+    return {"role": role.name, "level": role.level, **draft.screen_sizes.get(role.level, {})}
 
 
 def mesh_shape(mesh: DeliveredMesh) -> dict[str, Any]:
@@ -118,6 +133,7 @@ def glb_contents(glb: Glb) -> dict[str, Any]:
     return {
         "meshes": len(document["meshes"]),
         "triangles": sum(accessors[primitive["indices"]]["count"] for primitive in primitives) // 3,
+        "uv_sets": max(sum(key.startswith("TEXCOORD_") for key in primitive["attributes"]) for primitive in primitives),
         "vertices": sum(accessors[primitive["attributes"]["POSITION"]]["count"] for primitive in primitives),
         "textures_px": {image["name"]: _size_px(glb.image(number)) for number, image in enumerate(images)},
     }

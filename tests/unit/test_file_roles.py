@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dreamfoundry.library.file_roles import Role, role_of
+from dreamfoundry.file_roles import Role, role_of
 
-DELIVERY = Path(__file__).parents[3] / "docs" / "DELIVERY.md"
+DELIVERY = Path(__file__).parents[2] / "docs" / "DELIVERY.md"
 
 
 @pytest.mark.parametrize(

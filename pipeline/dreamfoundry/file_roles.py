@@ -1,4 +1,7 @@
-"""Roles of delivered files by their names, which docs/DELIVERY.md lists: what a program looks for in a library."""
+"""Roles of delivered files by their names, which docs/DELIVERY.md lists: the purpose of each, for programs.
+
+`asset.json` and the catalog share them.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,10 @@ _BY_ENDING = {
     "_web.glb": "web",
 }
 """What follows the slug."""
+
+
+ROLES = frozenset({"level", "thumbnail_small", OTHER, *_BY_NAME.values(), *_BY_ENDING.values()})
+"""Every role."""
 
 
 class Role(NamedTuple):
