@@ -29,7 +29,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app, typed_command
-from dreamfoundry.cli.flags import OutputFile
+from dreamfoundry.cli.flags import ExistingFile, OutputFile
 from dreamfoundry.library.library import Library
 from dreamfoundry.records import Outcome
 from dreamfoundry.run import report
@@ -47,12 +47,15 @@ def check(
     markdown: Annotated[OutputFile | None, Parameter(help="where to write the tables")] = None,
     json: Annotated[OutputFile | None, Parameter(help="where to write every figure")] = None,
     contact_sheet: Annotated[OutputFile | None, Parameter(help="all thumbnails, as .webp or .png")] = None,
+    before: Annotated[ExistingFile | None, Parameter(help="figures of an earlier version (--json), to compare")] = None,
 ) -> int:
     """Check a library, print what is wrong, and write the files that are named; the exit code."""
+    from dreamfoundry.evaluation.delivery.before import read_before
     from dreamfoundry.evaluation.delivery.check import check_library, thumbnails
     from dreamfoundry.evaluation.delivery.report import contact_sheet as write_sheet
     from dreamfoundry.evaluation.delivery.report import page
 
+    earlier = read_before(before) if before else None
     figures, assets, num_files = check_library(library, typed_command(), runs_of)
     num_wrong = len(figures["wrong"])
     for line in figures["wrong"]:
@@ -67,7 +70,7 @@ def check(
     if contact_sheet:
         write_sheet(thumbnails(assets), contact_sheet)
     picture = os.path.relpath(contact_sheet, markdown.parent) if contact_sheet and markdown else ""
-    for path, text in ((json, dumps(figures, indent=1) + "\n"), (markdown, page(figures, picture))):
+    for path, text in ((json, dumps(figures, indent=1) + "\n"), (markdown, page(figures, picture, earlier))):
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

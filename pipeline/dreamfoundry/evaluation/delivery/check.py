@@ -26,6 +26,7 @@ from dreamfoundry.errors import InputError, ReaderUnavailable
 from dreamfoundry.evaluation.delivery.disagreements import all_disagreements, levels_of
 from dreamfoundry.evaluation.delivery.readers import READERS
 from dreamfoundry.evaluation.delivery.summary import summary
+from dreamfoundry.evaluation.delivery.workmanship import clashing_names, workmanship
 from dreamfoundry.library.library import OUTCOMES, VIEW_FILE, Library, decided_order, view_key
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.records import Outcome
@@ -99,6 +100,7 @@ def check_library(folder: Path, command: str, runs_of: RunsOf) -> tuple[dict[str
         "asked": len(outcomes),
         "published": len(assets),
         "wrong": [*refused, *defects, *differences],
+        "clashing_names": clashing_names(path for asset in sound for path in sorted(asset.folder.glob("*.glb"))),
         "readers": readers,
         "profiles": {profile: {**summary(rows[profile]), "runs": runs[profile]} for profile in profiles},
         "assets": rows,
@@ -183,12 +185,45 @@ def asset_figures(asset: Asset) -> dict[str, Any]:
         "bytes": sum(entry["bytes"] for entry in files.values()),
         "num_glbs": sum(name.endswith(".glb") for name in files),
         **{name: sidecar[name] for name in ("watertight", "num_components", "genus", "scores", "timings_s")},
+        "workmanship": _workmanship(asset),
         "export_s": outcome.provenance.get("export_s"),
         "export_cpu_s": outcome.provenance.get("export_cpu_s"),
         "optimize_s": outcome.provenance.get("optimize_s"),
         "khronos": {"files": len(asset.khronos), "messages": messages(asset.khronos)},
         "usd_errors": asset.usd_errors,
     }
+
+
+def _workmanship(asset: Asset) -> dict[str, float | None]:
+    """Figures that an art lead looks at, distances to the true toy where the prompt names one, and what they cost."""
+    if asset.defects:
+        return {}
+    levels = levels_of(asset.folder)
+    hulls = asset.folder / f"{asset.sidecar['slug']}_collision.glb"
+    figures: dict[str, float | None] = {**workmanship(levels, hulls if hulls.exists() else None)}
+
+    kind = kind_of(asset.outcome.prompt)
+    return {
+        **figures,
+        **(_distance_to_truth(levels[0], kind) if kind else {}),
+        "level_bytes": float(sum(level.stat().st_size for level in levels)),
+        "silhouette_iou": asset.sidecar["scores"].get("silhouette_iou_LOD0"),
+        "export_s": sum(asset.sidecar["timings_s"].values()),
+        "export_cpu_s": _number(asset.outcome.provenance.get("export_cpu_s")),
+    }
+
+
+def _distance_to_truth(level: Path, kind: str) -> dict[str, float]:
+    # the toys are torch, which takes longer to load than most checks take
+    from dreamfoundry.evaluation.measure_library import delivered_surface
+    from dreamfoundry.evaluation.metrics import align, best_yaw
+
+    chamfer_share, _, f_scores = best_yaw(align(delivered_surface(level.read_bytes()).points), kind)
+    return {"chamfer_share": chamfer_share, "f_score_5_percent": f_scores[0], "f_score_2_percent": f_scores[1]}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def messages(reports: Mapping[str, Any]) -> list[dict[str, Any]]:

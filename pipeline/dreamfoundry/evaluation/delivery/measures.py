@@ -12,12 +12,22 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Measure:
-    """Format of a number: title, factor, format string, and which end is the worse one, if one is."""
+    """Format of a number: title, factor, format string, and which end is the worse one, if one is.
+
+    Beyond `limit`, in the direction of `worst`, an art lead sends an asset back.
+    """
 
     title: str
     form: str = "{:.3f}"
     factor: float = 1.0
     worst: Literal["lowest", "highest", ""] = ""
+    limit: float | None = None
+
+    def is_beyond(self, value: float) -> bool:
+        """True for what is worse than `limit`."""
+        if self.limit is None:
+            return False
+        return value < self.limit if self.worst == "lowest" else value > self.limit
 
     def format(self, value: float | None) -> str:
         return NOTHING if value is None else self.form.format(value * self.factor)
@@ -63,3 +73,31 @@ COLUMN_TITLES: Mapping[str, str] = {
     "collision_volume_ratio": "their volume",
 }
 """Scores that stand in the table of assets."""
+
+WORKMANSHIP: Mapping[str, Measure] = {
+    "charts_LOD0": Measure("UV charts, LOD0", "{:.0f}", worst="highest", limit=100.0),
+    "charts_any_level": Measure("UV charts, the level with most", "{:.0f}", worst="highest", limit=100.0),
+    "small_chart_share_LOD0": Measure("charts of at most 2 triangles, LOD0, %", "{:.0f}", 100.0, "highest", 0.2),
+    "flat_uv_triangles_any_level": Measure(
+        "triangles without UV area, any level", "{:.0f}", worst="highest", limit=0.0
+    ),
+    "sliver_share_LOD0": Measure("slivers (quality below 0.2), LOD0, %", "{:.1f}", 100.0, "highest", 0.04),
+    "edge_angle_deg": Measure(
+        "angle between neighbouring faces, LOD0, mean, degrees", "{:.1f}", worst="highest", limit=7.0
+    ),
+    "seam_jump_LOD0": Measure("colour across seams at mip 3, LOD0, of 255", "{:.1f}", worst="highest", limit=5.0),
+    "tips_over": Measure(
+        "centre of mass beside the support at 2 % of the height", "{:.0f}", worst="highest", limit=0.0
+    ),
+    "hull_outside_share": Measure("surface outside its hulls, % of the diagonal", "{:.2f}", 100.0, "highest", 0.01),
+    "num_genera": Measure("different genera among the levels", "{:.0f}", worst="highest", limit=1.0),
+    "texture_gpu_bytes": Measure("pictures of all levels on a GPU, MB", "{:.1f}", 1e-6, "highest"),
+    "level_bytes": Measure("files of all levels, MB", "{:.2f}", 1e-6, "highest"),
+    "silhouette_iou": Measure("silhouette IoU with the render", worst="lowest"),
+    "f_score_5_percent": Measure("F-score against the true toy, at 5 % of the diagonal", worst="lowest"),
+    "f_score_2_percent": Measure("the same at 2 %", worst="lowest"),
+    "chamfer_share": Measure("Chamfer distance to the true toy, % of its diagonal", "{:.2f}", 100.0, "highest"),
+    "export_s": Measure("export, s by the clock", "{:.1f}", worst="highest"),
+    "export_cpu_s": Measure("export, CPU s", "{:.1f}", worst="highest"),
+}
+"""What an art lead looks at first, measured in the delivered files (`workmanship`), with what it cost."""

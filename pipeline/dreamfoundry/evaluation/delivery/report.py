@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from dreamfoundry.asset.gates.khronos import UNKNOWN_EXTENSIONS
+from dreamfoundry.evaluation.delivery.before import comparison
 from dreamfoundry.evaluation.delivery.measures import (
     ASSET_MEASURES,
     COLUMN_TITLES,
@@ -34,8 +35,11 @@ CELL_PX, CAPTION_PX, BAND_PX, COLUMNS = 160, 18, 26, 8
 GROUND, INK = (250, 250, 250), (20, 20, 20)
 
 
-def page(figures: Mapping[str, Any], picture: str) -> str:
-    """The page of a check (`check.check_library`); `picture` is the path of the sheet, relative to the page."""
+def page(figures: Mapping[str, Any], picture: str, before: Mapping[str, Any] | None = None) -> str:
+    """The page of a check (`check.check_library`); `picture` is the path of the sheet, relative to the page.
+
+    `before` are the figures of an earlier version (`before.kept`).
+    """
     wrong = figures["wrong"]
     parts = [
         "# Delivered assets, checked",
@@ -44,12 +48,31 @@ def page(figures: Mapping[str, Any], picture: str) -> str:
         f"![All assets by profile and prompt]({picture})" if picture else "",
         f"```sh\n{figures['command']}\n```",
         _list([f"{what}: {words}" for what, words in figures["environment"].items()]),
+        "## Workmanship",
+        *_of_workmanship(figures, before),
         "## Other readers",
         _of_readers(figures["readers"]),
     ]
     for name, profile in figures["profiles"].items():
         parts += [f"## Profile {name}", *_of_profile(profile), _of_assets(figures["assets"][name])]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _of_workmanship(figures: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[str]:
+    """Before and now, of each profile, with what is judged of the library as a whole."""
+    clashes = figures["clashing_names"]
+    examples = f", such as {', '.join(clashes[:MAX_REASONS])}" if clashes else ""
+    earlier = f"; before: {before['clashing_names']}" if before else ""
+    parts = [
+        "What an art lead looks at first, measured in the delivered files: the median, in brackets the worst asset.",
+        f"Names of materials and pictures that different contents share: {len(clashes)}{examples}{earlier}.",
+        f"Before: {before['made_by']}." if before else "",
+    ]
+    for name, profile in figures["profiles"].items():
+        then = before["profiles"].get(name, {}).get("workmanship", {}) if before else None
+        heads, *rows = comparison(profile["workmanship"], then)
+        parts += [f"### {name}", _table(heads, rows)]
+    return parts
 
 
 def _of_readers(readers: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dreamfoundry.asset.deliverables import GATES
-from dreamfoundry.evaluation.delivery.measures import ASSET_MEASURES, LEVEL_MEASURES
+from dreamfoundry.evaluation.delivery.measures import ASSET_MEASURES, LEVEL_MEASURES, WORKMANSHIP, Measure
 
 Row = Mapping[str, Any]
 
@@ -26,6 +26,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         "one_component": sum(row["num_components"] == 1 for row in rows),
         "gates": {gate: _gate(rows, gate) for gate in GATES},
         "levels": [_level(rows, number) for number in range(num_levels)],
+        "workmanship": {name: _judged(rows, name, measure) for name, measure in WORKMANSHIP.items()},
         "scores": {name: spread(row["scores"].get(name) for row in rows) for name in ASSET_MEASURES},
         "timings_s": {stage: spread(row["timings_s"].get(stage) for row in rows) for stage in sorted(stages)},
         "all_stages_s": spread(sum(row["timings_s"].values()) for row in rows),
@@ -41,6 +42,13 @@ def spread(values: Iterable[float | None]) -> dict[str, float] | None:
     if not known:
         return None
     return {"median": statistics.median(known), "lowest": min(known), "highest": max(known)}
+
+
+def _judged(rows: Sequence[Row], name: str, measure: Measure) -> dict[str, float] | None:
+    """The spread of a figure, with the number of assets that have it and of those beyond its limit."""
+    values = [float(row["workmanship"][name]) for row in rows if row["workmanship"].get(name) is not None]
+    known = spread(values)
+    return known and {**known, "assets": len(values), "beyond": sum(map(measure.is_beyond, values))}
 
 
 def _khronos(rows: Sequence[Row]) -> dict[str, Any]:
