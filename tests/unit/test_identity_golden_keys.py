@@ -97,11 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-        ("preview", 1.0, MetadataPolicy(), "3b2b59d4b1cd9f0064955809b8b71a38b28deea9f5084c213c9aae0ebcf3321c"),
-        ("mobile", 1.0, MetadataPolicy(), "673e691376f0cf2e4e689a2edaabf55ac1048e98599aaf3fd09b989abd444c27"),
-        ("game_prop", 1.0, MetadataPolicy(), "7870546d56c0fd3eef51b67640697b1488ccc519a4bffd8119779f067a321958"),
-        ("game_hero", 1.0, MetadataPolicy(), "761a9094c5a67f8ef9fe553c7b946886f5b286dea748bcb0b28053bb63919afe"),
-        ("cg", 1.0, MetadataPolicy(), "a98660b50040289cabad17dd738c28bf07a4a27af03ce79c431435a3171f7f02"),
+        ("preview", 1.0, MetadataPolicy(), "cec6eed8a80458c141a0e91882a2b9fc2a234bd4a9bf8fedaaafb9ce8d62282b"),
+        ("mobile", 1.0, MetadataPolicy(), "414a1f9c47ff61d35e6e4b649d50bc25d5b2628d764654a8910b64d3c4607ed8"),
+        ("game_prop", 1.0, MetadataPolicy(), "f82a4845e2c04e61d001f0f43b9d92a2b265710109b3eaec73af3914fd8fdcb7"),
+        ("game_hero", 1.0, MetadataPolicy(), "aeb24a47b4ca5138992461a43d3edb527c7ddf408fe032d802dbdfb60436e380"),
+        ("cg", 1.0, MetadataPolicy(), "90708efb7e363d207ac65fed97be6900ebb0eb38270bcbbda64e425f9e015e6a"),
         (
             "game_prop",
             0.35,
@@ -111,7 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-            "9860324b2951a8ea08bc48f61dae6e7e773d80cb12fd13a70a030b98e61e867a",
+            "65c0774045293610ddd2f57c3852f45edaab56c1f52f6c699f3f543d4acf38a0",
         ),
     ],
 )

@@ -58,7 +58,7 @@ def export_asset(
         isovalue = isosurface.choose_isovalue(snapshot)
         surface, area_share = isosurface.extract_surface(snapshot, isovalue.density, profile.surface_style)
     with timer.stage("lod"):
-        levels = decimate.levels(surface, profile.triangles)
+        levels = decimate.levels(surface, profile.triangles, profile.surface_error)
     with timer.stage("quality"):
         losses = level_scores(snapshot, levels, surface)
     with timer.stage("collision"):

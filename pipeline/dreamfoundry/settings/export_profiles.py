@@ -26,6 +26,7 @@ MAX_LEVELS = 8
 
 RANGES: Mapping[str, tuple[float, float]] = types.MappingProxyType(
     {
+        "surface_error": (0, 0.01),
         "collision_hulls": (0, 8),
         "collision_hull_vertices": (4, 32),  # engines take no more
         "thumbnail_px": (32, 2048),
@@ -56,6 +57,10 @@ class ExportProfile:
 
     texture_px: tuple[int, ...] = (512,)
     """Texture side of each level in pixels, a power of two from 64 to 4096."""
+
+    surface_error: float = 0.0
+    """Mean distance of the finest level from the dense surface, as a share of its diagonal, up to 0.01; of each
+    coarser level twice that of the one before. A level has no more triangles than that takes; 0 is the whole budget."""
 
     surface_style: SurfaceStyle = "plain"
     """"plain" takes the noise of the grid away, "smooth" lumps too, for 0 to 4 % of the volume of thin parts."""
@@ -152,12 +157,23 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
     {
         profile.name: profile
         for profile in (
-            ExportProfile("preview", (8_000,), (512,), detail_maps=False, turntable_frames=24, turntable_px=192),
-            ExportProfile("mobile", (5_000, 2_000, 500), (512, 256, 128), turntable_frames=24, video=True),
+            ExportProfile(
+                "preview",
+                (8_000,),
+                (512,),
+                surface_error=0.0002,
+                detail_maps=False,
+                turntable_frames=24,
+                turntable_px=192,
+            ),
+            ExportProfile(
+                "mobile", (5_000, 2_000, 500), (512, 256, 128), surface_error=0.0002, turntable_frames=24, video=True
+            ),
             ExportProfile(
                 "game_prop",
                 (20_000, 10_000, 5_000, 1_000),
                 (1024, 1024, 512, 256),
+                surface_error=0.0002,
                 collision_hulls=8,
                 engine_bundles=True,
                 turntable_frames=24,
@@ -168,6 +184,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 "game_hero",
                 (30_000, 15_000, 5_000, 1_500),
                 (2048, 1024, 512, 256),
+                surface_error=0.0001,
                 collision_hulls=8,
                 engine_bundles=True,
                 usdz=True,

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from dreamfoundry.asset.maps.rasterize import Fragments, project, rasterize, sample_texture, silhouette
 from dreamfoundry.asset.maps.srgb import srgb_from_linear
 from dreamfoundry.asset.surface.collision import volume_ratio
-from dreamfoundry.asset.surface.distance import surface_error
+from dreamfoundry.asset.surface.distance import DistanceMeter
 from dreamfoundry.asset.surface.silhouettes import HALF_OPAQUE, mean_iou
 from dreamfoundry.asset.surface.triangles import area_normals, genus, signed_volume
 from dreamfoundry.records import ColoredMesh, FieldSnapshot, Surface, TexturedMesh
@@ -52,9 +52,9 @@ def level_scores(snapshot: FieldSnapshot, levels: Sequence[Surface], dense: Surf
     """
     scores = {}
     shown = snapshot.view_opacity > HALF_OPAQUE
-    first = _silhouettes(snapshot, levels[0])
+    first, meter = _silhouettes(snapshot, levels[0]), DistanceMeter.of(dense)
     for number, level in enumerate(levels):
-        error, drawn = surface_error(level, dense), _silhouettes(snapshot, level)
+        error, drawn = meter.error(level), _silhouettes(snapshot, level)
         scores[f"surface_error_mean_LOD{number}"] = error.mean
         scores[f"surface_error_max_LOD{number}"] = error.max
         scores[f"silhouette_iou_LOD{number}"] = mean_iou(drawn, shown)

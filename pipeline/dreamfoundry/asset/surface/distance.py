@@ -5,7 +5,7 @@ Points spread evenly over either surface look for the nearest point of the other
 triangles around the nearest samples of the other surface; were it on another triangle, the
 distance would come out a little too large, never too small.
 
-Dimension key:  N points · F faces · C candidate triangles of a point
+Dimension key:  N points · F faces · S samples of a surface
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from dreamfoundry.records import Surface
 NUM_POINTS = 10_000
 """Points that look from each surface for the other."""
 
-NUM_SAMPLES = 40_000
-"""Samples of each surface that, with the centres of its triangles, point to those worth trying."""
+SAMPLES_PER_POINT = 4
+"""Samples of each surface per point that looks for it; with the centres of its triangles, they point to those worth
+trying."""
 
 NUM_CANDIDATES = 16
 
@@ -40,27 +41,61 @@ class SurfaceError:
     max: float
 
 
+@dataclass(frozen=True)
+class DistanceMeter:
+    """Measures levels against one dense surface, which is prepared once."""
+
+    num_points: int
+    diagonal: float
+    dense: _Places
+    seen_from_dense: Float64[np.ndarray, "N 3"]
+
+    @staticmethod
+    def of(dense: Surface, num_points: int = NUM_POINTS) -> DistanceMeter:
+        """A meter that looks from `num_points` points of either surface for the other."""
+        diagonal = float(np.linalg.norm(np.ptp(dense.vertices.astype(np.float64), axis=0)))
+        places = _Places.of(dense, SAMPLES_PER_POINT * num_points)
+        return DistanceMeter(num_points, diagonal, places, spread(dense, num_points)[0])
+
+    def error(self, level: Surface) -> SurfaceError:
+        """Distances from `level` to the dense surface and back: their mean, and the largest that was met."""
+        there = self.dense.distances(spread(level, self.num_points)[0])
+        back = _Places.of(level, SAMPLES_PER_POINT * self.num_points).distances(self.seen_from_dense)
+        return SurfaceError(
+            mean=float(0.5 * (there.mean() + back.mean())) / self.diagonal,
+            max=float(max(there.max(), back.max())) / self.diagonal,
+        )
+
+
 def surface_error(level: Surface, dense: Surface) -> SurfaceError:
-    """Distances from `level` to `dense` and back: their mean, and the largest that was met."""
-    there, back = _distances(level, dense), _distances(dense, level)
-    diagonal = float(np.linalg.norm(np.ptp(dense.vertices.astype(np.float64), axis=0)))
-    return SurfaceError(
-        mean=float(0.5 * (there.mean() + back.mean())) / diagonal, max=float(max(there.max(), back.max())) / diagonal
-    )
+    """Distances from `level` to `dense` and back, as shares of the diagonal of `dense`."""
+    return DistanceMeter.of(dense).error(level)
 
 
-def _distances(source: Surface, target: Surface) -> Float64[np.ndarray, " N"]:
-    points, _ = _spread(source, NUM_POINTS)
-    samples, faces = _spread(target, NUM_SAMPLES)
-    corners = target.vertices.astype(np.float64)[target.faces]
-    tree = cKDTree(np.concatenate((samples, corners.mean(axis=1))))
-    candidates = np.concatenate((faces, np.arange(len(corners))))[tree.query(points, k=NUM_CANDIDATES)[1]]
-    near = [_to_triangles(points, corners[candidates[:, k]]) for k in range(NUM_CANDIDATES)]
-    distances: np.ndarray = np.min(near, axis=0)
-    return distances
+@dataclass(frozen=True)
+class _Places:
+    """Samples of a surface and the face that each lies on, ready for searches."""
+
+    corners: Float64[np.ndarray, "F 3 3"]
+    faces: Int64[np.ndarray, " S"]
+    tree: cKDTree
+
+    @staticmethod
+    def of(surface: Surface, num_samples: int) -> _Places:
+        samples, faces = spread(surface, num_samples)
+        corners = surface.vertices.astype(np.float64)[surface.faces]
+        tree = cKDTree(np.concatenate((samples, corners.mean(axis=1))))
+        return _Places(corners, np.concatenate((faces, np.arange(len(corners)))), tree)
+
+    def distances(self, points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, " N"]:
+        """Distance of each point to the nearest of the triangles around the nearest samples."""
+        candidates = self.faces[self.tree.query(points, k=NUM_CANDIDATES)[1]]
+        near = [_to_triangles(points, self.corners[candidates[:, k]]) for k in range(NUM_CANDIDATES)]
+        distances: np.ndarray = np.min(near, axis=0)
+        return distances
 
 
-def _spread(surface: Surface, num_points: int) -> tuple[Float64[np.ndarray, "N 3"], Int64[np.ndarray, " N"]]:
+def spread(surface: Surface, num_points: int) -> tuple[Float64[np.ndarray, "N 3"], Int64[np.ndarray, " N"]]:
     """Points spread evenly over a surface, always the same ones, and the face that each lies on."""
     corners = surface.vertices.astype(np.float64)[surface.faces]
     areas = np.linalg.norm(area_normals(corners), axis=1)

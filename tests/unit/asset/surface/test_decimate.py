@@ -1,10 +1,13 @@
 """Levels of detail stay closed and within their budgets."""
 
+import manifold3d
 import numpy as np
 import pytest
 import trimesh
 
 from dreamfoundry.asset.surface.decimate import decimate, levels
+from dreamfoundry.asset.surface.distance import surface_error
+from dreamfoundry.asset.surface.triangles import genus
 from dreamfoundry.errors import SurfaceFailed
 from dreamfoundry.records import Surface
 
@@ -28,6 +31,37 @@ def test_budgets_above_the_surface_still_give_strictly_decreasing_levels(torus_s
 
     assert counts[0] == len(torus_surface.faces)
     assert counts == sorted(set(counts), reverse=True)
+
+
+@pytest.mark.parametrize("error", [0.0005, 0.001])
+def test_levels_have_no_more_triangles_than_their_error_takes(torus_surface: Surface, error: float) -> None:
+    """The second may be twice as far from the surface as the first; the third takes what is left of its budget."""
+    made = levels(torus_surface, (4000, 3000, 100), error)
+
+    met = [surface_error(level, torus_surface).mean for level in made]
+    assert met[:2] == pytest.approx([error, 2.0 * error], rel=0.1)
+    assert len(made[0].faces) < 2000
+    assert len(made[2].faces) <= 100
+
+
+def test_an_error_that_the_budget_cannot_reach_leaves_the_whole_budget(torus_surface: Surface) -> None:
+    made = levels(torus_surface, (600, 300), 0.0001)
+
+    assert [len(level.faces) for level in made] == pytest.approx([600, 300], rel=0.05)
+
+
+def test_a_handle_and_a_thin_part_are_kept_where_the_budget_allows_it() -> None:
+    """A ball with a thin ring on it: with 150 triangles it breaks, up to 600 there may be."""
+    ball = manifold3d.Manifold.sphere(1.0, 96)
+    ring = manifold3d.Manifold.revolve(manifold3d.CrossSection.circle(0.05, 12).translate((0.4, 0.0)), 48)
+    solid = (ball + ring.rotate((90.0, 0.0, 0.0)).translate((1.1, 0.0, 0.0))).to_mesh()
+    surface = Surface(np.ascontiguousarray(solid.vert_properties[:, :3]), solid.tri_verts.astype(np.uint32))
+
+    level = decimate(surface, 600, 150)
+
+    assert genus(surface) == genus(level) == 1
+    assert 150 <= len(level.faces) <= 600
+    assert as_trimesh(level).body_count == 1
 
 
 def test_a_pinched_surface_is_pulled_apart() -> None:

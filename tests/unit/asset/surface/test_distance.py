@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from dreamfoundry.asset.surface.decimate import decimate
-from dreamfoundry.asset.surface.distance import surface_error
+from dreamfoundry.asset.surface.distance import DistanceMeter, spread, surface_error
 from dreamfoundry.records import Surface
 
 
@@ -58,13 +58,21 @@ def test_coarser_levels_are_farther_from_the_dense_surface(torus_surface: Surfac
 
 def test_distances_are_those_of_a_search_through_all_triangles(torus_surface: Surface, beacon_surface: Surface) -> None:
     """The slow twin tries every triangle for some of the points."""
-    from dreamfoundry.asset.surface import distance as module
+    from dreamfoundry.asset.surface.distance import _Places, _to_triangles
 
-    points = module._spread(torus_surface, module.NUM_POINTS)[0][::500]
+    points, _ = spread(torus_surface, 20)
     corners = beacon_surface.vertices.astype(np.float64)[beacon_surface.faces]
-    expected = [module._to_triangles(np.repeat(point[None], len(corners), axis=0), corners).min() for point in points]
+    expected = [_to_triangles(np.repeat(point[None], len(corners), axis=0), corners).min() for point in points]
 
-    np.testing.assert_allclose(module._distances(torus_surface, beacon_surface)[::500], expected, atol=1e-3)
+    np.testing.assert_allclose(_Places.of(beacon_surface, 40_000).distances(points), expected, atol=1e-3)
+
+
+def test_a_meter_with_fewer_points_finds_nearly_the_same_mean(torus_surface: Surface) -> None:
+    level = decimate(torus_surface, 400)
+
+    few = DistanceMeter.of(torus_surface, 1000).error(level)
+
+    assert few.mean == pytest.approx(surface_error(level, torus_surface).mean, rel=0.1)
 
 
 def test_the_distance_to_a_triangle_is_to_its_plane_its_side_or_its_corner() -> None:
