@@ -58,7 +58,7 @@ assets-check: setup ## build 24 toys for two profiles and check all that is deli
 	for profile in game_hero game_prop; do \
 	  $(RUN) jobs/build_library.py $(ASSETS_CHECK)/toys.parquet $(ASSETS_CHECK)/library --recipe toybox \
 	    --profile $$profile --actors 2 --export-workers 2 || [ $$? -eq 3 ] || exit 1; done
-	$(RUN) jobs/assets_check.py $(ASSETS_CHECK)/library --json $(ASSETS_CHECK)/figures.json \
+	$(RUN) jobs/assets_check.py $(ASSETS_CHECK)/library --before docs/assets/before.json --json $(ASSETS_CHECK)/figures.json \
 	  --markdown $(if $(DOCS),docs/assets,$(ASSETS_CHECK))/README.md \
 	  --contact-sheet $(if $(DOCS),docs/assets,$(ASSETS_CHECK))/contact_sheet.webp
 
