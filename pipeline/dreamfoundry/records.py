@@ -20,6 +20,8 @@ from dreamfoundry.serialization import Reader, read_record, to_plain
 View = Literal["front", "side", "back", "overhead"]
 VIEWS: tuple[View, ...] = ("front", "side", "back", "overhead")
 
+ScaleSource = Literal["manifest", "words", "default"]
+
 OutcomeState = Literal["published", "quarantined"]
 
 
@@ -28,7 +30,8 @@ class Prompt:
     """One request: a row of the manifest, checked.
 
     `view_texts` replaces the wording of single views; `overrides` are dotted recipe keys
-    ("optimize.num_steps") with their values. `target_height_m` is the height of the asset.
+    ("optimize.num_steps") with their values. `target_height_m` is the height of the asset: ordered by its row, typical
+    for what its words name, or 1 m. `scale_source` tells which, and is no part of the request.
     """
 
     prompt_id: str
@@ -38,6 +41,7 @@ class Prompt:
     priority: int = 0
     tags: tuple[str, ...] = ()
     target_height_m: float = 1.0
+    scale_source: ScaleSource = field(default="default", compare=False)
     budget_profile: str = ""
     view_texts: Mapping[str, str] = field(default_factory=dict)
     overrides: Mapping[str, object] = field(default_factory=dict)

@@ -41,8 +41,8 @@ def test_sources_become_a_manifest_with_a_line_about_it(tmp_path: Path) -> None:
     assert (code, remarks) == (0, "")
     assert shown == f"{manifest}: 2 prompts, {manifest.stat().st_size} bytes\n"
     assert made(manifest) == [
-        Prompt("a_red_mushroom", "a red mushroom"),
-        Prompt("a_blue_rocket", "a Blue rocket", seed=7),
+        Prompt("a_red_mushroom", "a red mushroom", target_height_m=0.1),
+        Prompt("a_blue_rocket", "a Blue rocket", target_height_m=10.0, seed=7),
     ]
 
 
@@ -78,7 +78,7 @@ def test_every_fault_is_told_and_nothing_is_written(tmp_path: Path) -> None:
 )
 def test_standard_input_is_a_source(tmp_path: Path, flags: list[str], content: bytes) -> None:
     assert make("-", tmp_path / "m.parquet", *flags, stdin=content)[0] == 0
-    assert made(tmp_path / "m.parquet") == [Prompt("a_mug", "a mug")]
+    assert made(tmp_path / "m.parquet") == [Prompt("a_mug", "a mug", target_height_m=0.1)]
 
 
 def test_a_table_on_standard_input_is_told_from_text(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_manifest_is_written_to_and_its_source_read_from_s3(tmp_path: Path, s3
     code, shown, _ = make(f"{s3_url}/sources/prompts.csv", target)
     assert code == 0
     assert shown.startswith(f"{target}: 1 prompts, ")
-    assert made(local_copy(target, tmp_path)) == [Prompt("a_mug", "a mug")]
+    assert made(local_copy(target, tmp_path)) == [Prompt("a_mug", "a mug", target_height_m=0.1)]
 
     code, _, remarks = make(f"{s3_url}/sources/absent.csv", target)
     assert (code, remarks) == (4, f"error: {s3_url}/sources/absent.csv: no such object\n")

@@ -24,7 +24,7 @@ columns (prompt is required):
   seed              int64         0 or more; another seed gives another asset; default 0
   priority          int32         higher starts first; default 0
   tags              list<string>  words for the catalog, at most 64
-  target_height_m   double        height of the asset in metres; default 1
+  target_height_m   double        height of the asset in metres; default that of such things, else 1
   budget_profile    string        export profile; default that of the run
   recipe_overrides  string        JSON object of recipe keys: {"optimize.num_steps": 200}, at most 64 KiB
   view_prompts      string        JSON object of wordings for single views: front, side, back, overhead; at most 64 KiB

@@ -7,11 +7,12 @@ than MAX_CARDS outcomes shows those that were decided last, and refers to the ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from io import BufferedIOBase
 from urllib.parse import quote
 
+from dreamfoundry.file_roles import role_of
 from dreamfoundry.library.entries import Entry
 from dreamfoundry.library.lost_rows import NONE_LOST, LostRowsRecord
 from dreamfoundry.records import Outcome
@@ -24,6 +25,17 @@ MAX_CARDS = 5_000
 
 MAX_LOST = 20
 """Row groups with lost rows that a page names."""
+
+LINKED: Mapping[str, str] = {
+    "collision": "hulls",
+    "unreal": "Unreal",
+    "godot": "Godot",
+    "usdz": "USDZ",
+    "web": "web",
+    "dense": "dense",
+    "metadata": "metadata",
+}
+"""Roles of the files that a card links beside the levels, with their labels, in order."""
 
 HEAD_BYTES = 1_000
 """As much of a page tells which catalog it belongs to."""
@@ -169,15 +181,22 @@ def _published(outcome: Outcome, asked: list[str]) -> str:
     if glb in outcome.files:
         facts.append(f"{outcome.files[glb].num_bytes / 1e6:.1f} MB")
 
-    links = [
-        f'<a href="{_link(outcome, name)}">{label}</a>'
-        for name, label in ((glb, "GLB"), ("asset.json", "metadata"))
-        if name in outcome.files
-    ]
+    links = [f'<a href="{_link(outcome, name)}">{label}</a>' for name, label in _linked(outcome)]
     return (
         f"<figure>{pictures}</figure><section><h2>{escape(outcome.prompt)}</h2>"
         f"<p>{' · '.join(facts)}</p><p>{' · '.join(links)}</p>"
     )
+
+
+def _linked(outcome: Outcome) -> list[tuple[str, str]]:
+    """Files that the card of an asset links, with their labels: its levels, what was ordered beside them, metadata."""
+    roles = {name: role_of(name, outcome.slug) for name in outcome.files}
+    levels = sorted((role.level, name) for name, role in roles.items() if role.level is not None)
+    others = {role.name: name for name, role in roles.items()}
+    return [
+        *((name, f"LOD{number}" if number else "GLB") for number, name in levels),
+        *((others[role], label) for role, label in LINKED.items() if role in others),
+    ]
 
 
 def _quarantined(outcome: Outcome, asked: list[str]) -> str:

@@ -10,6 +10,7 @@ columns       types that are read, and their values without any conversion that 
 bounds        how much of everything
 repetitions   rows that repeat, contradict or nearly equal another
 row           one row: columns, ranges, refusals
+heights       typical heights of what prompts are about, where a row names none
 text          characters that no text may have
 json_object   JSON objects in cells
 file_kinds    what a file is that is no manifest and no source of one

@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from dreamfoundry.errors import ConfigError, RowError
 from dreamfoundry.manifest.bounds import MAX_JSON_BYTES, MAX_TAGS
+from dreamfoundry.manifest.heights.typical import typical_height_m
 from dreamfoundry.manifest.json_object import json_object
 from dreamfoundry.manifest.text import character_fault, is_blank, with_single_spaces
-from dreamfoundry.records import VIEWS, Prompt
+from dreamfoundry.records import VIEWS, Prompt, ScaleSource
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
@@ -26,6 +27,7 @@ from dreamfoundry.settings.recipe import Recipe
 MAX_PROMPT_CHARS = 1000
 MAX_SEED = 2**63 - 1
 HEIGHT_RANGE_M = (0.001, 1000.0)
+DEFAULT_HEIGHT_M = 1.0
 _MAX_INT32 = 2**31 - 1
 _PRIORITY_RULE = f"from -{_MAX_INT32} to {_MAX_INT32}"
 _EXACT_FLOAT = 2**53
@@ -50,7 +52,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("seed", pa.int64(), False, "0 or more; another seed gives another asset; default 0"),
     Column("priority", pa.int32(), False, "higher starts first; default 0"),
     Column("tags", pa.list_(pa.string()), False, f"words for the catalog, at most {MAX_TAGS}"),
-    Column("target_height_m", pa.float64(), False, "height of the asset in metres; default 1"),
+    Column(
+        "target_height_m", pa.float64(), False, "height of the asset in metres; default that of such things, else 1"
+    ),
     Column("budget_profile", pa.string(), False, "export profile; default that of the run"),
     Column(
         "recipe_overrides",
@@ -104,14 +108,17 @@ def prompt_from_row(
     except ConfigError as error:
         raise RowError(f"{reader.place} ({prompt_id}): {error}", row=row, prompt_id=prompt_id) from None
 
+    text = reader.text("prompt", required=True)
+    height_m, scale_source = reader.height_m(text)
     return Prompt(
         prompt_id=prompt_id,
-        text=reader.text("prompt", required=True),
+        text=text,
         negative_text=reader.text("negative_prompt"),
         seed=reader.number("seed", 0, lambda seed: 0 <= seed <= MAX_SEED, f"from 0 to {MAX_SEED}"),
         priority=reader.number("priority", 0, lambda value: -_MAX_INT32 <= value <= _MAX_INT32, _PRIORITY_RULE),
         tags=reader.tags(),
-        target_height_m=reader.height_m(),
+        target_height_m=height_m,
+        scale_source=scale_source,
         budget_profile=budget_profile,
         view_texts=reader.view_texts(),
         overrides=overrides,
@@ -170,14 +177,16 @@ class _Row:
             self.refuse(column, value, f"must be {rule}")
         return int(value)
 
-    def height_m(self) -> float:
+    def height_m(self, prompt: str) -> tuple[float, ScaleSource]:
+        """The height of the asset, and where it is from: the row, the words of its `prompt`, or neither."""
         value = self._values.get("target_height_m")
         if value is None:
-            return 1.0
+            typical_m = typical_height_m(prompt)
+            return (DEFAULT_HEIGHT_M, "default") if typical_m is None else (typical_m, "words")
         low, high = HEIGHT_RANGE_M
         if not (math.isfinite(value) and low <= value <= high):
             self.refuse("target_height_m", value, f"must be from {low} to {high} metres")
-        return float(value)
+        return float(value), "manifest"
 
     def tags(self) -> tuple[str, ...]:
         tags = self._values.get("tags") or ()

@@ -87,6 +87,19 @@ def test_a_published_asset_shows_pictures_facts_and_links() -> None:
     assert any("7,984 triangles · 1 m · 1.2 MB" in text for text in shown.texts)
 
 
+def test_the_card_tells_the_profile_and_links_every_level_and_what_was_ordered_beside_it() -> None:
+    ends = ("_LOD10.glb", "_LOD1.glb", ".glb", "_godot.glb", "_collision.glb", ".usdz")
+    files = dict.fromkeys((*(f"a_red_chair{end}" for end in ends), "asset.json"), BLOB)
+
+    shown = Parsed(html([asset(files=files, provenance={"budget_profile": "game_hero"})]))
+
+    labels = [text for text in shown.texts if text in ("GLB", "LOD1", "LOD10", "hulls", "Godot", "USDZ", "metadata")]
+    assert labels == ["GLB", "LOD1", "LOD10", "hulls", "Godot", "USDZ", "metadata"]
+    order = (".glb", "_LOD1.glb", "_LOD10.glb", "_collision.glb", "_godot.glb", ".usdz")
+    assert [link.rsplit("/", 1)[1] for link in shown.links] == [*(f"a_red_chair{end}" for end in order), "asset.json"]
+    assert any("game_hero" in text for text in shown.texts)
+
+
 def test_the_small_picture_is_shown_where_there_is_one() -> None:
     files = dict.fromkeys(("a_red_chair.glb", "thumb_512.webp", "thumbnail.png"), BLOB)
 

@@ -26,7 +26,7 @@ def prompts(path: Path, report: ManifestReport) -> list[Prompt]:
 def test_two_columns_are_enough(tmp_path: Path) -> None:
     path = write_manifest(tmp_path / "m.parquet", prompt_id=["one"], prompt=["a  red\nchair "])
 
-    assert prompts(path, scan(path)) == [Prompt("one", "a red chair")]
+    assert prompts(path, scan(path)) == [Prompt("one", "a red chair", target_height_m=0.9)]
 
 
 def test_every_column_reaches_the_prompt(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_other_widths_dictionaries_and_nulls_are_read(tmp_path: Path) -> None:
 
     assert prompts(path, scan(path)) == [
         Prompt("one", "a red chair", seed=3, target_height_m=2.0),
-        Prompt("two", "a red chair"),
+        Prompt("two", "a red chair", target_height_m=0.9),
     ]
 
 
@@ -282,3 +282,17 @@ def test_a_scan_stops_when_it_is_asked_to(tmp_path: Path, stop_at: int) -> None:
     with pytest.raises(Stopped):
         scan(path, should_stop=should_stop)
     assert num_asked == stop_at
+
+
+def test_a_row_without_a_height_gets_a_typical_one_and_tells_where_it_is_from(tmp_path: Path) -> None:
+    texts = ["a yellow chair", "a yellow chair", "a pink torus"]
+    path = write_manifest(
+        tmp_path / "m.parquet",
+        prompt_id=["ordered", "typical", "unknown"],
+        prompt=texts,
+        target_height_m=[0.4, None, None],
+    )
+
+    found = {prompt.prompt_id: (prompt.target_height_m, prompt.scale_source) for prompt in prompts(path, scan(path))}
+
+    assert found == {"ordered": (0.4, "manifest"), "typical": (0.9, "words"), "unknown": (1.0, "default")}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 NAN = float("nan")
 CHAIR = Prompt("chair", "a red chair", seed=7, tags=("wood", "old"), target_height_m=0.9)
-MUG = Prompt("mug", "a mug")
+MUG = Prompt("mug", "a mug", target_height_m=0.1)
 COLUMNS: dict[str, list[Any]] = {
     "prompt_id": ["chair", "mug"],
     "prompt": ["a red chair", "a mug"],

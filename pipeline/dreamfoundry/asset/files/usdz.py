@@ -1,7 +1,8 @@
 """Stage 6, USDZ: the delivered levels once more, as CG studios and Apple's viewers take them.
 
 One component with a variant set "LOD" (Unreal makes it one mesh with levels), a UsdPreviewSurface with
-the textures of the GLB, metres, +Y up. Needs usd-core (`pip install dreamfoundry[usd]`); where it is
+the textures of the GLB, metres, +Y up. The thumbnail is its preview; collision hulls are invisible guides of one rigid
+body (UsdPhysics), as Omniverse takes them. Needs usd-core (`pip install dreamfoundry[usd]`); where it is
 absent the gate "usd" says "not_run" and there is no such file. The bytes hold no time.
 
 Dimension key:  N vertices
@@ -14,6 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ import numpy as np
 
 from dreamfoundry.asset.files.deliverable import Deliverable, Made
 from dreamfoundry.asset.files.draft import AssetDraft
-from dreamfoundry.asset.files.glb_reader import Glb
+from dreamfoundry.asset.files.glb_reader import DeliveredMesh, Glb
 from dreamfoundry.errors import ToolUnavailable
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.records import Finding
@@ -31,23 +33,39 @@ TOOL = "usd-core"
 VARIANT_SET = "LOD"
 """The name by which Unreal knows a variant set of levels."""
 
+PREVIEW = "thumbnail.png"
+"""Name of the preview within the package."""
+
 ZIP_DATE = (1980, 1, 1, 12, 0, 0, 0, 1, -1)
 """The first day that a zip file can tell, in local time: the package tells the dates of its files by the clock on the
 wall of this machine, so they get the moment at which that clock says this."""
 
 
-def usdz(levels: Sequence[Glb], *, slug: str, metadata: Mapping[str, Any]) -> Made:
-    """`<slug>.usdz` of the levels, finest first. Every error of USD's validators blocks.
+@dataclass(frozen=True)
+class StageContent:
+    """Content of a stage: levels, finest first, their sizes on the screen by number, and what it may go without.
 
-    Raises ToolUnavailable where usd-core is absent.
+    Without hulls there is no physics; the preview is the picture that browsers of assets show.
     """
+
+    levels: Sequence[Glb]
+    slug: str
+    metadata: Mapping[str, Any]
+    screen_sizes: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    hulls: Glb | None = None
+    preview_png: bytes = b""
+
+
+def usdz(content: StageContent) -> Made:
+    """`<slug>.usdz`. Every error of USD's validators blocks; raises ToolUnavailable where usd-core is absent."""
     if importlib.util.find_spec("pxr") is None:
         raise ToolUnavailable("usd-core is not installed (pip install 'dreamfoundry[usd]')")
     from pxr import UsdUtils  # about a second
 
+    slug = content.slug
     with tempfile.TemporaryDirectory(prefix="dreamfoundry-") as folder:
         layer, package = Path(folder, f"{slug}.usdc"), Path(folder, f"{slug}.usdz")
-        _write_stage(layer, levels, slug, metadata)
+        _write_stage(layer, content)
         for file in Path(folder).iterdir():
             os.utime(file, (time.mktime(ZIP_DATE),) * 2)
         if not UsdUtils.CreateNewUsdzPackage(str(layer), str(package)):
@@ -65,9 +83,10 @@ def validation_errors(path: Path) -> list[str]:
     return [f"{error.GetName()}: {error.GetMessage()}" for error in errors]
 
 
-def _write_stage(layer: Path, levels: Sequence[Glb], slug: str, metadata: Mapping[str, Any]) -> None:
+def _write_stage(layer: Path, content: StageContent) -> None:
     from pxr import Kind, Sdf, Usd, UsdGeom
 
+    slug, metadata = content.slug, content.metadata
     stage = Usd.Stage.CreateNew(str(layer))
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
     UsdGeom.SetStageMetersPerUnit(stage, 1.0)
@@ -79,27 +98,65 @@ def _write_stage(layer: Path, levels: Sequence[Glb], slug: str, metadata: Mappin
     model.SetAssetIdentifier(Sdf.AssetPath(f"{slug}.usdz"))
     model.SetAssetName(slug)
     model.SetAssetVersion(str(metadata.get("asset_key", "")))
+    if content.preview_png:
+        _add_preview(root, layer.parent, content.preview_png)
+    if content.hulls is not None:
+        _add_physics(stage, root, content.hulls)
+
     variants = root.GetVariantSets().AddVariantSet(VARIANT_SET)
-    for number, glb in enumerate(levels):
+    for number, glb in enumerate(content.levels):
         variants.AddVariant(f"LOD{number}")
         variants.SetVariantSelection(f"LOD{number}")
         with variants.GetVariantEditContext():
-            _write_level(stage, layer.parent, glb, slug, number)
+            mesh = _write_level(stage, layer.parent, glb, slug, number)
+            told = {"level": number, **content.screen_sizes.get(number, {})}
+            mesh.GetPrim().SetCustomDataByKey("dreamfoundry", told)
     variants.SetVariantSelection("LOD0")
     stage.GetRootLayer().Save()
 
 
-def _write_level(stage: Any, folder: Path, glb: Glb, slug: str, number: int) -> None:
-    from pxr import Sdf, UsdGeom, UsdShade, Vt
+def _add_preview(root: Any, folder: Path, png: bytes) -> None:
+    """The picture that browsers of assets show for the file."""
+    from pxr import Sdf, UsdMedia
 
-    delivered = glb.mesh
-    mesh = UsdGeom.Mesh.Define(stage, f"/{slug}/{slug}_LOD{number}")
+    (folder / PREVIEW).write_bytes(png)
+    previews = UsdMedia.AssetPreviewsAPI.Apply(root)
+    previews.SetDefaultThumbnails(UsdMedia.AssetPreviewsAPI.Thumbnails(defaultImage=Sdf.AssetPath(f"./{PREVIEW}")))
+
+
+def _add_physics(stage: Any, root: Any, hulls: Glb) -> None:
+    """One rigid body with a collider for each hull: convex, invisible, and a guide, so that nobody draws it."""
+    from pxr import UsdGeom, UsdPhysics
+
+    UsdPhysics.RigidBodyAPI.Apply(root)
+    for name in hulls.node_names:
+        mesh = _define_mesh(stage, f"{root.GetPath()}/{name}", hulls.mesh_of(name))
+        mesh.CreatePurposeAttr(UsdGeom.Tokens.guide)
+        mesh.CreateVisibilityAttr(UsdGeom.Tokens.invisible)
+        UsdPhysics.CollisionAPI.Apply(mesh.GetPrim())
+        UsdPhysics.MeshCollisionAPI.Apply(mesh.GetPrim()).CreateApproximationAttr(UsdPhysics.Tokens.convexHull)
+
+
+def _define_mesh(stage: Any, path: str, delivered: DeliveredMesh) -> Any:
+    """The triangles of a mesh, and its bounds."""
+    from pxr import UsdGeom, Vt
+
+    mesh = UsdGeom.Mesh.Define(stage, path)
     mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(delivered.vertices))
     mesh.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(delivered.faces), 3, np.int32)))
     mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(delivered.faces.reshape(-1).astype(np.int32)))
     mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
     bounds = np.stack((delivered.vertices.min(axis=0), delivered.vertices.max(axis=0)))
     mesh.CreateExtentAttr(Vt.Vec3fArray.FromNumpy(bounds))
+    return mesh
+
+
+def _write_level(stage: Any, folder: Path, glb: Glb, slug: str, number: int) -> Any:
+    """A level with its material; the mesh."""
+    from pxr import Sdf, UsdGeom, UsdShade, Vt
+
+    delivered = glb.mesh
+    mesh = _define_mesh(stage, f"/{slug}/{slug}_LOD{number}", delivered)
     if delivered.normals is not None:
         mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(delivered.normals))
         mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
@@ -113,6 +170,7 @@ def _write_level(stage: Any, folder: Path, glb: Glb, slug: str, number: int) -> 
         mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex).Set(Vt.Vec3fArray.FromNumpy(delivered.colors))
     material = _write_material(stage, folder, glb, f"/{slug}/M_{slug}_LOD{number}")
     UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
+    return mesh
 
 
 def _write_material(stage: Any, folder: Path, glb: Glb, path: str) -> Any:
@@ -170,14 +228,15 @@ def _write_material(stage: Any, folder: Path, glb: Glb, path: str) -> Any:
 
 
 def _usdz(draft: AssetDraft) -> Made:
-    return usdz(draft.levels, slug=draft.slug, metadata=draft.metadata)
+    preview = draft.files.get("thumbnail.png", b"")
+    return usdz(StageContent(draft.levels, draft.slug, draft.metadata, draft.screen_sizes, draft.hulls, preview))
 
 
 USDZ = Deliverable(
     gate=GATE,
     tool=TOOL,
     stage="usd",
-    moment="after_gates",
+    moment="after_pictures",
     unwanted=lambda profile: "" if profile.usdz else "the profile orders no USDZ",
     make=_usdz,
     media_types={"usdz": "model/vnd.usdz+zip"},

@@ -17,7 +17,7 @@ from dreamfoundry.identity import slug
 from dreamfoundry.manifest.sources.reading import Fault, SourceRow, Values
 from dreamfoundry.manifest.text import with_single_spaces
 
-_DEFAULTS: Values = {"seed": 0, "priority": 0, "target_height_m": 1.0, "negative_prompt": "", "tags": []}
+_DEFAULTS: Values = {"seed": 0, "priority": 0, "negative_prompt": "", "tags": []}
 
 
 def words_id(text: str) -> str:

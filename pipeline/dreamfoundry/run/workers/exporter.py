@@ -154,6 +154,7 @@ class Exporter:
             **rows,
             **({"tags": list(task.build.prompt.tags)} if rows and task.build.prompt.tags else {}),
             "created_at": now_text(),
+            "scale_source": task.build.prompt.scale_source,
             "optimize_s": task.optimize_s,
             "recipe": {name: value for name, value in to_plain(task.build.recipe).items() if name != "prior"},
         }

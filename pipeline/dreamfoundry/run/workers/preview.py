@@ -96,6 +96,7 @@ def make_preview(request: PreviewRequest, on_status: OnStatus = lambda status: N
 
     provenance = {
         "created_at": now_text(),
+        "scale_source": request.prompt.scale_source,
         "optimize_s": optimize_s,
         "recipe": {name: value for name, value in to_plain(recipe).items() if name != "prior"},
     }

@@ -11,9 +11,11 @@ import pytest
 
 from dreamfoundry.asset.files.glb import split_glb
 from dreamfoundry.asset.files.glb_reader import Glb
-from dreamfoundry.asset.files.gltf_writer import write_glb
-from dreamfoundry.asset.files.usdz import usdz, validation_errors
-from dreamfoundry.records import ColoredMesh, TexturedMesh
+from dreamfoundry.asset.files.gltf_writer import write_collision_glb, write_glb
+from dreamfoundry.asset.files.png import encode_png
+from dreamfoundry.asset.files.usdz import StageContent, usdz, validation_errors
+from dreamfoundry.asset.surface.collision import collision_hull
+from dreamfoundry.records import ColoredMesh, Surface, TexturedMesh
 
 pxr = pytest.importorskip("pxr", reason="usd-core is not installed (pip install 'dreamfoundry[usd]')")
 
@@ -32,8 +34,17 @@ def levels(detailed_beacon: TexturedMesh) -> list[Glb]:
 
 
 @pytest.fixture(scope="module")
-def package(levels: list[Glb], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    files, findings = usdz(levels, slug="beacon", metadata=METADATA)
+def content(levels: list[Glb], torus_surface: Surface) -> StageContent:
+    hulls = [collision_hull(torus_surface, count) for count in (8, 32)]
+    data = write_collision_glb(hulls, slug="beacon", metadata=METADATA, copyright_text="nobody")
+    sizes = {0: {"screen_px": 1080.0, "screen_size": 1.0}, 1: {"screen_px": 270.0, "screen_size": 0.25}}
+    preview = encode_png(np.full((8, 8, 4), 90, np.uint8))
+    return StageContent(levels, "beacon", METADATA, sizes, Glb("beacon_collision.glb", data), preview)
+
+
+@pytest.fixture(scope="module")
+def package(content: StageContent, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files, findings = usdz(content)
     assert findings == []
     assert set(files) == {"beacon.usdz"}
     path = tmp_path_factory.mktemp("usd") / "beacon.usdz"
@@ -56,12 +67,52 @@ def test_the_stage_is_a_component_in_metres_with_its_levels_as_variants(
     levels = root.GetVariantSets().GetVariantSet("LOD")
     assert levels.GetVariantNames() == ["LOD0", "LOD1"]
     assert levels.GetVariantSelection() == "LOD0"
-    (mesh,) = (UsdGeom.Mesh(prim) for prim in stage.Traverse() if prim.IsA(UsdGeom.Mesh))
+    mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/beacon/beacon_LOD0"))
     np.testing.assert_array_equal(np.array(mesh.GetPointsAttr().Get()), textured_beacon.vertices)
     st = np.array(UsdGeom.PrimvarsAPI(mesh).GetPrimvar("st").Get())
     np.testing.assert_allclose(st, textured_beacon.uvs * (1, -1) + (0, 1), atol=1e-6)
     assert mesh.GetSubdivisionSchemeAttr().Get() == "none"
     np.testing.assert_array_equal(np.array(mesh.GetExtentAttr().Get())[1], textured_beacon.vertices.max(axis=0))
+
+
+def test_every_level_tells_the_size_on_the_screen_that_it_is_good_for(package: Path, content: StageContent) -> None:
+    from pxr import Usd
+
+    stage = Usd.Stage.Open(str(package))
+    levels = stage.GetDefaultPrim().GetVariantSets().GetVariantSet("LOD")
+    for number, name in enumerate(levels.GetVariantNames()):
+        levels.SetVariantSelection(name)
+        told = stage.GetPrimAtPath(f"/beacon/beacon_{name}").GetCustomDataByKey("dreamfoundry")
+        assert told == {"level": number, **content.screen_sizes[number]}
+
+
+def test_hulls_are_unseen_convex_colliders_of_one_rigid_body(package: Path, content: StageContent) -> None:
+    from pxr import Usd, UsdGeom, UsdPhysics
+
+    stage = Usd.Stage.Open(str(package))
+    bodies = [prim for prim in stage.Traverse() if prim.HasAPI(UsdPhysics.RigidBodyAPI)]
+    colliders = [prim for prim in stage.Traverse() if prim.HasAPI(UsdPhysics.CollisionAPI)]
+
+    assert bodies == [stage.GetDefaultPrim()]
+    assert content.hulls is not None
+    assert [prim.GetName() for prim in colliders] == content.hulls.node_names
+    for prim in colliders:
+        mesh = UsdGeom.Mesh(prim)
+        assert UsdPhysics.MeshCollisionAPI(prim).GetApproximationAttr().Get() == "convexHull"
+        assert (mesh.GetPurposeAttr().Get(), mesh.GetVisibilityAttr().Get()) == ("guide", "invisible")
+        np.testing.assert_array_equal(mesh.GetPointsAttr().Get(), content.hulls.mesh_of(prim.GetName()).vertices)
+
+
+def test_the_preview_is_in_the_package_and_is_found_by_who_asks_for_it(package: Path, content: StageContent) -> None:
+    from pxr import Usd, UsdMedia
+
+    stage = Usd.Stage.Open(str(package))
+    previews = UsdMedia.AssetPreviewsAPI(stage.GetDefaultPrim()).GetDefaultThumbnails()
+
+    with zipfile.ZipFile(package) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("thumbnail.png"))
+        assert archive.read(name) == content.preview_png
+    assert previews.defaultImage.path.removeprefix("./") == name
 
 
 def test_colours_are_srgb_and_maps_are_not(package: Path) -> None:
@@ -85,18 +136,18 @@ def test_the_package_carries_the_textures_of_the_glb(package: Path, levels: list
         picture = archive.read(next(name for name in names if name.endswith("LOD0_BC.png")))
 
     assert names[0] == "beacon.usdc"
-    assert len(names) == 7
+    assert len(names) == 8
     assert picture == binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]
 
 
 def test_a_second_package_has_the_same_bytes_later_and_elsewhere(
-    package: Path, levels: list[Glb], monkeypatch: pytest.MonkeyPatch
+    package: Path, content: StageContent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time.sleep(2.1)  # a zip file counts in steps of two seconds
     monkeypatch.setenv("TZ", "Pacific/Auckland")
     time.tzset()
     try:
-        files, _ = usdz(levels, slug="beacon", metadata=METADATA)
+        files, _ = usdz(content)
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -123,7 +174,7 @@ def test_a_level_without_a_texture_shows_the_colors_of_its_vertices(colored_beac
     from pxr import Usd, UsdGeom
 
     level = write_glb(colored_beacon, slug="beacon", level=0, metadata=METADATA, copyright_text="nobody")
-    files, findings = usdz([Glb("beacon.glb", level)], slug="beacon", metadata=METADATA)
+    files, findings = usdz(StageContent([Glb("beacon.glb", level)], "beacon", METADATA))
     assert findings == []
     with tempfile.NamedTemporaryFile(suffix=".usdz") as file:
         file.write(files["beacon.usdz"])

@@ -7,14 +7,14 @@ import pytest
 from dreamfoundry.records import Prompt
 from support.sources import faults, prompts, refusal, warnings
 
-MUG = [Prompt("a_mug", "a mug", seed=7)]
+MUG = [Prompt("a_mug", "a mug", target_height_m=0.1, seed=7)]
 OLD_CHAIR = Prompt("chair", "a red, old chair", seed=7, tags=("wood", "old"), target_height_m=0.9)
 
 
 def test_columns_are_typed(tmp_path: Path) -> None:
     content = 'prompt_id,prompt,seed,tags,target_height_m\nchair,"a red, old chair",7,wood; old,0.9\n,a mug,,,\n'
 
-    assert prompts(tmp_path, "p.csv", content) == [OLD_CHAIR, Prompt("a_mug", "a mug")]
+    assert prompts(tmp_path, "p.csv", content) == [OLD_CHAIR, Prompt("a_mug", "a mug", target_height_m=0.1)]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_tags_are_divided(tmp_path: Path, tags: str) -> None:
 def test_names_of_columns_may_have_blanks(tmp_path: Path) -> None:
     content = "Prompt ID,PROMPT,Negative Prompt,Budget-Profile\nmug,a mug,blurry,mobile\n"
 
-    expected = Prompt("mug", "a mug", negative_text="blurry", budget_profile="mobile")
+    expected = Prompt("mug", "a mug", target_height_m=0.1, negative_text="blurry", budget_profile="mobile")
     assert prompts(tmp_path, "p.csv", content) == [expected]
 
 
@@ -82,13 +82,18 @@ def test_tabs_that_divide_lines_unequally_leave_quotes_as_those_of_csv(tmp_path:
 def test_cells_may_hold_json(tmp_path: Path) -> None:
     content = 'prompt,recipe_overrides\na mug,"{""optimize.num_steps"": 200}"\n'
 
-    assert prompts(tmp_path, "p.csv", content) == [Prompt("a_mug", "a mug", overrides={"optimize.num_steps": 200})]
+    assert prompts(tmp_path, "p.csv", content) == [
+        Prompt("a_mug", "a mug", target_height_m=0.1, overrides={"optimize.num_steps": 200})
+    ]
 
 
 def test_an_empty_cell_is_an_absent_value_and_zero_is_none(tmp_path: Path) -> None:
     content = "prompt_id,prompt,seed,priority\n0,a mug,0,0\n,a car,,\n"
 
-    assert prompts(tmp_path, "p.csv", content) == [Prompt("0", "a mug"), Prompt("a_car", "a car")]
+    assert prompts(tmp_path, "p.csv", content) == [
+        Prompt("0", "a mug", target_height_m=0.1),
+        Prompt("a_car", "a car", target_height_m=1.5),
+    ]
 
 
 @pytest.mark.parametrize(

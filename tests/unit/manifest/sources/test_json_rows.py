@@ -18,9 +18,9 @@ def test_objects_lists_and_texts_become_columns(tmp_path: Path) -> None:
         {"prompt": "a shoe", "seed": None, "tags": None, "prompt_id": None, "target_height_m": 2},
     ]
     expected = [
-        Prompt("a_cafe_table", "a café table", overrides={"optimize.num_steps": 200}),
-        Prompt("mug", "a mug", tags=("cup",), view_texts={"back": "the back of a mug"}),
-        Prompt("a_hat", "a hat", seed=7, priority=-2, overrides={"optimize.num_steps": 200}),
+        Prompt("a_cafe_table", "a café table", target_height_m=0.75, overrides={"optimize.num_steps": 200}),
+        Prompt("mug", "a mug", target_height_m=0.1, tags=("cup",), view_texts={"back": "the back of a mug"}),
+        Prompt("a_hat", "a hat", target_height_m=0.2, seed=7, priority=-2, overrides={"optimize.num_steps": 200}),
         Prompt("a_shoe", "a shoe", target_height_m=2.0),
     ]
     lines = "\n\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
@@ -36,7 +36,7 @@ def test_objects_lists_and_texts_become_columns(tmp_path: Path) -> None:
 def test_whole_numbers_are_ids(tmp_path: Path, prompt_id: object, name: str) -> None:
     content = json.dumps({"prompt": "a mug", "prompt_id": prompt_id})
 
-    assert prompts(tmp_path, "p.jsonl", content) == [Prompt(name, "a mug")]
+    assert prompts(tmp_path, "p.jsonl", content) == [Prompt(name, "a mug", target_height_m=0.1)]
 
 
 WRONG = [

@@ -1,0 +1,74 @@
+"""Height of the thing that a prompt is about, from a table of nouns; nothing is learned and nothing is guessed.
+
+A prompt is cut into phrases at prepositions, conjunctions and punctuation. The first phrase with a noun of the table
+decides, and in it the last noun, which is what English calls the thing: "a car key" is a key, "a chair with a red
+cushion" a chair, "a photo of a dog" a dog. Of several entries that end there the longest counts.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+_SMALLER = "smaller"
+_MAX_WORDS = 3
+_CUT = re.compile(
+    r"[^a-z' -]|\b(?:about|above|among|and|as|at|behind|below|beside|by|for|from|holding|in|inside|into|like|"
+    r"near|next|of|on|or|over|riding|sitting|standing|that|to|under|wearing|which|who|with|without)\b"
+)
+_WORD = re.compile(r"[a-z]+")
+
+
+class _Table(NamedTuple):
+    """Heights in metres by words: of things, and of words that make any thing small."""
+
+    things: Mapping[tuple[str, ...], float]
+    smaller: Mapping[tuple[str, ...], float]
+
+
+def typical_height_m(text: str) -> float | None:
+    """The height in metres of the thing that `text` is about, None where the table does not know it."""
+    for phrase in _CUT.split(text.lower()):
+        words = _WORD.findall(phrase)
+        for known in (_table().smaller, _table().things):
+            height_m = _last_known(words, known)
+            if height_m is not None:
+                return height_m
+    return None
+
+
+def _last_known(words: Sequence[str], known: Mapping[tuple[str, ...], float]) -> float | None:
+    """The height of the last entry in `words`, the longest where several end together."""
+    for end in range(len(words), 0, -1):
+        for start in range(max(0, end - _MAX_WORDS), end):
+            for last in _singulars(words[end - 1]):
+                height_m = known.get((*words[start : end - 1], last))
+                if height_m is not None:
+                    return height_m
+    return None
+
+
+def _singulars(word: str) -> list[str]:
+    """`word` and what it may be the plural of."""
+    forms = [word]
+    if word.endswith("s"):
+        forms.append(word[:-1])
+    if word.endswith("es"):
+        forms.append(word[:-2])
+    if word.endswith("ies"):
+        forms.append(f"{word[:-3]}y")
+    if word.endswith("ves"):
+        forms += [f"{word[:-3]}f", f"{word[:-3]}fe"]
+    return forms
+
+
+@cache
+def _table() -> _Table:
+    text = resources.files("dreamfoundry").joinpath("manifest", "heights", "heights.toml").read_text(encoding="utf-8")
+    groups = tomllib.loads(text)
+    smaller = {tuple(words.split()): height for words, height in groups.pop(_SMALLER).items()}
+    return _Table({tuple(words.split()): h for group in groups.values() for words, h in group.items()}, smaller)

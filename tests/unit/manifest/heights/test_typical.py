@@ -1,0 +1,82 @@
+"""A prompt without a height gets that of the thing it is about."""
+
+import tomllib
+from collections import Counter
+from importlib import resources
+
+import pytest
+
+from dreamfoundry.manifest.heights.typical import typical_height_m
+
+TABLE = tomllib.loads(
+    resources.files("dreamfoundry").joinpath("manifest", "heights", "heights.toml").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "height_m"),
+    [
+        ("a yellow chair", 0.9),
+        ("A RED MUSHROOM", 0.1),
+        ("two green cars", 1.5),
+        ("wolves", 0.85),
+        ("a bunch of strawberries", 0.04),
+        ("wooden shelves", 1.0),
+        ("three mice", 0.05),
+        ("a glass", 0.14),
+        ("a wine glass", 0.2),
+        ("a coffee table", 0.45),
+        ("a floor lamp", 1.6),
+        ("a lamp", 0.5),
+        ("a traffic light at night", 3.0),
+    ],
+)
+def test_nouns_are_found_in_singular_and_plural_and_the_longest_counts(text: str, height_m: float) -> None:
+    assert typical_height_m(text) == height_m
+
+
+@pytest.mark.parametrize(
+    ("text", "height_m"),
+    [
+        ("a chair with a mushroom on it", 0.9),
+        ("a DSLR photo of a squirrel", 0.2),
+        ("a 3D model of a house, low poly", 6.0),
+        ("an orange house", 6.0),
+        ("a pine table", 0.75),
+        ("a knight riding a horse", 1.8),
+        ("a red, old chair", 0.9),
+        ("a well-made table", 0.75),
+        ("a statue of a horse", 2.0),
+    ],
+)
+def test_the_thing_is_the_last_noun_of_the_first_phrase_that_has_one(text: str, height_m: float) -> None:
+    assert typical_height_m(text) == height_m
+
+
+@pytest.mark.parametrize(
+    ("text", "height_m"),
+    [("a toy car", 0.2), ("a plush elephant", 0.35), ("a lego castle", 0.1), ("a wooden toy", 0.2)],
+)
+def test_a_toy_is_small_whatever_it_shows(text: str, height_m: float) -> None:
+    assert typical_height_m(text) == height_m
+
+
+@pytest.mark.parametrize(
+    "text", ["an orange sphere", "a pink torus", "стул", "椅子", "", "!!!", "a thing", "a carport"]
+)
+def test_what_the_table_does_not_know_has_no_height(text: str) -> None:
+    assert typical_height_m(text) is None
+
+
+def test_every_entry_is_found_by_its_own_words_and_stands_once() -> None:
+    entries = [(words, height_m) for group in TABLE.values() for words, height_m in group.items()]
+
+    assert len(entries) >= 150
+    assert [words for words, number in Counter(words for words, _ in entries).items() if number > 1] == []
+    assert [words for words, height_m in entries if typical_height_m(f"a {words}") != height_m] == []
+
+
+def test_every_height_is_one_that_the_gate_of_sizes_lets_through() -> None:
+    heights = [height_m for group in TABLE.values() for height_m in group.values()]
+
+    assert 0.03 <= min(heights) < max(heights) <= 90.0
