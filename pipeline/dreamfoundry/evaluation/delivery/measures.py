@@ -83,7 +83,7 @@ WORKMANSHIP: Mapping[str, Measure] = {
     ),
     "sliver_share_LOD0": Measure("slivers (quality below 0.2), LOD0, %", "{:.1f}", 100.0, "highest", 0.04),
     "edge_angle_deg": Measure(
-        "angle between neighbouring faces, LOD0, mean, degrees", "{:.1f}", worst="highest", limit=7.0
+        "angle between neighbouring faces, LOD0, degrees, as of 20,000 triangles", "{:.1f}", worst="highest", limit=7.0
     ),
     "seam_jump_LOD0": Measure("colour across seams at mip 3, LOD0, of 255", "{:.1f}", worst="highest", limit=5.0),
     "tips_over": Measure(

@@ -34,6 +34,8 @@ SLIVER_QUALITY = 0.2
 FLAT_UV_AREA = 1e-12
 """Area of a triangle in the unit square below which it has none."""
 
+ANGLE_TRIANGLES = 20_000
+
 PLACE_DIGITS = 7
 """Decimals, in metres, to which vertices at one place agree."""
 
@@ -77,7 +79,7 @@ def workmanship(levels: Sequence[Path], hulls: Path | None) -> dict[str, float]:
         figures |= {f"{name}_any_level": max(values)} if values else {}
 
     finest = parts[0].solid()
-    figures["edge_angle_deg"] = math.degrees(float(finest.face_adjacency_angles.mean()))
+    figures["edge_angle_deg"] = edge_angle_deg(finest)
     figures["num_genera"] = len({value for key, value in figures.items() if key.startswith("genus_")})
     figures["tips_over"] = float(not stands(finest))
     figures["texture_gpu_bytes"] = texture_gpu_bytes(levels)
@@ -138,6 +140,15 @@ def qualities(solid: trimesh.Trimesh) -> Float[np.ndarray, " F"]:
     squares = ((corners - np.roll(corners, 1, axis=1)) ** 2).sum(axis=(1, 2))
     quality: np.ndarray = 4 * math.sqrt(3) * solid.area_faces / np.maximum(squares, 1e-30)
     return quality
+
+
+def edge_angle_deg(solid: trimesh.Trimesh) -> float:
+    """Mean angle between neighbouring faces, as if there were ANGLE_TRIANGLES of them.
+
+    On a smooth surface it falls with the root of their number, so that levels of any fineness compare.
+    """
+    mean = math.degrees(float(solid.face_adjacency_angles.mean()))
+    return mean * math.sqrt(len(solid.faces) / ANGLE_TRIANGLES)
 
 
 def seam_jump(part: Part, mip: int) -> float:

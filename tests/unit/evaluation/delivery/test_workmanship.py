@@ -12,6 +12,7 @@ from dreamfoundry.evaluation.delivery.workmanship import (
     Part,
     chart_sizes,
     clashing_names,
+    edge_angle_deg,
     outside,
     qualities,
     read_parts,
@@ -108,11 +109,18 @@ def test_a_box_has_the_figures_of_a_box(tmp_path: Path) -> None:
     assert figures["genus_LOD0"] == 0
     assert figures["num_genera"] == 1
     assert figures["sliver_share_LOD0"] == 0.0
-    assert figures["edge_angle_deg"] == pytest.approx(60.0)  # 12 edges of 90 degrees, 6 diagonals of none
+    # 12 edges of 90 degrees, 6 diagonals of none; 12 faces
+    assert figures["edge_angle_deg"] == pytest.approx(60.0 * np.sqrt(12 / 20_000))
     assert figures["tips_over"] == 0.0
     assert figures["seam_jump_LOD0"] == pytest.approx(0.0)
     assert figures["hull_outside_share"] == pytest.approx(0.0, abs=1e-7)
     assert figures["texture_gpu_bytes"] == pytest.approx(32 * 32 * 4 * 4 / 3)
+
+
+def test_angles_of_a_ball_compare_whatever_its_fineness() -> None:
+    coarse, fine = (edge_angle_deg(trimesh.creation.icosphere(subdivisions=number)) for number in (3, 5))
+
+    assert coarse == pytest.approx(fine, rel=0.02)
 
 
 def test_the_genus_counts_handles(tmp_path: Path) -> None:
