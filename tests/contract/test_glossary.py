@@ -52,7 +52,10 @@ IN_ROOMS = {
     ),
     "mask": (("asset/maps", "asset/surface", "diffusion/text_encoder", "nerf/kernels"), "covered pixels, tokens, bits"),
     "alpha": (("diffusion/lora",), "the scale of a LoRA, as its files name it"),
-    "material": (("asset/files", "asset/names.py", "asset/pictures", "evaluation/delivery"), "the material of glTF, USD and Blender"),
+    "material": (
+        ("asset/files", "asset/names", "asset/pictures", "evaluation/delivery"),
+        "the material of glTF, USD and Blender",
+    ),
     "fault": (("run", "host", "manifest", "errors"), "a failed call of a worker, a broken machine, a wrong cell"),
     "warning": (("manifest",), "a remark on a manifest, printed after the word 'warning'"),
     "pipe": (("asset/gates/browser",), "a pipe of the operating system to the browser"),

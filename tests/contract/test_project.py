@@ -95,6 +95,7 @@ def test_every_recipe_that_a_document_shows_can_be_read(tmp_path: Path) -> None:
     shown = [
         block
         for document in DOCUMENTS
+        if document.name != "PROFILES.md"  # shows an export profile
         for block in re.findall(r"^```toml\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     ]
     assert len(shown) >= 2
