@@ -59,8 +59,8 @@ def import_asset(sidecar: Path, destination: str) -> unreal.StaticMesh:
     mesh = import_mesh(bundle if bundle.exists() else sidecar.parent / levels[0], destination)
     for number, name in enumerate(levels[1:], start=1):
         source = import_mesh(sidecar.parent / name, f"{destination}/LOD{number}")
-        # its own material slots: each level has textures of its own, unless they share one atlas
-        reuse = bool(asset["metadata"].get("shared_atlas", False))
+        # names tell contents: a level with the pictures of the finest shares its material slot
+        reuse = asset["files"][name]["textures_px"].keys() == asset["files"][levels[0]]["textures_px"].keys()
         if editor.set_lod_from_static_mesh(mesh, number, source, 0, reuse) != number:
             raise RuntimeError(f"LOD{number} was not taken over from {name}")
         unreal.EditorAssetLibrary.delete_loaded_asset(source)  # its materials and textures stay
