@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,15 @@ def test_every_flag_arrives(request_of: Any) -> None:
     assert (request.retry_class, request.quarantine_bad_rows) == ("all", True)
     assert (request.limits.lease_s, request.limits.slice_s) == (3.0, 0.5)
     assert (request.price_per_hour, request.use_ray, request.log_file) == (2.5, False, "night.jsonl")
+
+
+def test_a_profile_may_be_a_file(request_of: Any, tmp_path: Path) -> None:
+    order = tmp_path / "shop.toml"
+    order.write_text('base = "mobile"\nweb = true\n')
+
+    assert request_of(f"build m l --profile {order}").profile == replace(
+        EXPORT_PROFILES["mobile"], name="shop", web=True
+    )
 
 
 def test_distill_workers_is_another_name_of_actors(request_of: Any) -> None:

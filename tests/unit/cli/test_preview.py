@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -24,7 +25,8 @@ def preview(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_prompt_becomes_files_and_the_last_lines_name_the_glb_and_the_picture(
     tmp_path: Path, ball_recipe_file: Callable[[int], str]
 ) -> None:
-    done = preview(tmp_path, "a  Red ball", "--recipe", ball_recipe_file(4))
+    (tmp_path / "shop.toml").write_text("triangles = [400]\ntexture_px = [64]\nweb = true\n")
+    done = preview(tmp_path, "a  Red ball", "--recipe", ball_recipe_file(4), "--profile", "shop.toml")
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "preview").iterdir()
     assert re.fullmatch(r"a_red_ball_[0-9a-f]{8}", folder.name)
@@ -32,7 +34,11 @@ def test_a_prompt_becomes_files_and_the_last_lines_name_the_glb_and_the_picture(
     assert done.stdout.splitlines()[-2:] == [f"asset    {glb}", f"picture  {picture}"]
     assert (tmp_path / glb).read_bytes().startswith(b"glTF")
     assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
-    assert (folder / "asset.json").exists()
+    told = json.loads((folder / "asset.json").read_text())
+    assert told["metadata"]["export_profile"] == "shop"
+    assert told["gates"]["web"] == ("passed" if (folder / f"{folder.name}_web.glb").exists() else "not_run")
+    assert told["provenance"]["scale_source"] == "words"
+    assert told["dimensions_m"][1] == pytest.approx(0.22, rel=0.01)
 
     lines = [line.split(maxsplit=1)[1] for line in done.stderr.splitlines() if line.startswith(" 0:")]
     assert lines[:3] == ["loading the libraries", "loading the prior", "distilling: step 0/4"]
