@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from dreamfoundry.asset import names
 from dreamfoundry.asset.files.deliverable import Deliverable, Made
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh, Glb
@@ -156,7 +157,8 @@ def _write_level(stage: Any, folder: Path, glb: Glb, slug: str, number: int) -> 
     from pxr import Sdf, UsdGeom, UsdShade, Vt
 
     delivered = glb.mesh
-    mesh = _define_mesh(stage, f"/{slug}/{slug}_LOD{number}", delivered)
+    level = names.level_name(slug, number)
+    mesh = _define_mesh(stage, f"/{slug}/{level}", delivered)
     if delivered.normals is not None:
         mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(delivered.normals))
         mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
@@ -168,7 +170,7 @@ def _write_level(stage: Any, folder: Path, glb: Glb, slug: str, number: int) -> 
         coordinates.Set(Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(upwards, dtype=np.float32)))
     if delivered.colors is not None:
         mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex).Set(Vt.Vec3fArray.FromNumpy(delivered.colors))
-    material = _write_material(stage, folder, glb, f"/{slug}/M_{slug}_LOD{number}")
+    material = _write_material(stage, folder, glb, f"/{slug}/{names.material_name(level)}")
     UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
     return mesh
 
@@ -187,7 +189,8 @@ def _write_material(stage: Any, folder: Path, glb: Glb, path: str) -> Any:
     reader.CreateInput("varname", types.String).Set("st")
 
     def texture(name: str, reference: Mapping[str, int], color_space: str) -> Any:
-        file = folder / f"{path.rsplit('/', 1)[-1]}_{name}.png"
+        part = path.rpartition("/")[2].removeprefix("M_")
+        file = folder / f"{names.texture_name(part, name)}.png"
         file.write_bytes(glb.texture_image(reference["index"]))
         shader = UsdShade.Shader.Define(stage, f"{path}/{name}")
         shader.CreateIdAttr("UsdUVTexture")
