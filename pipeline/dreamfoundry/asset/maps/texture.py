@@ -1,10 +1,14 @@
 """Stage 5, the maps of a level: base colour from the field, normals and occlusion from its dense surface.
 
 Triangles are filled once for all maps of a level. Every texel of a chart samples the albedo grid at its
-place on the surface; a texel outside of all charts repeats the nearest one inside, so that no filter or
-mip level ever blends in a background. A level without charts has the same colours at its vertices.
+place on the surface. Around its edge a chart goes on as if it had no seam there: a texel outside samples the grid
+where the nearest triangle would be, went on as a plane, which is close to what the chart on the other side of the
+seam shows. So both sides agree under every filter, and on mip levels whose blocks reach over the edge. In the other
+maps, and farther out, a texel repeats the nearest one inside, so that nothing ever blends in a background. A level
+without charts has the same colours at its vertices.
 
-Dimension key:  R voxels per side · P points, or texels of charts · T texels per side · C channels
+Dimension key:  R voxels per side · P points, or texels of charts · Q texels around charts · T texels per side
+                N vertices · F faces · C channels
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt8, UInt32
 from scipy.ndimage import binary_erosion, distance_transform_edt, map_coordinates
 
 from dreamfoundry.asset.maps.bake import DenseSurface, bake
@@ -23,18 +27,46 @@ from dreamfoundry.asset.maps.unwrap import Atlas
 from dreamfoundry.errors import EmptyField, SurfaceFailed
 from dreamfoundry.records import ColoredMesh, DetailMaps, FieldSnapshot, Surface, TexturedMesh
 
+CONTINUED_PX = 16
+"""How many texels a chart goes on beyond its edge; wider than any padding up to 2048 px, which charts share."""
+
+MAX_STRETCH = 1.5
+"""Largest length of a step beyond the edge, by the median length of such steps: slivers know no more."""
+
 
 @dataclass(frozen=True)
 class Texels:
-    """The chart texels of a square texture, and the number of the one that each texel repeats."""
+    """The chart texels of a square texture, and the number of the one that each texel repeats.
+
+    `beyond` are the texels around charts, with weights outside of [0, 1]: places in the planes of their triangles.
+    """
 
     fragments: Fragments
     source: Int64[np.ndarray, "T T"]
+    beyond: Fragments
 
     def texture(self, values: UInt8[np.ndarray, "P C"]) -> UInt8[np.ndarray, "T T C"]:
         """The whole texture from the values of its chart texels."""
         whole: np.ndarray = values[self.source]
         return whole
+
+    def continued(
+        self, inside: Float64[np.ndarray, "P 3"], vertices: Float32[np.ndarray, "N 3"], faces: UInt32[np.ndarray, "F 3"]
+    ) -> Float64[np.ndarray, "Q 3"]:
+        """Places of the texels `beyond`, where `inside` are those of the chart texels."""
+        if not len(self.beyond.pixel):
+            return np.zeros((0, 3))
+
+        source = self.source.reshape(-1)[self.beyond.pixel]
+        step = self.beyond.interpolate(vertices, faces) - inside[source]
+        row, column = np.divmod(self.beyond.pixel, len(self.source))
+        row_inside, column_inside = np.divmod(self.fragments.pixel[source], len(self.source))
+        length = np.linalg.norm(step, axis=1) / np.hypot(row - row_inside, column - column_inside)
+
+        # a sliver is nearly a line on the texture, and says nothing about what lies beside it
+        limit = MAX_STRETCH * np.median(length)
+        places: np.ndarray = inside[source] + step * np.minimum(1.0, limit / np.maximum(length, 1e-30))[:, None]
+        return places
 
 
 def chart_texels(atlas: Atlas, texture_px: int) -> Texels:
@@ -46,8 +78,20 @@ def chart_texels(atlas: Atlas, texture_px: int) -> Texels:
 
     number = np.full((texture_px, texture_px), -1, dtype=np.int64)
     number.reshape(-1)[fragments.pixel] = np.arange(len(fragments.pixel))
-    nearest = distance_transform_edt(number < 0, return_distances=False, return_indices=True)
-    return Texels(fragments, number[tuple(nearest)])
+    distance, nearest = distance_transform_edt(number < 0, return_indices=True)
+    source = number[tuple(nearest)]
+    around = np.flatnonzero((distance > 0.0) & (distance <= CONTINUED_PX))
+    face = fragments.face[source.reshape(-1)[around]]
+    weights = _weights(on_texture[atlas.faces[face], :2], np.stack(np.divmod(around, texture_px)[::-1], axis=1) + 0.5)
+    return Texels(fragments, source, Fragments(around, face, weights))
+
+
+def _weights(corners: Float64[np.ndarray, "P 3 2"], points: Float64[np.ndarray, "P 2"]) -> Float64[np.ndarray, "P 3"]:
+    """Barycentric weights of each point in its triangle, also of points outside of it."""
+    (x1, y1), (x2, y2), (x, y) = ((place - corners[:, 0]).T for place in (corners[:, 1], corners[:, 2], points))
+    area = x1 * y2 - x2 * y1
+    second, third = (x * y2 - x2 * y) / area, (x1 * y - x * y1) / area
+    return np.stack((1.0 - second - third, second, third), axis=1)
 
 
 def surface_colors(snapshot: FieldSnapshot, isovalue: float) -> UInt8[np.ndarray, "R R R 3"]:
@@ -82,7 +126,10 @@ def textured(
     vertices, faces = surface.vertices[atlas.source], atlas.faces
     normals = vertex_normals(surface)[atlas.source]
     texels = chart_texels(atlas, texture_px)
-    base_color = texels.texture(sample_grid(colors, texels.fragments.interpolate(vertices, faces), bound))
+    places = texels.fragments.interpolate(vertices, faces)
+    base_color = texels.texture(sample_grid(colors, places, bound))
+    continued = texels.continued(places, vertices, faces)
+    base_color.reshape(-1, 3)[texels.beyond.pixel] = sample_grid(colors, continued, bound)
     detail = None
     if dense is not None:
         tangents = vertex_tangents(vertices, normals, atlas.uvs, faces)
