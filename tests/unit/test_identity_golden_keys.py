@@ -97,11 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-        ("preview", 1.0, MetadataPolicy(), "cec6eed8a80458c141a0e91882a2b9fc2a234bd4a9bf8fedaaafb9ce8d62282b"),
-        ("mobile", 1.0, MetadataPolicy(), "414a1f9c47ff61d35e6e4b649d50bc25d5b2628d764654a8910b64d3c4607ed8"),
-        ("game_prop", 1.0, MetadataPolicy(), "f82a4845e2c04e61d001f0f43b9d92a2b265710109b3eaec73af3914fd8fdcb7"),
-        ("game_hero", 1.0, MetadataPolicy(), "aeb24a47b4ca5138992461a43d3edb527c7ddf408fe032d802dbdfb60436e380"),
-        ("cg", 1.0, MetadataPolicy(), "90708efb7e363d207ac65fed97be6900ebb0eb38270bcbbda64e425f9e015e6a"),
+        ("preview", 1.0, MetadataPolicy(), "f126c05ada339ff997296898cedf4dac2e9a8bdfcb56f0804e31339a31e271c6"),
+        ("mobile", 1.0, MetadataPolicy(), "70f63761439aecfbd84808aefad90ec8208e839374a55034cb8daa4ebb43b31f"),
+        ("game_prop", 1.0, MetadataPolicy(), "69ab37631b1bd12a4237741c430028cf428e81e85b2023a82bad90c7919e5af1"),
+        ("game_hero", 1.0, MetadataPolicy(), "019dceab9cec1a26ae9af68c9ef96ef6efc57b760743f587756f81692837eda1"),
+        ("cg", 1.0, MetadataPolicy(), "6970370348133c602ca1787eead2fdca93535558fdafc7eb2b779a8a26dc63d5"),
         (
             "game_prop",
             0.35,
@@ -111,7 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-            "65c0774045293610ddd2f57c3852f45edaab56c1f52f6c699f3f543d4acf38a0",
+            "7d81af696b38c36e88d9d603e9e81d0cabf12226c6396ae5332e26bd34bf2177",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dreamfoundry.asset.files import c2pa, engine_bundle, usdz, web_glb
 from dreamfoundry.asset.files.deliverable import Deliverable
 from dreamfoundry.asset.files.sidecar import MEDIA_TYPES as COMMON_MEDIA_TYPES
-from dreamfoundry.asset.gates import hulls, khronos, levels, likeness, metadata, pictures
+from dreamfoundry.asset.gates import charts, hulls, khronos, levels, likeness, metadata, pictures
 from dreamfoundry.asset.gates.browser import gate as browser
 from dreamfoundry.asset.gates.check import Check
 from dreamfoundry.asset.pictures import video
@@ -28,6 +28,7 @@ DELIVERABLES: tuple[Deliverable, ...] = (
 CHECKS: tuple[Check, ...] = (
     khronos.KHRONOS,
     levels.LEVELS,
+    charts.CHARTS,
     hulls.HULLS,
     metadata.METADATA,
     likeness.LIKENESS,

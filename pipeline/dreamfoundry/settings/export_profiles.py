@@ -33,6 +33,9 @@ RANGES: Mapping[str, tuple[float, float]] = types.MappingProxyType(
         "turntable_frames": (0, 360),
         "turntable_px": (32, 1024),
         "unwrap_limit_s": (0.001, 3600),
+        "max_charts": (1, 100_000),
+        "max_small_charts": (0, 1),
+        "max_seam_jump": (0, 255),
     }
 )
 """Lowest and highest value of the keys that are a number."""
@@ -104,6 +107,17 @@ class ExportProfile:
     unwrap_limit_s: float = 60.0
     """Seconds for the unwrap of one level, up to 3600; then the child process is killed, and colours at its
     vertices take the place of a texture."""
+
+    max_charts: int = 100
+    """Most charts of a level, from 1; one with more is unwrapped once more after some relaxation, and warned of if
+    that does not help."""
+
+    max_small_charts: float = 0.2
+    """Largest share of charts with one or two triangles, with the same consequences."""
+
+    max_seam_jump: float = 5.0
+    """Largest mean difference of the base colour on the two sides of a seam, from 0 to 255, at an eighth of the finest
+    texture's side (at least 64 px); warned of."""
 
     pivot: Pivot = "base_center"
     """Point of the asset that is the origin: the middle of its base, on which it stands, or of its bounding box."""

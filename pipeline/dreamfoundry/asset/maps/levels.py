@@ -12,11 +12,16 @@ from jaxtyping import UInt8
 
 from dreamfoundry.asset.maps import texture
 from dreamfoundry.asset.maps.bake import DenseSurface
-from dreamfoundry.asset.maps.unwrap import unwrap
+from dreamfoundry.asset.maps.charts import chart_figures
+from dreamfoundry.asset.maps.unwrap import Atlas, unwrap
 from dreamfoundry.asset.stage_timer import StageTimer
+from dreamfoundry.asset.surface.relax import relax
 from dreamfoundry.errors import ExportTimeout, SurfaceFailed
 from dreamfoundry.records import ColoredMesh, Finding, Surface, TexturedMesh
 from dreamfoundry.settings.export_profiles import ExportProfile
+
+MORE_ROUNDS = 20
+"""Rounds of relaxation before a level that fell into too many charts is unwrapped once more."""
 
 
 def texture_levels(
@@ -41,7 +46,7 @@ def texture_levels(
         atlas = None
         with timer.stage("unwrap"):
             try:
-                atlas = unwrap(level, texture_px, profile.unwrap_limit_s)
+                atlas = best_atlas(level, texture_px, profile)
             except (ExportTimeout, SurfaceFailed) as failure:
                 findings.append(Finding("warn", "unwrapped", "xatlas", f"LOD{number} has vertex colours: {failure}"))
 
@@ -51,3 +56,20 @@ def texture_levels(
             else:
                 meshes.append(texture.textured(level, atlas, colors, bound, texture_px, dense))
     return meshes, findings
+
+
+def best_atlas(level: Surface, texture_px: int, profile: ExportProfile) -> Atlas:
+    """The atlas of `level`; where it is shattered, that of a relaxed copy if it has fewer charts.
+
+    Only the charts are the copy's, since its faces are those of the level. Raises what `unwrap` raises for the level.
+    """
+    atlas = unwrap(level, texture_px, profile.unwrap_limit_s)
+    figures = chart_figures(atlas.uvs, atlas.faces)
+    if not figures.shattered(profile.max_charts, profile.max_small_charts):
+        return atlas
+
+    try:
+        other = unwrap(relax(level, MORE_ROUNDS), texture_px, profile.unwrap_limit_s)
+    except (ExportTimeout, SurfaceFailed):
+        return atlas
+    return other if chart_figures(other.uvs, other.faces).cost < figures.cost else atlas

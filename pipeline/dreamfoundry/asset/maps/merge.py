@@ -43,10 +43,10 @@ def merge_small_charts(
     for number in small[np.argsort(sizes[small], kind="stable")]:
         piece = np.flatnonzero(chart == number)
         for target, twins in _neighbors(piece, chart, across, source, faces).items():
-            moved = _place_beside(places, faces[piece], twins, places[faces[chart == target]])
-            if moved is not None:
-                places[faces[piece]] = moved
-                faces[piece] = _replaced(faces[piece], twins)
+            placed = _placed(places, faces[piece], twins, places[faces[chart == target]])
+            if placed is not None:
+                places[faces[piece]], common = placed
+                faces[piece] = _replaced(faces[piece], common)
                 chart[piece] = target
                 break
 
@@ -119,42 +119,44 @@ def _neighbors(
     return dict(sorted(found.items(), key=lambda entry: -len(entry[1])))
 
 
-def _place_beside(
+def _placed(
     places: Complex128[np.ndarray, " N"],
     faces: Int64[np.ndarray, "K 3"],
     twins: Mapping[int, int],
     others: Complex128[np.ndarray, "G 3"],
-) -> Complex128[np.ndarray, "K 3"] | None:
+) -> tuple[Complex128[np.ndarray, "K 3"], dict[int, int]] | None:
     """The first placement of a piece that is turned as the chart `others` is, and overlaps nothing of it."""
     turn = np.sign(signed_areas(others).sum())
-    for moved in _placements(places, faces, twins, others):
+    for moved, common in _placements(places, faces, twins, turn):
         if (turn * signed_areas(moved) > 0.0).all() and not overlaps(moved, others):
-            return moved
+            return moved, common
     return None
 
 
 def _placements(
-    places: Complex128[np.ndarray, " N"],
-    faces: Int64[np.ndarray, "K 3"],
-    twins: Mapping[int, int],
-    others: Complex128[np.ndarray, "G 3"],
-) -> Iterator[Complex128[np.ndarray, "K 3"]]:
-    """Places for the corners of a piece: in a hole between its twins, or turned round an edge that has two of them."""
-    replaced = _replaced(faces, twins)
+    places: Complex128[np.ndarray, " N"], faces: Int64[np.ndarray, "K 3"], twins: Mapping[int, int], turn: float
+) -> Iterator[tuple[Complex128[np.ndarray, "K 3"], dict[int, int]]]:
+    """Places for the corners of a piece, and the vertices that it then has in common with the chart, by their twins.
+
+    It may fit into a hole between its twins; or it is turned round an edge that has two of them. `turn` is -1 where
+    the chart is mirrored.
+    """
     if set(twins) == set(faces.reshape(-1).tolist()):
-        yield places[replaced]
+        yield places[_replaced(faces, twins)], dict(twins)
 
     corners = places[faces]
-    if signed_areas(corners).sum() * signed_areas(others).sum() < 0.0:  # one of them is mirrored
+    if signed_areas(corners).sum() * turn < 0.0:
         corners = corners.conj()
-    for face, k in np.argwhere(replaced != faces):
-        ends = (face, k), (face, (k + 1) % 3)
-        ours, theirs = ([where[end] for end in ends] for where in (corners, places[replaced]))
-        if faces[ends[1]] not in twins or ours[0] == ours[1]:
+    for face, k in np.ndindex(faces.shape):
+        ends = [(face, k), (face, (k + 1) % 3)]
+        common = {int(faces[end]): twins[int(faces[end])] for end in ends if int(faces[end]) in twins}
+        ours = [corners[end] for end in ends]
+        if len(common) < 2 or ours[0] == ours[1]:
             continue
-        turn = (theirs[1] - theirs[0]) / (ours[1] - ours[0])
-        if 1.0 / MAX_SCALING <= abs(turn) <= MAX_SCALING:
-            yield theirs[0] + (corners - ours[0]) * turn
+        theirs = [places[twin] for twin in common.values()]
+        scaling = (theirs[1] - theirs[0]) / (ours[1] - ours[0])
+        if 1.0 / MAX_SCALING <= abs(scaling) <= MAX_SCALING:
+            yield theirs[0] + (corners - ours[0]) * scaling, common
 
 
 def _replaced(faces: Int64[np.ndarray, "K 3"], twins: Mapping[int, int]) -> Int64[np.ndarray, "K 3"]:
