@@ -3,7 +3,9 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,13 @@ needs_blender = pytest.mark.skipif(
 )
 
 
+GODOT = shutil.which("godot3-server")
+SCENES = Path(__file__).parents[1] / "support" / "godot_scenes.gd"
+IMPORT_LIMIT_S = 200.0
+
+needs_godot = pytest.mark.skipif(GODOT is None, reason="godot3-server is not installed (Debian's package of Godot 3)")
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library of two small assets."""
@@ -61,6 +70,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
             provenance={"budget_profile": PROFILE.name},
         )
         assert library.publish(outcome)
+        library.write_view(outcome)
         record_rows(library, f"run-{number}", [Row(prompt_id, key, TAGS[prompt_id])])
     return folder
 
@@ -150,6 +160,45 @@ def test_catalogs_of_others_stay_and_a_file_that_is_there_is_not_overwritten(
     assert "Props/Mine" in catalogs.read_text()
     assert second.returncode == 2
     assert "not be there yet" in second.stderr
+
+
+def scenes_in_godot(files: list[Path], project: Path) -> list[list[str]]:
+    """(file, node, class, material) of everything that Godot 3 imports of `files`, all in one folder."""
+    for file in files:
+        shutil.copy(file, project)
+    shutil.copy(SCENES, project)
+    (project / "project.godot").write_text("config_version=4\n")
+    environment = {**os.environ, "HOME": str(project / ".home"), "XDG_CACHE_HOME": str(project / ".cache")}
+
+    # without a window the editor does not end by itself when everything is imported
+    line = [str(GODOT), "--path", str(project)]
+    editor = subprocess.Popen(
+        [*line, "-e", "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    )
+    deadline = time.monotonic() + IMPORT_LIMIT_S
+    while len(list(project.glob(".import/*.scn"))) < len(files) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    time.sleep(2.0)  # the last file may be half written
+    editor.kill()
+    editor.wait()
+
+    shown = subprocess.run([*line, "-s", SCENES.name], capture_output=True, text=True, env=environment, check=True)
+    return [line.split("\t")[1:] for line in shown.stdout.splitlines() if line.startswith("node\t")]
+
+
+@needs_godot
+def test_all_files_beside_one_another_in_godot_keep_their_names_and_materials(library: Path, tmp_path: Path) -> None:
+    files = sorted(library.glob("assets/*/*/*.glb"))
+
+    nodes = scenes_in_godot(files, tmp_path)
+
+    meshes = {(file, name): material for file, name, kind, material in nodes if kind == "MeshInstance"}
+    levels = [file for file in files if not file.stem.endswith(("collision", "godot", "unreal"))]
+    for level in levels:
+        name = level.stem if "_LOD" in level.stem else f"{level.stem}_LOD0"
+        assert meshes[level.name, name] == f"res://M_{name}.material"
+    assert len({material for material in meshes.values() if material != "-"}) == len(levels) == 4
+    assert {file for file, *_ in nodes} == {file.name for file in files}
 
 
 @pytest.mark.parametrize("engine", ["blender", "unreal"])

@@ -27,6 +27,7 @@ def row(charts: float, **figures: float) -> dict[str, object]:
         "findings": [],
     }
     khronos = {"messages": [], "files": 0}
+
     return {
         **empty,
         "kind": "",
