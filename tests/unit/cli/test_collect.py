@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.cli.main import run
+from dreamfoundry.library.library import Library
+from dreamfoundry.object_store.open import open_store
 from support.collected import library_in, publish, tree
 
 
@@ -33,6 +35,17 @@ def test_the_books_balance_and_a_repetition_says_so(
         "1 of 2 assets chosen: 0 copied (0 files, 0.0 MB), 1 already there",
     ]
     assert "Editor/DreamfoundryKit.cs" in tree(tmp_path / "props")
+
+
+def test_a_library_on_s3_gives_the_same_bytes(library: str, s3_url: str, tmp_path: Path) -> None:
+    there = Library(open_store(s3_url))
+    publish(there, "mug", number=1, tags=["kitchen"])
+    publish(there, "chair", number=2, profile="game_hero")
+
+    for number, source in enumerate((library, s3_url)):
+        assert run(["collect", source, str(tmp_path / str(number)), "--engine", "godot"]) == 0
+
+    assert tree(tmp_path / "0") == tree(tmp_path / "1")
 
 
 @pytest.mark.parametrize(
