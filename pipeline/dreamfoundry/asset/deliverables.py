@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dreamfoundry.asset.files import c2pa, engine_bundle, usdz, web_glb
 from dreamfoundry.asset.files.deliverable import Deliverable
 from dreamfoundry.asset.files.sidecar import MEDIA_TYPES as COMMON_MEDIA_TYPES
-from dreamfoundry.asset.gates import charts, hulls, khronos, levels, likeness, metadata, pictures
+from dreamfoundry.asset.gates import charts, hulls, khronos, levels, likeness, metadata, pictures, shape
 from dreamfoundry.asset.gates.browser import gate as browser
 from dreamfoundry.asset.gates.check import Check
 from dreamfoundry.asset.pictures import video
@@ -32,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     hulls.HULLS,
     metadata.METADATA,
     likeness.LIKENESS,
+    shape.SHAPE,
     pictures.PICTURES,
 )
 

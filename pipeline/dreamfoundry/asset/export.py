@@ -24,13 +24,14 @@ from dreamfoundry.asset.files.placement import Placement
 from dreamfoundry.asset.findings import gate_results
 from dreamfoundry.asset.gates.check import run_checks
 from dreamfoundry.asset.gates.scores import detail_scores, hull_scores, level_scores, quality_scores
+from dreamfoundry.asset.gates.shape import shape_scores
 from dreamfoundry.asset.maps import texture
 from dreamfoundry.asset.maps.levels import texture_levels
 from dreamfoundry.asset.names import file_stem
 from dreamfoundry.asset.pictures.renderer import RENDERER
 from dreamfoundry.asset.pictures.thumbnail import draw_pictures
 from dreamfoundry.asset.stage_timer import StageTimer
-from dreamfoundry.asset.surface import collision, decimate, isosurface
+from dreamfoundry.asset.surface import collision, decimate, isosurface, standing
 from dreamfoundry.errors import AssetInvalid
 from dreamfoundry.records import AssetBundle, ColoredMesh, FieldSnapshot, Finding, Prompt, Surface
 from dreamfoundry.settings.export_profiles import ExportProfile
@@ -57,10 +58,11 @@ def export_asset(
     with timer.stage("mesh"):
         isovalue = isosurface.choose_isovalue(snapshot)
         surface, area_share = isosurface.extract_surface(snapshot, isovalue.density, profile.surface_style)
+        surface = standing.with_flat_base(surface) if profile.flat_base else surface
     with timer.stage("lod"):
-        levels = decimate.levels(surface, profile.triangles, profile.surface_error)
+        levels = _levels(surface, profile)
     with timer.stage("quality"):
-        losses = level_scores(snapshot, levels, surface)
+        losses = {**level_scores(snapshot, levels, surface), **shape_scores(levels, surface)}
     with timer.stage("collision"):
         hulls = _hulls(levels, profile)
     with timer.stage("bake"):
@@ -104,6 +106,12 @@ def export_asset(
         draft = replace(draft, scores=scores)
         findings += run_checks(CHECKS, "scores", draft).findings
     return _bundle(draft, findings, checked.reports, timer)
+
+
+def _levels(surface: Surface, profile: ExportProfile) -> list[Surface]:
+    """The levels of detail, which share the base of `surface` where the profile orders a flat one."""
+    levels = decimate.levels(surface, profile.triangles, profile.surface_error)
+    return [standing.grounded(level, surface) for level in levels] if profile.flat_base else levels
 
 
 def _hulls(levels: Sequence[Surface], profile: ExportProfile) -> list[Surface]:

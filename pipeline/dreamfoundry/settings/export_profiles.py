@@ -68,6 +68,9 @@ class ExportProfile:
     surface_style: SurfaceStyle = "plain"
     """"plain" takes the noise of the grid away, "smooth" lumps too, for 0 to 4 % of the volume of thin parts."""
 
+    flat_base: bool = False
+    """Cuts the object off, at most 4 % of its height, where it then stands by itself."""
+
     detail_maps: bool = True
     """Normal and occlusion maps of the dense surface beside the base colour; they take seconds."""
 
@@ -181,13 +184,20 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 turntable_px=192,
             ),
             ExportProfile(
-                "mobile", (5_000, 2_000, 500), (512, 256, 128), surface_error=0.0002, turntable_frames=24, video=True
+                "mobile",
+                (5_000, 2_000, 500),
+                (512, 256, 128),
+                surface_error=0.0002,
+                flat_base=True,
+                turntable_frames=24,
+                video=True,
             ),
             ExportProfile(
                 "game_prop",
                 (20_000, 10_000, 5_000, 1_000),
                 (1024, 1024, 512, 256),
                 surface_error=0.0002,
+                flat_base=True,
                 collision_hulls=8,
                 engine_bundles=True,
                 turntable_frames=24,
@@ -199,6 +209,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 (30_000, 15_000, 5_000, 1_500),
                 (2048, 1024, 512, 256),
                 surface_error=0.0001,
+                flat_base=True,
                 collision_hulls=8,
                 engine_bundles=True,
                 usdz=True,

@@ -44,7 +44,8 @@ def test_the_dense_surface_is_delivered_where_the_profile_orders_it(beacon_snaps
     assert np.ptp(dense.vertices, axis=0) == pytest.approx(np.ptp(level.vertices, axis=0), rel=0.02)
     entry = json.loads(bundle.files["asset.json"])["files"]["a_beacon_gray_aaaaaaaa_dense.glb"]
     assert entry["triangles"] == len(dense.faces)
-    assert {finding.severity for finding in bundle.findings} == {"not_run"}
+    # round edges in so few triangles are strips of slivers
+    assert {finding.gate for finding in bundle.findings if finding.severity != "not_run"} == {"slivers"}
 
 
 def test_a_profile_that_orders_usd_gets_it_or_hears_that_it_was_not_made(beacon_snapshot: FieldSnapshot) -> None:

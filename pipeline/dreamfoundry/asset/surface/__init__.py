@@ -3,9 +3,11 @@
 isosurface   one watertight component at the isovalue that the pictures ask for
 tunnels      tunnels of a voxel's width, filled before extraction
 relax        the noise of marching cubes smoothed away
+standing     a flat base, and whether the centre of mass lies above the support
 decimate     levels of detail within triangle budgets, still closed
 collision    convex hulls
 distance     distance between a level and the surface it was decimated from
+crossings    triangles that pierce one another
 silhouettes  covered pixels, and the agreement of two sets of them
 triangles    normals, volume, closedness, handles
 """

@@ -70,9 +70,10 @@ def _wanted(surface: Surface, budgets: Sequence[int], error: float) -> list[int]
     met: list[float] = []
     count = min(budgets[0], len(surface.faces) // 2)
     while count >= LEAST_TRIAL and (not met or met[-1] < aims[-1]):
-        level = decimate(surface, 2 * count, count)
-        counts.append(len(level.faces))
-        met.append(meter.error(level).mean)
+        level, _, _ = _collapsed(surface, count, TRIES[0][1])
+        if level is not None:
+            counts.append(len(level.faces))
+            met.append(meter.error(level).mean)
         count //= 2
 
     if not met:
