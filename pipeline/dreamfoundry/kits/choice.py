@@ -108,7 +108,8 @@ def _quarantined(entries: Iterable[Entry], prompt_id: str) -> str:
 
 
 def _known(value: str, values: set[str]) -> str:
-    near = difflib.get_close_matches(value, sorted(values), MAX_NAMES, 0.5)
+    near = [one for one in sorted(values) if value in one][:MAX_NAMES]
+    near = near or difflib.get_close_matches(value, sorted(values), MAX_NAMES, 0.5)
     shown = near or sorted(values)[:MAX_NAMES]
     left = len(values) - len(shown)
     there = ", ".join(shown) or "there is none at all"

@@ -27,7 +27,7 @@ import bpy
 
 PREVIEW_PX = 256
 GAP = 1.5
-"""Distance of neighbours in the overview, by the side of the largest asset."""
+"""Distance of neighbours in the overview, by the longest side of their row."""
 
 CATALOGS = "blender_assets.cats.txt"
 CATALOGS_HEAD = "# This is an Asset Catalog Definition file for Blender.\n\nVERSION 1\n\n"
@@ -179,17 +179,23 @@ def set_preview(collection: bpy.types.Collection, picture: Path) -> None:
 
 
 def show_overview(collections: list[bpy.types.Collection]) -> None:
-    """Instances in rows, seen from the front; the collections themselves stay at the origin, unseen."""
+    """Instances in rows, the smallest in front; the collections themselves stay at the origin, unseen."""
     overview = bpy.data.collections.new("Overview")
     bpy.context.scene.collection.children.link(overview)
-    step = GAP * max((max(one["dimensions_m"]) for one in collections), default=1.0)
-    columns = math.ceil(math.sqrt(len(collections)))
+    by_size = sorted(collections, key=lambda one: (max(one["dimensions_m"]), one.name))
+    columns = max(1, math.ceil(math.sqrt(len(by_size))))
 
-    for number, collection in enumerate(sorted(collections, key=lambda one: one.name)):
-        instance = bpy.data.objects.new(collection.name, None)
-        instance.instance_type, instance.instance_collection = "COLLECTION", collection
-        instance.location = (number % columns * step, number // columns * step, 0.0)
-        overview.objects.link(instance)
+    y = 0.0
+    for start in range(0, len(by_size), columns):
+        row = by_size[start : start + columns]
+        step = GAP * max(max(one["dimensions_m"]) for one in row)
+        y += step / 2
+        for number, collection in enumerate(row):
+            instance = bpy.data.objects.new(collection.name, None)
+            instance.instance_type, instance.instance_collection = "COLLECTION", collection
+            instance.location = ((number - (len(row) - 1) / 2) * step, y, 0.0)
+            overview.objects.link(instance)
+        y += step / 2
     for layer in bpy.context.view_layer.layer_collection.children:
         layer.exclude = layer.collection is not overview
 

@@ -61,6 +61,7 @@ def test_two_prompt_ids_of_one_asset_are_one_choice_with_both(library: Library) 
     ("filters", "message"),
     [
         ({"prompt_ids": ["mugg"]}, "--prompt-id mugg: no published asset has it; the nearest are mug, and 2 others"),
+        ({"prompt_ids": ["tab"]}, "--prompt-id tab: no published asset has it; the nearest are table, and 2 others"),
         ({"prompt_ids": ["ghost"]}, "--prompt-id ghost: nothing was published of it: empty: no view shows anything"),
         ({"tags": ["blue"]}, "--tag blue: no published asset has it; there are kitchen, red"),
         ({"profiles": ["cg"]}, "--profile cg: no published asset has it; there are game_hero, game_prop"),
