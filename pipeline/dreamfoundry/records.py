@@ -184,16 +184,17 @@ class Surface:
 
 @dataclass(frozen=True)
 class DetailMaps:
-    """Detail of the dense surface in the textures of a level.
+    """Detail of the dense surface in the textures of a level; None where there is nothing to show.
 
     `tangents` are unit, w is 1 or -1, and the bitangent is cross(normal, tangent) * w; the normal
-    map is in their space, OpenGL's way (green is up). `occlusion` is 255 where the sky is open.
+    map is in their space, OpenGL's way (green is up), and there is none of the two without the other.
+    `occlusion` is 255 where the sky is open. Each map has a side of its own.
     `found_share` is the share of texels that found the dense surface; the others show the level itself.
     """
 
-    tangents: Float32[np.ndarray, "N 4"]
-    normal_map: UInt8[np.ndarray, "T T 3"]
-    occlusion: UInt8[np.ndarray, "T T 1"]
+    tangents: Float32[np.ndarray, "N 4"] | None
+    normal_map: UInt8[np.ndarray, "U U 3"] | None
+    occlusion: UInt8[np.ndarray, "V V 1"] | None
     found_share: float = 1.0
 
 

@@ -64,7 +64,8 @@ def test_what_the_sidecar_says_of_a_ball_is_true_of_a_ball(sidecar: dict[str, An
     assert sidecar["bounds_m"][1][1] == pytest.approx(0.5, abs=1e-6)
     assert (sidecar["watertight"], sidecar["num_components"], sidecar["genus"]) == (True, 1, 0)
     entry = sidecar["files"]["a_red_ball_aaaaaaaa.glb"]
-    assert entry["textures_px"] == {f"T_a_red_ball_aaaaaaaa_LOD0_{name}": [64, 64] for name in ("BC", "N", "ORM")}
+    assert entry["textures_px"]["T_a_red_ball_aaaaaaaa_LOD0_BC"] == [64, 64]
+    assert "T_a_red_ball_aaaaaaaa_LOD0_AO" not in entry["textures_px"]  # nothing shades a ball
     assert entry["meshes"] == 1
     assert entry["triangles"] <= 500
     assert "textures_px" not in sidecar["files"]["thumbnail.png"]

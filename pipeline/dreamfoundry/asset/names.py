@@ -49,5 +49,5 @@ def material_name(part: str) -> str:
 
 
 def texture_name(part: str, content: str) -> str:
-    """Name of a picture of `part`; `content` is "BC" (base colour), "N" (normals) or "ORM"."""
+    """Name of a picture of `part`; `content` is "BC" (base colour), "N" (normals) or "AO" (occlusion)."""
     return f"T_{part}_{content}"

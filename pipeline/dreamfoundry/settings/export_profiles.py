@@ -195,7 +195,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
             ExportProfile(
                 "game_prop",
                 (20_000, 10_000, 5_000, 1_000),
-                (1024, 1024, 512, 256),
+                (1024, 512, 256, 128),
                 surface_error=0.0002,
                 flat_base=True,
                 collision_hulls=8,

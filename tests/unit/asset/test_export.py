@@ -74,7 +74,7 @@ def test_the_master_is_decoded_once_per_export(beacon_snapshot: FieldSnapshot, m
     assert set(split.values()) == set(pictures.values()) == {1}
     binary = split_glb(bundle.files["a_beacon_gray_aaaaaaaa.glb"])[1]
     assert meshes[binary] == 1
-    assert len(pictures) == 6  # base colour, normals and ORM of two levels
+    assert len(pictures) == 6  # base colour, normals and occlusion of two levels
 
 
 def test_every_promised_file_is_there(bundle: AssetBundle) -> None:
@@ -167,7 +167,8 @@ def test_the_sidecar_describes_the_files_as_they_are(bundle: AssetBundle) -> Non
     mesh = read_glb(bundle.files["a_beacon_gray_aaaaaaaa.glb"])
     entry = sidecar["files"]["a_beacon_gray_aaaaaaaa.glb"]
     assert (entry["triangles"], entry["vertices"]) == (len(mesh.faces), len(mesh.vertices))
-    assert entry["textures_px"] == {f"T_a_beacon_gray_aaaaaaaa_LOD0_{name}": [128, 128] for name in ("BC", "N", "ORM")}
+    sides_px = {"BC": 128, "N": 128, "AO": 64}
+    assert entry["textures_px"] == {f"T_a_beacon_gray_aaaaaaaa_LOD0_{name}": [px, px] for name, px in sides_px.items()}
     assert sidecar["dimensions_m"] == pytest.approx(np.ptp(mesh.vertices, axis=0).tolist(), abs=1e-4)
     assert sidecar["scores"] == dict(bundle.scores)
     assert sidecar["renderer"] == RENDERER
@@ -246,9 +247,11 @@ def test_a_level_has_the_maps_that_its_profile_orders(bundle: AssetBundle, beaco
     for name, side_px in (("a_beacon_gray_aaaaaaaa.glb", 128), ("a_beacon_gray_aaaaaaaa_LOD1.glb", 64)):
         mesh = read_glb(bundle.files[name])
         assert mesh.tangents is not None
-        assert mesh.base_color.shape == mesh.normal_map.shape == mesh.orm.shape == (side_px, side_px, 3)
+        assert mesh.base_color.shape == (side_px, side_px, 3)
+        assert mesh.normal_map.shape == (side_px, side_px, 3)
+        assert mesh.occlusion.shape == (64, 64, 1)
         assert read_glb(bare.files[name]).tangents is None
-        assert read_glb(bare.files[name]).orm_png == b""
+        assert read_glb(bare.files[name]).occlusion_png == b""
 
 
 def test_each_level_says_how_far_it_is_from_the_dense_surface(bundle: AssetBundle) -> None:

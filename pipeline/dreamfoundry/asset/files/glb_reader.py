@@ -3,7 +3,7 @@
 Pictures, gates and derived files start from the delivered bytes, so they share this reader of the GLB
 container (glTF 2.0 chapter 4) and of the meshes in it. It refuses what it does not know.
 
-Dimension key:  N vertices · F faces
+Dimension key:  N vertices · F faces · H, W sides of a picture · C channels
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8, UInt32
@@ -41,8 +41,8 @@ class DeliveredMesh:
     """The mesh of a GLB as a consumer reads it.
 
     `tangents` have the sign of the bitangent as their w; `colors` are linear light. The PNGs are as in
-    the file, empty where there is none: a level has base colour and perhaps normals and ORM (occlusion,
-    roughness, metallic), or colours at its vertices; a collision hull has nothing. Each is decoded once.
+    the file, empty where there is none: a level has base colour and perhaps normals and occlusion, or colours
+    at its vertices; a collision hull has nothing. Each is decoded once.
     """
 
     vertices: Float32[np.ndarray, "N 3"]
@@ -53,7 +53,7 @@ class DeliveredMesh:
     colors: Float32[np.ndarray, "N 3"] | None
     base_color_png: bytes
     normal_map_png: bytes
-    orm_png: bytes
+    occlusion_png: bytes
     document: Mapping[str, Any]
 
     @cached_property
@@ -67,17 +67,17 @@ class DeliveredMesh:
         return _picture(self.normal_map_png, "normal")
 
     @cached_property
-    def orm(self) -> UInt8[np.ndarray, "H W 3"]:
-        """Occlusion, roughness and metallic, fully decoded. Raises ValueError when broken or absent."""
-        return _picture(self.orm_png, "ORM")
+    def occlusion(self) -> UInt8[np.ndarray, "H W 1"]:
+        """255 where the sky is open, fully decoded. Raises ValueError when broken or absent."""
+        return _picture(self.occlusion_png, "occlusion", "L")
 
 
-def _picture(data: bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
+def _picture(data: bytes, name: str, mode: Literal["RGB", "L"] = "RGB") -> UInt8[np.ndarray, "H W C"]:
     try:
         with Image.open(io.BytesIO(data)) as image:
-            if image.mode != "RGB":
-                raise ValueError(f"{name} texture of mode {image.mode}: delivered ones are RGB of 8 bits")
-            return np.asarray(image)
+            if image.mode != mode:
+                raise ValueError(f"{name} texture of mode {image.mode}: delivered ones are {mode} of 8 bits")
+            return np.atleast_3d(np.asarray(image))
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name} texture: {error}") from error
 
@@ -157,7 +157,7 @@ def _mesh(document: Mapping[str, Any], binary: bytes, name: str) -> DeliveredMes
             colors=arrays.get("COLOR_0"),
             base_color_png=maps.get("baseColorTexture", b""),
             normal_map_png=maps.get("normalTexture", b""),
-            orm_png=maps.get("occlusionTexture", b""),
+            occlusion_png=maps.get("occlusionTexture", b""),
             document=document,
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
@@ -202,9 +202,6 @@ def _maps(document: Mapping[str, Any], binary: bytes, primitive: Mapping[str, An
         for name, info in (*factors.items(), *material.items())
         if name.endswith("Texture")  # a factor or a flag is no picture
     }
-    if slots.get("metallicRoughnessTexture", {}).get("index") != slots.get("occlusionTexture", {}).get("index"):
-        raise ValueError("occlusion and metallic-roughness are different textures; delivered ones are one, ORM")
-    slots.pop("metallicRoughnessTexture", None)
     unknown = slots.keys() - {"baseColorTexture", "normalTexture", "occlusionTexture"}
     if unknown:
         raise ValueError(f"material with {', '.join(sorted(unknown))}: no delivered one has it")

@@ -1,8 +1,6 @@
 """Stage 6, the GLB: bytes of one level, written by hand with pygltflib (glTF 2.0, metres, +Y up).
 
 The bytes hold nothing that the asset key does not determine: no time, no run, no path.
-
-Dimension key:  T texels per side
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pygltflib
-from jaxtyping import UInt8
 
 from dreamfoundry.asset import names
 from dreamfoundry.asset.files.glb import join_glb
@@ -39,7 +36,7 @@ def write_glb(
 
     Node and mesh are called `<slug>_LOD<level>`, or `<slug>_dense` without a level; material and textures
     after them (`asset.names`): `M_<slug>_LOD0`, `T_<slug>_LOD0_BC` (base colour), `_N` (normals) and
-    `_ORM` (occlusion, roughness, metallic). `metadata` stands in the extras of asset and scene under
+    `_AO` (occlusion, one channel), where there are such maps. `metadata` stands in the extras of asset and scene under
     "dreamfoundry", a short form of it in those of node and mesh.
     """
     name = f"{slug}_dense" if level is None else names.level_name(slug, level)
@@ -65,7 +62,7 @@ def write_glb(
         indices = buffer.indices(mesh.faces)
     else:
         attributes.TEXCOORD_0 = buffer.vertices(mesh.uvs, pygltflib.VEC2)
-        if mesh.detail is not None:
+        if mesh.detail is not None and mesh.detail.tangents is not None:
             attributes.TANGENT = buffer.vertices(mesh.detail.tangents, pygltflib.VEC4)
         indices = buffer.indices(mesh.faces)
         _add_textures(buffer, material, mesh, name)
@@ -86,14 +83,8 @@ def write_collision_glb(
     return _written(document, buffer)
 
 
-def orm(occlusion: UInt8[np.ndarray, "T T 1"]) -> UInt8[np.ndarray, "T T 3"]:
-    """Occlusion, roughness and metallic of the material as red, green and blue."""
-    others = np.array([round(255 * ROUGHNESS), round(255 * METALLIC)], dtype=np.uint8)
-    return np.concatenate((occlusion, np.broadcast_to(others, (*occlusion.shape[:2], 2))), axis=2)
-
-
 def _add_textures(buffer: _Buffer, material: pygltflib.Material, mesh: TexturedMesh, part: str) -> None:
-    """The maps of `mesh` as images, each used once or, ORM, for both of its slots."""
+    """The maps of `mesh` as images, each used once. Roughness and metallic are the same everywhere: factors."""
     document = buffer.document
     document.samplers = [
         pygltflib.Sampler(
@@ -112,13 +103,12 @@ def _add_textures(buffer: _Buffer, material: pygltflib.Material, mesh: TexturedM
 
     factors = material.pbrMetallicRoughness
     factors.baseColorTexture = pygltflib.TextureInfo(index=texture(names.texture_name(part, "BC"), mesh.base_color))
-    if mesh.detail is not None:
+    if mesh.detail is not None and mesh.detail.normal_map is not None:
         normals = texture(names.texture_name(part, "N"), mesh.detail.normal_map)
         material.normalTexture = pygltflib.NormalMaterialTexture(index=normals, scale=1.0)
-        packed = texture(names.texture_name(part, "ORM"), orm(mesh.detail.occlusion))
-        material.occlusionTexture = pygltflib.OcclusionTextureInfo(index=packed, strength=1.0)
-        factors.metallicRoughnessTexture = pygltflib.TextureInfo(index=packed)
-        factors.roughnessFactor = 1.0  # a multiplier: the texture says the rest
+    if mesh.detail is not None and mesh.detail.occlusion is not None:
+        occlusion = texture(names.texture_name(part, "AO"), mesh.detail.occlusion)
+        material.occlusionTexture = pygltflib.OcclusionTextureInfo(index=occlusion, strength=1.0)
 
 
 class _Buffer:

@@ -13,7 +13,7 @@ from PIL import Image
 
 
 def encode_png(picture: UInt8[np.ndarray, "H W C"]) -> bytes:
-    """`picture` (RGB or RGBA) as lossless PNG without any metadata."""
+    """`picture` (RGB, RGBA or one channel) as lossless PNG without any metadata."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", compress_level=6)
+    Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()

@@ -215,13 +215,10 @@ def _write_material(stage: Any, folder: Path, glb: Glb, path: str) -> Any:
         colors.CreateIdAttr("UsdPrimvarReader_float3")
         colors.CreateInput("varname", types.String).Set("displayColor")
         connect("diffuseColor", types.Color3f, colors, "result")
-    if "metallicRoughnessTexture" in pbr:
-        packed = texture("ORM", pbr["metallicRoughnessTexture"], "raw")
-        for name, channel in (("occlusion", "r"), ("roughness", "g"), ("metallic", "b")):
-            connect(name, types.Float, packed, channel)
-    else:
-        surface.CreateInput("roughness", types.Float).Set(float(pbr.get("roughnessFactor", 1.0)))
-        surface.CreateInput("metallic", types.Float).Set(float(pbr.get("metallicFactor", 1.0)))
+    if "occlusionTexture" in described:
+        connect("occlusion", types.Float, texture("AO", described["occlusionTexture"], "raw"), "r")
+    surface.CreateInput("roughness", types.Float).Set(float(pbr.get("roughnessFactor", 1.0)))
+    surface.CreateInput("metallic", types.Float).Set(float(pbr.get("metallicFactor", 1.0)))
     if "normalTexture" in described:
         bumps = texture("N", described["normalTexture"], "raw")
         bumps.CreateInput("scale", types.Float4).Set(Gf.Vec4f(2.0, 2.0, 2.0, 1.0))

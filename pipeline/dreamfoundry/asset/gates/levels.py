@@ -15,7 +15,7 @@ from dreamfoundry.asset.findings import block
 from dreamfoundry.asset.gates.atlas import AtlasUse, atlas_problems, atlas_use
 from dreamfoundry.asset.gates.check import Check, CheckResult
 from dreamfoundry.asset.gates.frames import normal_problems, tangent_problems
-from dreamfoundry.asset.gates.maps import map_problems
+from dreamfoundry.asset.gates.maps import map_problems, texture_gpu_bytes
 from dreamfoundry.asset.gates.solid import solid_problems
 from dreamfoundry.records import Finding
 from dreamfoundry.settings.export_profiles import Pivot
@@ -49,7 +49,7 @@ GATES = (
     "image_size",
     "base_color_range",
     "base_color_varies",
-    "orm",
+    "occlusion",
     "normal_map",
     "tangents",
 )
@@ -140,7 +140,15 @@ def _check(draft: AssetDraft) -> CheckResult:
     if draft.dense is not None:
         no_budget = replace(limits[0], max_triangles=sys.maxsize)
         findings += check_levels([draft.dense], [no_budget])[0]
-    return CheckResult(findings, scores)
+    readable = [level for level in draft.levels if _is_readable(level)]
+    return CheckResult(findings, {**scores, "texture_gpu_bytes": texture_gpu_bytes(readable)})
+
+
+def _is_readable(level: Glb) -> bool:
+    try:
+        return level.mesh is not None
+    except ValueError:
+        return False
 
 
 LEVELS = Check(GATES, "files", _check)

@@ -5,12 +5,14 @@ Dimension key:  T texels per side
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
-from dreamfoundry.asset.files.glb_reader import DeliveredMesh
+from dreamfoundry.asset.files.glb_reader import DeliveredMesh, Glb
 from dreamfoundry.asset.findings import block, warn
 from dreamfoundry.records import Finding
 
@@ -30,13 +32,34 @@ RARE = 0.01
 """Share of texels that may be out of the ordinary."""
 
 
+BYTES_PER_TEXEL = 4 * 4 / 3
+"""Of a picture on a GPU: RGBA of 8 bits, also where the file has fewer channels, with all mip levels."""
+
+
+def texture_gpu_bytes(levels: Iterable[Glb]) -> float:
+    """Memory of the pictures of all levels on a GPU, uncompressed; levels that share pictures count them once.
+
+    What does not decode counts nothing, and is refused by the gates.
+    """
+    pictures = {glb.image(number) for glb in levels for number in range(len(glb.document.get("images", ())))}
+    return BYTES_PER_TEXEL * sum(_num_texels(picture) for picture in pictures)
+
+
+def _num_texels(data: bytes) -> int:
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return picture.width * picture.height
+    except OSError:
+        return 0
+
+
 def map_problems(mesh: DeliveredMesh, texture_px: int) -> Iterator[Finding]:
     """Findings on every map of a level; its base colour must be there, the others may be absent."""
     slots = [("base_color", _base_color_problems)]
     if mesh.normal_map_png:
         slots.append(("normal_map", _normal_map_problems))
-    if mesh.orm_png:
-        slots.append(("orm", _orm_problems))
+    if mesh.occlusion_png:
+        slots.append(("occlusion", _occlusion_problems))
 
     for name, problems in slots:
         try:
@@ -46,10 +69,12 @@ def map_problems(mesh: DeliveredMesh, texture_px: int) -> Iterator[Finding]:
             continue
 
         height_px, width_px = picture.shape[:2]
-        if not height_px == width_px == texture_px:
+        sides_px = [texture_px] if name == "base_color" else [texture_px >> k for k in range(texture_px.bit_length())]
+        if height_px != width_px or width_px not in sides_px:
+            smaller = "" if name == "base_color" else ", or a half, a quarter ... of it"
             yield block(
                 "image_size",
-                f"{name} of {width_px} x {height_px} px: must be {texture_px} x {texture_px} px",
+                f"{name} of {width_px} x {height_px} px: must be {texture_px} x {texture_px} px{smaller}",
             )
         yield from problems(picture)
 
@@ -69,9 +94,8 @@ def _normal_map_problems(picture: UInt8[np.ndarray, "T T 3"]) -> Iterator[Findin
         yield warn("normal_map", f"{share:.1%} of the normal map points into the surface: at most {RARE:.0%} should")
 
 
-def _orm_problems(picture: UInt8[np.ndarray, "T T 3"]) -> Iterator[Finding]:
-    occlusion, _, metallic = np.moveaxis(picture, -1, 0)
-    if (mean := float(occlusion.mean())) < MIN_MEAN_OCCLUSION:
-        yield warn("orm", f"mean occlusion = {mean:.1f}: should be at least {MIN_MEAN_OCCLUSION:g} (0 is all in shade)")
-    if (share := float(((metallic > 0) & (metallic < 255)).mean())) > RARE:
-        yield warn("orm", f"{share:.1%} of the texels are half metal: at most {RARE:.0%} should be")
+def _occlusion_problems(picture: UInt8[np.ndarray, "T T 1"]) -> Iterator[Finding]:
+    if (mean := float(picture.mean())) < MIN_MEAN_OCCLUSION:
+        yield warn(
+            "occlusion", f"mean occlusion = {mean:.1f}: should be at least {MIN_MEAN_OCCLUSION:g} (0 is all in shade)"
+        )

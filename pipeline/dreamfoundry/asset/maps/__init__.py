@@ -6,6 +6,7 @@ charts      figures of an atlas: number of charts, small ones, triangles without
 merge       small charts become part of a neighbour
 texture     base colour from the field, and the other maps of a level
 bake        normals and ambient occlusion of the dense surface
+economy     flat maps left out, smooth ones smaller
 tangents    frames at vertices, as MikkTSpace makes them
 rasterize   triangles to pixels
 srgb        linear light and sRGB

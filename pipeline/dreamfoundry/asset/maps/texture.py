@@ -20,6 +20,7 @@ from jaxtyping import Float, Float32, Float64, Int64, UInt8, UInt32
 from scipy.ndimage import binary_erosion, distance_transform_edt, map_coordinates
 
 from dreamfoundry.asset.maps.bake import DenseSurface, bake
+from dreamfoundry.asset.maps.economy import needed_normals, needed_occlusion
 from dreamfoundry.asset.maps.rasterize import Fragments, rasterize
 from dreamfoundry.asset.maps.srgb import linear_from_srgb
 from dreamfoundry.asset.maps.tangents import vertex_normals, vertex_tangents
@@ -121,7 +122,8 @@ def textured(
     """`surface` split along the seams of `atlas`, with its maps, in scene units.
 
     `colors` is the grid of `surface_colors` over [-bound, bound]^3. Normals and occlusion are those
-    of `dense`; without it there is only base colour. Raises SurfaceFailed when no texel is covered.
+    of `dense`, as far as they show anything (`asset.maps.economy`); without it there is only base colour. Raises
+    SurfaceFailed when no texel is covered.
     """
     vertices, faces = surface.vertices[atlas.source], atlas.faces
     normals = vertex_normals(surface)[atlas.source]
@@ -134,8 +136,9 @@ def textured(
     if dense is not None:
         tangents = vertex_tangents(vertices, normals, atlas.uvs, faces)
         baked = bake(dense, texels.fragments, vertices, normals, tangents, faces)
-        maps = texels.texture(baked.normal_map), texels.texture(baked.occlusion)
-        detail = DetailMaps(tangents, *maps, baked.found_share)
+        normal_map = needed_normals(texels.texture(baked.normal_map), texels.fragments.pixel)
+        occlusion = needed_occlusion(texels.texture(baked.occlusion), texels.fragments.pixel)
+        detail = DetailMaps(None if normal_map is None else tangents, normal_map, occlusion, baked.found_share)
     return TexturedMesh(vertices, normals, atlas.uvs, faces, base_color, detail)
 
 

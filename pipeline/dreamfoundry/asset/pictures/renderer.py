@@ -54,13 +54,13 @@ class Drawable:
     """A delivered mesh with its maps decoded, ready to be drawn in pictures of one size.
 
     Maps are None where the mesh has none, and reduced to about a texel per sample: linear colour; normals
-    in [-1, 1]; occlusion, roughness and metallic.
+    in [-1, 1]; occlusion.
     """
 
     mesh: DeliveredMesh
     base_color: Float32[np.ndarray, "T T 3"] | None
     normal_map: Float32[np.ndarray, "V V 3"] | None
-    orm: Float32[np.ndarray, "W W 3"] | None
+    occlusion: Float32[np.ndarray, "W W 1"] | None
     size_px: int
     mode: RenderMode
 
@@ -75,7 +75,7 @@ class Drawable:
             mesh,
             _reduced(_LINEAR[mesh.base_color], limit_px) if colored and mesh.base_color_png else None,
             _reduced(mesh.normal_map / np.float32(127.5) - 1.0, limit_px) if lit and mesh.normal_map_png else None,
-            _reduced(mesh.orm / np.float32(255.0), limit_px) if lit and mesh.orm_png else None,
+            _reduced(mesh.occlusion / np.float32(255.0), limit_px) if lit and mesh.occlusion_png else None,
             size_px,
             mode,
         )
@@ -132,15 +132,15 @@ def _color(drawable: Drawable, fragments: Fragments, uvs: Float32[np.ndarray, "P
 def _orm(
     drawable: Drawable, uvs: Float32[np.ndarray, "P U"], num_points: int
 ) -> tuple[Float32[np.ndarray, "P 1"], Float32[np.ndarray, "P 1"], Float32[np.ndarray, "P 1"]]:
-    """Occlusion (1 is open), roughness and metallic: the factors of the material times their texture."""
+    """Occlusion (1 is open) from its texture, roughness and metallic from the factors of the material."""
     if drawable.mode == "textureless":
         factors = (1.0, 1.0, 0.0)
     else:
         material = _material(drawable.mesh)
         factors = (1.0, material.get("roughnessFactor", 1.0), material.get("metallicFactor", 1.0))
     orm = np.tile(np.asarray(factors, np.float32), (num_points, 1))
-    if drawable.orm is not None:
-        orm *= sample_texture(drawable.orm, uvs)
+    if drawable.occlusion is not None:
+        orm[:, :1] *= sample_texture(drawable.occlusion, uvs)
     return orm[:, :1], orm[:, 1:2], orm[:, 2:]
 
 

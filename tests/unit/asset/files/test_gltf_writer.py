@@ -45,9 +45,7 @@ def test_what_is_read_back_is_what_was_written(textured_beacon: TexturedMesh) ->
     np.testing.assert_array_equal(mesh.base_color, textured_beacon.base_color)
 
 
-def test_detail_is_read_back_as_it_was_written_with_roughness_and_metallic_beside_it(
-    detailed_beacon: TexturedMesh,
-) -> None:
+def test_detail_is_read_back_as_it_was_written(detailed_beacon: TexturedMesh) -> None:
     assert detailed_beacon.detail is not None
 
     mesh = read_glb(written(detailed_beacon))
@@ -55,10 +53,17 @@ def test_detail_is_read_back_as_it_was_written_with_roughness_and_metallic_besid
     assert mesh.tangents is not None
     np.testing.assert_array_equal(mesh.tangents, detailed_beacon.detail.tangents)
     np.testing.assert_array_equal(mesh.normal_map, detailed_beacon.detail.normal_map)
-    orm = mesh.orm
-    np.testing.assert_array_equal(orm[..., :1], detailed_beacon.detail.occlusion)
-    assert (orm[..., 1] == 230).all()
-    assert (orm[..., 2] == 0).all()
+    np.testing.assert_array_equal(mesh.occlusion, detailed_beacon.detail.occlusion)
+
+
+def test_a_flat_level_has_neither_normal_map_nor_tangents(detailed_beacon: TexturedMesh) -> None:
+    assert detailed_beacon.detail is not None
+    flat = replace(detailed_beacon, detail=replace(detailed_beacon.detail, tangents=None, normal_map=None))
+
+    mesh = read_glb(written(flat))
+
+    assert (mesh.tangents, mesh.normal_map_png) == (None, b"")
+    np.testing.assert_array_equal(mesh.occlusion, detailed_beacon.detail.occlusion)
 
 
 def test_a_mesh_without_detail_says_that_it_has_none(textured_beacon: TexturedMesh) -> None:
@@ -66,20 +71,20 @@ def test_a_mesh_without_detail_says_that_it_has_none(textured_beacon: TexturedMe
 
     assert mesh.tangents is None
     assert mesh.colors is None
-    for absent in ("normal_map", "orm"):
+    for absent in ("normal_map", "occlusion"):
         with pytest.raises(ValueError, match="texture"):
             getattr(mesh, absent)
 
 
-def test_one_image_serves_occlusion_and_roughness(detailed_beacon: TexturedMesh) -> None:
+def test_occlusion_has_one_channel_and_roughness_is_a_factor(detailed_beacon: TexturedMesh) -> None:
     found = document(written(detailed_beacon))
 
-    assert [image["name"] for image in found["images"]] == ["T_beacon_LOD0_BC", "T_beacon_LOD0_N", "T_beacon_LOD0_ORM"]
+    assert [image["name"] for image in found["images"]] == ["T_beacon_LOD0_BC", "T_beacon_LOD0_N", "T_beacon_LOD0_AO"]
     material = found["materials"][0]
     factors = material["pbrMetallicRoughness"]
-    assert factors["metallicRoughnessTexture"]["index"] == material["occlusionTexture"]["index"] == 2
-    assert (factors["metallicFactor"], factors["roughnessFactor"]) == (0.0, 1.0)
-    assert (material["normalTexture"]["index"], material["occlusionTexture"]["strength"]) == (1, 1.0)
+    assert "metallicRoughnessTexture" not in factors
+    assert (factors["metallicFactor"], factors["roughnessFactor"]) == (0.0, 0.9)
+    assert (material["normalTexture"]["index"], material["occlusionTexture"]) == (1, {"index": 2, "strength": 1.0})
 
 
 def test_colours_at_the_vertices_take_the_place_of_a_texture(colored_beacon: ColoredMesh) -> None:
@@ -95,8 +100,8 @@ def test_colours_at_the_vertices_take_the_place_of_a_texture(colored_beacon: Col
         _ = mesh.base_color
 
 
-def _different_orm(content: dict[str, Any]) -> None:
-    content["materials"][0]["occlusionTexture"]["index"] = 1
+def _rough_by_texture(content: dict[str, Any]) -> None:
+    content["materials"][0]["pbrMetallicRoughness"]["metallicRoughnessTexture"] = {"index": 2}
 
 
 def _half_strength(content: dict[str, Any]) -> None:
@@ -137,7 +142,7 @@ def _points(content: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (_different_orm, "occlusion and metallic-roughness"),
+        (_rough_by_texture, "metallicRoughnessTexture"),
         (_half_strength, "full strength"),
         (_second_uv_set, "TEXCOORD_0"),
         (_emission, "emissiveTexture"),

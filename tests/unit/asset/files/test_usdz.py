@@ -125,7 +125,7 @@ def test_colours_are_srgb_and_maps_are_not(package: Path) -> None:
         if prim.IsA(UsdShade.Shader) and UsdShade.Shader(prim).GetIdAttr().Get() == "UsdUVTexture"
     }
 
-    assert spaces == {"BC": "sRGB", "ORM": "raw", "N": "raw"}
+    assert spaces == {"BC": "sRGB", "AO": "raw", "N": "raw"}
 
 
 def test_the_package_carries_the_textures_of_the_glb(package: Path, levels: list[Glb]) -> None:

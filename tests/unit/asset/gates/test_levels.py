@@ -12,6 +12,7 @@ from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
 from dreamfoundry.asset.files.png import encode_png
 from dreamfoundry.asset.gates.levels import LevelLimits, check_levels
+from dreamfoundry.asset.gates.maps import texture_gpu_bytes
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.records import Finding, TexturedMesh
 
@@ -109,8 +110,12 @@ FAULTS: dict[str, tuple[Plant, dict[str, str]]] = {
     "charts on each other": (with_charts_on_each_other, {"uv_overlap": "block"}),
     "charts in a corner": (lambda m: replace(m, uvs=m.uvs * np.float32(0.5)), {"uv_coverage": "warn"}),
     "too small a base colour": (lambda m: replace(m, base_color=smaller(m.base_color)), {"image_size": "block"}),
-    "too small a normal map": (
-        lambda m: with_detail(m, normal_map=plain(64, 128, 128, 255), occlusion=plain(64, 200)),
+    "a normal map of another side": (
+        lambda m: with_detail(m, normal_map=plain(96, 128, 128, 255), occlusion=plain(64, 200)),
+        {"image_size": "block"},
+    ),
+    "an occlusion map larger than the base colour": (
+        lambda m: with_detail(m, occlusion=plain(256, 200)),
         {"image_size": "block"},
     ),
     "a black texture": (
@@ -123,7 +128,7 @@ FAULTS: dict[str, tuple[Plant, dict[str, str]]] = {
     ),
     "normals turned inwards": (lambda m: with_detail(m, normal_map=plain(128, 128, 128, 0)), {"normal_map": "warn"}),
     "a base colour as normals": (lambda m: with_detail(m, normal_map=plain(128, 250, 90, 30)), {"normal_map": "warn"}),
-    "all in the shade": (lambda m: with_detail(m, occlusion=plain(128, 0)), {"orm": "warn"}),
+    "all in the shade": (lambda m: with_detail(m, occlusion=plain(128, 0)), {"occlusion": "warn"}),
     "tangents of the wrong sign": (
         lambda m: with_detail(m, tangents=tangents(m) * np.array([1, 1, 1, -1], np.float32)),
         {"tangents": "block"},
@@ -212,3 +217,13 @@ def test_a_picture_of_another_mode_is_caught(detailed_beacon: TexturedMesh) -> N
 
 def test_a_file_cut_short_is_unreadable(textured_beacon: TexturedMesh) -> None:
     assert blocked_gates(check_levels([Glb("a.glb", written(textured_beacon)[:-100])], [LIMITS])[0]) == {"readable"}
+
+
+def test_pictures_count_on_a_gpu_as_four_bytes_a_texel_and_a_third_more_for_mip_levels(
+    textured_beacon: TexturedMesh, detailed_beacon: TexturedMesh
+) -> None:
+    plain_level, detailed = Glb("a.glb", written(textured_beacon)), Glb("b.glb", written(detailed_beacon))
+
+    assert texture_gpu_bytes([plain_level]) == pytest.approx(128 * 128 * 4 * 4 / 3)
+    assert texture_gpu_bytes([detailed]) == pytest.approx(3 * 128 * 128 * 4 * 4 / 3)
+    assert texture_gpu_bytes([plain_level, plain_level]) == texture_gpu_bytes([plain_level])

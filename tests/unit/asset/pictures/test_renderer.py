@@ -15,11 +15,14 @@ from dreamfoundry.asset.pictures.renderer import Drawable, draw
 
 SIZE_PX = 64
 FLAT = (128, 128, 255)
-OPEN_DULL = (255, 230, 0)
 
 
 def plain(color: tuple[int, int, int]) -> bytes:
     return encoded(np.full((8, 8, 3), color, np.uint8))
+
+
+def single(level: int) -> bytes:
+    return encoded(np.full((8, 8), level, np.uint8))
 
 
 def encoded(picture: np.ndarray) -> bytes:
@@ -45,7 +48,7 @@ def wall() -> DeliveredMesh:
         colors=None,
         base_color_png=plain((150, 150, 150)),
         normal_map_png=plain(FLAT),
-        orm_png=plain(OPEN_DULL),
+        occlusion_png=single(255),
         document=document(),
     )
 
@@ -92,31 +95,30 @@ def test_turned_tangents_turn_what_the_map_says(wall: DeliveredMesh) -> None:
 
 
 def test_occlusion_darkens_what_the_sky_gives_but_not_the_key_light(wall: DeliveredMesh) -> None:
-    closed = replace(wall, orm_png=plain((0, OPEN_DULL[1], OPEN_DULL[2])))
+    closed = replace(wall, occlusion_png=single(0))
 
     assert 0.3 * middle(wall) < middle(closed) < middle(wall) - 15
 
 
 def test_a_smooth_surface_mirrors_the_key_light_and_a_rough_one_does_not(wall: DeliveredMesh) -> None:
     halfway = with_normal(wall, -0.2371, 0.3952)  # between the eye and the key light
-    rough, smooth = (middle(replace(halfway, orm_png=plain((255, roughness, 0)))) for roughness in (255, 60))
+    rough, smooth = (
+        middle(replace(halfway, document=document(roughnessFactor=roughness))) for roughness in (1.0, 0.235)
+    )
 
     assert smooth > rough + 40
 
 
 def test_a_polished_metal_is_dark_where_it_does_not_mirror_the_key_light(wall: DeliveredMesh) -> None:
-    factors = document(metallicFactor=1.0)
     paint, metal = (
-        middle(replace(wall, orm_png=plain((255, 60, metallic)), document=factors)) for metallic in (0, 255)
+        middle(replace(wall, document=document(roughnessFactor=0.235, metallicFactor=metallic))) for metallic in (0, 1)
     )
 
     assert metal < paint - 10
 
 
-def test_without_an_orm_texture_the_factors_of_the_material_hold(wall: DeliveredMesh) -> None:
-    by_factor = replace(wall, orm_png=b"", document=document(roughnessFactor=230 / 255))
-
-    assert np.array_equal(front(by_factor), front(wall))
+def test_without_an_occlusion_texture_everything_is_open(wall: DeliveredMesh) -> None:
+    assert np.array_equal(front(replace(wall, occlusion_png=b"")), front(wall))
 
 
 def test_base_color_is_exact_in_the_bare_picture_and_the_ground_is_empty(wall: DeliveredMesh) -> None:
@@ -132,7 +134,9 @@ def test_base_color_is_exact_in_the_bare_picture_and_the_ground_is_empty(wall: D
 
 def test_colors_of_vertices_are_linear_light_and_stand_where_there_is_no_texture(wall: DeliveredMesh) -> None:
     linear = np.tile(np.array((0.5, 0.2, 0.1), np.float32), (4, 1))
-    colored = replace(wall, colors=linear, uvs=None, tangents=None, base_color_png=b"", normal_map_png=b"", orm_png=b"")
+    colored = replace(
+        wall, colors=linear, uvs=None, tangents=None, base_color_png=b"", normal_map_png=b"", occlusion_png=b""
+    )
 
     expected = srgb_from_linear(linear[0]) * 255.0
     assert front(colored, "albedo")[32, 32, :3] == pytest.approx(expected, abs=1.0)
@@ -161,7 +165,11 @@ def test_the_back_of_a_surface_is_not_drawn(wall: DeliveredMesh) -> None:
 
 
 def test_a_broken_map_is_refused_with_its_name(wall: DeliveredMesh) -> None:
-    for name, field in (("base colour", "base_color_png"), ("normal", "normal_map_png"), ("ORM", "orm_png")):
+    for name, field in (
+        ("base colour", "base_color_png"),
+        ("normal", "normal_map_png"),
+        ("occlusion", "occlusion_png"),
+    ):
         broken: dict[str, Any] = {field: b"\x89PNG\r\n\x1a\nnothing"}
         with pytest.raises(ValueError, match=name):
             Drawable.of(replace(wall, **broken), SIZE_PX)
