@@ -48,6 +48,23 @@ def test_all_rows_that_become_no_asset_are_listed_in_a_file(write_manifest: Call
     assert len((tmp_path / "bad.csv").read_text().splitlines()) == 50
 
 
+def test_the_run_and_the_dry_run_tell_all_rows_in_conflict(write_manifest: Callable[..., str], tmp_path: Path) -> None:
+    colours = ["red", "blue", "green", "yellow"]
+    manifest = write_manifest(
+        prompt_id=["a", "b", *"ab" * 3, "bad"], prompt=[*(f"a {colour} car" for colour in colours for _ in "ab"), ""]
+    )
+
+    for flags in ((), ("--quarantine-bad-rows",), ("--dry-run", "--quarantine-bad-rows")):
+        done = run_job("build_library.py", manifest, str(tmp_path / "library"), *flags)
+
+        assert done.returncode == 4
+        told = done.stdout + done.stderr
+        assert told.count("with different content") == 6
+        assert "prompt_id 'b' stands in row 1 and row 7 with different content" in told
+        assert ("row 8 (bad)" in told) == ("--quarantine-bad-rows" not in flags or "--dry-run" in flags)
+        assert not (tmp_path / "library").exists()
+
+
 @pytest.mark.parametrize("flags", [("--list", "x.csv"), ("--asset-s", "3")])
 def test_its_flags_are_refused_without_it(flags: tuple[str, ...], tmp_path: Path) -> None:
     done = run_job("build_library.py", "m.parquet", str(tmp_path / "l"), *flags)

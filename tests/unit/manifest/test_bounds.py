@@ -25,7 +25,7 @@ from dreamfoundry.manifest.reader import scan
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     report = scan(Path(sys.argv[1]))
-    told = f"{report.num_prompts} sound, {len(report.row_errors)} bad, {len(report.repeated_rows)} repeated"
+    told = f"{report.num_prompts} sound, {len(report.row_errors)} bad, {len(report.repeated)} repeated"
 except ManifestError as error:
     told = str(error)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

@@ -105,8 +105,8 @@ def account(path: Path) -> ManifestReport | None:
     except ManifestError:
         return None
 
-    num_bad, num_repeated = len(report.row_errors), len(report.repeated_rows)
-    assert report.num_rows == report.num_prompts + num_bad + report.num_lost_rows + num_repeated
+    num_bad, num_others = len(report.row_errors), len(report.repeated) + len(report.conflicts)
+    assert report.num_rows == report.num_prompts + num_bad + report.num_lost_rows + num_others
     assert sum(1 for _ in read_prompts(path, report.skip_rows)) == report.num_prompts
     assert all(error.part and len(error.content) == 64 for error in report.row_errors)
     return report

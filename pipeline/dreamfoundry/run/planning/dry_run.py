@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from dreamfoundry.errors import ConfigError, ObjectCorrupt, ObjectMissing
+from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.library.library import Library
 from dreamfoundry.manifest.reader import ManifestReport
 from dreamfoundry.run import report
 from dreamfoundry.run.display import TextStream, duration
 from dreamfoundry.run.exit_codes import RunStatus
-from dreamfoundry.run.planning.intake import MAX_NAMED, check, plan, remarks
+from dreamfoundry.run.planning.intake import MAX_NAMED, check, conflicts, plan, remarks
 from dreamfoundry.run.planning.plan import Remaining, Tally
+from dreamfoundry.run.planning.row_list import write_list
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunReport
 from dreamfoundry.run.request import RunRequest
-
-_LIST_COLUMNS = ("kind", "part", "first_row", "last_row", "prompt_id", "reason")
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,8 @@ class Pace:
 class Forecast:
     """The manifest as it was scanned, its rows as they stand now, and the work that a run would do.
 
-    `pace` is None where nothing is known: no run of this library has left a report with steps.
+    `conflicts` are sentences about the first rows in conflict. `pace` is None where nothing is known: no run of this
+    library has left a report with steps. `num_listed` rows are in the list that was asked for.
     """
 
     request: RunRequest
@@ -44,11 +43,13 @@ class Forecast:
     tally: Tally
     remaining: Remaining
     pace: Pace | None
+    conflicts: tuple[str, ...] = ()
+    num_listed: int = 0
 
     @property
     def status(self) -> RunStatus:
         """The end of the run if no prompt fails."""
-        if self.scan.row_errors and not self.request.quarantine_bad_rows:
+        if self.scan.conflicts or (self.scan.row_errors and not self.request.quarantine_bad_rows):
             return "refused"
         has_gaps = bool(self.scan.row_errors or self.scan.lost or self.tally.failure_classes)
         return "partial" if has_gaps else "complete"
@@ -60,11 +61,16 @@ class Forecast:
 
 
 def forecast(
-    request: RunRequest, stream: TextStream, should_stop: Callable[[], bool] = lambda: False, asset_s: float = 0.0
+    request: RunRequest,
+    stream: TextStream,
+    should_stop: Callable[[], bool] = lambda: False,
+    asset_s: float = 0.0,
+    list_file: Path | None = None,
 ) -> Forecast:
     """Check and plan as a run would, without a worker and without writing anything. Raises as a run does.
 
     `asset_s` are the seconds of a distill worker for one field; with 0, the last run of the library tells.
+    `list_file` gets every row that will not become an asset (`row_list`).
     """
     request = request.with_workers()
     with tempfile.TemporaryDirectory(prefix="df-manifest-") as folder, closing(Progress(stream)) as progress:
@@ -74,7 +80,15 @@ def forecast(
         pace = _last_pace(context.library)
         if asset_s and remaining.num_steps:
             pace = Pace(asset_s * remaining.num_fields / remaining.num_steps, "as given")
-        return Forecast(request, context.scan, planned.tally(), remaining, pace)
+        return Forecast(
+            request,
+            context.scan,
+            planned.tally(),
+            remaining,
+            pace,
+            conflicts=tuple(conflicts(context.scan, context.manifest)),
+            num_listed=write_list(context.scan, context.manifest, list_file) if list_file else 0,
+        )
 
 
 def _last_pace(library: Library) -> Pace | None:
@@ -98,6 +112,10 @@ def describe(found: Forecast) -> Iterator[tuple[str, str]]:
         yield "bad row", str(error)
     if len(scan.row_errors) > MAX_NAMED:
         yield "bad row", f"… and {len(scan.row_errors) - MAX_NAMED:,} more: --list FILE writes all of them"
+    for text in found.conflicts:
+        yield "conflict", text
+    if len(scan.conflicts) > MAX_NAMED:
+        yield "conflict", f"… and {len(scan.conflicts) - MAX_NAMED:,} more: --list FILE writes all of them"
     yield from remarks(scan)
 
     failed = sum(tally.failure_classes.values())
@@ -125,40 +143,3 @@ def _describe_time(found: Forecast) -> str:
     if found.request.price_per_hour:
         text += f"; cost {found.worker_s / 3600.0 * found.request.price_per_hour:,.2f}"
     return text
-
-
-def refuse_list(path: Path, request: RunRequest) -> None:
-    """ConfigError for a list in the place of something that is not a list of ours, or within the library."""
-    text = str(path)
-    if "://" in text or text.startswith("s3:"):
-        raise ConfigError(f"--list {text!r}: must be a file on this machine")
-    target = path.resolve()
-    if target.is_relative_to(Path(request.library).resolve()):
-        raise ConfigError(f"--list {text!r}: lies in the library; name a file outside of it")
-    if path.exists() and not _is_list(path):
-        raise ConfigError(f"--list {text!r}: is there already and is no list of a dry run; name another file")
-
-
-def _is_list(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.readline().strip() == ",".join(_LIST_COLUMNS).encode()
-
-
-def write_list(found: Forecast, path: Path) -> int:
-    """Write every row that will not become an asset as CSV; returns their number. ConfigError if `path` cannot be."""
-    scan = found.scan
-    rows = [("bad", error.part, error.row, error.row, error.prompt_id or "", str(error)) for error in scan.row_errors]
-    rows += [("lost", lost.part, lost.first_row, lost.last_row, "", lost.reason) for lost in scan.lost]
-    rows += [("repeated", "", row, row, "", "equal to an earlier row") for row in scan.repeated_rows]
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(_LIST_COLUMNS)
-            table.writerows(rows)
-    except OSError as error:
-        raise ConfigError(
-            f"--list {str(path)!r}: cannot be written: {error.strerror}; name a file in a folder"
-        ) from None
-    return len(scan.row_errors) + scan.num_lost_rows + len(scan.repeated_rows)

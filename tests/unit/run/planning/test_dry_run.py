@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dreamfoundry.errors import ConfigError, Stopped
+from dreamfoundry.errors import Stopped
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.run import report
 from dreamfoundry.run.messages import Failure
 from dreamfoundry.run.outcomes import quarantined_outcome
-from dreamfoundry.run.planning.dry_run import Forecast, describe, forecast, write_list
+from dreamfoundry.run.planning.dry_run import Forecast, describe, forecast
 from dreamfoundry.run.planning.intake import check, plan
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunReport
@@ -122,20 +121,16 @@ def test_the_seconds_of_an_asset_may_be_given(request_for: RequestOf) -> None:
     assert found.worker_s == pytest.approx(60.0)
 
 
-def test_the_list_has_every_row_that_becomes_no_asset(request_for: RequestOf, tmp_path: Path) -> None:
-    rows = {name: [*values, values[0]] for name, values in ROWS.items()}
-    found = forecast(request_for(rows), io.StringIO())
+def test_rows_in_conflict_are_told_whatever_becomes_of_bad_rows(request_for: RequestOf) -> None:
+    columns: dict[str, list[object]] = {"prompt_id": ["a"] * 30, "prompt": [f"a {'red ' * n}chair" for n in range(30)]}
 
-    assert write_list(found, tmp_path / "rows.csv") == 2
-    with (tmp_path / "rows.csv").open(newline="") as file:
-        listed = list(csv.DictReader(file))
-    assert [(row["kind"], row["first_row"]) for row in listed] == [("bad", "3"), ("repeated", "4")]
-    assert listed[0]["prompt_id"] == "bad"
+    found = forecast(request_for(columns, quarantine_bad_rows=True), io.StringIO())
 
-
-def test_a_list_that_cannot_be_written_is_refused(request_for: RequestOf, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--list"):
-        write_list(forecast(request_for(), io.StringIO()), tmp_path / "manifest.parquet" / "rows.csv")
+    assert found.status == "refused"
+    sentences = [text for subject, text in describe(found) if subject == "conflict"]
+    assert len(sentences) == 21
+    assert sentences[0] == "prompt_id 'a' stands in row 0 and row 1 with different content"
+    assert sentences[-1] == "… and 9 more: --list FILE writes all of them"
 
 
 def test_a_request_to_stop_ends_it(request_for: RequestOf) -> None:
