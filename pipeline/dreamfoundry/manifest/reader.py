@@ -20,15 +20,12 @@ from dreamfoundry.manifest.bounds import MAX_BAD_ROWS
 from dreamfoundry.manifest.parts import NotRead, open_parts
 from dreamfoundry.manifest.repetitions import Repetitions, RowDigests, prompt_digests
 from dreamfoundry.manifest.report import ManifestReport
-from dreamfoundry.manifest.row import prompt_from_row, row_content, row_text
+from dreamfoundry.manifest.row import Check, prompt_from_row, row_content, row_text
 from dreamfoundry.manifest.rows import Batch, read_batches
 from dreamfoundry.records import LostRows, Prompt
 from dreamfoundry.settings.recipe import Recipe
 
 __all__ = ["LostRows", "ManifestReport", "NotRead", "read_prompts", "scan"]
-
-Check = Callable[[Prompt], str | None]
-"""Says why a prompt is refused, or None: what the caller knows and the manifest does not."""
 
 _REMEMBERED_ROWS = 512
 
@@ -139,10 +136,7 @@ class _RowChecker:
         """The digests of a row, None if it is refused."""
         values, place = batch.values(row), batch.place(row, names_part=self._names_part)
         try:
-            prompt = prompt_from_row(values, row, self._recipe, place)
-            reason = self._check(prompt) if self._check is not None else None
-            if reason is not None:
-                raise RowError(f"{place} ({prompt.prompt_id}): {reason}", row=row, prompt_id=prompt.prompt_id)
+            prompt = prompt_from_row(values, row, self._recipe, place, self._check)
         except RowError as error:
             error.part, error.prompt, error.content = batch.part.name, row_text(values), row_content(values)
             self.errors.append(error)

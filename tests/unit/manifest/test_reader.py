@@ -122,7 +122,7 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
-        ("prompt_id", None, "prompt_id = None"),
+        ("prompt_id", None, "prompt_id is missing"),
         ("prompt_id", "../up", "a unique name"),
         ("prompt_id", ".hidden", "a unique name"),
         ("prompt_id", "x" * 129, "a unique name"),
@@ -134,7 +134,7 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
         ("target_height_m", float("nan"), "must be from 0.001 to 1000"),
         ("target_height_m", 0.0, "must be from 0.001 to 1000"),
         ("budget_profile", "tiny", "must be one of preview"),
-        ("tags", ["red", None], "tags = None: must not be empty"),
+        ("tags", ["red", None], "tags[1] is missing: must not be empty"),
         ("recipe_overrides", "{", "must be a JSON object"),
         ("recipe_overrides", "[1]", "must be a JSON object"),
         ("recipe_overrides", "[" * 60_000, "must be a JSON object"),

@@ -16,6 +16,7 @@ from dreamfoundry.manifest.sources.columns import column_of, meant, unread
 from dreamfoundry.manifest.sources.prompt_ids import words_id
 from dreamfoundry.manifest.sources.reading import Reading, Values, shown
 from dreamfoundry.manifest.sources.values import from_cell
+from dreamfoundry.manifest.text import stripped
 
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
@@ -44,7 +45,7 @@ def read_csv(text: str, reading: Reading, *, separators: str) -> None:
     filled_names: dict[str, None] = {}
     repeated: list[int] = []
     for line, cells in records:
-        cells = [cell.strip() for cell in cells]
+        cells = [stripped(cell) for cell in cells]
         if cells == header:
             repeated.append(line)
         elif any(cells):

@@ -12,6 +12,7 @@ from dreamfoundry.manifest.sources.columns import column_of, meant, unread
 from dreamfoundry.manifest.sources.prompt_ids import words_id
 from dreamfoundry.manifest.sources.reading import Reading, Values, shown
 from dreamfoundry.manifest.sources.values import from_json
+from dreamfoundry.manifest.text import stripped
 
 _EXAMPLE = '{"prompt": "a red mushroom"}'
 _ARRAY_RULE = f"must be an array of objects like [{_EXAMPLE}]; write mere texts into a .txt, one a line"
@@ -25,7 +26,7 @@ def read_jsonl(text: str, reading: Reading) -> None:
         return
     unread_keys: dict[str, None] = {}
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
+        if stripped(line):
             try:
                 value = _DECODER.decode(line)
             except (ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ import re
 from dreamfoundry.manifest.sources.columns import column_of
 from dreamfoundry.manifest.sources.csv_table import split_line
 from dreamfoundry.manifest.sources.reading import Reading, shown
+from dreamfoundry.manifest.text import stripped
 
 _DECORATIONS = {
     "is in quotes, which become part of the prompt": re.compile(r"""(["'«“„]).*["'»”“]"""),
@@ -27,7 +28,7 @@ def read_text(text: str, reading: Reading, *, is_told: bool) -> None:
 
     decorated: dict[str, list[int]] = {name: [] for name in _DECORATIONS}
     for number, line in enumerate(text.split("\n"), 1):
-        prompt = line.strip()
+        prompt = stripped(line)
         if not prompt or prompt.startswith("#"):
             continue
         reading.add(number, {"prompt": prompt})

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from dreamfoundry.manifest.row import MAX_SEED
+from dreamfoundry.manifest.text import stripped
 
 _RANGES = {"seed": (0, MAX_SEED), "priority": (1 - 2**31, 2**31 - 1)}
 _MAPPINGS = ("recipe_overrides", "view_prompts")
@@ -90,7 +91,7 @@ def _float_of_json(value: Any) -> float:
 def _tags_of_cell(cell: str) -> list[str]:
     if cell.strip()[:1] in ("[", "(", "{"):  # a list as pandas writes it: its quotes and brackets are no tags
         raise ValueError("must be tags between semicolons, as in wood; old")
-    return [tag.strip() for tag in re.split("[;|,]", cell) if tag.strip()]
+    return [stripped(tag) for tag in re.split("[;|,]", cell) if stripped(tag)]
 
 
 def _tags_of_json(value: Any) -> list[str]:

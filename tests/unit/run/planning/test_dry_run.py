@@ -63,7 +63,7 @@ def test_rows_work_and_end_are_told_and_no_library_is_made(request_for: RequestO
     assert found.status == "refused"
     sentences = told(found)
     assert sentences["manifest"].endswith("4 rows, 3 prompts")
-    assert "row 3 (bad): prompt = None: must not be empty" in sentences["bad row"]
+    assert "row 3 (bad): prompt = '': must not be empty" in sentences["bad row"]
     assert sentences["to make"] == "3 rows"
     assert sentences["to optimise"] == "2 fields (equal requests share one), 200 steps"
     assert "preflight" in sentences["time"]
