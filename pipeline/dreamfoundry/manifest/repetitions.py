@@ -31,6 +31,9 @@ class RowPairs:
     def __len__(self) -> int:
         return len(self._pairs)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RowPairs) and np.array_equal(self._pairs, other._pairs)
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """(row, earlier row)."""
         return ((int(row), int(earlier)) for row, earlier in self._pairs)

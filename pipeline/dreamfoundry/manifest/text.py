@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
+_MOST_NAMES = 20
+_MOST_CHARS = 80
 _WHITE_SPACE = "\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _GAP = re.compile(f"[{_WHITE_SPACE}]+")
 _PYTHONS_SPACE = re.compile("[\u001c-\u001f\u0085]")
@@ -52,3 +55,9 @@ def character_fault(text: str) -> str:
     if "\u202d" in text or "\u202e" in text:
         return "must not contain bidirectional overrides (U+202D, U+202E), which show another text than there is"
     return ""
+
+
+def first_few(names: Sequence[str]) -> str:
+    """The first names, separated by commas and cut where they are long, and the number of all others."""
+    told = [name if len(name) <= _MOST_CHARS else f"{name[:_MOST_CHARS]}…" for name in names[:_MOST_NAMES]]
+    return ", ".join(told) + (f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else "")

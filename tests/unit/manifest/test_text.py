@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamfoundry.manifest.text import character_fault, is_blank, with_single_spaces
+from dreamfoundry.manifest.text import character_fault, first_few, is_blank, with_single_spaces
 from support.manifests import refused_rows, sound_prompts, write_manifest
 from support.sources import refusal
 
@@ -118,3 +118,16 @@ def test_half_a_character_is_no_text() -> None:
 
 def test_white_space_is_made_single_and_accents_are_composed() -> None:
     assert with_single_spaces("  a\u00a0red\n\tcafe\u0301 ") == "a red café"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([], ""),
+        (["a", "b"], "a, b"),
+        (["x" * 81], "x" * 80 + "…"),
+        ([str(number) for number in range(3000)], ", ".join(map(str, range(20))) + " and 2,980 more"),
+    ],
+)
+def test_of_many_names_the_first_are_told(names: list[str], told: str) -> None:
+    assert first_few(names) == told

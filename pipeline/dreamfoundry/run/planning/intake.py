@@ -15,6 +15,7 @@ from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import OnProgress
 from dreamfoundry.manifest.private_copy import private_copy
 from dreamfoundry.manifest.reader import ManifestReport, digest_of, prompt_ids, read_prompts, scan
+from dreamfoundry.manifest.text import first_few
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.outcomes import now_text
 from dreamfoundry.run.planning.plan import Plan
@@ -49,7 +50,9 @@ def check(request: RunRequest, folder: Path, progress: Progress, should_stop: Ca
     on_progress = stop_on_request(progress, should_stop)
     prior = resolve_identity(request.recipe.prior, weights_cache())
     vocabulary = vocabulary_check(request.recipe.prior)
-    manifest = private_copy(request.manifest, folder, should_stop)
+    manifest = private_copy(
+        request.manifest, folder, should_stop, store_s=request.limits.store_s, on_wait=progress.note
+    )
     scanned = scan(
         manifest,
         vocabulary,
@@ -93,7 +96,7 @@ def remarks(scanned: ManifestReport) -> Iterator[tuple[str, str]]:
     if len(scanned.not_read) > MAX_NAMED:
         yield "not read", f"… and {len(scanned.not_read) - MAX_NAMED:,} more"
     if scanned.ignored_columns:
-        yield "not read", f"columns {', '.join(scanned.ignored_columns)}"
+        yield "not read", f"columns {first_few(scanned.ignored_columns)}"
     for text in scanned.warnings:
         yield "warning", text
 
