@@ -47,7 +47,7 @@ def doctor(library: LibraryUrl, /) -> int:
 
 @contextmanager
 def _place_of(library: str) -> Iterator[str]:
-    """Where to try `library` out: itself, or for a folder that holds none yet a passing one on the same disk."""
+    """The place to try `library` out: itself, or for a folder that holds none yet a passing one on the same disk."""
     root = Path(library).expanduser()
     if "://" in library or not library.strip() or (root.is_dir() and any(root.iterdir())):
         yield library

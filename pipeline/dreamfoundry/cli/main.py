@@ -125,7 +125,7 @@ def _installing(call: Callable[[], int]) -> Callable[[], int]:
 
 
 def _words(error: CycloptsError, tokens: Sequence[str]) -> str:
-    """What is wrong with a command line, and what was probably meant where words are left over."""
+    """The fault of a command line, and the words that were probably meant where words are left over."""
     if not isinstance(error, UnusedCliTokensError) or not error.unused_tokens:
         return str(error)
     unused = list(error.unused_tokens)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import reprlib
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from dreamfoundry.errors import TooManyRows
@@ -16,6 +17,7 @@ MAX_SOURCE_ROWS = 1_000_000
 """Prompts of a source, and its faults."""
 
 _SHOWN_CHARS = 80
+_SHOWN_ITEMS = 4
 _SHORT = reprlib.Repr()  # a value may be a list in a list in a list, more often than Python can go down
 
 
@@ -77,10 +79,20 @@ class Reading:
         self.warnings.append(f"{self.source}: {text}")
 
 
-def shown(value: object) -> str:
+def shown(value: object, depth: int = 2) -> str:
     """`value` as a literal, short enough for a message; safe to print whatever it holds."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)  # as it stands in the source
+    if isinstance(value, list) and depth:
+        items = [shown(item, depth - 1) for item in value[:_SHOWN_ITEMS]]
+        return _cut(f"[{', '.join(items)}{', ...' if len(value) > _SHOWN_ITEMS else ''}]")
+    if isinstance(value, dict) and depth:
+        pairs = [f"{shown(key)}: {shown(item, depth - 1)}" for key, item in islice(value.items(), _SHOWN_ITEMS)]
+        return _cut(f"{{{', '.join(pairs)}{', ...' if len(value) > _SHOWN_ITEMS else ''}}}")
     text = repr(value[:_SHOWN_CHARS]) if isinstance(value, str) else _SHORT.repr(value)
     is_cut = len(text) > _SHOWN_CHARS or (isinstance(value, str) and len(value) > _SHOWN_CHARS)
     return f"{text[: _SHOWN_CHARS - 3]}..." if is_cut else text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."
