@@ -46,7 +46,7 @@ WRONG = [
     ("prompt", None, "prompt is null: say what to make"),
     ("tags", [None], "tags = [null]: must be a list of texts"),
     ("tags", ["a", None, {"b": True}], "tags = ['a', null, {'b': true}]: must be a list of texts"),
-    ("tags", [""], "tags = '': must not be empty"),
+    ("tags", [""], "tags[0] = '': must not be empty"),
     ("prompt", "   ", "must not be empty"),
     ("prompt", "a \ud83d mug", "contains half a character (\\ud83d)"),
     ("prompt_id", "", "must not be empty; leave it out for a name"),
