@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from cyclopts import App, CycloptsError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 from rich.console import Console
 
 from dreamfoundry import __version__
@@ -126,6 +126,8 @@ def _installing(call: Callable[[], int]) -> Callable[[], int]:
 
 def _words(error: CycloptsError, tokens: Sequence[str]) -> str:
     """The fault of a command line, and the words that were probably meant where words are left over."""
+    if isinstance(error, MissingArgumentError) and error.argument is not None and error.argument.name[:1] != "-":
+        return f"{error.argument.name} is missing"
     if not isinstance(error, UnusedCliTokensError) or not error.unused_tokens:
         return str(error)
     unused = list(error.unused_tokens)
