@@ -88,8 +88,9 @@ class _EventFile(logging.FileHandler):
             super().handleError(record)
             return
         sys.stderr.write(f"warning: no more log events in {self.baseFilename}: {error.strerror}\n")
-        with suppress(OSError):
-            self.stream.close()
+        if self.stream is not None:
+            with suppress(OSError):
+                self.stream.close()
         self.stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 closed with the handler
 
 
