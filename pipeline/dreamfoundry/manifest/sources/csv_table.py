@@ -51,7 +51,7 @@ def read_csv(text: str, reading: Reading, *, separators: str) -> None:
         if cells == header:
             repeated.append(line)
         elif any(cells):
-            others.look_at(line, cells)
+            others.check(line, cells)
             filled = [name for name, cell, column in zip(header, cells, columns, strict=False) if cell and not column]
             filled_names.update(dict.fromkeys(filled))
             _take(cells, columns, line, reading)
@@ -71,7 +71,7 @@ class _OtherSeparators:
         self._num_lines = 0
         self._found: dict[str, list[int]] = {}
 
-    def look_at(self, line: int, cells: list[str]) -> None:
+    def check(self, line: int, cells: list[str]) -> None:
         """Note the line if it is one cell that another separator divides as the header is divided."""
         self._num_lines += 1
         if len(cells) != 1:
