@@ -24,6 +24,8 @@ TOMORROW = {"prompt_id": ["cube", "ball", "cone"], "prompt": ["a red ball", "a b
 NUM_MOMENTS = 10
 """Tenths of the questions whether to stop that a run asks, from its first reading to its last stage."""
 
+SLOW = (pytest.mark.slow, pytest.mark.timeout(1800))  # twenty runs
+
 
 def parquet(columns: dict[str, list[str]]) -> bytes:
     file = io.BytesIO()
@@ -64,7 +66,7 @@ def require_that_all_is_true(request: RunRequest) -> None:
     assert list(library.outcomes()) == outcomes, "the manifest of tonight, put back, finds all as it should be"
 
 
-@pytest.mark.parametrize("moments", [(0, 4), pytest.param(range(NUM_MOMENTS), marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize("moments", [(0, 4), pytest.param(range(NUM_MOMENTS), marks=SLOW)], ids=str)
 def test_in_a_directory(
     request_of: Callable[..., RunRequest], tmp_path: Path, moments: Sequence[int], tried: Callable[[], None]
 ) -> None:
@@ -90,6 +92,7 @@ def test_in_a_directory(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_on_s3(request_of: Callable[..., RunRequest], s3_url: str, tmp_path: Path, tried: Callable[[], None]) -> None:
     bucket, _, prefix = s3_url.removeprefix("s3://").partition("/")
     key = f"{prefix}/tonight.parquet".lstrip("/")

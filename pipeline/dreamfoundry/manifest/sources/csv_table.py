@@ -216,5 +216,7 @@ def _take(cells: list[str], columns: list[str | None], line: int, reading: Readi
             values[column] = from_cell(column, cell)
         except ValueError as error:
             reading.refuse(f"{column} = {shown(cell)}: {error}", line, prompt_id)
-    if len(reading.faults) == num_faults:
+    if len(reading.faults) > num_faults:
+        reading.refuse_rest(line, values, prompt_id)
+    else:
         reading.add(line, values)

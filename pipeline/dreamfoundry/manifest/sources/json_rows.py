@@ -154,7 +154,9 @@ def _take(value: Any, number: int, reading: Reading, unread_keys: dict[str, None
     prompt_id = values.get("prompt_id") or (values.get("prompt") and words_id(values["prompt"])) or ""
     for fault in faults:
         reading.refuse(fault, number, prompt_id)
-    if not faults:
+    if faults:
+        reading.refuse_rest(number, values, prompt_id)
+    else:
         reading.add(number, values)
 
 

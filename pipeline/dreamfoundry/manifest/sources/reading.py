@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from dreamfoundry.errors import TooManyRows
+from dreamfoundry.errors import RowError, TooManyRows
+from dreamfoundry.manifest.row import prompt_from_row
 
 Values = dict[str, Any]
 """Values by column of the manifest; absent is the default."""
@@ -75,8 +76,24 @@ class Reading:
             raise TooManyRows
         self.faults.append(Fault(Place(self.source, number, self.unit), prompt_id, text))
 
+    def refuse_rest(self, number: int, values: Values, prompt_id: str) -> None:
+        """Tell what is wrong with the cells that could be read of a row that is refused for others."""
+        cells = {"prompt_id": b"x", **{name: _as_bytes(value) for name, value in values.items()}}
+        cells["prompt"] = cells.get("prompt") or b"x"
+        try:
+            prompt_from_row(cells, 0)
+        except RowError as error:
+            self.refuse(str(error).partition(": ")[2], number, prompt_id)
+
     def warn(self, text: str) -> None:
         self.warnings.append(f"{self.source}: {text}")
+
+
+def _as_bytes(value: Any) -> Any:
+    """Texts as the reader of Parquet has them."""
+    if isinstance(value, list):
+        return [_as_bytes(item) for item in value]
+    return value.encode("utf-8", "replace") if isinstance(value, str) else value
 
 
 def shown(value: object, depth: int = 2) -> str:

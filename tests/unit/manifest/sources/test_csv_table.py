@@ -211,7 +211,7 @@ def test_hostile_headers_and_lines_are_refused_in_seconds(tmp_path: Path) -> Non
 
 def test_a_message_is_short_and_printable_whatever_the_id(tmp_path: Path) -> None:
     for prompt_id, name in [("a\x1b[2J", "'a\\x1b[2J'"), ("x" * 1000, f"'{'x' * 76}...")]:
-        (fault,) = faults(tmp_path, "p.csv", f"prompt_id,prompt,seed\n{prompt_id},a mug,x\n")
+        fault, _ = faults(tmp_path, "p.csv", f"prompt_id,prompt,seed\n{prompt_id},a mug,x\n")
         assert fault.startswith(f"p.csv, line 2 ({name}): seed = 'x'")
 
 
