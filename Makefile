@@ -75,9 +75,10 @@ soak: setup ## a night in small while machines, drivers and workers die: MINUTES
 	SOAK_MINUTES=$(or $(MINUTES),20) SOAK_ROWS=$(or $(ROWS),200) SOAK_SEED=$(or $(SEED),0) \
 		$(RUN) -m pytest tests/chaos/soak.py -s
 
-intake: setup ## every test of manifests and catalog, the slow ones and other writers of Parquet too
+intake: setup ## every test of manifests and catalog, slow ones and other writers of Parquet too; counts the inputs
 	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[dev,tables]' -c constraints.txt
-	$(RUN) -m pytest tests/unit/manifest tests/contract/test_manifest_page.py tests/contract/test_catalog_page.py \
+	$(RUN) -m pytest --count-inputs tests/unit/manifest tests/unit/run/planning tests/contract/test_dry_run.py \
+	  tests/contract/test_manifest_page.py tests/contract/test_manifest_addresses.py tests/contract/test_catalog_page.py \
 	  tests/contract/test_random_nights.py tests/contract/test_nights.py tests/contract/test_make_manifest.py \
 	  tests/integration/test_changing_manifest.py tests/integration/test_two_nights.py
 

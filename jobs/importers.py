@@ -2,7 +2,7 @@
 
 import sys
 
-from dreamfoundry.cli.main import run
+from dreamfoundry.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(run(["dev", "importers", *sys.argv[1:]]))
+    sys.exit(main("dev", "importers"))

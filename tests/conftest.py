@@ -29,6 +29,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail where radosgw, the real S3 store of tests/support/radosgw.py, is not installed, instead of skipping",
     )
+    parser.addoption(
+        "--count-inputs",
+        action="store_true",
+        help="say in the end how many inputs were tried: a test is one, or what it counts with the fixture `tried`",
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not config.getoption("--count-inputs"):
+        return
+    counts = [dict(report.user_properties).get("inputs") for report in terminalreporter.getreports("passed")]
+    num_random = sum(count.num_inputs for count in counts if isinstance(count, Inputs))
+    num_cases = sum(count is None for count in counts)
+    terminalreporter.write_line(
+        f"inputs tried: {num_cases + num_random:,} ({num_cases:,} cases, {num_random:,} random)"
+    )
+
+
+class Inputs:
+    """The number of inputs that a test has tried."""
+
+    def __init__(self) -> None:
+        self.num_inputs = 0
+
+    def __call__(self) -> None:
+        self.num_inputs += 1
+
+
+@pytest.fixture
+def tried(request: pytest.FixtureRequest) -> Inputs:
+    """Counts an input of a test that tries many, each time it is called."""
+    inputs = Inputs()
+    request.node.user_properties.append(("inputs", inputs))
+    return inputs
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,20 @@ BAD_VALUES = [
     ("preview a --device tpu", '"cpu" or "cuda"'),
     ("preview a --seed -1", "--seed"),
     ("preview a --seed 1.5", "whole number"),
+    ("preview a --seed 9223372036854775808", "must be from 0 to 9223372036854775807"),
+    ("preview a --seed NINES", "at most 20 digits"),
+    ("preview a red mushroom", 'put into quotes: "a red mushroom"'),
+    ("preview --seed 3 a red mushroom", 'put into quotes: "a red mushroom"'),
+    ("preview", "error: PROMPT is missing\ntry: dreamfoundry preview --help"),
+    ("build m.parquet", "error: LIBRARY is missing\ntry: dreamfoundry build --help"),
+    ("preview a --seed", "--seed"),
+    ("mirror nowhere s3://bucket/prior", "nowhere: no such folder"),
+    ("mirror FILE s3://bucket/prior", "file: no such folder"),
+    ("status one two", 'put into quotes: "one two"'),
+    ("build m.parquet lib more", "'more': more words than this command takes"),
+    ("status .", "no library, but 'file' is there; is the name right?"),
+    ("verify . --rebuild", "no run has written there; is the name right?"),
+    ("verify FOLDER --rebuild", "no run has written there; is the name right?"),
     ("build m.parquet lib --slots 1.9", "whole number"),
     ("build m.parquet lib --retry-quarantined emtpy", "must be one of all, diverged, empty"),
     ("build m.parquet lib --profile prop", "must be one of preview, mobile"),
@@ -57,6 +71,12 @@ BAD_VALUES = [
     ("dev train --picture-px 0", "at least 1"),
     ("dev train --views-per-kind -1", "at least 1"),
     ("dev train --noisiest-share 2", "--noisiest-share"),
+    ("dev train --seed -1", "must be from 0 to 9223372036854775807"),
+    ("dev train --seed 9223372036854775808", "must be from 0 to 9223372036854775807"),
+    ("dev train --export-only", "out/toybox/checkpoint.pt: no such file; train first"),
+    ("dev train --export-only --output FOLDER", "folder/checkpoint.pt: no such file; train first"),
+    ("dev train --start-from FOLDER", "no weights there"),
+    ("dev train --start-from nowhere", "no weights there"),
 ]
 
 
@@ -64,11 +84,22 @@ def run(command: str, folder: Path, shell: str = "", **variables: str) -> subpro
     """A command line in `folder`, where FILE is a file and FOLDER a folder; with `shell` behind it."""
     (folder / "file").write_text("x")
     (folder / "folder").mkdir(exist_ok=True)
-    words = command.replace("FILE", "file").replace("FOLDER", "folder").replace("LONG", "x" * 300)
+    words = (
+        command.replace("FILE", "file")
+        .replace("FOLDER", "folder")
+        .replace("LONG", "x" * 300)
+        .replace("NINES", "9" * 5000)
+    )
     line = f"{sys.executable} -m dreamfoundry {words} {shell}"
     environment = {**os.environ, **variables}
     return subprocess.run(
-        ["bash", "-c", line], capture_output=True, text=True, cwd=folder, env=environment, timeout=120
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        cwd=folder,
+        env=environment,
+        timeout=120,
     )
 
 
@@ -81,6 +112,8 @@ def test_a_value_that_cannot_be_meant_is_refused_before_anything_starts(
     assert done.returncode == 4, done.stderr
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    assert not list((tmp_path / "folder").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -130,6 +163,72 @@ def test_ctrl_c_is_told_and_has_the_exit_code_of_a_stop(tmp_path: Path) -> None:
 
     assert process.returncode == 75
     assert rest.splitlines()[-1] == "stopped"
+
+
+@pytest.mark.parametrize("command", ["status library", "--help", "build --help", "--version", "make p.txt m.parquet"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_for_which_there_is_no_room_is_one_sentence(command: str, unbuffered: str, tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "p.txt").write_text("a mug")
+
+    done = run(command, tmp_path, "> /dev/full", PYTHONUNBUFFERED=unbuffered)
+
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output: No space left on device; send it elsewhere\n"
+
+
+@pytest.mark.parametrize(("command", "code"), [("status library", 0), ("status nowhere", 4), ("nothing", 4)])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_errors_for_which_there_is_no_room_keep_their_exit_code(
+    command: str, code: int, unbuffered: str, tmp_path: Path
+) -> None:
+    (tmp_path / "library").mkdir()
+
+    assert run(command, tmp_path, "2> /dev/full", PYTHONUNBUFFERED=unbuffered).returncode == code
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1:strict"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=["ascii", "latin-1", "locale"],
+)
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("--help", 0),
+        ("build --help", 0),
+        ("submit --help", 0),
+        ("preflight --help", 0),
+        ("make p.txt m.parquet", 4),
+        ("status caf\u00e9", 4),
+        ("preview caf\u00e9\u6905\u5b50", 4),
+    ],
+)
+def test_a_terminal_without_our_letters_gets_escapes(
+    command: str, code: int, variables: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "p.txt").write_bytes("a caf\u00e9 \U0001f680\n\u6905\u5b50\u202e\n".encode())
+
+    done = run(command, tmp_path, **variables)
+
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "\ufffd" not in done.stdout + done.stderr
+    if command.startswith("preview"):
+        assert "was never trained on 'caf\\xe9\\u6905\\u5b50'" in done.stderr
+
+
+@pytest.mark.parametrize("home", ["file", "file/below", "/dev/null"])
+def test_completion_needs_a_home(home: str, tmp_path: Path) -> None:
+    done = run("--install-completion --shell bash", tmp_path, HOME=home)
+
+    assert done.returncode == 4, done.stderr
+    assert f"HOME is {home!r}: set it to a folder that you may write to" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["| head -1", ">&-", "2>&-", ">&- 2>&-"])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from support.processes import run_job
 
@@ -46,6 +47,33 @@ def test_all_rows_that_become_no_asset_are_listed_in_a_file(write_manifest: Call
     assert done.stdout.count("bad row ") == 21
     assert "… and 29 more: --list FILE writes all of them" in done.stdout
     assert len((tmp_path / "bad.csv").read_text().splitlines()) == 50
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_foreseen(write_manifest: Callable[..., str], tmp_path: Path) -> None:
+    words = (str(tmp_path / "library"), "--dry-run", "--device", "cuda", "--asset-s", "30")
+
+    done = run_job("build_library.py", write_manifest(**SOUND), *words, RAY_ADDRESS="")
+
+    assert done.returncode == 1, done.stderr
+    assert "this machine has no GPU; use --device cpu" in done.stdout
+
+
+def test_the_run_and_the_dry_run_tell_all_rows_in_conflict(write_manifest: Callable[..., str], tmp_path: Path) -> None:
+    colours = ["red", "blue", "green", "yellow"]
+    manifest = write_manifest(
+        prompt_id=["a", "b", *"ab" * 3, "bad"], prompt=[*(f"a {colour} car" for colour in colours for _ in "ab"), ""]
+    )
+
+    for flags in ((), ("--quarantine-bad-rows",), ("--dry-run", "--quarantine-bad-rows")):
+        done = run_job("build_library.py", manifest, str(tmp_path / "library"), *flags)
+
+        assert done.returncode == 4
+        told = done.stdout + done.stderr
+        assert told.count("with different content") == 6
+        assert "prompt_id 'b' stands in row 1 and row 7 with different content" in told
+        assert ("row 8 (bad)" in told) == ("--quarantine-bad-rows" not in flags or "--dry-run" in flags)
+        assert not (tmp_path / "library").exists()
 
 
 @pytest.mark.parametrize("flags", [("--list", "x.csv"), ("--asset-s", "3")])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dreamfoundry.errors import ManifestError, Stopped
+from dreamfoundry.errors import ManifestError, Stopped, StoreUnavailable
 from dreamfoundry.manifest.reader import NotRead, scan
 from dreamfoundry.object_store.open import local_copy
 from dreamfoundry.object_store.s3.store import S3Store
+from support.ports import free_ports
 
 BYTES = "application/octet-stream"
 COPY = """
@@ -89,6 +91,34 @@ def test_what_is_not_on_s3_is_refused_under_its_address(
         "ManifestError manifest s3://no-such-bucket-here/m.parquet: "
     )
     assert "must name a bucket" in copied("s3://")
+
+
+@pytest.mark.parametrize("url", ["s3://shelf/m.parquet", "s3://shelf/nightly/", "s3://shelf"])
+@pytest.mark.parametrize("store_s", [0.0, 60.0])
+def test_an_endpoint_that_is_closed_is_told_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, store_s: float
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    began_s = time.monotonic()
+
+    with pytest.raises(StoreUnavailable, match=rf"^manifest {url}: .*; check the network and AWS_ENDPOINT_URL_S3$"):
+        local_copy(url, tmp_path, retry_timeout_s=store_s)
+
+    assert time.monotonic() - began_s < 30.0
+
+
+def test_a_stop_ends_the_waiting_for_an_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    with pytest.raises(Stopped):
+        local_copy("s3://shelf/m.parquet", tmp_path, lambda: True)
 
 
 def test_a_path_is_used_where_it_lies(tmp_path: Path) -> None:

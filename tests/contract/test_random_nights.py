@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -98,9 +99,12 @@ def shown(library: Library) -> list[Row]:
 
 
 @pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 100))])
-def test_44_after_every_night_the_catalog_is_the_last_word_on_every_row(tmp_path: Path, seed: int) -> None:
+def test_44_after_every_night_the_catalog_is_the_last_word_on_every_row(
+    tmp_path: Path, seed: int, tried: Callable[[], None]
+) -> None:
     draw, library, model = random.Random(seed), Library(DirectoryStore(tmp_path)), Model()
     for night in range(NUM_NIGHTS):
+        tried()
         prompts, bad = random_manifest(draw)
         builds = draw.random() < 0.8
         run(library, f"2026010{night}T000000Z-{draw.randrange(2**24):06x}", prompts, bad, builds=builds)

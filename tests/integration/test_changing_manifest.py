@@ -24,6 +24,8 @@ TOMORROW = {"prompt_id": ["cube", "ball", "cone"], "prompt": ["a red ball", "a b
 NUM_MOMENTS = 10
 """Tenths of the questions whether to stop that a run asks, from its first reading to its last stage."""
 
+SLOW = (pytest.mark.slow, pytest.mark.timeout(1800))  # twenty runs
+
 
 def parquet(columns: dict[str, list[str]]) -> bytes:
     file = io.BytesIO()
@@ -64,14 +66,17 @@ def require_that_all_is_true(request: RunRequest) -> None:
     assert list(library.outcomes()) == outcomes, "the manifest of tonight, put back, finds all as it should be"
 
 
-@pytest.mark.parametrize("moments", [(0, 4), pytest.param(range(NUM_MOMENTS), marks=pytest.mark.slow)], ids=str)
-def test_in_a_directory(request_of: Callable[..., RunRequest], tmp_path: Path, moments: Sequence[int]) -> None:
+@pytest.mark.parametrize("moments", [(0, 4), pytest.param(range(NUM_MOMENTS), marks=SLOW)], ids=str)
+def test_in_a_directory(
+    request_of: Callable[..., RunRequest], tmp_path: Path, moments: Sequence[int], tried: Callable[[], None]
+) -> None:
     request = request_of(["x"], manifest=str(tmp_path / "tonight.parquet"))
     path = Path(request.manifest)
     path.write_bytes(parquet(TONIGHT))
     most = num_questions(replace(request, library=str(tmp_path / "undisturbed")))
 
     for moment in moments:
+        tried()
         path.write_bytes(parquet(TONIGHT))
         later = tmp_path / "tomorrow.parquet"
         later.write_bytes(parquet(TOMORROW))
@@ -87,7 +92,8 @@ def test_in_a_directory(request_of: Callable[..., RunRequest], tmp_path: Path, m
 
 
 @pytest.mark.slow
-def test_on_s3(request_of: Callable[..., RunRequest], s3_url: str, tmp_path: Path) -> None:
+@pytest.mark.timeout(1800)
+def test_on_s3(request_of: Callable[..., RunRequest], s3_url: str, tmp_path: Path, tried: Callable[[], None]) -> None:
     bucket, _, prefix = s3_url.removeprefix("s3://").partition("/")
     key = f"{prefix}/tonight.parquet".lstrip("/")
     client = boto3.client("s3")
@@ -99,6 +105,7 @@ def test_on_s3(request_of: Callable[..., RunRequest], s3_url: str, tmp_path: Pat
     request = request_of(["x"], manifest=f"s3://{bucket}/{key}")
     most = num_questions(replace(request, library=f"{s3_url}/undisturbed"))
     for moment in range(NUM_MOMENTS):
+        tried()
         put(TONIGHT)
         library = f"{s3_url}/library-{moment}"
         at = At(1 + moment * (most - 1) // NUM_MOMENTS, lambda: put(TOMORROW))

@@ -34,7 +34,8 @@ def prompts(folder: Path, name: str, content: str | bytes, kind: Kind | None = N
     report = scan(target)
     assert (made.num_prompts, made.num_bytes) == (report.num_prompts, target.stat().st_size)
     assert not report.row_errors
-    assert not report.repeated_rows
+    assert not report.repeated
+    assert not report.conflicts
     return list(read_prompts(target, report.skip_rows))
 
 

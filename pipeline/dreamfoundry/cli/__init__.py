@@ -3,6 +3,7 @@
 main           the table of commands, and one way to end
 command_line   help that teaches, exit codes
 flags          kinds of flags and arguments, checked before anything starts
+streams        standard output and standard error: closed, full, gone, or ASCII only
 
 preview        one prompt -> one asset, here and now
 make           text, CSV or JSONL -> a manifest

@@ -152,7 +152,7 @@ class DryRunFlags:
     dry_run: Flag = False
     """say what the run would find, make and cost; start and write nothing; exit as the run would if nothing fails"""
     list: Annotated[OutputFile | None, Parameter(metavar="FILE", show_default=False)] = None
-    """with --dry-run: a CSV file of every row that is bad, lost or repeated"""
+    """with --dry-run: a CSV file of every row that is bad, lost, repeated or in conflict"""
     asset_s: Annotated[Seconds, Parameter(show_default=False)] = 0.0
     """with --dry-run: seconds of a distill worker for an asset, from preflight's table [default: as in the last run]"""
 
@@ -187,16 +187,17 @@ def build(
 def _dry_run(request: RunRequest, flags: DryRunFlags, should_stop: Callable[[], bool]) -> int:
     """Print the forecast of the run; the exit code that it would have."""
     from dreamfoundry.run.display import printable
-    from dreamfoundry.run.planning.dry_run import describe, forecast, refuse_list, write_list  # brings Arrow
+    from dreamfoundry.run.planning.dry_run import describe, forecast  # brings Arrow
+    from dreamfoundry.run.planning.row_list import refuse_list
 
     if flags.list:
         refuse_list(flags.list, request)
 
-    found = forecast(dataclasses.replace(request, is_dry=True), sys.stderr, should_stop, flags.asset_s)
+    found = forecast(dataclasses.replace(request, is_dry=True), sys.stderr, should_stop, flags.asset_s, flags.list)
     for subject, text in describe(found):
         print(f"{subject:14}{printable(text)}")
     if flags.list:
-        print(f"{'list':14}{write_list(found, flags.list):,} rows -> {flags.list}")
+        print(f"{'list':14}{found.num_listed:,} rows -> {flags.list}")
     code = EXIT_CODES[found.status]
     print(f"{'exit code':14}{code}, if nothing fails; nothing was started or written")
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 from cyclopts import App
 
 from dreamfoundry.cli.flags import DEFAULTS
+from dreamfoundry.cli.streams import OUTPUT, silence_output
 from dreamfoundry.errors import DreamfoundryError, InputError, Stopped
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
@@ -58,24 +60,38 @@ def help_formatter(stream: Stream) -> Literal["default", "plain"]:
 def report_errors(act: Callable[[], int]) -> int:
     """The exit code of `act`; our errors become one line on standard error, Ctrl-C the code of a stop."""
     try:
-        return act()
+        code = act()
+        sys.stdout.flush()  # here a full disk can still be told; at the end of the process it could not
+        return code
     except Stopped as stopped:
         print(f"stopped {stopped}; run the same line again", file=sys.stderr)
         return EXIT_CODES["drained"]
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 the reader has gone, as `head` does: nobody is left to be told
+        silence_output()  # the reader has gone, as `head` does: nobody is left to be told
         return EXIT_CODES["complete"]
     except OSError as error:
-        if not _is_named(error.filename):
-            raise  # not a path of the caller: a bug, or a fault that somebody forgot
-        print(f"error: {error.filename}: {error.strerror}; name another path", file=sys.stderr)
-        return EXIT_CODES["refused"]
+        return _report_system_error(error)
     except DreamfoundryError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CODES["refused" if isinstance(error, InputError) else "failed"]
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return EXIT_CODES["drained"]
+
+
+def _report_system_error(error: OSError) -> int:
+    """The exit code of what the system refused: a path of the caller, or room for the output; else it is a bug."""
+    if error.filename == OUTPUT:
+        silence_output()
+        print(f"error: standard output: {error.strerror}; send it elsewhere", file=sys.stderr)
+        return EXIT_CODES["failed"]
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        print(f"error: {error.strerror}: free some space and run the same line again", file=sys.stderr)
+        return EXIT_CODES["failed"]
+    if not _is_named(error.filename):
+        raise error
+    print(f"error: {error.filename}: {error.strerror}; name another path", file=sys.stderr)
+    return EXIT_CODES["refused"]
 
 
 def _is_named(filename: object) -> bool:

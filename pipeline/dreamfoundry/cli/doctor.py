@@ -16,6 +16,11 @@ exit codes:
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from dreamfoundry.cli.command_line import command_app
 from dreamfoundry.cli.flags import LibraryUrl
 from dreamfoundry.run.exit_codes import EXIT_CODES
@@ -30,10 +35,29 @@ def doctor(library: LibraryUrl, /) -> int:
     from dreamfoundry.object_store.open import open_store
 
     marks = set()
-    for verdict in examine(open_store(library)):
-        marks.add(verdict.mark)
-        print(f"{verdict.mark:6}  {verdict.name}: {verdict.words}", flush=True)
+    with _place_of(library) as place:
+        for verdict in examine(open_store(place)):
+            marks.add(verdict.mark)
+            print(f"{verdict.mark:6}  {verdict.name}: {verdict.words}", flush=True)
 
     is_fit = "not ok" not in marks
     print(f"{library} {'can' if is_fit else 'cannot'} carry a library")
     return EXIT_CODES["complete" if is_fit else "failed"]
+
+
+@contextmanager
+def _place_of(library: str) -> Iterator[str]:
+    """The place to try `library` out: itself, or for a folder that holds none yet a passing one on the same disk."""
+    root = Path(library).expanduser()
+    if "://" in library or not library.strip() or (root.is_dir() and any(root.iterdir())):
+        yield library
+        return
+
+    above = next(path for path in (root, *root.absolute().parents) if path.exists())
+    try:
+        folder = tempfile.TemporaryDirectory(dir=above, prefix=".dreamfoundry-")
+    except OSError:
+        yield library  # its own error says why nothing can be made there
+        return
+    with folder as name:
+        yield name

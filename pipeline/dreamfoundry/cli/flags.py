@@ -14,6 +14,12 @@ from dreamfoundry.settings.export_profiles import EXPORT_PROFILES
 MAX_SECONDS = 1e9
 """More than thirty years."""
 
+MAX_DIGITS = 20
+"""Of a whole number; more than any of ours needs."""
+
+MAX_SEED = 2**63 - 1
+"""As in a manifest."""
+
 DEFAULTS = Parameter(negative=())
 """No flag gets a --no-flag or --empty-flag beside it."""
 
@@ -37,11 +43,18 @@ def _at_least_zero(kind: object, value: float | int | None) -> None:
         raise ValueError(f"must be a number of at least 0 and below {MAX_SECONDS:g}")
 
 
+def _seed(kind: object, value: int | None) -> None:
+    if value is not None and not 0 <= value <= MAX_SEED:
+        raise ValueError(f"must be from 0 to {MAX_SEED}")
+
+
 def _whole(kind: object, tokens: Sequence[Token]) -> int:
     """A whole number as it is typed: 1.5 is none, and is not rounded."""
     text = tokens[0].value
-    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
         raise ValueError("must be a whole number")
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"must be a whole number of at most {MAX_DIGITS} digits")
     return int(text)
 
 
@@ -89,6 +102,8 @@ Count = Annotated[int | None, Parameter(validator=_at_least_one, converter=_whol
 Positive = Annotated[int, Parameter(validator=_at_least_one, converter=_whole)]
 
 NotNegative = Annotated[int, Parameter(validator=_at_least_zero, converter=_whole)]
+
+Seed = Annotated[int, Parameter(validator=_seed, converter=_whole)]
 
 Seconds = Annotated[float, Parameter(validator=_at_least_zero)]
 """A duration or an amount: at least 0."""

@@ -1,21 +1,23 @@
 """The command `dreamfoundry`: one table of commands, one way to end.
 
 A command is a module of this folder with `app`, and is imported when it is called: `dreamfoundry --help`
-loads neither torch nor Ray nor Arrow. The programs in jobs/ call `run` with the name of theirs.
+loads neither torch nor Ray nor Arrow. The programs in jobs/ call `main` with the name of theirs.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 from rich.console import Console
 
 from dreamfoundry import __version__
 from dreamfoundry.cli.command_line import HELP_FORMAT, help_formatter, report_errors
 from dreamfoundry.cli.flags import DEFAULTS
+from dreamfoundry.cli.streams import OUTPUT, open_streams
+from dreamfoundry.errors import ConfigError
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 PLAIN_WIDTH = 120
@@ -99,22 +101,49 @@ def run(tokens: Sequence[str]) -> int:
         return result if isinstance(result, int) else EXIT_CODES["complete"]
 
     try:
-        return report_errors(call)
+        return report_errors(_installing(call) if "--install-completion" in tokens[:1] else call)
     except CycloptsError as error:
         names = [name for name in (error.command_chain or ()) if not name.startswith("-")]
         command = " ".join(["dreamfoundry", *names])
-        print(f"error: {error}\ntry: {command} --help", file=sys.stderr)
+        print(f"error: {_words(error, tokens)}\ntry: {command} --help", file=sys.stderr)
         return EXIT_CODES["refused"]
 
 
-def main() -> int:
-    """Entry point of the console script and of `python -m dreamfoundry`."""
-    # a shell may have closed them (>&-)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 open as long as the process
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+def _installing(call: Callable[[], int]) -> Callable[[], int]:
+    """`call`, which writes into the home of the caller; ConfigError where that is no place for it."""
+
+    def install() -> int:
+        try:
+            return call()
+        except OSError as error:
+            if error.filename in (None, OUTPUT):
+                raise
+            place = f"{error.filename}: {error.strerror}; HOME is {os.environ.get('HOME', '')!r}"
+            remedy = "set it to a folder that you may write to, or name a file with --output"
+            raise ConfigError(f"{place}: {remedy}") from None
+
+    return install
+
+
+def _words(error: CycloptsError, tokens: Sequence[str]) -> str:
+    """The fault of a command line, and the words that were probably meant where words are left over."""
+    if isinstance(error, MissingArgumentError) and error.argument is not None and error.argument.name[:1] != "-":
+        return f"{error.argument.name} is missing"
+    if not isinstance(error, UnusedCliTokensError) or not error.unused_tokens:
+        return str(error)
+    unused = list(error.unused_tokens)
+    found = (at for at in range(1, len(tokens)) if list(tokens[at : at + len(unused)]) == unused)
+    words = " ".join([tokens[at - 1], *unused]) if (at := next(found, None)) is not None else " ".join(unused)
+    left = f"{' '.join(unused)!r}: more words than this command takes"
+    return f'{left}; a text of several words is put into quotes: "{words}"'
+
+
+def main(*command: str) -> int:
+    """Entry point of the console script, of `python -m dreamfoundry`, and of a program for one `command`."""
+    open_streams()
     try:
         os.getcwd()
     except FileNotFoundError:
         print("error: the current folder does not exist any more: change to another one", file=sys.stderr)
         return EXIT_CODES["refused"]
-    return run(sys.argv[1:])
+    return run([*command, *sys.argv[1:]])

@@ -21,6 +21,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app
+from dreamfoundry.errors import ConfigError
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 app = command_app("mirror", __doc__)
@@ -33,6 +34,9 @@ def mirror(
     /,
 ) -> int:
     """Upload, and print the lines of a recipe that uses the copy."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; name one with a prior as diffusers saves it")
+
     from dreamfoundry.diffusion.weights_cache import upload_prior
     from dreamfoundry.object_store.open import open_store
 

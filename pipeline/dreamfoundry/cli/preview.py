@@ -8,6 +8,7 @@ examples:
 
 Takes half a minute for a toy on two CPU cores. The files are those of a build with the same prompt, seed,
 recipe and profile (`asset.json` has other provenance), in one folder. The last two lines name the GLB and the picture.
+An earlier preview stays: the next one of a prompt is in preview/a_red_mushroom-2, unless --output names a folder.
 
 exit codes:
    0  the asset is written
@@ -21,13 +22,15 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app
-from dreamfoundry.cli.flags import Device, NotNegative, OutputFolder, ProfileName, RecipeChanges, RecipeName
+from dreamfoundry.cli.flags import Device, OutputFolder, ProfileName, RecipeChanges, RecipeName, Seed
 from dreamfoundry.errors import ConfigError, PromptFailure, RowError
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.run.display import Display, duration, open_display
@@ -47,6 +50,8 @@ ENVIRONMENT = {**CPU_ENVIRONMENT, "TQDM_DISABLE": "1"}
 
 PHASES = {"load": "loading the prior", "distil": "distilling", "export": "exporting"}
 
+FOLDER_HELP = "folder of the files; those in it are replaced [default: a new one, preview/<prompt>]"
+
 app = command_app("preview", __doc__)
 
 
@@ -56,12 +61,13 @@ def preview(
     /,
     *,
     output: Annotated[
-        OutputFolder | None, Parameter(help="folder of the files [default: preview/<name of the asset>]")
+        OutputFolder | None,
+        Parameter(help=FOLDER_HELP),
     ] = None,
     recipe: RecipeName = "toybox",
     changes: RecipeChanges = [],  # noqa: B006 (only read)
     profile: ProfileName = DEFAULT_PROFILE,
-    seed: Annotated[NotNegative, Parameter(help="another seed gives another asset")] = 0,
+    seed: Annotated[Seed, Parameter(help="another seed gives another asset")] = 0,
     device: Device = "cpu",
 ) -> int:
     """Distil, export, write the files, and name the GLB and the picture."""
@@ -82,14 +88,28 @@ def preview(
     finally:
         display.close()
 
-    folder = output or Path("preview") / Path(files.glb).stem
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files.contents.items():
-        (folder / name).write_bytes(data)
-    print(f"{len(files.contents)} files in {time.monotonic() - started_s:.0f} s")
+    folder = output or unused_folder(Path("preview") / Path(files.glb).stem)
+    num_replaced = write_files(folder, files.contents)
+    replaced = f", {num_replaced} earlier ones replaced" if num_replaced else ""
+    print(f"{len(files.contents)} files in {time.monotonic() - started_s:.0f} s{replaced}")
     print(f"asset    {folder / files.glb}")
     print(f"picture  {folder / files.picture}")
     return EXIT_CODES["complete"]
+
+
+def unused_folder(folder: Path) -> Path:
+    """`folder` if nothing is there yet, else the first of `folder`-2, `folder`-3 … that is not."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(path for path in chain([folder], numbered) if not path.exists())
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> int:
+    """Write all files into `folder`, which is made where it is absent; the number of those that were there before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    num_replaced = sum((folder / name).exists() for name in contents)
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+    return num_replaced
 
 
 def checked_prompt(text: str, seed: int, recipe: Recipe) -> Prompt:
@@ -98,7 +118,7 @@ def checked_prompt(text: str, seed: int, recipe: Recipe) -> Prompt:
     from dreamfoundry.run.planning.prompt_check import vocabulary_check
 
     try:
-        values = {"prompt_id": b"preview", "prompt": text.encode("utf-8", "replace"), "seed": seed}
+        values = {"prompt_id": b"preview", "prompt": _typed_bytes(text), "seed": seed}
         prompt = prompt_from_row(values, 0, recipe)
     except RowError as error:
         raise ConfigError(str(error).partition(": ")[2]) from None  # no row and no id: there is one prompt
@@ -106,8 +126,16 @@ def checked_prompt(text: str, seed: int, recipe: Recipe) -> Prompt:
     check = vocabulary_check(recipe.prior)
     reason = check(prompt) if check is not None else None
     if check is not None and reason:
-        raise ConfigError(f"{text!r}: {reason}\n{check.hint}")
+        raise ConfigError(f"{prompt.text!r}: {reason}\n{check.hint}")
     return prompt
+
+
+def _typed_bytes(text: str) -> bytes:
+    """A word of the command line as it was typed: where the locale is ASCII, Python has made escapes of its bytes."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape")
 
 
 class _Narrator:

@@ -6,11 +6,12 @@ example:
 exit codes:
    0  done, whatever the state of the library
    1  the library cannot be reached
-   4  the command line cannot be used
+   4  the command line cannot be used, or names no library
 """
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from dreamfoundry.cli.command_line import command_app
 from dreamfoundry.cli.flags import LibraryUrl
-from dreamfoundry.run.display import duration
+from dreamfoundry.errors import ConfigError
+from dreamfoundry.run.display import duration, printable
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 if TYPE_CHECKING:
@@ -34,13 +36,26 @@ def status(library: LibraryUrl, /) -> int:
     from dreamfoundry.library.library import Library
     from dreamfoundry.object_store.open import open_store
 
-    rows = describe(Library(open_store(library, is_read_only=True)))
+    contents = Library(open_store(library, is_read_only=True))
+    if not contents.is_begun():
+        _say_nothing_begun(contents, library)
+        return EXIT_CODES["complete"]
+
+    rows = describe(contents)
     if sys.stdout.isatty():
         _print_table(library, rows)
     else:
         for _, text in rows:
             print(text)
     return EXIT_CODES["complete"]
+
+
+def _say_nothing_begun(contents: Library, name: str) -> None:
+    """Print what an empty place is; ConfigError where other things lie there."""
+    stranger = next(iter(contents.store.list()), None)
+    if stranger is not None:
+        raise ConfigError(f"library = {name!r}: no library, but {printable(stranger)!r} is there; is the name right?")
+    print(f"{printable(name)}: empty, no run has begun; dreamfoundry build MANIFEST {shlex.quote(name)} begins one")
 
 
 def describe(library: Library) -> Iterator[tuple[str, str]]:
@@ -85,7 +100,8 @@ def _count_outcomes(library: Library) -> tuple[Counter[str], Counter[str]]:
 
 
 def _run_ids(library: Library) -> set[str]:
-    return {key.split("/")[1] for key in library.store.list("runs/")}
+    records = ("/progress.json", "/report.json")
+    return {key.split("/")[1] for key in library.store.list("runs/") if key.endswith(records)}
 
 
 def under_way(run: RunProgress) -> str:
@@ -95,7 +111,7 @@ def under_way(run: RunProgress) -> str:
     return (
         f"run {run.run_id} began {run.started_at} with {run.num_builds} assets to build; at {run.at}: "
         f"{run.published} published, {run.quarantined} quarantined, {left} left{eta}. "
-        "No report yet: still running, or killed. Re-run the same command to find out."
+        "No report yet: still running, or killed. The same build once more is safe: it takes what is left."
     )
 
 

@@ -13,7 +13,7 @@ assets may look unfinished: check again when it has ended.
 exit codes:
    0  nothing is wrong
    1  something is wrong, or the store cannot be reached
-   4  the command line cannot be used
+   4  the command line cannot be used, or names no library
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def verify(library: LibraryUrl, /, *, rebuild: Flag = False) -> int:
     rebuild
         write all projections again before checking
     """
-    from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
+    from dreamfoundry.errors import ConfigError, ObjectCorrupt, ObjectMissing
     from dreamfoundry.host.faults import machine_faults
     from dreamfoundry.library.audit import Audit
     from dreamfoundry.library.library import Library
@@ -42,8 +42,11 @@ def verify(library: LibraryUrl, /, *, rebuild: Flag = False) -> int:
     from dreamfoundry.object_store.open import open_store
 
     with machine_faults():
-        contents = Library(open_store(library, is_read_only=not rebuild))
+        contents = Library(open_store(library, is_read_only=True))
+        if not contents.is_begun():
+            raise ConfigError(f"library = {library!r}: no run has written there; is the name right?")
         if rebuild:
+            contents = Library(open_store(library))
             try:
                 rebuild_projections(contents)
             except (ObjectCorrupt, ObjectMissing) as error:

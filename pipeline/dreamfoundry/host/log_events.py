@@ -15,8 +15,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,6 +79,21 @@ class JsonLineFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+class _EventFile(logging.FileHandler):
+    """A file of events. When its disk is full a line on standard error says so, once: the run matters more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (named by logging)
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        sys.stderr.write(f"warning: no more log events in {self.baseFilename}: {error.strerror}\n")
+        if self.stream is not None:
+            with suppress(OSError):
+                self.stream.close()
+        self.stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 closed with the handler
+
+
 def start_recording(
     file: Path | None = None, stream: LineStream | None = None, fields: Mapping[str, object] | None = None
 ) -> Callable[[], None]:
@@ -88,7 +104,7 @@ def start_recording(
     handlers: list[logging.Handler] = []
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(file, mode="a", encoding="utf-8", delay=True))
+        handlers.append(_EventFile(file, mode="a", encoding="utf-8", delay=True))
     if stream is not None:
         handlers.append(logging.StreamHandler(stream))
 

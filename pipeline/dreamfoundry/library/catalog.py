@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dreamfoundry.file_roles import role_of
@@ -143,6 +144,16 @@ def read(file: BufferedIOBase) -> Iterator[CatalogEntry]:
                     tuple(row["tags"] or ()),
                     row["priority"] or 0,
                 )
+
+
+def export_seconds(file: BufferedIOBase, profile: str) -> list[float]:
+    """The seconds of every export of a published asset for `profile`; none from a catalog of another version."""
+    with pq.ParquetFile(file) as parquet:
+        if not parquet.schema_arrow.equals(SCHEMA):
+            return []
+        rows = parquet.read(columns=["state", "budget_profile", "export_s"])
+    chosen = pc.and_(pc.equal(rows["state"], "published"), pc.equal(rows["budget_profile"], profile))
+    return rows.filter(chosen)["export_s"].drop_null().to_pylist()  # type: ignore[no-any-return]
 
 
 def _table(entries: Iterable[Entry]) -> pa.Table:

@@ -30,7 +30,7 @@ RENEWED_AFTER_S = 12 * 3600.0
 age at which garbage is collected (see `library.garbage`)."""
 
 BLOBS, TRASH = "blobs/sha256/", "trash/sha256/"
-OUTCOMES, FIELDS = "outcomes/", "fields/"
+OUTCOMES, FIELDS, RUNS = "outcomes/", "fields/", "runs/"
 """Where the parts of a library begin."""
 
 VIEW_FILE = "view.json"
@@ -60,6 +60,10 @@ class Library:
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
+
+    def is_begun(self) -> bool:
+        """True where a run has written anything yet: three listings that end at the first name."""
+        return any(next(iter(self.store.list(prefix)), None) is not None for prefix in (OUTCOMES, RUNS, BLOBS))
 
     def put_blob(self, data: bytes, media_type: str) -> BlobRef:
         """Keep `data` under its SHA-256; nothing is sent when it is there already, whole and not old."""

@@ -48,11 +48,13 @@ def footer_faults(footer: Footer, leaves: list[str]) -> Iterator[str]:
     `leaves` has for each column chunk the manifest's column that it belongs to, "" for a stranger. A row over its bound
     costs that row only, as long as the group around it is small enough to be read.
     """
+    chunks = [pair for group in footer.groups for pair in zip(leaves, group.chunks, strict=True)]
+    encrypted = dict.fromkeys(repr(name) for name, chunk in chunks if name and chunk.is_encrypted)
+    if encrypted:
+        yield f"columns are encrypted, without a key here: {', '.join(encrypted)}; write them without encryption"
     for number, group in enumerate(footer.groups):
         for name, chunk in zip(leaves, group.chunks, strict=True):
-            if name and chunk.is_encrypted:
-                yield f"column {name!r} is encrypted; write it without encryption"
-            elif name:
+            if name and not chunk.is_encrypted:
                 where = f"column {name!r} has {{}} in the {group.num_rows} rows of row group {number}: must be at most"
                 yield from _chunk_faults(chunk, name, group.num_rows, where)
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from dreamfoundry.manifest.bounds import JSON_COLUMNS, MAX_TAGS, max_bytes
 from dreamfoundry.manifest.row import COLUMNS, NAMES, Column, OverBound
+from dreamfoundry.manifest.text import first_few
 
 _JSON_HINT = "write it as JSON text (json.dumps, to_json)"
 _LIST_HINT = 'write lists of texts, as in ["wood", "old"]'
@@ -37,7 +38,7 @@ def column_faults(schema: pa.Schema) -> list[str]:
                 faults.append(f"column {column.name!r} has type {actual}: must be {column.type}; {_hint(column)}")
         elif column.required:
             meant = likely_name(column.name, schema.names)
-            hint = f"is {meant!r} meant?" if meant else f"there are {', '.join(schema.names[:20]) or 'none'}"
+            hint = f"is {meant!r} meant?" if meant else f"there are {first_few(schema.names) or 'none'}"
             faults.append(f"column {column.name!r} is missing; {hint}")
     return faults
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 _MAGIC_BYTES = 4
 _MAX_DEPTH = 32
+_FIXED_BYTES = 7  # among the types that are stored
 _DELTA_ENCODINGS = frozenset({6, 7})  # DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY
 
 
@@ -39,11 +41,20 @@ class RowGroup:
 
 
 @dataclass(frozen=True)
+class SchemaColumn:
+    """A column of the table. `has_plain_bytes`: a fixed number of them without a type, as in integers of 128 bits."""
+
+    name: str
+    has_plain_bytes: bool
+
+
+@dataclass(frozen=True)
 class Footer:
-    """Rows in all, and by row group."""
+    """Rows in all, and by row group; the columns, one after another."""
 
     num_rows: int
     groups: tuple[RowGroup, ...]
+    columns: tuple[SchemaColumn, ...] = ()
 
 
 def read_footer(file: io.BufferedIOBase) -> Footer:
@@ -57,9 +68,21 @@ def read_footer(file: io.BufferedIOBase) -> Footer:
 
     try:
         fields = _Reader(file.read(length)).struct()
-        return Footer(int(fields[3]), tuple(map(_group, fields[4])))
+        return Footer(int(fields[3]), tuple(map(_group, fields[4])), tuple(_columns(fields[2])))
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"the footer is damaged ({type(error).__name__})") from None
+
+
+def _columns(elements: list[dict[int, Any]]) -> Iterator[SchemaColumn]:
+    """The columns below the root of a schema, whose elements follow each other in the order of its tree."""
+    num_open, name, has_plain_bytes = 0, "", False
+    for element in elements[1:]:
+        if num_open == 0:
+            name, has_plain_bytes, num_open = element[4].decode("utf-8", "replace"), False, 1
+        has_plain_bytes |= element.get(1) == _FIXED_BYTES and not {6, 10} & set(element)
+        num_open += element.get(5, 0) - 1
+        if num_open == 0:
+            yield SchemaColumn(name, has_plain_bytes)
 
 
 def _group(fields: dict[int, Any]) -> RowGroup:

@@ -16,6 +16,7 @@ from dreamfoundry.manifest.columns import column_faults, likely_name
 from dreamfoundry.manifest.file_kinds import HEAD_BYTES, PARQUET, file_kind
 from dreamfoundry.manifest.footer import Footer, RowGroup, read_footer
 from dreamfoundry.manifest.row import COLUMNS, NAMES
+from dreamfoundry.manifest.text import first_few
 from dreamfoundry.object_store.part_names import is_hidden, is_marker, is_part, partition_key
 
 UNREADABLE = (OSError, pa.ArrowException, ValueError, LookupError, OverflowError, MemoryError)
@@ -151,7 +152,7 @@ def _find(path: Path, address: str) -> tuple[list[str], list[NotRead], frozenset
         if not is_folder and is_part(name):
             found.append(name)
         elif not is_marker(name):
-            not_read.append(NotRead(_readable(name), _reason(name, is_folder)))
+            not_read.append(NotRead(_readable(name), _reason(path, name, is_folder)))
     if not found:
         beside = "; ".join(f"{item.name}: {item.reason}" for item in not_read[:5])
         raise ManifestError(f"{address}: the folder holds no *.parquet file{f' ({beside})' if beside else ''}")
@@ -176,14 +177,23 @@ def _readable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _reason(name: str, is_folder: bool) -> str:
+def _reason(folder: Path, name: str, is_folder: bool) -> str:
     if is_hidden(name.rstrip("/").rpartition("/")[2]):
         return "its name begins with . or _, as those of hidden files and drafts do"
+    place = folder / name.rstrip("/")
     if is_folder:
-        return "a folder within the manifest's; only partitions (key=value) are entered"
+        what = "a link to a folder" if place.is_symlink() else "a folder"
+        return f"{what} within the manifest's; only partitions (key=value) are entered"
+    if not place.is_file():
+        return _irregular(place)
     if name.lower().endswith(".parquet"):
         return "its name is that of an unfinished file"
     return "its name does not end in .parquet"
+
+
+def _irregular(place: Path) -> str:
+    """The kind of what is neither a file nor a folder."""
+    return "a link that leads to no file" if place.is_symlink() else "no file: a named pipe, a socket or a device"
 
 
 def _part(file: Path, name: str, shown: str, first_row: int) -> Part:
@@ -191,7 +201,7 @@ def _part(file: Path, name: str, shown: str, first_row: int) -> Part:
     if _readable(name) != name:
         raise ManifestError(f"{_readable(shown)}: its name is not UTF-8; rename the file")
     if not file.is_file():
-        raise ManifestError(f"{shown}: is no file that can be read (a broken link, a named pipe?)")
+        raise ManifestError(f"{shown}: {_irregular(file)}; put a Parquet file in its place, or take it away")
     try:
         with pq.ParquetFile(file, arrow_extensions_enabled=False) as opened:
             metadata, schema = opened.metadata, opened.schema_arrow
@@ -243,16 +253,32 @@ def _diagnosis(file: Path, reason: str) -> str:
     if not head:
         return "is empty (0 bytes); write or copy it again"
     if tail == b"PARE" or "encrypt" in reason:
-        return "is encrypted; write it without encryption"
+        return "is encrypted, and there is no key here; write it without encryption"
 
     kind = file_kind(head)
     if kind is PARQUET and (tail != b"PAR1" or num_bytes < _LEAST_BYTES):
         return "begins as a Parquet file but has no footer: it is cut off; write or copy it again"
     if kind is PARQUET:
-        return f"cannot be read as a Parquet file ({reason}); write it again, without columns of rare types"
+        return _rare_types(file, reason) or f"cannot be read as a Parquet file ({reason}); write it again"
     if kind is not None:
         return f"not a Parquet file: it is {kind.name}; {kind.remedy}"
     return f"not a Parquet file ({reason}); `dreamfoundry make` makes one from text, CSV or JSONL"
+
+
+def _rare_types(file: Path, reason: str) -> str:
+    """A sentence about columns that Arrow has no type for; "" where the footer cannot be read, or has none."""
+    try:
+        with file.open("rb") as opened:
+            columns = read_footer(opened).columns
+    except UNREADABLE:
+        return ""
+    plain = [column.name for column in columns if column.has_plain_bytes]
+    if plain and "64 bits" in reason:
+        return f"has integers of more than 64 bits in {first_few(plain)}; cast them to int64, or leave them out"
+    strangers = [column.name for column in columns if column.name not in NAMES]
+    if strangers:
+        return f"cannot be read as a Parquet file ({reason}); write it again, without {first_few(strangers)}"
+    return ""
 
 
 def _warnings(parts: list[Part]) -> Iterator[str]:

@@ -11,24 +11,21 @@ the writer made them: without them, damage can change a text and nobody notices.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from dreamfoundry.errors import ManifestError, RowError, Stopped
 from dreamfoundry.manifest.bounds import MAX_BAD_ROWS
-from dreamfoundry.manifest.parts import NotRead, Part, open_parts
+from dreamfoundry.manifest.parts import NotRead, open_parts
 from dreamfoundry.manifest.repetitions import Repetitions, RowDigests, prompt_digests
 from dreamfoundry.manifest.report import ManifestReport
-from dreamfoundry.manifest.row import prompt_from_row, row_content, row_text
+from dreamfoundry.manifest.row import Check, prompt_from_row, row_content, row_text
 from dreamfoundry.manifest.rows import Batch, read_batches
 from dreamfoundry.records import LostRows, Prompt
 from dreamfoundry.settings.recipe import Recipe
 
 __all__ = ["LostRows", "ManifestReport", "NotRead", "read_prompts", "scan"]
-
-Check = Callable[[Prompt], str | None]
-"""Says why a prompt is refused, or None: what the caller knows and the manifest does not."""
 
 _REMEMBERED_ROWS = 512
 
@@ -63,23 +60,18 @@ def scan(
 
     # Equal rows are one prompt; different ones under one id would be published over each other.
     found = checker.digests.repetitions(should_stop)
-    if found.contradicting is not None:
-        first, second = _named(manifest.parts, found.contradicting)
-        raise ManifestError(
-            f"{address}: prompt_id {first[1]!r} stands in {first[0]} and {second[0]} with different content; "
-            "give each prompt an id of its own"
-        )
-
     return ManifestReport(
         digest=_digest([part.path for part in manifest.parts], should_stop),
         num_rows=manifest.num_rows,
-        num_prompts=checker.digests.num_rows - len(found.repeated),
+        num_prompts=checker.digests.num_rows - len(found.repeated) - len(found.conflicts),
         row_errors=tuple(checker.errors),
         lost=tuple(lost),
-        repeated_rows=found.repeated,
+        repeated=found.repeated,
         ignored_columns=manifest.ignored_columns,
-        warnings=(*manifest.warnings, *_warnings(manifest.parts, checker.digests, found)),
+        warnings=(*manifest.warnings, *_warnings(path, checker.digests, found)),
         not_read=manifest.not_read,
+        conflicts=found.conflicts,
+        part_starts=[(part.name, part.first_row) for part in manifest.parts],
     )
 
 
@@ -99,6 +91,18 @@ def read_prompts(
                 yield prompt
 
 
+def prompt_ids(path: Path, rows: Iterable[int]) -> Iterator[str]:
+    """The prompt ids of sound rows, which are read again; `rows` ascend."""
+    wanted = iter(rows)
+    row = next(wanted, None)
+    for batch in read_batches(open_parts(path).parts, []):
+        while row is not None and row < batch.first_row + len(batch.rows):
+            yield bytes(batch.values(row)["prompt_id"]).decode()
+            row = next(wanted, None)
+        if row is None:
+            return
+
+
 def digest_of(path: Path) -> str:
     """The digest of the parts of a manifest as they are now."""
     return _digest([part.path for part in open_parts(path).parts], lambda: False)
@@ -110,20 +114,21 @@ class _RowChecker:
     def __init__(self, check: Check | None, recipe: Recipe, *, names_part: bool, address: str) -> None:
         self._check, self._recipe = check, recipe
         self._names_part, self._address = names_part, address
-        self._seen: set[tuple[Any, ...]] = set()
+        self._seen: dict[tuple[Any, ...], int] = {}
         self.digests = RowDigests()
         self.errors: list[RowError] = []
 
     def check(self, batch: Batch) -> None:
         for row, values in enumerate(batch.rows, batch.first_row):
             # a manifest of one row a million times is read as fast as it can be compared
-            if values in self._seen:
-                self.digests.add_repetition(row)
+            earlier = self._seen.get(values)
+            if earlier is not None:
+                self.digests.add_repetition(row, earlier)
                 continue
             digests = self._digests(batch, row)
             if digests is not None:
                 self.digests.add(row, digests)
-                self._seen.add(values)
+                self._seen[values] = row
         if len(self._seen) > _REMEMBERED_ROWS:
             self._seen.clear()
 
@@ -131,10 +136,7 @@ class _RowChecker:
         """The digests of a row, None if it is refused."""
         values, place = batch.values(row), batch.place(row, names_part=self._names_part)
         try:
-            prompt = prompt_from_row(values, row, self._recipe, place)
-            reason = self._check(prompt) if self._check is not None else None
-            if reason is not None:
-                raise RowError(f"{place} ({prompt.prompt_id}): {reason}", row=row, prompt_id=prompt.prompt_id)
+            prompt = prompt_from_row(values, row, self._recipe, place, self._check)
         except RowError as error:
             error.part, error.prompt, error.content = batch.part.name, row_text(values), row_content(values)
             self.errors.append(error)
@@ -148,24 +150,11 @@ class _RowChecker:
         return prompt_digests(prompt)
 
 
-def _named(parts: Sequence[Part], rows: Collection[int]) -> list[tuple[str, str]]:
-    """(words for the place, prompt id) of a few rows, which are read again."""
-    named: dict[int, tuple[str, str]] = {}
-    for batch in read_batches(parts, []):
-        for row in rows:
-            if batch.first_row <= row < batch.first_row + len(batch.rows):
-                prompt_id = bytes(batch.values(row)["prompt_id"]).decode()
-                named[row] = (batch.place(row, names_part=len(parts) > 1), prompt_id)
-        if len(named) == len(set(rows)):
-            break
-    return [named.get(row, (f"row {row}", "?")) for row in rows]
-
-
-def _warnings(parts: Sequence[Part], digests: RowDigests, found: Repetitions) -> Iterator[str]:
+def _warnings(path: Path, digests: RowDigests, found: Repetitions) -> Iterator[str]:
     if found.num_twins:
-        rows = [row for pair in found.twins for row in pair]
-        names = [repr(prompt_id) for _, prompt_id in _named(parts, rows)]
-        pairs = ", ".join(f"{first} and {second}" for first, second in zip(names[::2], names[1::2], strict=True))
+        rows = sorted(row for pair in found.twins for row in pair)
+        shown = dict(zip(rows, map(repr, prompt_ids(path, rows)), strict=True))
+        pairs = ", ".join(f"{shown[first]} and {shown[second]}" for first, second in found.twins)
         yield f"{found.num_twins} prompt ids differ from another in case only; some disks hold one of the two: {pairs}"
     if digests.num_windows_names:
         names = [repr(name) for name in digests.windows_names]

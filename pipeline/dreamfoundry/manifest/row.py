@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pyarrow as pa
 
@@ -28,11 +28,21 @@ MAX_PROMPT_CHARS = 1000
 MAX_SEED = 2**63 - 1
 HEIGHT_RANGE_M = (0.001, 1000.0)
 DEFAULT_HEIGHT_M = 1.0
+MAX_FAULTS = 5
+"""Faults of a row that its message tells; of all others the number."""
+
+_SEEDS = range(MAX_SEED + 1)
 _MAX_INT32 = 2**31 - 1
+_PRIORITIES = range(-_MAX_INT32, _MAX_INT32 + 1)
 _PRIORITY_RULE = f"from -{_MAX_INT32} to {_MAX_INT32}"
 _EXACT_FLOAT = 2**53
 _JSON_KIB = MAX_JSON_BYTES // 2**10
 _PROMPT_ID = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,128}")
+
+T = TypeVar("T")
+
+Check = Callable[[Prompt], str | None]
+"""Says why a prompt is refused, or None: what the caller knows and the manifest does not."""
 
 
 @dataclass(frozen=True)
@@ -86,43 +96,38 @@ def prompt_from_row(
     row: int,
     recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
     place: str = "",
+    check: Check | None = None,
 ) -> Prompt:
-    """The prompt in `values` (by column; texts as UTF-8 bytes); RowError says what is wrong.
+    """The prompt in `values` (by column; texts as UTF-8 bytes); RowError tells all cells that are wrong.
 
     White space around and within texts is made single; overrides are tried on `recipe`. `place` names the row
     in messages, "row 7" by default.
     """
-    reader = _Row(values, row, place or f"row {row}")
-    prompt_id = reader.prompt_id()
-    overrides = reader.json_object("recipe_overrides")
-    budget_profile = reader.text("budget_profile")
-
-    # Tried here, so that a bad override costs its row and not the run.
-    try:
-        if any(name.split(".")[0] == "prior" for name in overrides):
-            reader.refuse("recipe_overrides", overrides, "must not change the prior: a run has one")
-        if overrides:
-            with_overrides(recipe, overrides)
-        if budget_profile:
-            export_profile(budget_profile)
-    except ConfigError as error:
-        raise RowError(f"{reader.place} ({prompt_id}): {error}", row=row, prompt_id=prompt_id) from None
-
-    text = reader.text("prompt", required=True)
-    height_m, scale_source = reader.height_m(text)
-    return Prompt(
-        prompt_id=prompt_id,
+    cells = _Row(values)
+    text = cells.read(lambda: cells.text("prompt", required=True), "")
+    height_m, scale_source = cells.read(lambda: cells.height_m(text), (DEFAULT_HEIGHT_M, "default"))
+    prompt = Prompt(
+        prompt_id=cells.read(cells.prompt_id, ""),
         text=text,
-        negative_text=reader.text("negative_prompt"),
-        seed=reader.number("seed", 0, lambda seed: 0 <= seed <= MAX_SEED, f"from 0 to {MAX_SEED}"),
-        priority=reader.number("priority", 0, lambda value: -_MAX_INT32 <= value <= _MAX_INT32, _PRIORITY_RULE),
-        tags=reader.tags(),
+        negative_text=cells.read(lambda: cells.text("negative_prompt"), ""),
+        seed=cells.read(lambda: cells.number("seed", _SEEDS, f"from 0 to {MAX_SEED}"), 0),
+        priority=cells.read(lambda: cells.number("priority", _PRIORITIES, _PRIORITY_RULE), 0),
+        tags=cells.read(cells.tags, ()),
         target_height_m=height_m,
         scale_source=scale_source,
-        budget_profile=budget_profile,
-        view_texts=reader.view_texts(),
-        overrides=overrides,
+        budget_profile=cells.read(cells.budget_profile, ""),
+        view_texts=cells.read(cells.view_texts, {}),
+        overrides=cells.read(lambda: cells.overrides(recipe), {}),
     )
+
+    # the words of a row are told beside the faults of its cells
+    reason = check(prompt) if check is not None else None
+    faults = [*cells.faults, reason] if reason is not None else cells.faults
+    if faults:
+        told = "; ".join(faults[:MAX_FAULTS]) + (f"; and {len(faults) - MAX_FAULTS} more" * (len(faults) > MAX_FAULTS))
+        name = f" ({prompt.prompt_id})" if prompt.prompt_id else ""
+        raise RowError(f"{place or f'row {row}'}{name}: {told}", row=row, prompt_id=prompt.prompt_id or None)
+    return prompt
 
 
 def row_content(values: Mapping[str, Any]) -> str:
@@ -142,38 +147,45 @@ def row_text(values: Mapping[str, Any]) -> str:
 
 
 class _Row:
-    """Typed access to the values of one row; every refusal names row, id, column, value, rule."""
+    """Typed access to the values of one row; every refusal is a ConfigError that names column, value, rule."""
 
-    def __init__(self, values: Mapping[str, Any], row: int, place: str) -> None:
+    def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
-        self._row = row
-        self.place = place
-        self._id: str | None = None
+        self.faults: list[str] = []
+
+    def read(self, cell: Callable[[], T], default: T) -> T:
+        """The value of `cell`; `default` where it is refused, which is noted."""
+        try:
+            return cell()
+        except ConfigError as error:
+            self.faults.append(str(error))
+            return default
 
     def refuse(self, column: str, value: object, rule: str) -> NoReturn:
         text = repr(value)
         text = text if len(text) <= 80 else f"{text[:77]}..."
-        name = f" ({self._id})" if self._id else ""
-        raise RowError(f"{self.place}{name}: {column} = {text}: {rule}", row=self._row, prompt_id=self._id)
+        raise ConfigError(f"{column} = {text}: {rule}" if value is not None else f"{column} is missing: {rule}")
 
     def prompt_id(self) -> str:
         raw = self._values.get("prompt_id")
         prompt_id = self._decoded("prompt_id", raw)
-        if raw is None or not _PROMPT_ID.fullmatch(prompt_id):
+        if not _PROMPT_ID.fullmatch(prompt_id):
             self.refuse("prompt_id", prompt_id if raw is not None else None, f"must be {COLUMNS[0].meaning}")
-        self._id = prompt_id
         return prompt_id
 
     def text(self, column: str, *, required: bool = False) -> str:
-        return self._clean(column, self._decoded(column, self._values.get(column)), required=required)
+        raw = self._values.get(column)
+        if raw is None and required:
+            self.refuse(column, None, "must not be empty")
+        return self._clean(column, self._decoded(column, raw), required=required)
 
-    def number(self, column: str, default: int, allowed: Callable[[int], bool], rule: str) -> int:
+    def number(self, column: str, allowed: range, rule: str) -> int:
         value = self._values.get(column)
         if value is None:
-            return default
+            return 0
         if isinstance(value, float) and not (value.is_integer() and abs(value) <= _EXACT_FLOAT):
             self.refuse(column, value, "must be a whole number, and as an integer where it is beyond 2^53")
-        if not allowed(int(value)):
+        if int(value) not in allowed:
             self.refuse(column, value, f"must be {rule}")
         return int(value)
 
@@ -194,14 +206,29 @@ class _Row:
             self.refuse_size("tags", tags)
         if not isinstance(tags, tuple | list):
             self.refuse("tags", tags, "must be a list of texts")
-        return tuple(self._clean("tags", self._decoded("tags", tag), required=True) for tag in tags)
+        return tuple(self._tag(f"tags[{number}]", tag) for number, tag in enumerate(tags))
+
+    def budget_profile(self) -> str:
+        name = self.text("budget_profile")
+        if name:
+            export_profile(name)
+        return name
+
+    def overrides(self, recipe: Recipe) -> dict[str, object]:
+        """The overrides, tried out: a bad one costs its row and not the run."""
+        overrides = self.json_object("recipe_overrides")
+        if any(name.split(".")[0] == "prior" for name in overrides):
+            self.refuse("recipe_overrides", overrides, "must not change the prior: a run has one")
+        if overrides:
+            with_overrides(recipe, overrides)
+        return overrides
 
     def view_texts(self) -> dict[str, str]:
         texts = self.json_object("view_prompts")
         for view, text in texts.items():
             if view not in VIEWS or not isinstance(text, str):
                 self.refuse("view_prompts", texts, f"must give texts for some of {', '.join(VIEWS)}")
-        return {view: self._clean("view_prompts", str(text), required=True) for view, text in texts.items()}
+        return {view: self._clean(f"view_prompts.{view}", str(text), required=True) for view, text in texts.items()}
 
     def json_object(self, column: str) -> dict[str, object]:
         text = self._decoded(column, self._values.get(column))
@@ -213,8 +240,12 @@ class _Row:
             self.refuse(column, text, str(error))
 
     def refuse_size(self, column: str, value: OverBound) -> NoReturn:
-        name = f" ({self._id})" if self._id else ""
-        raise RowError(f"{self.place}{name}: {column} is {value.size}: {value.rule}", row=self._row, prompt_id=self._id)
+        raise ConfigError(f"{column} is {value.size}: {value.rule}")
+
+    def _tag(self, column: str, raw: object) -> str:
+        if raw is None:
+            self.refuse(column, None, "must not be empty")
+        return self._clean(column, self._decoded(column, raw), required=True)
 
     def _decoded(self, column: str, raw: object) -> str:
         if isinstance(raw, OverBound):
@@ -229,14 +260,14 @@ class _Row:
             self.refuse(column, raw, f"must be UTF-8 (byte {error.start} is not)")
 
     def _clean(self, column: str, text: str, *, required: bool) -> str:
-        text = with_single_spaces(text)
-        if required and not text:
-            self.refuse(column, None, "must not be empty")
-        if text and is_blank(text):
-            self.refuse(column, text, "must not be empty: its characters show nothing")
-        if len(text) > MAX_PROMPT_CHARS:
-            self.refuse(column, text, f"must have at most {MAX_PROMPT_CHARS} characters, has {len(text)}")
-        fault = character_fault(text)
+        clean = with_single_spaces(text)
+        if required and not clean:
+            self.refuse(column, text, "must not be empty")
+        if clean and is_blank(clean):
+            self.refuse(column, clean, "must not be empty: its characters show nothing")
+        if len(clean) > MAX_PROMPT_CHARS:
+            self.refuse(column, clean, f"must have at most {MAX_PROMPT_CHARS} characters, has {len(clean)}")
+        fault = character_fault(clean)
         if fault:
-            self.refuse(column, text, fault)
-        return text
+            self.refuse(column, clean, fault)
+        return clean

@@ -122,6 +122,10 @@ def _scanned(rows: Sequence[SourceRow], draft: Path, target: str) -> tuple[list[
         row = rows[refused.row]
         told = str(refused).partition(": ")[2]  # without the row of the draft, which nobody has seen
         faults.append(Fault(row.place, row.values["prompt_id"], told))
+    for number, earlier in report.conflicts:
+        row = rows[number]
+        rule = f"prompt_id stands in {rows[earlier].place} too, with other content"
+        faults.append(Fault(row.place, row.values["prompt_id"], rule))
     return faults, [warning.replace(draft.name, target) for warning in report.warnings]
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from dreamfoundry.errors import ConfigError, ManifestError, Stopped, StoreUnavailable
@@ -18,6 +21,7 @@ from dreamfoundry.object_store.s3.store import S3Store
 
 _S3 = "s3://"
 _MAX_OTHER_NAMES = 1000
+_LISTEN_S = 0.5
 
 
 def open_store(
@@ -52,13 +56,21 @@ def open_store(
     return DirectoryStore(text, is_read_only=is_read_only)
 
 
-def local_copy(url: str | Path, folder: Path, should_stop: Callable[[], bool] = lambda: False) -> Path:
+def local_copy(
+    url: str | Path,
+    folder: Path,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    retry_timeout_s: float = RETRY_TIMEOUT_S,
+    on_wait: Callable[[str], None] | None = None,
+) -> Path:
     """A path on this machine with the manifest at `url`: a path, file:///path, or s3://bucket/key.
 
     What is local is returned where it lies. An object on S3 is written into `folder`; a prefix becomes a directory
     in it with the prefix's parts, and an empty file or folder for each other name, so that a reader can name what it
-    leaves out. Raises ManifestError for an address that leads to no manifest, StoreUnavailable with the address in
-    its message, and Stopped soon after `should_stop` is true.
+    leaves out. A call waits for an S3 that is away, and tells `on_wait`, as in `open_store`. Raises ManifestError for
+    an address that leads to no manifest, StoreUnavailable with the address in its message, and Stopped soon after
+    `should_stop` is true, also while it waits.
     """
     text = str(url)
     if not text.strip():
@@ -68,7 +80,11 @@ def local_copy(url: str | Path, folder: Path, should_stop: Callable[[], bool] = 
     if text.startswith("file:"):
         return _path_of_file_url(text)
     if text.startswith(_S3):
-        return _copy_from_s3(text, folder, should_stop)
+        pause = partial(_pause, should_stop)
+        store, name = _store_above(text, retry_timeout_s=retry_timeout_s, on_wait=on_wait, sleep=pause)
+        target = folder / (name or "manifest")
+        return _copy_from_s3(text, store, name, target, should_stop)
+
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
     if scheme is None:
         return Path(url)
@@ -91,20 +107,36 @@ def _path_of_file_url(url: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def _copy_from_s3(url: str, folder: Path, should_stop: Callable[[], bool]) -> Path:
+def _store_above(url: str, **settings: Any) -> tuple[S3Store, str]:
+    """The store that has the last name of `url`, and that name, "" for a bucket as a whole. It is known to answer."""
     bucket, _, key = url[len(_S3) :].rstrip("/").partition("/")
     if not bucket:
         raise ManifestError(f"manifest = {url!r}: must name a bucket, as in s3://bucket/tonight.parquet")
     folder_key, _, name = key.rpartition("/")
-    store = S3Store(bucket, folder_key)
-    target = folder / (name or bucket)
+    store = S3Store(bucket, folder_key, **settings)
+    try:
+        store.check(min(CHECK_TIMEOUT_S, settings["retry_timeout_s"]), name)
+    except StoreUnavailable as error:
+        raise at_address(f"manifest {url}", error) from None
+    return store, name
 
+
+def _pause(should_stop: Callable[[], bool], pause_s: float) -> None:
+    end_s = time.monotonic() + pause_s
+    while (left_s := end_s - time.monotonic()) > 0.0:
+        if should_stop():
+            raise Stopped("while the manifest was copied")
+        time.sleep(min(left_s, _LISTEN_S))
+
+
+def _copy_from_s3(url: str, store: S3Store, name: str, target: Path, should_stop: Callable[[], bool]) -> Path:
     try:
         names = _names_at(store, name)
         if names is None:
             with target.open("wb") as file:
                 store.get_file(name, file)
             return target
+
         if not any(map(is_part, names)):
             raise ManifestError(f"{url!r} is neither an object nor a prefix with *.parquet objects in it")
         target.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,9 @@ def describe(status: Status, steps_per_s: float) -> str:
     }
     parts += [f"{count} {name}" for name, count in counts.items() if count]
 
-    if status.steps_left and not status.steps_done:
+    if status.postponed and not status.optimizing:
+        parts.append(f"another run has {status.postponed} of them, waiting until it is done or its leases end")
+    elif status.steps_left and not status.steps_done:
         parts.append("loading the prior")
     elif status.steps_left and steps_per_s:
         parts += [f"{steps_per_s:.1f} steps/s", f"ETA {duration(status.steps_left / steps_per_s)}"]

@@ -114,7 +114,7 @@ class RunRecords:
         AssertionError if its counts do not add up to the rows of the manifest: then a row was lost without a word.
         """
         context, request, scan = self._context, self._context.request, self._context.scan
-        num_repeated = len(scan.repeated_rows) if tally is not None else 0
+        num_repeated = len(scan.repeated) if tally is not None else 0
         tally = tally or Tally(0, 0, 0, scan.num_rows - scan.num_lost_rows - num_bad_rows, {})
         bad_rows = {BAD_ROW: num_bad_rows} if num_bad_rows else {}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.cli.main import run
-from dreamfoundry.cli.preview import checked_prompt
+from dreamfoundry.cli.preview import checked_prompt, unused_folder, write_files
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.settings.loading import bundled_recipe
 
@@ -52,6 +52,26 @@ def test_words_that_the_toybox_does_not_know_are_refused_with_those_that_it_know
     printed = capsys.readouterr().err
     assert "'gren' (did you mean 'green'?), 'dragon'" in printed
     assert "mushroom" in printed
+
+
+def test_a_second_preview_of_a_prompt_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "a_red_ball"
+    assert unused_folder(folder) == folder
+    folder.mkdir()
+    assert unused_folder(folder) == tmp_path / "a_red_ball-2"
+    (tmp_path / "a_red_ball-2").write_text("a file")
+    assert unused_folder(folder) == tmp_path / "a_red_ball-3"
+
+
+def test_files_of_a_named_folder_are_replaced_and_counted(tmp_path: Path) -> None:
+    contents = {"a.glb": b"1", "asset.json": b"2"}
+    assert write_files(tmp_path / "new/folder", contents) == 0
+    assert write_files(tmp_path / "new/folder", {**contents, "b.glb": b"3"}) == 2
+
+
+@pytest.mark.parametrize("seed", [0, 10**9, 10**18, 2**63 - 1])
+def test_every_seed_of_a_manifest_is_one_of_a_preview(seed: int) -> None:
+    assert checked_prompt("a red ball", seed, bundled_recipe("toybox")).seed == seed
 
 
 @pytest.mark.parametrize(("text", "rule"), [("  ", "must not be empty"), ("a " * 600, "at most 1000 characters")])

@@ -87,6 +87,17 @@ def test_two_recordings_append_to_one_file(tmp_path: Path) -> None:
     assert [json.loads(line)["number"] for line in file.read_text().splitlines()] == [0, 1]
 
 
+@pytest.mark.parametrize("num_events", [1, 3, 10_000])
+def test_a_full_disk_costs_the_events_and_one_line(num_events: int, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    with recording(Path("/dev/full"), stream):
+        for number in range(num_events):
+            log_event(LOG, "tick", number=number)
+
+    assert capsys.readouterr().err == "warning: no more log events in /dev/full: No space left on device\n"
+    assert len(stream.getvalue().splitlines()) == num_events
+
+
 def test_a_recording_without_events_leaves_no_file(tmp_path: Path) -> None:
     with recording(tmp_path / "events.jsonl"):
         pass

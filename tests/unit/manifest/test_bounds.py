@@ -25,7 +25,7 @@ from dreamfoundry.manifest.reader import scan
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     report = scan(Path(sys.argv[1]))
-    told = f"{report.num_prompts} sound, {len(report.row_errors)} bad, {len(report.repeated_rows)} repeated"
+    told = f"{report.num_prompts} sound, {len(report.row_errors)} bad, {len(report.repeated)} repeated"
 except ManifestError as error:
     told = str(error)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
@@ -75,7 +75,7 @@ def test_a_tag_over_its_bound_costs_its_row(tmp_path: Path) -> None:
 
     (message,) = refused_rows(write_manifest(tmp_path / "m.parquet", tags=tags))
 
-    assert message == f"row 1 (row-1): tags is a text of {MAX_TAG_BYTES + 1} bytes: must have at most 4096 bytes"
+    assert message == f"row 1 (row-1): tags[1] is a text of {MAX_TAG_BYTES + 1} bytes: must have at most 4096 bytes"
 
 
 @pytest.mark.parametrize(

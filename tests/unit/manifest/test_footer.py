@@ -40,6 +40,25 @@ def test_the_counts_are_those_that_arrow_finds(tmp_path: Path, num_rows: int, ve
     assert not any(chunk.is_encrypted for group in footer.groups for chunk in group.chunks)
 
 
+def test_columns_are_named_and_bytes_without_a_type_are_noted(tmp_path: Path) -> None:
+    table = {
+        "prompt_id": ["a"],
+        "point": [{"x": 1, "y": {"z": 2}}],
+        "wide": pa.array([b"x" * 16], pa.binary(16)),
+        "pairs": pa.array([[b"x" * 16]], pa.list_(pa.binary(16))),
+        "price": pa.array([1], pa.decimal128(38)),
+        "tags": [["a"]],
+        "é": [1],
+    }
+    pq.write_table(pa.table(table), tmp_path / "m.parquet")
+
+    with (tmp_path / "m.parquet").open("rb") as file:
+        columns = read_footer(file).columns
+
+    assert [column.name for column in columns] == list(table)
+    assert [column.name for column in columns if column.has_plain_bytes] == ["wide", "pairs"]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_any_bytes_are_a_footer_or_refused(tmp_path: Path, seed: int) -> None:
     path = write_manifest(tmp_path / "m.parquet", tags=[["a"]] * 5)

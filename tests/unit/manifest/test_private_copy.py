@@ -61,6 +61,41 @@ def test_of_a_folder_the_parts_are_copied_and_the_rest_is_there_by_name(tmp_path
     assert copied == original
 
 
+def test_links_and_pipes_beside_the_parts_are_named_for_what_they_are(tmp_path: Path, folder: Path) -> None:
+    night = manifest(tmp_path / "night" / "one.parquet", "a red ball").parent
+    (tmp_path / "elsewhere").mkdir()
+    os.mkfifo(night / "pipe")
+    (night / "gone.txt").symlink_to(tmp_path / "absent")
+    (night / "more").symlink_to(tmp_path / "elsewhere")
+    (night / "loop").symlink_to(night)
+    (night / "list.txt").symlink_to(night / "one.parquet")
+
+    for place in (night, private_copy(str(night), folder)):
+        found = {item.name: item.reason.split(":")[0] for item in scan(place).not_read}
+        linked = "a link to a folder within the manifest's; only partitions (key=value) are entered"
+        assert found == {
+            "gone.txt": "a link that leads to no file",
+            "list.txt": "its name does not end in .parquet",
+            "loop/": linked,
+            "more/": linked,
+            "pipe": "no file",
+        }
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_what_stands_in_the_place_of_a_part_is_refused_for_what_it_is(tmp_path: Path, folder: Path, kind: str) -> None:
+    night = manifest(tmp_path / "night" / "one.parquet", "a red ball").parent
+    if kind == "pipe":
+        os.mkfifo(night / "two.parquet")
+    else:
+        (night / "two.parquet").symlink_to(tmp_path / "absent")
+
+    what = "named pipe" if kind == "pipe" else "a link that leads to no file"
+    for place in (night, private_copy(str(night), folder)):
+        with pytest.raises(ManifestError, match=rf"two\.parquet: .*{what}.*; put a Parquet file in its place"):
+            scan(place)
+
+
 def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, folder: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "absent.parquet", tmp_path / "pipe"):

@@ -1,11 +1,10 @@
-"""Ids that repeat, contradict or nearly equal one another are found, in flat memory."""
+"""Ids that repeat, conflict or nearly equal one another are found, in flat memory."""
 
 from pathlib import Path
 
 import pytest
 
-from dreamfoundry.errors import ManifestError
-from dreamfoundry.manifest.reader import scan
+from dreamfoundry.manifest.reader import prompt_ids, read_prompts, scan
 from support.manifests import write_manifest
 
 
@@ -41,14 +40,44 @@ def test_repetitions_are_found_wherever_they_stand(tmp_path: Path, count: int) -
     report = scan(path)
 
     assert report.num_prompts == count
-    assert report.repeated_rows == tuple(range(count, 2 * count))
+    assert list(report.repeated) == [(row, 2 * count - 1 - row) for row in range(count, 2 * count)]
 
 
-def test_the_first_contradiction_is_told_with_both_parts(tmp_path: Path) -> None:
-    write_manifest(tmp_path / "a.parquet", prompt_id=["x", "y", "z"])
+def test_every_row_that_conflicts_is_told_with_the_first_of_its_id(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "a.parquet", prompt_id=["x", "y", "z", "x"])
     write_manifest(tmp_path / "b.parquet", prompt_id=["w", "z", "x"], prompt=["a car"] * 3)
 
-    with pytest.raises(
-        ManifestError, match=r"'z' stands in a\.parquet row 2 and b\.parquet row 1 with different content"
-    ):
-        scan(tmp_path)
+    report = scan(tmp_path)
+
+    assert list(report.conflicts) == [(3, 0), (5, 2), (6, 0)]
+    assert [report.words_for(row) for row in (2, 5)] == ["a.parquet row 2", "b.parquet row 1"]
+    assert (report.num_rows, report.num_prompts) == (7, 4)
+    assert [prompt.text for prompt in read_prompts(tmp_path, report.skip_rows)][-1] == "a car"
+
+
+@pytest.mark.parametrize(
+    ("texts", "repeated", "conflicts"),
+    [
+        (["a", "a", "a"], [(1, 0), (2, 0)], []),
+        (["a", "b", "a"], [(2, 0)], [(1, 0)]),
+        (["a", "b", "b"], [(2, 1)], [(1, 0)]),
+        (["a", "b", "c"], [], [(1, 0), (2, 0)]),
+    ],
+)
+def test_rows_of_one_id_are_repetitions_or_conflicts(
+    tmp_path: Path, texts: list[str], repeated: list[tuple[int, int]], conflicts: list[tuple[int, int]]
+) -> None:
+    report = scan(write_manifest(tmp_path / "m.parquet", prompt_id=["x"] * 3, prompt=texts))
+
+    assert (list(report.repeated), list(report.conflicts)) == (repeated, conflicts)
+
+
+@pytest.mark.parametrize("num_rows", [2, 300, 3000])
+def test_a_row_far_behind_the_first_of_its_id_conflicts_with_that(tmp_path: Path, num_rows: int) -> None:
+    ids = [f"row-{number}" for number in range(num_rows)]
+    path = write_manifest(tmp_path / "m.parquet", prompt_id=ids * 2, prompt=["a mug"] * num_rows + ["a car"] * num_rows)
+
+    report = scan(path)
+
+    assert list(report.conflicts) == [(num_rows + row, row) for row in range(num_rows)]
+    assert list(prompt_ids(path, report.conflicts.rows)) == ids

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from dreamfoundry.errors import ManifestError
 from dreamfoundry.manifest.reader import LostRows, ManifestReport, read_prompts, scan
+from dreamfoundry.manifest.repetitions import RowPairs
 from support.manifests import flip_bytes, promise_rows, write_manifest
 
 
@@ -71,5 +73,6 @@ def test_39_books_that_do_not_balance_are_refused(
 ) -> None:
     lost = (LostRows("m.parquet", 0, 0, num_lost - 1, "CRC"),) if num_lost else ()
 
+    pairs = RowPairs(np.array([(row, 0) for row in repeated], "<u8").reshape(-1, 2))
     with pytest.raises(ManifestError, match=f"promises {num_rows} rows, and {num_prompts + num_lost + len(repeated)}"):
-        ManifestReport("digest", num_rows, num_prompts, (), lost, repeated, (), ())
+        ManifestReport("digest", num_rows, num_prompts, (), lost, pairs, (), ())

@@ -1,11 +1,13 @@
 """Texts: what shows nothing is empty, and characters that no text may have are refused."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from dreamfoundry.manifest.text import character_fault, is_blank, with_single_spaces
+from dreamfoundry.manifest.text import character_fault, first_few, is_blank, with_single_spaces
 from support.manifests import refused_rows, sound_prompts, write_manifest
+from support.sources import refusal
 
 ZERO_WIDTH = [
     "\u200b",
@@ -29,6 +31,9 @@ FORBIDDEN = {
     "a red \u202echair": "bidirectional",
     "\u202da red chair\u202c": "bidirectional",
 }
+PYTHONS_SPACES = ["\x1c", "\x1d", "\x1e", "\x1f", "\x85"]
+"""Controls that Python alone takes for white space."""
+
 SOUND = [
     "a red chair",
     "ein Stuhl, grün",
@@ -44,6 +49,11 @@ SOUND = [
 ]
 
 
+def value_name(column: str) -> str:
+    """The words for the value in a message: that of a list has its number."""
+    return "tags[0]" if column == "tags" else column
+
+
 @pytest.mark.parametrize("text", ZERO_WIDTH, ids=ascii)
 def test_a_text_that_shows_nothing_is_empty(tmp_path: Path, text: str) -> None:
     assert is_blank(text)
@@ -52,7 +62,7 @@ def test_a_text_that_shows_nothing_is_empty(tmp_path: Path, text: str) -> None:
     for column in ("prompt", "negative_prompt", "tags"):
         value = [text] if column == "tags" else text
         (message,) = refused_rows(write_manifest(tmp_path / "m.parquet", **{column: [value]}))
-        assert f"{column} = {text!r}: must not be empty: its characters show nothing" in message
+        assert f"{value_name(column)} = {text!r}: must not be empty: its characters show nothing" in message
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t\n", "\u2003\u00a0"], ids=ascii)
@@ -60,7 +70,27 @@ def test_a_text_of_spaces_is_empty(tmp_path: Path, text: str) -> None:
     assert is_blank(text)
     (message,) = refused_rows(write_manifest(tmp_path / "m.parquet", prompt=[text]))
 
-    assert message == "row 0 (row-0): prompt = None: must not be empty"
+    assert message == f"row 0 (row-0): prompt = {text!r}: must not be empty"
+
+
+@pytest.mark.parametrize("control", PYTHONS_SPACES, ids=ascii)
+def test_controls_that_python_takes_for_white_space_are_refused(tmp_path: Path, control: str) -> None:
+    texts = [f"a{control}chair", f"a chair{control}", f"{control}a chair", f"a {control} chair", f" {control} "]
+    messages = refused_rows(write_manifest(tmp_path / "m.parquet", prompt=texts))
+
+    assert [message.rpartition(": ")[2] for message in messages[:4]] == ["must not contain control characters"] * 4
+    assert messages[4].endswith("must not be empty: its characters show nothing")
+    assert all(ascii(control)[1:-1] in message for message in messages)
+
+
+@pytest.mark.parametrize("control", PYTHONS_SPACES, ids=ascii)
+@pytest.mark.parametrize(
+    ("name", "head", "tail"), [("p.txt", "", ""), ("p.csv", "prompt\n", ""), ("p.jsonl", "{", "}")]
+)
+def test_they_are_refused_in_sources_too(tmp_path: Path, control: str, name: str, head: str, tail: str) -> None:
+    line = f"a chair{control}" if name != "p.jsonl" else f'"prompt": {json.dumps(f"a chair{control}")}'
+
+    assert "must not contain control characters" in refusal(tmp_path, name, f"{head}{line}{tail}\n")
 
 
 @pytest.mark.parametrize("text", FORBIDDEN, ids=ascii)
@@ -69,7 +99,7 @@ def test_a_character_that_no_text_may_have_costs_the_row(tmp_path: Path, text: s
         value = [text] if column == "tags" else text
         (message,) = refused_rows(write_manifest(tmp_path / "m.parquet", **{column: [value]}))
 
-        assert f"row 0 (row-0): {column} = " in message
+        assert f"row 0 (row-0): {value_name(column)} = " in message
         assert FORBIDDEN[text] in message
 
 
@@ -88,3 +118,16 @@ def test_half_a_character_is_no_text() -> None:
 
 def test_white_space_is_made_single_and_accents_are_composed() -> None:
     assert with_single_spaces("  a\u00a0red\n\tcafe\u0301 ") == "a red café"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([], ""),
+        (["a", "b"], "a, b"),
+        (["x" * 81], "x" * 80 + "…"),
+        ([str(number) for number in range(3000)], ", ".join(map(str, range(20))) + " and 2,980 more"),
+    ],
+)
+def test_of_many_names_the_first_are_told(names: list[str], told: str) -> None:
+    assert first_few(names) == told

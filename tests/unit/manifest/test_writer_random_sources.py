@@ -3,6 +3,7 @@
 import json
 import re
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,12 +111,19 @@ def require_manifest_or_refusal(folder: Path, drawn: list[tuple[str, bytes]]) ->
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.lists(sources(), min_size=1, max_size=2))
-def test_41_any_source_is_a_manifest_or_refused(tmp_path: Path, drawn: list[tuple[str, bytes]]) -> None:
+def test_41_any_source_is_a_manifest_or_refused(
+    tmp_path: Path, tried: Callable[[], None], drawn: list[tuple[str, bytes]]
+) -> None:
+    tried()
     require_manifest_or_refusal(tmp_path, drawn)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(drawn=st.lists(sources(), min_size=1, max_size=2))
-def test_any_of_thousands_of_sources_is_a_manifest_or_refused(tmp_path: Path, drawn: list[tuple[str, bytes]]) -> None:
+def test_any_of_thousands_of_sources_is_a_manifest_or_refused(
+    tmp_path: Path, tried: Callable[[], None], drawn: list[tuple[str, bytes]]
+) -> None:
+    tried()
     require_manifest_or_refusal(tmp_path, drawn)

@@ -10,7 +10,7 @@ from dreamfoundry.run.scheduling.run_stats import Status
 
 
 def status(steps_done: int = 0, steps_left: int = 0, **counts: int) -> Status:
-    names = ("num_builds", "published", "quarantined", "waiting", "optimizing", "exporting", "delegated")
+    names = ("num_builds", "published", "quarantined", "waiting", "postponed", "optimizing", "exporting", "delegated")
     values: dict[str, Any] = {name: counts.get(name, 0) for name in names}
     return Status(**values, steps_done=steps_done, steps_left=steps_left)
 
@@ -20,6 +20,15 @@ def test_a_line_names_what_is_done_what_failed_what_is_under_way_and_the_time_le
     assert describe(now, steps_per_s=5.0) == (
         "3/9 done · 1 failed · 2 optimizing · 1 exporting · 2 waiting · 5.0 steps/s · ETA 0:01:00"
     )
+
+
+def test_a_run_that_waits_for_another_one_says_so_and_not_that_it_loads() -> None:
+    held = status(0, 300, num_builds=2, waiting=2, postponed=2)
+    both = status(0, 300, num_builds=2, waiting=1, optimizing=1, postponed=1)
+
+    waits = "another run has 2 of them, waiting until it is done or its leases end"
+    assert describe(held, 0.0) == f"0/2 done · 0 failed · 2 waiting · {waits}"
+    assert describe(both, 0.0) == "0/2 done · 0 failed · 1 optimizing · 1 waiting · loading the prior"
 
 
 def test_an_export_alone_shows_no_speed() -> None:

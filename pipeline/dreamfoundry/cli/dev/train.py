@@ -25,13 +25,17 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from dreamfoundry.cli.command_line import command_app
-from dreamfoundry.cli.flags import Flag, NotNegative, OutputFolder, Positive
+from dreamfoundry.cli.flags import Flag, OutputFolder, Positive, Seed
+from dreamfoundry.errors import ConfigError
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 if TYPE_CHECKING:
     from dreamfoundry.toybox.training.config import TrainingConfig
     from dreamfoundry.toybox.training.trainer import Trainer
+
+CHECKPOINT = "checkpoint.pt"
+"""As `Trainer.checkpoint_path`, whose module imports torch."""
 
 app = command_app("train", __doc__)
 
@@ -45,7 +49,7 @@ class TrainingFlags:
     num_steps: Positive = 8_000
     batch_size: Positive = 16
     views_per_kind: Positive = 480
-    seed: NotNegative = 0
+    seed: Seed = 0
     noisiest_share: Annotated[float, Parameter(validator=Number(gte=0.0, lte=1.0))] = 0.0
     """timesteps from the noisiest 15 %, extra"""
     bf16: Annotated[Flag, Parameter(help="faster on CPUs with AVX512-BF16 instructions")] = False
@@ -63,6 +67,10 @@ def train(
     export_only: Annotated[Flag, Parameter(help="write the weights of the last checkpoint")] = False,
 ) -> int:
     """Train or continue in `output`, write the weights, and report on them; the exit code."""
+    if export_only and not (output / CHECKPOINT).exists():
+        raise ConfigError(f"--export-only: {output / CHECKPOINT}: no such file; train first, or name its --output")
+    if start_from is not None and not (start_from / "unet").is_dir():
+        raise ConfigError(f"--start-from {start_from}: no weights there; name a folder that a training has written")
     restart_with(CPU_ENVIRONMENT)
 
     from dreamfoundry.toybox.training.config import TrainingConfig

@@ -15,9 +15,11 @@ from typing import Literal
 from dreamfoundry.manifest.sources.columns import column_of, meant, unread
 from dreamfoundry.manifest.sources.prompt_ids import words_id
 from dreamfoundry.manifest.sources.reading import Reading, Values, shown
-from dreamfoundry.manifest.sources.values import from_cell
+from dreamfoundry.manifest.sources.values import ABSENT_RULE, from_cell, is_absent
+from dreamfoundry.manifest.text import stripped
 
-_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+"""Separators in words."""
 
 
 def read_csv(text: str, reading: Reading, *, separators: str) -> None:
@@ -41,21 +43,54 @@ def read_csv(text: str, reading: Reading, *, separators: str) -> None:
         return
 
     header = [cell.strip() for cell in first[1]]
+    others = _OtherSeparators(separator, len(header))
     filled_names: dict[str, None] = {}
     repeated: list[int] = []
     for line, cells in records:
-        cells = [cell.strip() for cell in cells]
+        cells = [stripped(cell) for cell in cells]
         if cells == header:
             repeated.append(line)
         elif any(cells):
+            others.check(line, cells)
             filled = [name for name, cell, column in zip(header, cells, columns, strict=False) if cell and not column]
             filled_names.update(dict.fromkeys(filled))
             _take(cells, columns, line, reading)
+    others.report(first[0], reading)
     if repeated:
-        others = f", as are {len(repeated) - 1} more" if len(repeated) > 1 else ""
-        reading.warn(f"line {repeated[0]} repeats the header and is left out{others}: were files joined?")
+        more = f", as are {len(repeated) - 1} more" if len(repeated) > 1 else ""
+        reading.warn(f"line {repeated[0]} repeats the header and is left out{more}: were files joined?")
     if told_names := unread(filled_names):
         reading.warn(told_names)
+
+
+class _OtherSeparators:
+    """Lines that another separator than that of the header would divide: one cell, which holds a whole row."""
+
+    def __init__(self, separator: str, num_columns: int) -> None:
+        self._separator, self._num_columns = separator, num_columns
+        self._num_lines = 0
+        self._found: dict[str, list[int]] = {}
+
+    def check(self, line: int, cells: list[str]) -> None:
+        """Note the line if it is one cell that another separator divides as the header is divided."""
+        self._num_lines += 1
+        if len(cells) != 1:
+            return
+        for other in NAMES:
+            width = len(split_line(cells[0], other)) if other != self._separator and other in cells[0] else 1
+            if width > 1 and self._num_columns in (1, width):
+                self._found.setdefault(other, []).append(line)
+
+    def report(self, header_line: int, reading: Reading) -> None:
+        """A fault if all lines are so, else a warning: they are prompts as a whole."""
+        for other, lines in self._found.items():
+            own, name = NAMES.get(self._separator, repr(self._separator)), NAMES[other]
+            if self._num_columns > 1 and len(lines) == self._num_lines:
+                reading.refuse(f"{own} divide the header, but {name} the lines below: make them alike", header_line)
+                return
+            if self._num_columns > 1 or len(lines) == self._num_lines > 1:
+                more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+                reading.warn(f"line {lines[0]}{more}: {name} stay in the prompt, since the header has none")
 
 
 def _separator(header: str, separators: str) -> str:
@@ -86,7 +121,7 @@ def _columns(header: list[str], line: int, separator: str, reading: Reading) -> 
 
     hint = next((meant(cell) for cell in header[:100] if "'prompt'" in meant(cell)), "")
     names = ", ".join(shown(cell.strip()) for cell in header[:10])
-    divided = _NAMES.get(separator, repr(separator))
+    divided = NAMES.get(separator, repr(separator))
     reading.refuse(
         f"the header, divided at {divided}, has no column 'prompt'; it has {names}{hint}; "
         "for one prompt a line without a header: --from text",
@@ -96,14 +131,17 @@ def _columns(header: list[str], line: int, separator: str, reading: Reading) -> 
 
 
 def _has_plain_quotes(lines: list[str]) -> bool:
-    """True if lines that tabs divide cannot be quoted, but have as many cells each: other programs never quote."""
-    text = "\n".join(lines)
+    """True if tabs divide all lines alike, but not if quotes count: the program that wrote them never quotes.
+
+    Quotes that do not pair count for nothing. Those that do may still take several lines for one cell.
+    """
+    if len({line.count("\t") for line in lines if line.strip()}) != 1:
+        return False
     try:
-        for _ in csv.reader(io.StringIO(text), delimiter="\t", strict=True):
-            pass
+        records = csv.reader(io.StringIO("\n".join(lines)), delimiter="\t", strict=True)
+        return any("\t" in cell for cells in records for cell in cells)
     except csv.Error:
-        return len({line.count("\t") for line in lines if line.strip()}) == 1
-    return False
+        return True
 
 
 def _records(
@@ -113,17 +151,24 @@ def _records(
     text = io.StringIO("\n".join(lines[start:]))
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
     reader = csv.reader(text, delimiter=separator, quoting=quoting, skipinitialspace=True, strict=True)
+
     begins = start + 1
+    spread: list[int] = []
     while True:
         try:
             cells = next(reader)
         except StopIteration:
+            if spread:
+                more = f" and {len(spread) - 1} more" if len(spread) > 1 else ""
+                reading.warn(f"line {spread[0]}{more}: a quoted text goes on over several lines, which become one")
             return
         except csv.Error as error:
             end = start + reader.line_num
             line, reason = _quote_fault(lines[begins - 1 : end], separator, error)
             reading.refuse(f"{reason}; nothing is read from here on", begins + line)
             return
+        if any("\n" in cell for cell in cells):
+            spread.append(begins)
         if cells:
             yield begins, cells
         begins = start + reader.line_num + 1
@@ -162,6 +207,8 @@ def _take(cells: list[str], columns: list[str | None], line: int, reading: Readi
     num_faults = len(reading.faults)
     if "prompt" not in texts:
         reading.refuse("prompt is empty: say what to make, or remove the line", line, prompt_id)
+    elif is_absent(texts["prompt"]):
+        reading.refuse(f"prompt = {shown(texts['prompt'])}: {ABSENT_RULE}", line, prompt_id)
 
     values: Values = {}
     for column, cell in texts.items():
@@ -169,5 +216,7 @@ def _take(cells: list[str], columns: list[str | None], line: int, reading: Readi
             values[column] = from_cell(column, cell)
         except ValueError as error:
             reading.refuse(f"{column} = {shown(cell)}: {error}", line, prompt_id)
-    if len(reading.faults) == num_faults:
+    if len(reading.faults) > num_faults:
+        reading.refuse_rest(line, values, prompt_id)
+    else:
         reading.add(line, values)

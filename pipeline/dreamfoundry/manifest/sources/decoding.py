@@ -24,9 +24,10 @@ _SAVE = 'save the file as UTF-8 (in Excel: "CSV UTF-8")'
 
 
 def decoded(data: bytes, reading: Reading) -> str | None:
-    """The text with lines that end in \\n, without byte order marks; None after a fault.
+    """The text with lines that end in \\n, without byte order marks; None where there is none to be read.
 
-    Marks are taken away wherever a line begins with one: files that were joined have them in the middle.
+    Marks are taken away wherever a line begins with one: files that were joined have them in the middle. A line that
+    is not UTF-8 is a fault, and stands in the text with U+FFFD for what is not, so that its other faults are found too.
     """
     num_lines = data.count(b"\n") + data.count(b"\r")
     if num_lines > _MAX_LINES:
@@ -41,11 +42,11 @@ def decoded(data: bytes, reading: Reading) -> str | None:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        if encoding == "utf-8":
-            _refuse_lines(data, reading)
-        else:
+        if encoding != "utf-8":
             reading.refuse(f"is {encoding.upper()} with broken characters from byte {error.start} on: {_SAVE}")
-        return None
+            return None
+        _refuse_lines(data, reading)
+        text = data.decode("utf-8", "replace")
 
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return re.sub(r"^\ufeff+", "", lines, flags=re.MULTILINE)

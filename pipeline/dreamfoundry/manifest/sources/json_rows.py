@@ -11,7 +11,8 @@ from typing import Any
 from dreamfoundry.manifest.sources.columns import column_of, meant, unread
 from dreamfoundry.manifest.sources.prompt_ids import words_id
 from dreamfoundry.manifest.sources.reading import Reading, Values, shown
-from dreamfoundry.manifest.sources.values import from_json
+from dreamfoundry.manifest.sources.values import ABSENT_RULE, from_json, is_absent, whole_number
+from dreamfoundry.manifest.text import stripped
 
 _EXAMPLE = '{"prompt": "a red mushroom"}'
 _ARRAY_RULE = f"must be an array of objects like [{_EXAMPLE}]; write mere texts into a .txt, one a line"
@@ -25,7 +26,7 @@ def read_jsonl(text: str, reading: Reading) -> None:
         return
     unread_keys: dict[str, None] = {}
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
+        if stripped(line):
             try:
                 value = _DECODER.decode(line)
             except (ValueError, RecursionError) as error:
@@ -90,7 +91,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_no_key_twice)
+_DECODER = json.JSONDecoder(object_pairs_hook=_no_key_twice, parse_int=whole_number)
 
 
 def _reason(error: ValueError | RecursionError) -> str:
@@ -109,7 +110,7 @@ def _after_blank(text: str, at: int) -> int:
 
 def _is_mapping(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        return isinstance(json.loads(text, parse_int=str), dict)
     except (ValueError, RecursionError):
         return False
 
@@ -117,7 +118,7 @@ def _is_mapping(text: str) -> bool:
 def _keys(text: str) -> str:
     """The keys of the one object in `text`, for a message."""
     try:
-        keys = list(json.loads(text))
+        keys = list(json.loads(text, parse_int=str))
     except (ValueError, RecursionError):
         return ""
     return f" with the keys {', '.join(shown(key) for key in keys[:5])}{' …' if len(keys) > 5 else ''}"
@@ -147,13 +148,27 @@ def _take(value: Any, number: int, reading: Reading, unread_keys: dict[str, None
                 values[column] = from_json(column, item)
         except ValueError as error:
             faults.append(f"{column} = {shown(item)}: {error}")
-    if given.get("prompt") in (None, ""):
-        others = (key for key in islice(value, 100) if column_of(key) is None)
-        hint = next((f"{shown(key)}{meant(key)}" for key in others if "'prompt'" in meant(key)), "")
-        faults.append(f"has no prompt: must be like {_EXAMPLE}{'; it has ' + hint if hint else ''}")
+    if fault := _prompt_fault(value, given):
+        faults.append(fault)
 
     prompt_id = values.get("prompt_id") or (values.get("prompt") and words_id(values["prompt"])) or ""
     for fault in faults:
         reading.refuse(fault, number, prompt_id)
-    if not faults:
+    if faults:
+        reading.refuse_rest(number, values, prompt_id)
+    else:
         reading.add(number, values)
+
+
+def _prompt_fault(row: dict[str, Any], given: dict[str, Any]) -> str:
+    """The rule that an object without a prompt breaks, with the key that may be misspelt; "" if it has one."""
+    prompt = given.get("prompt", 0)
+    if prompt is None or prompt == "":
+        return f"prompt is {'null' if prompt is None else 'empty'}: say what to make, or remove the object"
+    if isinstance(prompt, str) and is_absent(prompt):
+        return f"prompt = {shown(prompt)}: {ABSENT_RULE}"
+    if "prompt" in given:
+        return ""
+    others = (key for key in islice(row, 100) if column_of(key) is None)
+    hint = next((f"{shown(key)}{meant(key)}" for key in others if "'prompt'" in meant(key)), "")
+    return f"has no prompt: must be like {_EXAMPLE}{'; it has ' + hint if hint else ''}"

@@ -7,14 +7,42 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from dreamfoundry.manifest.row import MAX_SEED
+from dreamfoundry.manifest.text import stripped
 
 _RANGES = {"seed": (0, MAX_SEED), "priority": (1 - 2**31, 2**31 - 1)}
 _MAPPINGS = ("recipe_overrides", "view_prompts")
+MAX_DIGITS = 200
+"""Of a whole number in JSON; ids may have 128."""
+
+ABSENT_RULE = "is what programs write for no value: say what to make, or remove the line"
+_ABSENT = frozenset({"none", "null", "nan", "<na>", "n/a", "#n/a", "undefined"})
+
 _EXACT_FLOAT = 2.0**53
 """From here on a float no longer tells neighbouring whole numbers apart."""
+
+
+@dataclass(frozen=True)
+class LongNumber:
+    """A whole number of JSON that is too long for any column: Python itself refuses the longest."""
+
+    digits: str
+
+    def __repr__(self) -> str:
+        return f"{self.digits[:8]}... ({len(self.digits)} digits)"
+
+
+def whole_number(digits: str) -> int | LongNumber:
+    """The number that `digits` are in JSON, however many."""
+    return int(digits) if len(digits) <= MAX_DIGITS else LongNumber(digits)
+
+
+def is_absent(text: str) -> bool:
+    """True for what programs write in place of no value: nobody wants it in 3D."""
+    return text.strip().casefold() in _ABSENT
 
 
 def from_cell(column: str, cell: str) -> Any:
@@ -68,6 +96,8 @@ def _int_of_json(value: Any) -> int:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    if isinstance(value, LongNumber):
+        return int(value.digits[:MAX_DIGITS])  # over every bound too
     raise ValueError("must be a whole number without quotes")
 
 
@@ -90,7 +120,7 @@ def _float_of_json(value: Any) -> float:
 def _tags_of_cell(cell: str) -> list[str]:
     if cell.strip()[:1] in ("[", "(", "{"):  # a list as pandas writes it: its quotes and brackets are no tags
         raise ValueError("must be tags between semicolons, as in wood; old")
-    return [tag.strip() for tag in re.split("[;|,]", cell) if tag.strip()]
+    return [stripped(tag) for tag in re.split("[;|,]", cell) if stripped(tag)]
 
 
 def _tags_of_json(value: Any) -> list[str]:
@@ -105,11 +135,17 @@ def _mapping(value: Any) -> str:
     if not isinstance(value, dict):
         raise ValueError("must be a JSON object")
     try:
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_refuse_inside)
     except RecursionError:
         raise ValueError("is nested too deep") from None
+    except TypeError:
+        raise ValueError(f"must not contain a number of more than {MAX_DIGITS} digits") from None
     except ValueError:
         raise ValueError("must not contain NaN or Infinity") from None
+
+
+def _refuse_inside(value: object) -> NoReturn:
+    raise TypeError
 
 
 def _id_of_json(value: Any) -> str:

@@ -79,9 +79,9 @@ class S3Store:
     def url(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
-    def check(self, retry_timeout_s: float = CHECK_TIMEOUT_S) -> None:
-        """Fail soon, with advice, when the library cannot be listed."""
-        page = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": 1}
+    def check(self, retry_timeout_s: float = CHECK_TIMEOUT_S, prefix: str = "") -> None:
+        """Fail soon, with advice, when the keys that begin with `prefix` cannot be listed."""
+        page = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "MaxKeys": 1}
         self._retries.call(lambda: self._client.list_objects_v2(**page), timeout_s=retry_timeout_s)
 
     def get(self, key: str) -> bytes:

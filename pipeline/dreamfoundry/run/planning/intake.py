@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from dreamfoundry.diffusion.weights_cache import resolve_identity, weights_cache
@@ -13,7 +14,8 @@ from dreamfoundry.errors import MachineFault, ManifestError, Stopped, StoreUnava
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import OnProgress
 from dreamfoundry.manifest.private_copy import private_copy
-from dreamfoundry.manifest.reader import ManifestReport, digest_of, read_prompts, scan
+from dreamfoundry.manifest.reader import ManifestReport, digest_of, prompt_ids, read_prompts, scan
+from dreamfoundry.manifest.text import first_few
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.outcomes import now_text
 from dreamfoundry.run.planning.plan import Plan
@@ -24,7 +26,7 @@ from dreamfoundry.run.request import RunRequest
 from dreamfoundry.run.run_records import RunContext
 
 MAX_NAMED = 20
-"""Bad rows that a message names; `--dry-run --list` names all."""
+"""Bad rows, and rows in conflict, that a message names; `--dry-run --list` names all."""
 
 
 def stop_on_request(progress: Progress, should_stop: Callable[[], bool]) -> OnProgress:
@@ -48,7 +50,9 @@ def check(request: RunRequest, folder: Path, progress: Progress, should_stop: Ca
     on_progress = stop_on_request(progress, should_stop)
     prior = resolve_identity(request.recipe.prior, weights_cache())
     vocabulary = vocabulary_check(request.recipe.prior)
-    manifest = private_copy(request.manifest, folder, should_stop)
+    manifest = private_copy(
+        request.manifest, folder, should_stop, store_s=request.limits.store_s, on_wait=progress.note
+    )
     scanned = scan(
         manifest,
         vocabulary,
@@ -57,8 +61,10 @@ def check(request: RunRequest, folder: Path, progress: Progress, should_stop: Ca
         should_stop=should_stop,
         on_progress=lambda number: on_progress("rows checked", number),
     )
-    if scanned.row_errors and not request.quarantine_bad_rows and not request.is_dry:
-        raise ManifestError(_describe_bad_rows(scanned, request, vocabulary))
+    has_bad_rows = bool(scanned.row_errors) and not request.quarantine_bad_rows
+    if (has_bad_rows or scanned.conflicts) and not request.is_dry:
+        lines = _describe_bad_rows(scanned, request, vocabulary) if has_bad_rows else []
+        raise ManifestError("\n".join([*lines, *_describe_conflicts(scanned, request, manifest)]))
 
     if not request.is_dry:  # else they are part of the forecast
         for subject, text in remarks(scanned):
@@ -83,16 +89,24 @@ def remarks(scanned: ManifestReport) -> Iterator[tuple[str, str]]:
         yield "lost rows", f"{rows} ({lost.part}, row group {lost.row_group}): {lost.reason}"
     if len(scanned.lost) > MAX_NAMED:
         yield "lost rows", f"… and those of {len(scanned.lost) - MAX_NAMED:,} more row groups"
-    if scanned.repeated_rows:
-        yield "repeated", f"{len(scanned.repeated_rows):,} rows repeat an earlier one: each is made once"
+    if scanned.repeated:
+        yield "repeated", f"{len(scanned.repeated):,} rows repeat an earlier one: each is made once"
     for item in scanned.not_read[:MAX_NAMED]:
         yield "not read", f"{item.name}: {item.reason}"
     if len(scanned.not_read) > MAX_NAMED:
         yield "not read", f"… and {len(scanned.not_read) - MAX_NAMED:,} more"
     if scanned.ignored_columns:
-        yield "not read", f"columns {', '.join(scanned.ignored_columns)}"
+        yield "not read", f"columns {first_few(scanned.ignored_columns)}"
     for text in scanned.warnings:
         yield "warning", text
+
+
+def conflicts(scanned: ManifestReport, manifest: Path) -> Iterator[str]:
+    """Sentences about the first rows that have the id of another prompt; `manifest` is read for their ids."""
+    pairs = list(islice(scanned.conflicts, MAX_NAMED))
+    for (row, earlier), prompt_id in zip(pairs, prompt_ids(manifest, (row for row, _ in pairs)), strict=True):
+        first, second = scanned.words_for(earlier), scanned.words_for(row)
+        yield f"prompt_id {prompt_id!r} stands in {first} and {second} with different content"
 
 
 def plan(context: RunContext) -> Plan:
@@ -128,7 +142,7 @@ def _open_library(request: RunRequest, folder: Path, progress: Progress) -> Libr
     return Library(open_store(url, retry_timeout_s=store_s, on_wait=progress.note, is_read_only=is_read_only))
 
 
-def _describe_bad_rows(scanned: ManifestReport, request: RunRequest, vocabulary: VocabularyCheck | None) -> str:
+def _describe_bad_rows(scanned: ManifestReport, request: RunRequest, vocabulary: VocabularyCheck | None) -> list[str]:
     errors = scanned.row_errors
     lines = [f"{len(errors)} of {scanned.num_rows} rows of {request.manifest} cannot be used:"]
     lines += [f"  {error}" for error in errors[:MAX_NAMED]]
@@ -136,5 +150,14 @@ def _describe_bad_rows(scanned: ManifestReport, request: RunRequest, vocabulary:
         lines.append(f"  … and {len(errors) - MAX_NAMED} more: --dry-run --list FILE writes all of them")
     if vocabulary is not None and vocabulary.num_refused:
         lines.append(vocabulary.hint)
-    lines.append("mend them, or run with --quarantine-bad-rows to record them as quarantined and build the rest")
-    return "\n".join(lines)
+    return [*lines, "mend them, or run with --quarantine-bad-rows to record them as quarantined and build the rest"]
+
+
+def _describe_conflicts(scanned: ManifestReport, request: RunRequest, manifest: Path) -> list[str]:
+    if not scanned.conflicts:
+        return []
+    lines = [f"{len(scanned.conflicts)} rows of {request.manifest} have the id of an earlier row and other content:"]
+    lines += [f"  {text}" for text in conflicts(scanned, manifest)]
+    if len(scanned.conflicts) > MAX_NAMED:
+        lines.append(f"  … and {len(scanned.conflicts) - MAX_NAMED} more: --dry-run --list FILE writes all of them")
+    return [*lines, "give each prompt an id of its own"]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import islice
 
 from dreamfoundry.diffusion.weights import bundled_prior
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.toybox.captions import COLORS, KINDS, VOCABULARY, unknown_words
 
+MAX_WORDS = 5
+"""Unknown words of a prompt that its refusal names."""
+
 
 class VocabularyCheck:
     """Refuses prompts with words outside of the toybox's vocabulary; `num_refused` counts them."""
 
     hint = (
-        f"toybox knows the kinds {', '.join(' = '.join((kind, *synonyms)) for kind, synonyms in KINDS.items())}; "
-        f"the colours {', '.join(COLORS)}; and a, an, one, the, small, toy. "
+        f"toybox knows {', '.join(KINDS)} and some synonyms; {', '.join(COLORS)}; a, an, one, the, small, toy. "
         "Any other prior takes any words: --set prior.path=FOLDER"
     )
     """The words that a prompt may use, for the end of a list of refused rows."""
@@ -31,7 +34,9 @@ class VocabularyCheck:
         if not words:
             return None
         self.num_refused += 1
-        return "toybox was never trained on " + ", ".join(map(_with_suggestion, words))
+        named = ", ".join(map(_with_suggestion, islice(words, MAX_WORDS)))
+        more = f" and {len(words) - MAX_WORDS} more" if len(words) > MAX_WORDS else ""
+        return f"toybox was never trained on {named}{more}"
 
 
 def vocabulary_check(prior: PriorConfig) -> VocabularyCheck | None:

@@ -152,6 +152,11 @@ class Backlog:
     def is_postponed(self, job: FieldJob) -> bool:
         return job in self._postponed
 
+    @property
+    def num_postponed(self) -> int:
+        """Builds whose field another run has leased."""
+        return sum(len(job.builds) for job in self._postponed)
+
     def recall(self) -> None:
         """Queue postponed fields whose time is over."""
         now_s = self._clock()

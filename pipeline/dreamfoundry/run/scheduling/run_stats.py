@@ -17,6 +17,7 @@ from dreamfoundry.run.scheduling.worker_pool import WorkerPool
 class Status:
     """Counts of builds by state, and steps of all slots, for the progress display and the metrics.
 
+    `postponed` counts those of the waiting ones whose field another run has leased.
     `failure_classes` counts the quarantined ones by class, `workers` those that are up by kind.
     The rest are seconds of distillers: `useful_s` for fields that were stored, `wasted_s` for those
     that failed or were lost with a worker, `open_s` for those that have not ended; `held_s` is the
@@ -27,6 +28,7 @@ class Status:
     published: int = 0
     quarantined: int = 0
     waiting: int = 0
+    postponed: int = 0
     optimizing: int = 0
     exporting: int = 0
     delegated: int = 0
@@ -102,6 +104,7 @@ class RunStats:
             published=self._num_decided["published"],
             quarantined=self._num_decided["quarantined"],
             waiting=max(0, backlog.num_builds - ended - optimizing - exporting),
+            postponed=backlog.num_postponed,
             optimizing=optimizing,
             exporting=exporting,
             delegated=self.num_delegated,

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, load_model
 from torch import Tensor
 from transformers import T5EncoderModel
 
+from dreamfoundry.errors import ConfigError
 from dreamfoundry.settings.distillation import ShadingConfig
 from dreamfoundry.toybox.training.config import TrainingConfig
 from dreamfoundry.toybox.training.dataset import TracedViews, training_batch
@@ -96,7 +97,7 @@ class Trainer:
         """Update weights and running average once; the loss. Draws are a function of the step alone."""
         config = self.config
         pictures, captions = training_batch(self.views, config, self.shading, self.step)
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
+        generator = torch.Generator().manual_seed((config.seed * 1_000_003 + self.step) % 2**63)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
             embeds, abar = self.embed(captions), self.scheduler.alphas_cumprod
             loss = diffusion_loss(self.unet, embeds, pictures, abar, generator, config.noisiest_share)
@@ -139,12 +140,13 @@ class Trainer:
         partial.replace(self.checkpoint_path)
 
     def _resume(self) -> None:
-        """Continue from the checkpoint, if there is one. ValueError if it has other settings."""
+        """Continue from the checkpoint, if there is one. ConfigError if it has other settings."""
         if not self.checkpoint_path.exists():
             return
         data = torch.load(self.checkpoint_path, weights_only=True)
         if data["config"] != json.dumps(asdict(self.config)):
-            raise ValueError(f"{self.checkpoint_path} belongs to another configuration: {data['config']}")
+            remedy = "train with these settings, or choose another --output"
+            raise ConfigError(f"{self.checkpoint_path} is of other settings: {data['config']}; {remedy}")
         self.step, self.losses = data["step"], data["losses"]
         _copy(data["weights"], self.weights)
         _copy(data["average"], self.average)

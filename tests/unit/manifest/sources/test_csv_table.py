@@ -216,7 +216,7 @@ def test_hostile_headers_and_lines_are_refused_in_seconds(tmp_path: Path) -> Non
 
 def test_a_message_is_short_and_printable_whatever_the_id(tmp_path: Path) -> None:
     for prompt_id, name in [("a\x1b[2J", "'a\\x1b[2J'"), ("x" * 1000, f"'{'x' * 76}...")]:
-        (fault,) = faults(tmp_path, "p.csv", f"prompt_id,prompt,seed\n{prompt_id},a mug,x\n")
+        fault, _ = faults(tmp_path, "p.csv", f"prompt_id,prompt,seed\n{prompt_id},a mug,x\n")
         assert fault.startswith(f"p.csv, line 2 ({name}): seed = 'x'")
 
 
@@ -247,6 +247,13 @@ def test_a_broken_quote_is_named_where_it_was_opened(tmp_path: Path, body: str, 
     assert fault.startswith(f"p.csv, line {line}: ")
     assert reason in fault
     assert fault.endswith("nothing is read from here on")
+
+
+@pytest.mark.parametrize("cell", ["None", "null", "NaN", "<NA>", "#N/A"])
+def test_what_programs_write_for_no_prompt_is_refused(tmp_path: Path, cell: str) -> None:
+    fault = refusal(tmp_path, "p.csv", f"prompt,seed\na mug,7\n{cell},8\n")
+
+    assert f"prompt = {cell!r}: is what programs write for no value: say what to make" in fault
 
 
 @pytest.mark.parametrize("cell", ["['forest', 'red']", "[x]", "(a; b)", "{wood}"])

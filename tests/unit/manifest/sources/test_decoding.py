@@ -1,6 +1,7 @@
 """Bytes become text only where their encoding is known; no letter is guessed."""
 
 import codecs
+import re
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,27 @@ def test_every_line_of_another_encoding_is_named_with_its_byte(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["p.txt", "p.csv", "p.tsv", "p.jsonl", "p.json"])
 def test_other_encodings_are_refused_in_every_kind(tmp_path: Path, name: str) -> None:
-    assert refusal(tmp_path, name, "prompt\na café\n".encode("latin-1")).startswith(f"{name}, line 2: byte 6, 0xE9,")
+    found = faults(tmp_path, name, "prompt\na café\n".encode("latin-1"))
+
+    assert f"{name}, line 2: byte 6, 0xE9, is not UTF-8 (in Windows-1252 it is 'é'): {SAVE}" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("p.csv", b"prompt,seed\na caf\xe9,7\na car,x\n,8\na hat,9,9\n", [2, 3, 4, 5]),
+        ("p.csv", b"prompt,seed\na caf\xe9,x\na car,7\n", [2, 2]),
+        ("p.tsv", b"prompt\tseed\na car\tx\na caf\xe9\t7\n", [2, 3]),
+        ("p.txt", b"a caf\xe9\na \x1b car\na car\n", [1, 2]),
+        ("p.jsonl", b'{"prompt": "a caf\xe9"}\n{"prompt": 7}\n{\n', [1, 2, 3]),
+    ],
+)
+def test_a_line_of_another_encoding_hides_no_other_fault(
+    tmp_path: Path, name: str, content: bytes, lines: list[int]
+) -> None:
+    found = faults(tmp_path, name, content)
+
+    assert [int(re.split("[ :]", fault.removeprefix(f"{name}, line "))[0]) for fault in found] == lines
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])

@@ -42,8 +42,11 @@ def test_whole_numbers_are_ids(tmp_path: Path, prompt_id: object, name: str) -> 
 WRONG = [
     ("prompt", 3, "must be text in quotes"),
     ("prompt", ["a mug"], "must be text in quotes"),
-    ("prompt", "", "has no prompt"),
-    ("prompt", None, "has no prompt"),
+    ("prompt", "", "prompt is empty: say what to make"),
+    ("prompt", None, "prompt is null: say what to make"),
+    ("tags", [None], "tags = [null]: must be a list of texts"),
+    ("tags", ["a", None, {"b": True}], "tags = ['a', null, {'b': true}]: must be a list of texts"),
+    ("tags", [""], "tags[0] = '': must not be empty"),
     ("prompt", "   ", "must not be empty"),
     ("prompt", "a \ud83d mug", "contains half a character (\\ud83d)"),
     ("prompt_id", "", "must not be empty; leave it out for a name"),
@@ -66,7 +69,10 @@ WRONG = [
     ("tags", ["\ud800"], "contains half a character"),
     ("target_height_m", "0.9", "must be a number of metres without quotes"),
     ("target_height_m", False, "must be a number of metres without quotes"),
-    ("target_height_m", 10**400, "must be a number of metres such as 0.9"),
+    ("target_height_m", 10**400, "must be a number of metres without quotes, such as 0.9"),
+    ("priority", -(10**400), "priority = -1000000... (402 digits): must be from -2147483647 to 2147483647"),
+    ("prompt_id", 10**400, "must be text in quotes, or a whole number"),
+    ("recipe_overrides", {"optimize.num_steps": 10**400}, "must not contain a number of more than 200 digits"),
     ("target_height_m", float("inf"), "must be from 0.001 to 1000.0 metres"),
     ("budget_profile", 3, "must be text in quotes"),
     ("recipe_overrides", ["optimize.num_steps"], "must be a JSON object"),
@@ -75,6 +81,14 @@ WRONG = [
     ("view_prompts", {"back": "\udfff"}, "contains half a character"),
     ("view_prompts", {"top": "a mug"}, "must give texts for some of"),
 ]
+
+
+@pytest.mark.parametrize("text", ["None", " nan", "NULL", "undefined"])
+def test_what_programs_write_for_no_prompt_is_refused(tmp_path: Path, text: str) -> None:
+    (line,) = faults(tmp_path, "p.json", json.dumps([{"prompt": "a car"}, {"prompt": text}]))
+
+    assert line.startswith("p.json, object 2 (")
+    assert f"prompt = {text!r}: is what programs write for no value: say what to make" in line
 
 
 @pytest.mark.parametrize(("column", "value", "rule"), WRONG)
@@ -114,7 +128,10 @@ def test_all_faults_of_all_lines_are_told(tmp_path: Path) -> None:
         ('{"prompt": ' + "[" * 100_000, "is nested too deep"),
         ('{"prompt": "a mug", "recipe_overrides": ' + '{"a":' * 900 + "1" + "}" * 901, ""),
         ('{"prompt": ' + "[" * 900 + "]" * 900 + "}", "must be text in quotes"),
-        ('{"prompt": "a mug", "seed": ' + "9" * 5000 + "}", "not valid JSON: Exceeds the limit"),
+        (
+            '{"prompt": "a mug", "seed": ' + "9" * 5000 + "}",
+            "seed = 99999999... (5000 digits): must be from 0 to",
+        ),
         ('{"prompt": "a mug", "seed": 1,}', "not valid JSON"),
         ('{"prompt": "a mug", "prompt": "a car"}', "key 'prompt' stands in one object twice: remove one"),
         ('{"prompt": "a mug", "Prompt": "a car"}', "column 'prompt' stands in one object twice, as 'Prompt' too"),

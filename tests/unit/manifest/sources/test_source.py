@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dreamfoundry.manifest.sources.kinds import KINDS, Kind
-from support.sources import prompts, read, refusal
+from support.sources import faults, prompts, read, refusal
 
 CONTENTS: dict[Kind, str] = {
     "text": "a mug\n",
@@ -104,3 +104,20 @@ def test_a_source_of_too_many_rows_is_refused(tmp_path: Path, name: str, line: b
     assert refusal(tmp_path, name, content) == (
         f"{name}: has more than 1,000,000 prompts or faults: make several manifests of it"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.csv", "prompt,seed,prompt_id,budget_profile\na mug,x7,a/b,gme_hero\n"),
+        ("p.csv", "prompt,seed,prompt_id,budget_profile\n,7,a/b,gme_hero\n"),
+        ("p.jsonl", '{"prompt": "a mug", "seed": "x", "prompt_id": "a/b", "budget_profile": "gme_hero"}\n'),
+        ("p.json", '[{"prompt": 7, "prompt_id": "a/b", "budget_profile": "gme_hero"}]'),
+    ],
+)
+def test_a_row_that_is_refused_for_one_cell_tells_the_others_too(tmp_path: Path, name: str, content: str) -> None:
+    told = faults(tmp_path, name, content)
+
+    assert len(told) == 2
+    assert "prompt_id = 'a/b': must be" in told[1]
+    assert "gme_hero" in told[1]

@@ -78,6 +78,48 @@ def test_a_table_is_refused_with_the_flag_that_reads_it(tmp_path: Path, content:
         assert "--from text" in message
 
 
+@pytest.mark.parametrize(
+    ("content", "divided"),
+    [
+        ("a red chair,wood,7\na blue car,metal,8\na hat,felt,9\n", "commas divide each of its lines into 3"),
+        ("id,text\n1,a red chair\n2,a blue car\n", "commas divide each of its lines into 2"),
+        ("a red chair;wood\na blue car;metal\n", "semicolons divide each of its lines into 2"),
+        ("# toys\n\nname;beschreibung\n1;a red chair\n2;a blue car\n", "semicolons divide each of its lines into 2"),
+        ("a red chair\twood\na blue car\tmetal\n", "tabs divide each of its lines into 2"),
+        ("| a | b |\n|---|---|\n| a mug | 7 |\n", "bars divide each of its lines into 4"),
+    ],
+)
+def test_a_table_without_a_known_header_is_refused_with_what_would_work(
+    tmp_path: Path, content: str, divided: str
+) -> None:
+    message = refusal(tmp_path, "prompts.txt", content)
+
+    assert f"looks like a table: {divided}; name it .csv and put a line of names above" in message
+    assert message.endswith("--from text")
+    assert read(tmp_path, "prompts.txt", content, "text").rows
+
+
+def test_prose_that_commas_divide_alike_is_read_and_told(tmp_path: Path) -> None:
+    content = "a red, old chair\na blue, shiny car\na soft, black hat\n"
+
+    assert len(texts(tmp_path, content)) == 3
+    (told,) = warnings(tmp_path, "prompts.txt", content)
+    assert "commas divide each of its lines into 2, and stay in the prompts; if it is a table" in told
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a red, old chair\na mug\n",
+        "a red, old chair\na blue, shiny car\n",
+        "a chair; a table\na mug\n",
+        "a mug, 1\na, b, c\n",
+    ],
+)
+def test_prose_that_is_divided_unlike_is_no_news(tmp_path: Path, content: str) -> None:
+    assert warnings(tmp_path, "prompts.txt", content) == []
+
+
 @pytest.mark.parametrize("line", ["[a red chair]", "{chair, red}", "a chair, a prompt answer", "[0] no, (1)"])
 def test_brackets_and_commas_make_no_table(tmp_path: Path, line: str) -> None:
     assert texts(tmp_path, line) == [line]

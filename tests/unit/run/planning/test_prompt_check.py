@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dreamfoundry.diffusion.weights import TOYBOX, bundled_prior
 from dreamfoundry.records import Prompt
 from dreamfoundry.run.planning.prompt_check import vocabulary_check
@@ -18,7 +20,19 @@ def test_unknown_words_are_refused_with_the_nearest_known_ones_and_counted() -> 
     reason = check(Prompt("bad", "a gren dragon"))
     assert reason == "toybox was never trained on 'gren' (did you mean 'green'?), 'dragon'"
     assert check.num_refused == 1
-    assert "mushroom = toadstool" in check.hint
+    assert "mushroom, tree" in check.hint
+    assert len(check.hint) < 350
+
+
+@pytest.mark.parametrize(("num_words", "end"), [(5, "'w4'"), (6, "'w4' and 1 more"), (200, "'w4' and 195 more")])
+def test_of_many_unknown_words_the_first_are_named(num_words: int, end: str) -> None:
+    check = vocabulary_check(PriorConfig(path=TOYBOX))
+    assert check is not None
+
+    reason = check(Prompt("bad", " ".join(f"w{number}" for number in range(num_words))))
+
+    assert reason is not None
+    assert reason.endswith(end)
 
 
 def test_negative_and_view_texts_are_checked_too() -> None:

@@ -43,6 +43,8 @@ def test_a_field_whose_owner_has_died_is_taken_over_when_the_lease_is_over() -> 
     world.obey()
     world.start("distiller-0", works=True)
     world.obey()
+    assert (world.scheduler.status().postponed, world.scheduler.status().optimizing) == (1, 0)
     world.claims.foreign = set()
     world.run_to_the_end()
+    assert world.scheduler.status().postponed == 0
     assert world.outcomes == {"orphan/0/preview": 1}

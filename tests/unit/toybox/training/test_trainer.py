@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.loading import load_prior
+from dreamfoundry.errors import ConfigError
 from dreamfoundry.settings.distillation import CameraConfig, ShadingConfig
 from dreamfoundry.settings.prior import PriorConfig, WordingConfig
 from dreamfoundry.toybox.training.config import TrainingConfig
@@ -46,7 +47,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(views: TracedViews, tmp_path:
 def test_a_checkpoint_of_another_configuration_is_refused(views: TracedViews, tmp_path: Path) -> None:
     trained(TINY, views, tmp_path)
 
-    with pytest.raises(ValueError, match="another configuration"):
+    with pytest.raises(ConfigError, match="is of other settings"):
         Trainer(dataclasses.replace(TINY, seed=1), ShadingConfig(), views, tmp_path)
 
 
