@@ -97,19 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-<<<<<<< HEAD
         ("preview", 1.0, MetadataPolicy(), "21b9be43ca1a03817065290c4ef0a49529cd28ee69e98a8f64025a6f37d3bbfe"),
         ("mobile", 1.0, MetadataPolicy(), "368f310204dc69216c4841c58213736ef201d73e1facf392a0c185c9376ae47c"),
-        ("game_prop", 1.0, MetadataPolicy(), "5603ff9bbff961827aab15f468871c04b2c6b4df19597a095befb0e1e2cbccda"),
+        ("game_prop", 1.0, MetadataPolicy(), "10ce2d3532f14c17e0685b22d3553daedde86b27af5872583a1a15137d16eb6d"),
         ("game_hero", 1.0, MetadataPolicy(), "056d9fe73c80b47f9a184f6d84aee2d95a978db38315a94bbc9e151afe85b5f2"),
         ("cg", 1.0, MetadataPolicy(), "cd321e4504ddabfb118d678033b6e0694a92ea3b8795002dd79a8eff5b43edbe"),
-=======
-        ("preview", 1.0, MetadataPolicy(), "f126c05ada339ff997296898cedf4dac2e9a8bdfcb56f0804e31339a31e271c6"),
-        ("mobile", 1.0, MetadataPolicy(), "70f63761439aecfbd84808aefad90ec8208e839374a55034cb8daa4ebb43b31f"),
-        ("game_prop", 1.0, MetadataPolicy(), "f259e4b19357ff944d526d108acc67520e9ec6cc07f10fdc9debb8d2ac022b3a"),
-        ("game_hero", 1.0, MetadataPolicy(), "019dceab9cec1a26ae9af68c9ef96ef6efc57b760743f587756f81692837eda1"),
-        ("cg", 1.0, MetadataPolicy(), "6970370348133c602ca1787eead2fdca93535558fdafc7eb2b779a8a26dc63d5"),
->>>>>>> 528e11d (Flat normal maps and open occlusion are left out, smooth maps get fewer texels, roughness and metal are factors)
         (
             "game_prop",
             0.35,
@@ -119,11 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-<<<<<<< HEAD
-            "8af6609187b520d57657c38e7610f0a23e84bd99363956f590ee240bc64d4dd2",
-=======
-            "b07dac2bdc8ac4127d938b2a251e4569ca840a7460aa2121ac7ca64365bc1dc7",
->>>>>>> 528e11d (Flat normal maps and open occlusion are left out, smooth maps get fewer texels, roughness and metal are factors)
+            "a95a26a350ede27ef343eed292ef6f070e6dc5489a94156b7a9bf63d5cca0cdb",
         ),
     ],
 )
