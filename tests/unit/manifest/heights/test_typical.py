@@ -6,6 +6,7 @@ from importlib import resources
 
 import pytest
 
+from dreamfoundry.asset.gates.levels import MAX_SIDE_M, MIN_SIDE_M
 from dreamfoundry.manifest.heights.typical import typical_height_m
 
 TABLE = tomllib.loads(
@@ -76,7 +77,9 @@ def test_every_entry_is_found_by_its_own_words_and_stands_once() -> None:
     assert [words for words, height_m in entries if typical_height_m(f"a {words}") != height_m] == []
 
 
-def test_every_height_is_one_that_the_gate_of_sizes_lets_through() -> None:
+def test_no_height_makes_a_thing_that_the_gate_of_sizes_refuses() -> None:
+    """Also a thing five times as long as it is high, unless it is a tower."""
     heights = [height_m for group in TABLE.values() for height_m in group.values()]
 
-    assert 0.03 <= min(heights) < max(heights) <= 90.0
+    assert min(heights) >= MIN_SIDE_M * 3
+    assert sorted(height_m for height_m in heights if 5 * height_m > MAX_SIDE_M) == [22.0, 60.0]

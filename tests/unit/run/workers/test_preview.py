@@ -24,7 +24,9 @@ def test_the_files_are_those_of_a_build(
     ball_recipe: Recipe, tiny_profile: ExportProfile, write_manifest: Callable[..., str], tmp_path: Path
 ) -> None:
     told: list[PreviewStatus] = []
-    files = make_preview(PreviewRequest(Prompt("any", "a ball"), ball_recipe, tiny_profile), told.append)
+    files = make_preview(
+        PreviewRequest(Prompt("any", "a ball", target_height_m=0.22), ball_recipe, tiny_profile), told.append
+    )
     manifest = write_manifest(prompt_id=["one"], prompt=["a ball"])
     request = RunRequest(manifest, str(tmp_path / "library"), ball_recipe, tiny_profile, num_slots=1, use_ray=False)
     build_library(request, io.StringIO())
