@@ -35,8 +35,7 @@ exit codes:
    4  the manifest, the recipe or the command line cannot be used; nothing was started
   75  stopped on request (SIGTERM, Ctrl-C), or the rest is with another run: run again
 
-S3 is configured by the usual AWS_* variables, a Ray cluster by RAY_ADDRESS; without it a private
-Ray is started on this machine.
+S3 is configured by the usual AWS_* variables, a Ray cluster by RAY_ADDRESS, else Ray starts here.
 """
 
 from __future__ import annotations

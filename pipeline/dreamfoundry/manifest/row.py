@@ -105,7 +105,8 @@ def prompt_from_row(
     """
     cells = _Row(values)
     text = cells.read(lambda: cells.text("prompt", required=True), "")
-    height_m, scale_source = cells.read(lambda: cells.height_m(text), (DEFAULT_HEIGHT_M, "default"))
+    unread: tuple[float, ScaleSource] = (DEFAULT_HEIGHT_M, "default")
+    height_m, scale_source = cells.read(lambda: cells.height_m(text), unread)
     prompt = Prompt(
         prompt_id=cells.read(cells.prompt_id, ""),
         text=text,
