@@ -25,6 +25,7 @@ from dreamfoundry.asset import names
 from dreamfoundry.asset.files.deliverable import Deliverable, Made
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh, Glb
+from dreamfoundry.asset.files.metadata import short_form
 from dreamfoundry.errors import ToolUnavailable
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.records import Finding
@@ -94,6 +95,7 @@ def _write_stage(layer: Path, content: StageContent) -> None:
     root = UsdGeom.Xform.Define(stage, f"/{slug}").GetPrim()
     stage.SetDefaultPrim(root)
     stage.GetRootLayer().customLayerData = {"dreamfoundry": canonical_json(metadata).decode()}
+    root.SetCustomDataByKey("dreamfoundry", short_form(metadata, slug))  # stays where the file is referenced
     model = Usd.ModelAPI(root)
     model.SetKind(Kind.Tokens.component)
     model.SetAssetIdentifier(Sdf.AssetPath(f"{slug}.usdz"))

@@ -75,6 +75,17 @@ def test_the_stage_is_a_component_in_metres_with_its_levels_as_variants(
     np.testing.assert_array_equal(np.array(mesh.GetExtentAttr().Get())[1], textured_beacon.vertices.max(axis=0))
 
 
+def test_a_stage_that_refers_to_the_file_still_tells_whose_it_is(package: Path, tmp_path: Path) -> None:
+    from pxr import Usd
+
+    set_of_props = Usd.Stage.CreateNew(str(tmp_path / "room.usda"))
+    prop = set_of_props.DefinePrim("/Room/Prop")
+    prop.GetReferences().AddReference(str(package))
+
+    told = prop.GetCustomDataByKey("dreamfoundry")
+    assert told == {"id": "beacon", "sidecar": "asset.json", "asset_key": "a" * 64}
+
+
 def test_every_level_tells_the_size_on_the_screen_that_it_is_good_for(package: Path, content: StageContent) -> None:
     from pxr import Usd
 
