@@ -26,7 +26,7 @@ from dreamfoundry.errors import InputError, ReaderUnavailable
 from dreamfoundry.evaluation.delivery.disagreements import all_disagreements, levels_of
 from dreamfoundry.evaluation.delivery.readers import READERS
 from dreamfoundry.evaluation.delivery.summary import summary
-from dreamfoundry.evaluation.delivery.workmanship import clashing_names, workmanship
+from dreamfoundry.evaluation.delivery.workmanship import clashing_names, contradictions, workmanship
 from dreamfoundry.library.library import OUTCOMES, VIEW_FILE, Library, decided_order, view_key
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.records import Outcome
@@ -94,12 +94,19 @@ def check_library(folder: Path, command: str, runs_of: RunsOf) -> tuple[dict[str
         profile: runs_of(library, [asset.outcome for asset in assets if asset.profile == profile])
         for profile in profiles
     }
+    wrong_scores = [
+        f"{row['prompt_id']} ({profile}): {line}"
+        for profile, group in rows.items()
+        for row in group
+        for line in contradictions(row["workmanship"], row["scores"])
+    ]
+
     figures = {
         "command": command,
         "environment": environment(assets, readers),
         "asked": len(outcomes),
         "published": len(assets),
-        "wrong": [*refused, *defects, *differences],
+        "wrong": [*refused, *defects, *differences, *wrong_scores],
         "clashing_names": clashing_names(path for asset in sound for path in sorted(asset.folder.glob("*.glb"))),
         "readers": readers,
         "profiles": {profile: {**summary(rows[profile]), "runs": runs[profile]} for profile in profiles},

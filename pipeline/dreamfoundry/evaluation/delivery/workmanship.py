@@ -49,6 +49,17 @@ BYTES_PER_TEXEL, MIPS = 4, 4 / 3
 """RGBA of 8 bits, uncompressed, with all mips."""
 
 
+SCORES: Mapping[str, str] = {
+    "charts": "charts",
+    "small_chart_share": "small_chart_share",
+    "flat_uv_triangles": "flat_uv_triangles",
+    "sliver_share": "sliver_share",
+    "seam_jump": "seam_jump_mip3",
+    "genus": "genus",
+}
+"""Figures of a level that asset.json has as scores too, and what they are called there."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A mesh as a consumer gets it; `picture` is its base colour, 0 to 255."""
@@ -86,6 +97,18 @@ def workmanship(levels: Sequence[Path], hulls: Path | None) -> dict[str, float]:
     if hulls is not None:
         figures["hull_outside_share"] = outside(parts[0], read_parts(hulls)) / parts[0].diagonal
     return figures
+
+
+def contradictions(figures: Mapping[str, float | None], scores: Mapping[str, float]) -> list[str]:
+    """Scores of asset.json that are not what was measured here, by another reader and other code."""
+    lines = []
+    for name, value in figures.items():
+        kind, _, level = name.rpartition("_LOD")
+        score = scores.get(f"{SCORES[kind]}_LOD{level}") if kind in SCORES else None
+        if score is None or value is None or math.isclose(value, score, rel_tol=1e-3, abs_tol=1e-3):
+            continue
+        lines.append(f"{name}: measured {value:.6g}, asset.json says {score:.6g}")
+    return lines
 
 
 def read_parts(path: Path) -> list[Part]:

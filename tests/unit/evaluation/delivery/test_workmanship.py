@@ -12,6 +12,7 @@ from dreamfoundry.evaluation.delivery.workmanship import (
     Part,
     chart_sizes,
     clashing_names,
+    contradictions,
     edge_angle_deg,
     outside,
     qualities,
@@ -149,6 +150,16 @@ def test_a_name_clashes_where_the_contents_differ(tmp_path: Path) -> None:
 
     assert clashing_names(files[:3]) == []
     assert "M_b" in clashing_names(files)
+
+
+def test_a_score_that_is_not_what_was_measured_is_named_with_both_numbers() -> None:
+    figures = {"charts_LOD0": 12.0, "seam_jump_LOD1": 2.5, "genus_LOD0": 0.0, "edge_angle_deg": 3.0, "tips_over": None}
+
+    assert contradictions(figures, {"charts_LOD0": 12.0, "seam_jump_mip3_LOD1": 2.5001, "edge_angle_deg": 9.0}) == []
+    assert contradictions(figures, {"charts_LOD0": 13.0, "seam_jump_mip3_LOD1": 3.0}) == [
+        "charts_LOD0: measured 12, asset.json says 13",
+        "seam_jump_LOD1: measured 2.5, asset.json says 3",
+    ]
 
 
 def test_uvs_and_pictures_are_read_the_right_way_up(tmp_path: Path) -> None:
