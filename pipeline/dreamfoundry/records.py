@@ -206,6 +206,7 @@ class TexturedMesh:
 
     `uvs` follow glTF (origin at the top left); `normals` are unit and point outwards;
     `base_color` is sRGB. `detail` is None where the profile orders base colour only.
+    `lightmap_uvs` are the same charts packed for a lightmap of `lightmap_px` texels a side, where it orders one.
     """
 
     vertices: Float32[np.ndarray, "N 3"]
@@ -214,6 +215,8 @@ class TexturedMesh:
     faces: UInt32[np.ndarray, "F 3"]
     base_color: UInt8[np.ndarray, "T T 3"]
     detail: DetailMaps | None = None
+    lightmap_uvs: Float32[np.ndarray, "N 2"] | None = None
+    lightmap_px: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ EVERYTHING = replace(
     texture_px=(128, 128, 64, 64),
     dense=True,
     web=True,
+    lightmap_px=128,
     thumbnail_px=64,
     turntable_frames=3,
     turntable_px=32,

@@ -97,11 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-        ("preview", 1.0, MetadataPolicy(), "21b9be43ca1a03817065290c4ef0a49529cd28ee69e98a8f64025a6f37d3bbfe"),
-        ("mobile", 1.0, MetadataPolicy(), "368f310204dc69216c4841c58213736ef201d73e1facf392a0c185c9376ae47c"),
-        ("game_prop", 1.0, MetadataPolicy(), "10ce2d3532f14c17e0685b22d3553daedde86b27af5872583a1a15137d16eb6d"),
-        ("game_hero", 1.0, MetadataPolicy(), "056d9fe73c80b47f9a184f6d84aee2d95a978db38315a94bbc9e151afe85b5f2"),
-        ("cg", 1.0, MetadataPolicy(), "cd321e4504ddabfb118d678033b6e0694a92ea3b8795002dd79a8eff5b43edbe"),
+        ("preview", 1.0, MetadataPolicy(), "b790dc5e12ecc52c49867676b0054b85ce7ee726f6d836141883cf5a38843f53"),
+        ("mobile", 1.0, MetadataPolicy(), "22c56ebb9ed55c597a475cadebcc8e2475ca4fe015978f66155fe262dc2c193d"),
+        ("game_prop", 1.0, MetadataPolicy(), "3819093605242644dd5d4c5ea1ceed54db0253d30cacbd9d3dcb50f10798612b"),
+        ("game_hero", 1.0, MetadataPolicy(), "462fc1b88c731dfbdb0b2640f47e2f185cdd67b5f04e155af0af233b616c332e"),
+        ("cg", 1.0, MetadataPolicy(), "5b7110ff3005fbc0c56e0325d20a3376fce57891ec7dc5ee2225ba37937b6480"),
         (
             "game_prop",
             0.35,
@@ -111,7 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-            "a95a26a350ede27ef343eed292ef6f070e6dc5489a94156b7a9bf63d5cca0cdb",
+            "e51816228fda4f424a27e2cf720fc7a157f4fc802303599251563ab5d466bff0",
         ),
     ],
 )

@@ -33,6 +33,7 @@ RANGES: Mapping[str, tuple[float, float]] = types.MappingProxyType(
         "turntable_frames": (0, 360),
         "turntable_px": (32, 1024),
         "unwrap_limit_s": (0.001, 3600),
+        "lightmap_px": (0, 2048),
         "max_charts": (1, 100_000),
         "max_small_charts": (0, 1),
         "max_seam_jump": (0, 255),
@@ -111,6 +112,10 @@ class ExportProfile:
     """Seconds for the unwrap of one level, up to 3600; then the child process is killed, and colours at its
     vertices take the place of a texture."""
 
+    lightmap_px: int = 0
+    """Side of the lightmap that a second set of texture coordinates is packed for, from 32 to 2048, 0 for no such set;
+    its charts lie two texels apart."""
+
     max_charts: int = 100
     """Most charts of a level, from 1; one with more is unwrapped once more after some relaxation, and warned of if
     that does not help."""
@@ -161,6 +166,12 @@ class ExportProfile:
         for key, known in CHOICES.items():
             value = getattr(self, key)
             require(value in known, key, value, f"must be one of {', '.join(known)}")
+        require(
+            self.lightmap_px == 0 or self.lightmap_px >= 32,
+            "lightmap_px",
+            self.lightmap_px,
+            "must be 0 (none) or at least 32",
+        )
         require(self.turntable_px % 2 == 0, "turntable_px", self.turntable_px, "must be even (films are)")
         require(
             self.collision_hulls > 0 or not self.engine_bundles,

@@ -29,6 +29,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "NORMAL": "VEC3",
     "TANGENT": "VEC4",
     "TEXCOORD_0": "VEC2",
+    "TEXCOORD_1": "VEC2",
     "COLOR_0": "VEC3",
 }
 """Vertex attributes of a delivered mesh, all as 32-bit floats."""
@@ -40,7 +41,8 @@ TRIANGLES = 4
 class DeliveredMesh:
     """The mesh of a GLB as a consumer reads it.
 
-    `tangents` have the sign of the bitangent as their w; `colors` are linear light. The PNGs are as in
+    `tangents` have the sign of the bitangent as their w; `colors` are linear light; `lightmap_uvs` are a second set of
+    coordinates, packed for a lightmap of `lightmap_px`. The PNGs are as in
     the file, empty where there is none: a level has base colour and perhaps normals and occlusion, or colours
     at its vertices; a collision hull has nothing. Each is decoded once.
     """
@@ -55,6 +57,8 @@ class DeliveredMesh:
     normal_map_png: bytes
     occlusion_png: bytes
     document: Mapping[str, Any]
+    lightmap_uvs: Float32[np.ndarray, "N 2"] | None = None
+    lightmap_px: int = 0
 
     @cached_property
     def base_color(self) -> UInt8[np.ndarray, "H W 3"]:
@@ -154,6 +158,8 @@ def _mesh(document: Mapping[str, Any], binary: bytes, name: str) -> DeliveredMes
             normals=arrays.get("NORMAL"),
             tangents=arrays.get("TANGENT"),
             uvs=arrays.get("TEXCOORD_0"),
+            lightmap_uvs=arrays.get("TEXCOORD_1"),
+            lightmap_px=int(node.get("extras", {}).get("lightmap_px", 0)),
             colors=arrays.get("COLOR_0"),
             base_color_png=maps.get("baseColorTexture", b""),
             normal_map_png=maps.get("normalTexture", b""),

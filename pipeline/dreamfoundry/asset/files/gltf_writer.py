@@ -20,6 +20,9 @@ from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, canonical_json
 from dreamfoundry.records import ColoredMesh, Surface, TexturedMesh
 
 EXTRAS_KEY = "dreamfoundry"
+LIGHTMAP_KEY = "lightmap_px"
+"""In the extras of a node with TEXCOORD_1: the side of the lightmap that it is packed for."""
+
 METALLIC = 0.0
 ROUGHNESS = 0.9
 
@@ -37,7 +40,8 @@ def write_glb(
     Node and mesh are called `<slug>_LOD<level>`, or `<slug>_dense` without a level; material and textures
     after them (`asset.names`): `M_<slug>_LOD0`, `T_<slug>_LOD0_BC` (base colour), `_N` (normals) and
     `_AO` (occlusion, one channel), where there are such maps. `metadata` stands in the extras of asset and scene under
-    "dreamfoundry", a short form of it in those of node and mesh.
+    "dreamfoundry", a short form of it in those of node and mesh. Coordinates for a lightmap are TEXCOORD_1,
+    and the extras of the node tell its side as `lightmap_px`.
     """
     name = f"{slug}_dense" if level is None else names.level_name(slug, level)
     document = _document(metadata, copyright_text, slug)
@@ -62,11 +66,15 @@ def write_glb(
         indices = buffer.indices(mesh.faces)
     else:
         attributes.TEXCOORD_0 = buffer.vertices(mesh.uvs, pygltflib.VEC2)
+        if mesh.lightmap_uvs is not None:
+            attributes.TEXCOORD_1 = buffer.vertices(mesh.lightmap_uvs, pygltflib.VEC2)
         if mesh.detail is not None and mesh.detail.tangents is not None:
             attributes.TANGENT = buffer.vertices(mesh.detail.tangents, pygltflib.VEC4)
         indices = buffer.indices(mesh.faces)
         _add_textures(buffer, material, mesh, name)
     _add_node(document, name, attributes, indices, material=0, note=short_form(metadata, slug))
+    if isinstance(mesh, TexturedMesh) and mesh.lightmap_uvs is not None:
+        document.nodes[0].extras[LIGHTMAP_KEY] = mesh.lightmap_px
     return _written(document, buffer)
 
 

@@ -164,12 +164,12 @@ def _write_level(stage: Any, folder: Path, glb: Glb, slug: str, number: int) -> 
     if delivered.normals is not None:
         mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(delivered.normals))
         mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
-    if delivered.uvs is not None:
-        coordinates = UsdGeom.PrimvarsAPI(mesh).CreatePrimvar(
-            "st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.vertex
-        )
-        upwards = np.stack((delivered.uvs[:, 0], 1.0 - delivered.uvs[:, 1]), axis=1)  # USD has v = 0 at the bottom
-        coordinates.Set(Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(upwards, dtype=np.float32)))
+    for name, uvs in (("st", delivered.uvs), ("st1", delivered.lightmap_uvs)):
+        if uvs is not None:
+            kind = Sdf.ValueTypeNames.TexCoord2fArray
+            coordinates = UsdGeom.PrimvarsAPI(mesh).CreatePrimvar(name, kind, UsdGeom.Tokens.vertex)
+            upwards = np.stack((uvs[:, 0], 1.0 - uvs[:, 1]), axis=1)  # USD has v = 0 at the bottom
+            coordinates.Set(Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(upwards, dtype=np.float32)))
     if delivered.colors is not None:
         mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex).Set(Vt.Vec3fArray.FromNumpy(delivered.colors))
     material = _write_material(stage, folder, glb, f"/{slug}/{names.material_name(level)}")

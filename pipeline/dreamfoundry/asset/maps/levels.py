@@ -63,13 +63,13 @@ def best_atlas(level: Surface, texture_px: int, profile: ExportProfile) -> Atlas
 
     Only the charts are the copy's, since its faces are those of the level. Raises what `unwrap` raises for the level.
     """
-    atlas = unwrap(level, texture_px, profile.unwrap_limit_s)
+    atlas = unwrap(level, texture_px, profile.unwrap_limit_s, profile.lightmap_px)
     figures = chart_figures(atlas.uvs, atlas.faces)
     if not figures.shattered(profile.max_charts, profile.max_small_charts):
         return atlas
 
     try:
-        other = unwrap(relax(level, MORE_ROUNDS), texture_px, profile.unwrap_limit_s)
+        other = unwrap(relax(level, MORE_ROUNDS), texture_px, profile.unwrap_limit_s, profile.lightmap_px)
     except (ExportTimeout, SurfaceFailed):
         return atlas
     return other if chart_figures(other.uvs, other.faces).cost < figures.cost else atlas

@@ -139,7 +139,7 @@ def textured(
         normal_map = needed_normals(texels.texture(baked.normal_map), texels.fragments.pixel)
         occlusion = needed_occlusion(texels.texture(baked.occlusion), texels.fragments.pixel)
         detail = DetailMaps(None if normal_map is None else tangents, normal_map, occlusion, baked.found_share)
-    return TexturedMesh(vertices, normals, atlas.uvs, faces, base_color, detail)
+    return TexturedMesh(vertices, normals, atlas.uvs, faces, base_color, detail, atlas.lightmap_uvs, atlas.lightmap_px)
 
 
 def colored(surface: Surface, colors: UInt8[np.ndarray, "R R R 3"], bound: float) -> ColoredMesh:

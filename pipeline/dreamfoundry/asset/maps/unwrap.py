@@ -30,13 +30,15 @@ class Atlas:
     """A mesh split along the seams of its charts.
 
     `source` names the vertex of the surface that each split vertex repeats; `uvs` are in [0, 1],
-    origin at the top left of the texture (glTF). `lightmap_uvs` are the same charts in another layout.
+    origin at the top left of the texture (glTF). `lightmap_uvs` are the same charts in another layout,
+    for a lightmap of `lightmap_px`.
     """
 
     source: UInt32[np.ndarray, " M"]
     faces: UInt32[np.ndarray, "F 3"]
     uvs: Float32[np.ndarray, "M 2"]
     lightmap_uvs: Float32[np.ndarray, "M 2"] | None = None
+    lightmap_px: int = 0
 
 
 CHARTING_SIZE = 1000.0
@@ -48,16 +50,17 @@ ROUGH_PX = 128
 PACKED_PX = 1024
 """Largest side at which charts are packed; a larger texture has the same layout, with more texels between charts."""
 
-LIGHTMAP_PADDING_PX = 2
+LIGHTMAP_GAP_PX = 2
+"""Least texels between two charts of a lightmap, whose neighbours share light through bilinear filtering only."""
 
 COVERAGES = tuple(0.72 * 0.9**k for k in range(42))
 """Shares of the texture that charts are scaled to, down to 1 %. A search by halves takes the largest that fits."""
 
 
 def unwrap(surface: Surface, texture_px: int, limit_s: float, lightmap_px: int = 0) -> Atlas:
-    """Charts without overlap for a square texture of `texture_px`, `padding_px` apart.
+    """Charts without overlap for a square texture of `texture_px`, each with `padding_px` around it.
 
-    With `lightmap_px` the same charts are packed once more for a lightmap of that side, two texels apart.
+    With `lightmap_px` the same charts are packed once more for a lightmap of that side, `LIGHTMAP_GAP_PX` apart.
 
     Raises ExportTimeout after `limit_s` seconds, SurfaceFailed when xatlas crashes.
     """
@@ -87,7 +90,7 @@ def unwrap(surface: Surface, texture_px: int, limit_s: float, lightmap_px: int =
         last = words[-1] if words else "no message"
         raise SurfaceFailed(f"unwrap of {len(surface.faces)} triangles: exit status {child.returncode}: {last}")
     with np.load(io.BytesIO(child.stdout), allow_pickle=False) as arrays:
-        return Atlas(**arrays)
+        return Atlas(**arrays, lightmap_px=lightmap_px)
 
 
 def _as_npz(**arrays: np.ndarray | np.integer) -> bytes:
@@ -97,7 +100,8 @@ def _as_npz(**arrays: np.ndarray | np.integer) -> bytes:
 
 
 def padding_px(texture_px: int) -> int:
-    """Texels between charts of a texture of this side, from 2 to 32: eight at 1024, and four at 512 and 256.
+    """Texels around each chart of a texture of this side, from 2 to 32: eight at 1024, and four at 512 and 256. Twice
+    as many lie between two charts.
 
     A mip level reads over blocks of 2, 4, 8 texels. Beyond its edge a chart goes on with the colours behind the seam
     (`asset.maps.texture`), so half of the widest block is enough.
@@ -129,13 +133,14 @@ def _charts(vertices: np.ndarray, faces: np.ndarray, texture_px: int, lightmap_p
     packed_px = min(texture_px, PACKED_PX)
     arrays["uvs"] = _packed(shapes, arrays["faces"], packed_px, padding_px(packed_px))
     if lightmap_px:
-        arrays["lightmap_uvs"] = _packed(shapes, arrays["faces"], lightmap_px, LIGHTMAP_PADDING_PX)
+        arrays["lightmap_uvs"] = _packed(shapes, arrays["faces"], lightmap_px, LIGHTMAP_GAP_PX // 2)
     return arrays
 
 
 def _packed(shapes: np.ndarray, faces: np.ndarray, side_px: int, padding: int) -> np.ndarray:
-    """The charts `shapes` in a square of `side_px`, in [0, 1], as large as fits among `COVERAGES`."""
-    for texels in (padding, 1):  # what is shattered may not fit with its padding
+    """The charts `shapes` in a square of `side_px`, in [0, 1], with `padding` texels around each, as large as
+    fits among `COVERAGES`."""
+    for texels in (padding, 0):  # what is shattered may not fit with its padding
         low, high, best = 0, len(COVERAGES), None
         while low < high:
             middle = (low + high) // 2

@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from dreamfoundry.asset.gates.lightmap import smallest_gap
+from dreamfoundry.asset.maps.charts import chart_figures
 from dreamfoundry.asset.maps.rasterize import rasterize, sample_texture
 from dreamfoundry.asset.maps.tangents import vertex_normals
-from dreamfoundry.asset.maps.texture import sample_grid, surface_colors, textured
-from dreamfoundry.asset.maps.unwrap import unwrap
+from dreamfoundry.asset.maps.texture import chart_texels, sample_grid, surface_colors, textured
+from dreamfoundry.asset.maps.unwrap import Atlas, padding_px, unwrap
 from dreamfoundry.asset.surface.decimate import decimate
 from dreamfoundry.asset.surface.isosurface import choose_isovalue, extract_surface
 from dreamfoundry.errors import ExportTimeout, SurfaceFailed
@@ -157,3 +160,50 @@ def test_a_vertex_whose_faces_cancel_still_has_a_normal() -> None:
     normals = vertex_normals(folded)
 
     assert np.abs(normals[:, 1]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("texture_px", "expected"), [(64, 2), (128, 2), (256, 4), (512, 4), (1024, 8), (2048, 16)])
+def test_padding_grows_with_the_texture(texture_px: int, expected: int) -> None:
+    assert padding_px(texture_px) == expected
+
+
+@pytest.mark.parametrize("texture_px", [64, 256, 2048])
+def test_charts_lie_as_far_apart_as_their_padding(beacon_surface: Surface, texture_px: int) -> None:
+    atlas = unwrap(beacon_surface, texture_px, 60.0)
+
+    measured_px = min(texture_px, 256)
+    gap_px = smallest_gap(atlas.uvs, atlas.faces, measured_px) * texture_px / measured_px
+    assert gap_px >= 2 * padding_px(texture_px)
+
+
+def test_tiny_triangles_keep_their_area(beacon_surface: Surface) -> None:
+    """xatlas itself gives up on areas below 1e-7."""
+    tiny = replace(beacon_surface, vertices=beacon_surface.vertices * np.float32(1e-3))
+
+    assert chart_figures(unwrap(tiny, 256, 60.0).uvs, unwrap(tiny, 256, 60.0).faces).num_flat == 0
+
+
+def test_a_texture_is_the_same_on_both_sides_of_a_seam(textured_beacon: TexturedMesh) -> None:
+    """A chart goes on beyond its edge as the other one begins."""
+    picture = sample_texture(textured_beacon.base_color, textured_beacon.uvs)
+    place = np.unique(textured_beacon.vertices, axis=0, return_inverse=True)[1].reshape(-1)
+
+    spread = np.array([np.ptp(picture[place == one], axis=0).max() for one in range(int(place.max()) + 1)])
+
+    assert spread.mean() < 0.002
+    assert (spread < 0.02).mean() > 0.97
+
+
+def test_texels_beyond_an_edge_continue_the_plane_of_their_triangle() -> None:
+    """A square chart in the middle, of a surface whose colour is its x: the colour goes on to both sides."""
+    corners = np.array([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)], np.float32)
+    uvs = (corners[:, :2] * (0.25, -0.25) + 0.5).astype(np.float32)
+    faces = np.array([(0, 1, 2), (0, 2, 3)], np.uint32)
+    texels = chart_texels(Atlas(np.arange(4, dtype=np.uint32), faces, uvs), 64)
+
+    places = texels.continued(texels.fragments.interpolate(corners, faces), corners, faces)
+
+    row, column = np.divmod(texels.beyond.pixel, 64)
+    expected = np.stack(((column + 0.5) / 16.0 - 2.0, 2.0 - (row + 0.5) / 16.0, 0.0 * row), axis=1)
+    assert len(places) == 64 * 64 - 32 * 32 - np.sum(np.hypot(*np.mgrid[1:17, 1:17]) > 16) * 4
+    assert np.abs(places - expected).max() < 1e-6
