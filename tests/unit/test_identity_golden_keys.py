@@ -97,11 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-        ("preview", 1.0, MetadataPolicy(), "b790dc5e12ecc52c49867676b0054b85ce7ee726f6d836141883cf5a38843f53"),
-        ("mobile", 1.0, MetadataPolicy(), "22c56ebb9ed55c597a475cadebcc8e2475ca4fe015978f66155fe262dc2c193d"),
-        ("game_prop", 1.0, MetadataPolicy(), "3819093605242644dd5d4c5ea1ceed54db0253d30cacbd9d3dcb50f10798612b"),
-        ("game_hero", 1.0, MetadataPolicy(), "462fc1b88c731dfbdb0b2640f47e2f185cdd67b5f04e155af0af233b616c332e"),
-        ("cg", 1.0, MetadataPolicy(), "5b7110ff3005fbc0c56e0325d20a3376fce57891ec7dc5ee2225ba37937b6480"),
+        ("preview", 1.0, MetadataPolicy(), "82812ba5afb206918ee6a951d7d784a7211083069175350991582b5008ac674a"),
+        ("mobile", 1.0, MetadataPolicy(), "c867b8528abd09aa50541c46457d2b3fa4f5c8012c0db547885ab2a6210cd3fe"),
+        ("game_prop", 1.0, MetadataPolicy(), "b8b06f8dc1a800b26fb001a37c140f498f4ade5da103e32e221c41ab61d7268c"),
+        ("game_hero", 1.0, MetadataPolicy(), "ed5e7bddf4588b320d9d1962d0d4e23055187b334f787727eda3e966dd695932"),
+        ("cg", 1.0, MetadataPolicy(), "209163f46e971f88c59d4e698375698976ec8afba481456453cda074c2105a45"),
         (
             "game_prop",
             0.35,
@@ -111,7 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-            "e51816228fda4f424a27e2cf720fc7a157f4fc802303599251563ab5d466bff0",
+            "30ddb5ae5186e9ea181f3dd232b506d3ab255bc515b8a0fdb76513d42259f57d",
         ),
     ],
 )

@@ -36,6 +36,9 @@ from dreamfoundry.errors import AssetInvalid
 from dreamfoundry.records import AssetBundle, ColoredMesh, FieldSnapshot, Finding, Prompt, Surface
 from dreamfoundry.settings.export_profiles import ExportProfile
 
+COARSE_TRIANGLES = 1000
+"""Triangles of the level that hulls are cut on: enough for its shape, few enough to try many cuts."""
+
 
 def export_asset(
     snapshot: FieldSnapshot,
@@ -115,11 +118,12 @@ def _levels(surface: Surface, profile: ExportProfile) -> list[Surface]:
 
 
 def _hulls(levels: Sequence[Surface], profile: ExportProfile) -> list[Surface]:
-    """Hulls are cut on the coarsest level, which is fast, and reach as far as the finest."""
+    """Hulls are cut on a coarse level, which is fast, and reach as far as the finest."""
     if profile.collision_hulls == 0:
         return []
+    coarse = min(levels, key=lambda level: abs(len(level.faces) - COARSE_TRIANGLES))
     return collision.collision_hulls(
-        levels[0], levels[-1], max_hulls=profile.collision_hulls, max_vertices=profile.collision_hull_vertices
+        levels[0], coarse, max_hulls=profile.collision_hulls, max_vertices=profile.collision_hull_vertices
     )
 
 

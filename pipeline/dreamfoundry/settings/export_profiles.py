@@ -34,6 +34,9 @@ RANGES: Mapping[str, tuple[float, float]] = types.MappingProxyType(
         "turntable_px": (32, 1024),
         "unwrap_limit_s": (0.001, 3600),
         "lightmap_px": (0, 2048),
+        "max_slivers": (0, 1),
+        "max_edge_angle_deg": (0, 180),
+        "max_hull_outside": (0, 1),
         "max_charts": (1, 100_000),
         "max_small_charts": (0, 1),
         "max_seam_jump": (0, 255),
@@ -115,6 +118,15 @@ class ExportProfile:
     lightmap_px: int = 0
     """Side of the lightmap that a second set of texture coordinates is packed for, from 32 to 2048, 0 for no such set;
     its charts lie two texels apart."""
+
+    max_slivers: float = 0.04
+    """Largest share of slivers among the triangles of the finest level; more are warned of, as below."""
+
+    max_edge_angle_deg: float = 7.0
+    """Largest mean angle between neighbouring faces of the dense surface, in degrees."""
+
+    max_hull_outside: float = 0.01
+    """Farthest that the finest level may stand out of its collision hulls, as a share of its diagonal."""
 
     max_charts: int = 100
     """Most charts of a level, from 1; one with more is unwrapped once more after some relaxation, and warned of if

@@ -18,12 +18,10 @@ from dreamfoundry.asset.surface.crossings import num_crossing_faces
 from dreamfoundry.asset.surface.standing import support_margin
 from dreamfoundry.asset.surface.triangles import area_normals, genus, unit_normals
 from dreamfoundry.records import Finding, Surface
+from dreamfoundry.settings.export_profiles import ExportProfile
 
 SLIVER_QUALITY = 0.2
 """A triangle of lower quality is a sliver; the quality of one with equal sides is 1."""
-
-MAX_SLIVER_SHARE = 0.04
-MAX_EDGE_ANGLE_DEG = 7.0
 
 
 def shape_scores(levels: Sequence[Surface], dense: Surface) -> dict[str, float]:
@@ -61,12 +59,20 @@ def edge_angle_mean_deg(surface: Surface) -> float:
     return float(np.degrees(np.arccos(cosines)).mean())
 
 
-def shape_problems(scores: Mapping[str, float]) -> Iterator[Finding]:
+def shape_problems(scores: Mapping[str, float], profile: ExportProfile) -> Iterator[Finding]:
     """A warning for each score of `shape_scores` out of its range; scores that are absent are not judged."""
-    if (share := scores.get("sliver_share_LOD0", 0.0)) > MAX_SLIVER_SHARE:
-        yield warn("slivers", f"{share:.1%} of the triangles of LOD0 are slivers: should be {MAX_SLIVER_SHARE:.0%}")
-    if (angle := scores.get("edge_angle_mean_deg", 0.0)) > MAX_EDGE_ANGLE_DEG:
-        yield warn("smoothness", f"neighbouring faces meet at {angle:.1f} degrees: should be {MAX_EDGE_ANGLE_DEG:g}")
+    if (share := scores.get("sliver_share_LOD0", 0.0)) > profile.max_slivers:
+        yield warn(
+            "slivers",
+            f"{share:.1%} of the triangles of LOD0 are slivers: "
+            f"should be at most max_slivers = {profile.max_slivers:g}",
+        )
+    if (angle := scores.get("edge_angle_mean_deg", 0.0)) > profile.max_edge_angle_deg:
+        yield warn(
+            "smoothness",
+            f"neighbouring faces of the dense surface meet at {angle:.1f} degrees: "
+            f"should be at most max_edge_angle_deg = {profile.max_edge_angle_deg:g}",
+        )
     if (margin := scores.get("stands", 0.0)) < 0.0:
         yield warn("stands", f"the centre of mass lies {-margin:.1%} of the diagonal outside of the support: it falls")
 
@@ -81,5 +87,5 @@ def shape_problems(scores: Mapping[str, float]) -> Iterator[Finding]:
 SHAPE = Check(
     ("slivers", "smoothness", "stands", "equal_genus", "self_intersection"),
     "scores",
-    lambda draft: CheckResult(list(shape_problems(draft.scores))),
+    lambda draft: CheckResult(list(shape_problems(draft.scores, draft.profile))),
 )

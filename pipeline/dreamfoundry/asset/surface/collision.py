@@ -4,9 +4,10 @@ Engines test collisions against convex bodies. One hull fills the space under a 
 a ring; several follow the shape. They are found as in approximate convex decomposition (Lien and
 Amato, 2004; Mamou and Ghorbel, ICIP 2009): cut in two where that saves most volume, then join
 neighbours again where that costs least. Everything is cut and measured on a coarse level (manifold3d),
-which takes about half a second; the vertices of the finest level decide how far each hull reaches.
+which takes about half a second; the finest level decides how far each hull reaches. A round body cannot be held
+by 32 of its own points, so the planes of a hull are pushed outwards until they nearly hold what they should.
 
-Dimension key:  N points · E faces of a hull
+Dimension key:  N points · E corners of a hull · F faces of a hull
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial import ConvexHull, QhullError
 
+from dreamfoundry.asset.surface.distance import spread
 from dreamfoundry.asset.surface.triangles import signed_volume
 from dreamfoundry.errors import SurfaceFailed
 from dreamfoundry.records import Surface
@@ -32,17 +34,32 @@ CUTS_PER_AXIS = 11
 TIGHT_SHARE = 0.01
 """Share of the volume of the solid: a hull with less room to spare is not cut, a join that adds less is made."""
 
+OUTSIDE_SHARE = 0.008
+"""Share of the diagonal of a surface by which it may stand out of its hulls: a foot that sinks in less is not seen, and
+hulls that hold everything are a twentieth larger."""
+
+PUSH_SHARE = 0.5
+"""Share of the missing distance that a plane moves at a time; its neighbours move it, too."""
+
+MAX_PUSHES = 60
+
+LEAST_REACH = 0.04
+"""Squared sine below which a plane at the ground is not pushed along it: its corners would slide far out."""
+
+SURFACE_POINTS = 10_000
+"""Points on the surface that hulls hold, besides its vertices."""
+
 SLIVER_SHARE = 1e-4
 """Share of the volume of the solid below which a piece is left to the hulls around it."""
 
 
 def collision_hulls(surface: Surface, coarse: Surface, *, max_hulls: int, max_vertices: int) -> list[Surface]:
-    """At most `max_hulls` convex hulls that together hold `surface`, the largest first.
+    """At most `max_hulls` convex hulls that together hold `surface` to `OUTSIDE_SHARE`, the largest first.
 
-    `coarse` is a level of the same surface with about a thousand triangles: it decides where to cut.
-    Each hull has at most `max_vertices` of its corners, those that stand out farthest; the bounding
-    box of all hulls is that of `surface`. Where nothing can be cut it is one hull. Raises SurfaceFailed
-    when the surface is flat.
+    `coarse` is a level of the same surface with about a thousand triangles: it decides where to cut. Each hull has
+    at most `max_vertices` corners. None reaches below the lowest point of `surface`; elsewhere they may pass its
+    bounds by a few per cent, where it is round. Where nothing can be cut it is one hull. Raises
+    SurfaceFailed when the surface is flat.
     """
     # Copies, because manifold3d refuses arrays that may not be written to, its own among them.
     solid = manifold3d.Manifold(manifold3d.Mesh(coarse.vertices.copy(), coarse.faces.copy()))
@@ -56,8 +73,16 @@ def collision_hulls(surface: Surface, coarse: Surface, *, max_hulls: int, max_ve
 
 
 def collision_hull(surface: Surface, max_vertices: int) -> Surface:
-    """One convex hull of at most `max_vertices` of the vertices, within the bounds of `surface`."""
-    return _hull(surface.vertices.astype(np.float64), max_vertices)
+    """One convex hull of at most `max_vertices` corners that holds `surface` as `collision_hulls` do."""
+    points = surface.vertices.astype(np.float64)
+    return _holding(points, max_vertices, float(points[:, 1].min()), OUTSIDE_SHARE * _diagonal(points))
+
+
+def outside_share(surface: Surface, hulls: Sequence[Surface]) -> float:
+    """Largest distance of a point of `surface` outside of all hulls, by its diagonal; 0 where they hold it all."""
+    points = _points_of(surface)
+    distances = np.min([_outside(points, hull.vertices.astype(np.float64)) for hull in hulls], axis=0)
+    return max(0.0, float(distances.max())) / _diagonal(points)
 
 
 def volume_ratio(hulls: Sequence[Surface], surface: Surface) -> float:
@@ -120,12 +145,25 @@ def _joined(pieces: Sequence[manifold3d.Manifold], max_hulls: int, cheap: float)
 
 
 def _around(surface: Surface, bodies: Sequence[manifold3d.Manifold], max_vertices: int) -> list[Surface]:
-    """The hull of each body and of the vertices of `surface` that are nearest to it."""
-    points = surface.vertices.astype(np.float64)
+    """The hull of each body and of the points of `surface` that are nearest to it."""
+    points = _points_of(surface)
+    ground, allowed = float(points[:, 1].min()), OUTSIDE_SHARE * _diagonal(points)
     corners = [np.asarray(body.to_mesh().vert_properties, dtype=np.float64)[:, :3] for body in bodies]
     nearest = np.argmin([_outside(points, own) for own in corners], axis=0)
-    hulls = [_hull(np.concatenate((own, points[nearest == k])), max_vertices) for k, own in enumerate(corners)]
-    return [_within(hull, surface) for hull in hulls]
+    for own in corners:  # the coarse level passes the ground here and there
+        own[:, 1] = np.maximum(own[:, 1], ground)
+    return [
+        _holding(np.concatenate((own, points[nearest == k])), max_vertices, ground, allowed)
+        for k, own in enumerate(corners)
+    ]
+
+
+def _points_of(surface: Surface) -> Float64[np.ndarray, "N 3"]:
+    return np.concatenate((surface.vertices.astype(np.float64), spread(surface, SURFACE_POINTS)[0]))
+
+
+def _diagonal(points: Float64[np.ndarray, "N 3"]) -> float:
+    return float(np.linalg.norm(np.ptp(points, axis=0)))
 
 
 def _outside(points: Float64[np.ndarray, "N 3"], corners: Float64[np.ndarray, "E 3"]) -> Float64[np.ndarray, " N"]:
@@ -135,13 +173,46 @@ def _outside(points: Float64[np.ndarray, "N 3"], corners: Float64[np.ndarray, "E
     return distance
 
 
-def _within(hull: Surface, surface: Surface) -> Surface:
-    """`hull` held back to the bounds of `surface`, which the coarse level passes here and there."""
-    low, high = surface.vertices.min(axis=0), surface.vertices.max(axis=0)
-    clipped = np.clip(hull.vertices, low, high)
-    if np.array_equal(clipped, hull.vertices):
-        return hull
-    return _hull(clipped.astype(np.float64), len(clipped))
+def _holding(points: Float64[np.ndarray, "N 3"], max_vertices: int, ground: float, allowed: float) -> Surface:
+    """A hull of few corners that leaves no point farther outside than `allowed`, and is no larger than that takes.
+
+    It starts with corners among the points. Then each plane that leaves out too much takes its three corners with it,
+    outwards, or along the ground where a corner stands on it.
+    """
+    hull = _hull(points, max_vertices)
+    try:
+        points = points[ConvexHull(points).vertices]
+        for _ in range(MAX_PUSHES):
+            planes = ConvexHull(hull.vertices.astype(np.float64))
+            missing = (points @ planes.equations[:, :3].T + planes.equations[:, 3]).max(axis=0)
+            if missing.max() <= allowed:
+                break
+            pushed = _pushed(planes, PUSH_SHARE * (missing - 0.9 * allowed), ground)
+            hull = _hull(pushed, len(pushed))
+    except QhullError as error:
+        raise SurfaceFailed(f"collision hull: the surface is flat ({str(error).splitlines()[0]})") from None
+    return hull
+
+
+def _pushed(planes: ConvexHull, distances: Float64[np.ndarray, " F"], ground: float) -> Float64[np.ndarray, "E 3"]:
+    """The corners of a hull after each of its planes has moved outwards by its distance, if that is positive."""
+    corners = planes.points
+    moved = np.zeros_like(corners)
+    for plane in np.argsort(-distances, kind="stable"):
+        if distances[plane] <= 0.0:
+            break
+        normal = planes.equations[plane, :3]
+        for corner in planes.simplices[plane]:
+            direction = normal.copy()
+            if normal[1] < 0.0 and corners[corner, 1] <= ground:
+                direction[1] = 0.0
+            # what the corner has moved for steeper planes counts; one that looks straight down holds all there is
+            reach, need = float(normal @ direction), distances[plane] - normal @ moved[corner]
+            if need > 0.0 and reach > LEAST_REACH:
+                moved[corner] += direction * (need / reach)
+    placed: np.ndarray = corners + moved
+    placed[:, 1] = np.maximum(placed[:, 1], ground)
+    return placed
 
 
 def _hull(points: Float64[np.ndarray, "N 3"], max_vertices: int) -> Surface:

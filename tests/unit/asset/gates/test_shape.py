@@ -7,6 +7,7 @@ import trimesh
 from dreamfoundry.asset.gates.shape import edge_angle_mean_deg, shape_problems, shape_scores, triangle_quality
 from dreamfoundry.asset.surface.decimate import decimate
 from dreamfoundry.records import Surface
+from dreamfoundry.settings.export_profiles import ExportProfile
 
 
 def surface_of(mesh: trimesh.Trimesh) -> Surface:
@@ -14,7 +15,7 @@ def surface_of(mesh: trimesh.Trimesh) -> Surface:
 
 
 def gates(levels: list[Surface], dense: Surface) -> set[str]:
-    return {finding.gate for finding in shape_problems(shape_scores(levels, dense))}
+    return {finding.gate for finding in shape_problems(shape_scores(levels, dense), ExportProfile())}
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +57,21 @@ def test_triangles_that_cross_are_named_by_level(lying_ring: list[Surface], toru
     vertices[np.argmax(vertices[:, 0])] = (-1.0, 0.1, 0.03)  # the outermost vertex pulled through the hole
     folded = Surface(vertices, lying_ring[1].faces)
 
-    problems = list(shape_problems(shape_scores([lying_ring[0], folded], torus_surface)))
+    problems = list(shape_problems(shape_scores([lying_ring[0], folded], torus_surface), ExportProfile()))
 
     assert [problem.gate for problem in problems] == ["self_intersection"]
     assert "LOD1" in problems[0].message
+
+
+def test_a_profile_may_allow_more_or_less(lying_ring: list[Surface], torus_surface: Surface) -> None:
+    scores = shape_scores(lying_ring, torus_surface)
+
+    strict = ExportProfile(max_slivers=0.0, max_edge_angle_deg=1.0)
+
+    assert [finding.gate for finding in shape_problems({**scores, "sliver_share_LOD0": 0.01}, strict)] == [
+        "slivers",
+        "smoothness",
+    ]
 
 
 def test_quality_is_1_for_equal_sides_and_falls_with_the_height() -> None:
