@@ -153,9 +153,9 @@ def test_the_asset_stands_on_the_ground_in_metres_with_its_front_on_plus_z(bundl
 def test_the_collision_hull_stands_around_the_asset(bundle: AssetBundle) -> None:
     asset, hull = (read_glb(bundle.files[f"a_beacon_gray_aaaaaaaa{end}.glb"]).vertices for end in ("", "_collision"))
 
-    size = float(np.linalg.norm(np.ptp(asset, axis=0)))
-    assert hull.min(axis=0) == pytest.approx(asset.min(axis=0), abs=0.02 * size)
-    assert hull.max(axis=0) == pytest.approx(asset.max(axis=0), abs=0.02 * size)
+    allowed = 0.06 * float(np.linalg.norm(np.ptp(asset, axis=0)))  # that of 16 corners around its many edges
+    assert hull.min(axis=0) == pytest.approx(asset.min(axis=0), abs=allowed)
+    assert hull.max(axis=0) == pytest.approx(asset.max(axis=0), abs=allowed)
     assert hull[:, 1].min() == pytest.approx(0.0, abs=1e-6)
     assert bundle.scores["hull_outside_max"] <= 0.01
 
