@@ -112,7 +112,8 @@ def _block_means(picture: Float32[np.ndarray, "T T C"]) -> Float32[np.ndarray, "
 def _directions(encoded: np.ndarray) -> np.ndarray:
     """Unit vectors from the bytes of a normal map."""
     vectors = encoded.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32(1e-12))
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32(1e-12))
+    return vectors
 
 
 def _angles_deg(one: Float32[np.ndarray, "P 3"], other: Float32[np.ndarray, "*P 3"]) -> Float32[np.ndarray, " P"]:

@@ -57,6 +57,7 @@ def with_detail(mesh: TexturedMesh, **changes: Any) -> TexturedMesh:
 
 def tangents(mesh: TexturedMesh) -> np.ndarray:
     assert mesh.detail is not None
+    assert mesh.detail.tangents is not None
     return mesh.detail.tangents
 
 

@@ -59,6 +59,12 @@ def detail(mesh: TexturedMesh) -> DetailMaps:
     return mesh.detail
 
 
+def tangents(mesh: TexturedMesh) -> np.ndarray:
+    found = detail(mesh).tangents
+    assert found is not None
+    return found
+
+
 def texels_of(mesh: TexturedMesh) -> Fragments:
     atlas = Atlas(np.arange(len(mesh.vertices), dtype=np.uint32), mesh.faces, mesh.uvs)
     return chart_texels(atlas, TEXTURE_PX).fragments
@@ -66,9 +72,10 @@ def texels_of(mesh: TexturedMesh) -> Fragments:
 
 def decoded(mesh: TexturedMesh, texels: Fragments, sign: float = 1.0) -> np.ndarray:
     """Normals as a renderer makes them from the map and the tangents of the file (glTF 2.0 chapter 3.9.3)."""
-    maps = detail(mesh)
-    local = sample_texture(maps.normal_map, texels.interpolate(mesh.uvs, mesh.faces)) * 2.0 - 1.0
-    normal, tangent = texels.interpolate(mesh.normals, mesh.faces), texels.interpolate(maps.tangents, mesh.faces)
+    normal_map = detail(mesh).normal_map
+    assert normal_map is not None
+    local = sample_texture(normal_map, texels.interpolate(mesh.uvs, mesh.faces)) * 2.0 - 1.0
+    normal, tangent = texels.interpolate(mesh.normals, mesh.faces), texels.interpolate(tangents(mesh), mesh.faces)
     bitangent = np.cross(normal, tangent[:, :3]) * np.sign(tangent[:, 3:]) * sign
     found = local[:, :1] * tangent[:, :3] + local[:, 1:2] * bitangent + local[:, 2:] * normal
     return found / np.linalg.norm(found, axis=1, keepdims=True)
@@ -115,19 +122,24 @@ def test_mirrored_charts_decode_as_well_as_others(coarse: Surface, atlas: Atlas,
         texels = texels_of(mesh)
         assert np.median(angles_deg(decoded(mesh, texels), true_normals(mesh, texels))) < 1.0
     original = textured(coarse, atlas, GRAY, 1.0, TEXTURE_PX, dense)
-    assert (detail(mesh).tangents[:, 3] == -detail(original).tangents[:, 3]).all()
+    assert (tangents(mesh)[:, 3] == -tangents(original)[:, 3]).all()
 
 
-def test_a_level_that_is_the_dense_surface_has_a_flat_normal_map(coarse: Surface, atlas: Atlas) -> None:
-    mesh = textured(coarse, atlas, GRAY, 1.0, TEXTURE_PX, DenseSurface.of(coarse))
+def test_a_level_that_is_the_dense_surface_has_no_normal_map_since_it_would_be_flat(
+    coarse: Surface, atlas: Atlas, level: TexturedMesh
+) -> None:
+    dense = DenseSurface.of(coarse)
+    baked = bake(dense, texels_of(level), level.vertices, level.normals, tangents(level), level.faces)
 
-    assert np.abs(detail(mesh).normal_map.astype(int) - (128, 128, 255)).max() <= 1
+    assert np.abs(baked.normal_map.astype(int) - (128, 128, 255)).max() <= 1
+    found = detail(textured(coarse, atlas, GRAY, 1.0, TEXTURE_PX, dense))
+    assert (found.normal_map, found.tangents) == (None, None)
 
 
 def test_a_texel_that_finds_nothing_shows_the_level_itself(dense: DenseSurface, level: TexturedMesh) -> None:
     far = (level.vertices * 3.0).astype(np.float32)
 
-    baked = bake(dense, texels_of(level), far, level.normals, detail(level).tangents, level.faces)
+    baked = bake(dense, texels_of(level), far, level.normals, tangents(level), level.faces)
 
     assert baked.found_share == 0.0
     assert (baked.normal_map == (128, 128, 255)).all()
@@ -200,7 +212,7 @@ def test_occlusion_has_no_grain(dense: DenseSurface) -> None:
 
 def test_equal_surfaces_give_equal_maps(level: TexturedMesh, dense: DenseSurface) -> None:
     again = DenseSurface.of(replace(dense.surface, vertices=dense.surface.vertices.copy()))
-    frames = (level.vertices, level.normals, detail(level).tangents, level.faces)
+    frames = (level.vertices, level.normals, tangents(level), level.faces)
 
     one, other = (bake(surface, texels_of(level), *frames) for surface in (dense, again))
 
@@ -213,10 +225,10 @@ def test_every_texel_of_the_background_repeats_its_nearest_chart_texel(level: Te
     covered.reshape(-1)[texels_of(level).pixel] = True
     rows, columns = np.nonzero(covered)
     generator = np.random.default_rng(0)
-    maps = detail(level)
+    texels = chart_texels(Atlas(np.arange(len(level.vertices), dtype=np.uint32), level.faces, level.uvs), TEXTURE_PX)
+    picture = texels.texture(generator.integers(0, 255, (len(texels.fragments.pixel), 3), dtype=np.uint8))
 
     for row, column in generator.choice(np.argwhere(~covered), 50):
         away = (rows - row) ** 2 + (columns - column) ** 2
         nearest = np.flatnonzero(away == away.min())
-        for picture in (level.base_color, maps.normal_map, maps.occlusion):
-            assert (picture[row, column] == picture[rows[nearest], columns[nearest]]).all(axis=-1).any()
+        assert (picture[row, column] == picture[rows[nearest], columns[nearest]]).all(axis=-1).any()
