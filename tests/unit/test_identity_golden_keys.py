@@ -97,11 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-        ("preview", 1.0, MetadataPolicy(), "82812ba5afb206918ee6a951d7d784a7211083069175350991582b5008ac674a"),
-        ("mobile", 1.0, MetadataPolicy(), "c867b8528abd09aa50541c46457d2b3fa4f5c8012c0db547885ab2a6210cd3fe"),
-        ("game_prop", 1.0, MetadataPolicy(), "b8b06f8dc1a800b26fb001a37c140f498f4ade5da103e32e221c41ab61d7268c"),
-        ("game_hero", 1.0, MetadataPolicy(), "ed5e7bddf4588b320d9d1962d0d4e23055187b334f787727eda3e966dd695932"),
-        ("cg", 1.0, MetadataPolicy(), "209163f46e971f88c59d4e698375698976ec8afba481456453cda074c2105a45"),
+        ("preview", 1.0, MetadataPolicy(), "f3604e8e7e3d09d2349255df936a3b55908b52d34dc67258d9bd16a209681503"),
+        ("mobile", 1.0, MetadataPolicy(), "3d4373e348032b3feedcad7503cd12b384bd9160afbe86da588ad5d8dcf0dad6"),
+        ("game_prop", 1.0, MetadataPolicy(), "ceb6dcc7a7d8a292e7d7ce1f74b62508f8c27f1fe7597f1a61111daab36386f0"),
+        ("game_hero", 1.0, MetadataPolicy(), "285552923829d0b66e0277ce28b071a6b22500218b1c8bfa26cfadfcee8db728"),
+        ("cg", 1.0, MetadataPolicy(), "9a63294b8296d07db6a4997afe083423322c8a080b39719b674511cca7fe76d6"),
         (
             "game_prop",
             0.35,
@@ -111,7 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-            "30ddb5ae5186e9ea181f3dd232b506d3ab255bc515b8a0fdb76513d42259f57d",
+            "ad5730e8e45d64a96d6d362a14e10e7df963fbbac938966137a5c282948a9f24",
         ),
     ],
 )

@@ -11,7 +11,18 @@ from collections.abc import Mapping
 from dreamfoundry.asset.files import c2pa, engine_bundle, usdz, web_glb
 from dreamfoundry.asset.files.deliverable import Deliverable
 from dreamfoundry.asset.files.sidecar import MEDIA_TYPES as COMMON_MEDIA_TYPES
-from dreamfoundry.asset.gates import charts, hulls, khronos, levels, lightmap, likeness, metadata, pictures, shape
+from dreamfoundry.asset.gates import (
+    albedo,
+    charts,
+    hulls,
+    khronos,
+    levels,
+    lightmap,
+    likeness,
+    metadata,
+    pictures,
+    shape,
+)
 from dreamfoundry.asset.gates.browser import gate as browser
 from dreamfoundry.asset.gates.check import Check
 from dreamfoundry.asset.pictures import video
@@ -30,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     levels.LEVELS,
     charts.CHARTS,
     lightmap.LIGHTMAP,
+    albedo.ALBEDO,
     hulls.HULLS,
     metadata.METADATA,
     likeness.LIKENESS,

@@ -40,6 +40,7 @@ RANGES: Mapping[str, tuple[float, float]] = types.MappingProxyType(
         "max_charts": (1, 100_000),
         "max_small_charts": (0, 1),
         "max_seam_jump": (0, 255),
+        "max_lightness_correlation": (0, 1),
     }
 )
 """Lowest and highest value of the keys that are a number."""
@@ -138,6 +139,10 @@ class ExportProfile:
     max_seam_jump: float = 5.0
     """Largest mean difference of the base colour on the two sides of a seam, from 0 to 255, at an eighth of the finest
     texture's side (at least 64 px); warned of."""
+
+    max_lightness_correlation: float = 0.5
+    """Largest correlation of lightness with the height of the normal within one hue of the finest level, from 0 to 1;
+    more looks like light in the base colour, and is warned of."""
 
     pivot: Pivot = "base_center"
     """Point of the asset that is the origin: the middle of its base, on which it stands, or of its bounding box."""

@@ -5,7 +5,8 @@ with black maps or turned tangents; the gates here do not. Each returns findings
 publication, a "warn" is recorded with the asset.
 
 `levels` runs `solid`, `atlas`, `maps` and `frames` on one level each; `charts` counts charts and compares both
-sides of seams, `lightmap` reads the second set of coordinates; `hulls` reads the collision hulls, `metadata` the
+sides of seams, `lightmap` reads the second set of coordinates, `albedo` looks for light in the
+base colour; `hulls` reads the collision hulls, `metadata` the
 extras and XMP, `pictures` the delivered pictures, `likeness` and `shape` the scores;
 `browser` opens the levels in a real one. `check` is the form of an entry in `asset.deliverables`.
 """
