@@ -101,7 +101,7 @@ def test_a_request_keeps_its_field_key(
         ("mobile", 1.0, MetadataPolicy(), "3d4373e348032b3feedcad7503cd12b384bd9160afbe86da588ad5d8dcf0dad6"),
         ("game_prop", 1.0, MetadataPolicy(), "ceb6dcc7a7d8a292e7d7ce1f74b62508f8c27f1fe7597f1a61111daab36386f0"),
         ("game_hero", 1.0, MetadataPolicy(), "285552923829d0b66e0277ce28b071a6b22500218b1c8bfa26cfadfcee8db728"),
-        ("cg", 1.0, MetadataPolicy(), "9a63294b8296d07db6a4997afe083423322c8a080b39719b674511cca7fe76d6"),
+        ("cg", 1.0, MetadataPolicy(), "50d8433f6e538b915739b955b79d27cd6d58a32d75b5723021cddaa23ddfb051"),
         (
             "game_prop",
             0.35,

@@ -250,6 +250,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
                 "cg",
                 (20_000,),
                 (2048,),
+                surface_error=0.00005,
                 dense=True,
                 collision_hulls=0,
                 usdz=True,
