@@ -11,20 +11,10 @@ from collections.abc import Mapping
 from dreamfoundry.asset.files import c2pa, engine_bundle, usdz, web_glb
 from dreamfoundry.asset.files.deliverable import Deliverable
 from dreamfoundry.asset.files.sidecar import MEDIA_TYPES as COMMON_MEDIA_TYPES
-from dreamfoundry.asset.gates import (
-    albedo,
-    charts,
-    hulls,
-    khronos,
-    levels,
-    lightmap,
-    likeness,
-    metadata,
-    pictures,
-    shape,
-)
+from dreamfoundry.asset.gates import hulls, khronos, levels, likeness, metadata, pictures, shape
 from dreamfoundry.asset.gates.browser import gate as browser
 from dreamfoundry.asset.gates.check import Check
+from dreamfoundry.asset.gates.maps import albedo, charts, lightmap
 from dreamfoundry.asset.pictures import video
 
 DELIVERABLES: tuple[Deliverable, ...] = (

@@ -12,10 +12,10 @@ import numpy as np
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh, Glb
 from dreamfoundry.asset.findings import block
-from dreamfoundry.asset.gates.atlas import AtlasUse, atlas_problems, atlas_use
 from dreamfoundry.asset.gates.check import Check, CheckResult
 from dreamfoundry.asset.gates.frames import normal_problems, tangent_problems
-from dreamfoundry.asset.gates.maps import map_problems, texture_gpu_bytes
+from dreamfoundry.asset.gates.maps.atlas import AtlasUse, atlas_problems, atlas_use
+from dreamfoundry.asset.gates.maps.textures import map_problems, texture_gpu_bytes
 from dreamfoundry.asset.gates.solid import solid_problems
 from dreamfoundry.records import Finding
 from dreamfoundry.settings.export_profiles import Pivot

@@ -12,7 +12,7 @@ from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
 from dreamfoundry.asset.files.png import encode_png
 from dreamfoundry.asset.gates.levels import LevelLimits, check_levels
-from dreamfoundry.asset.gates.maps import texture_gpu_bytes
+from dreamfoundry.asset.gates.maps.textures import texture_gpu_bytes
 from dreamfoundry.identity import canonical_json
 from dreamfoundry.records import Finding, TexturedMesh
 

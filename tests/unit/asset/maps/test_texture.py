@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from dreamfoundry.asset.gates.lightmap import smallest_gap
+from dreamfoundry.asset.gates.maps.lightmap import smallest_gap
 from dreamfoundry.asset.maps.charts import chart_figures
 from dreamfoundry.asset.maps.rasterize import rasterize, sample_texture
 from dreamfoundry.asset.maps.tangents import vertex_normals

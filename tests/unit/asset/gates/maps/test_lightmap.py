@@ -8,7 +8,7 @@ import pytest
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
-from dreamfoundry.asset.gates.lightmap import LIGHTMAP, smallest_gap
+from dreamfoundry.asset.gates.maps.lightmap import LIGHTMAP, smallest_gap
 from dreamfoundry.asset.maps.unwrap import unwrap
 from dreamfoundry.records import Finding, Surface, TexturedMesh
 from support.beacon_asset import METADATA, PROFILE

@@ -14,8 +14,8 @@ from scipy.ndimage import distance_transform_edt
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh
 from dreamfoundry.asset.findings import block, warn
-from dreamfoundry.asset.gates.atlas import MAX_OVERLAP, atlas_use
 from dreamfoundry.asset.gates.check import Check, CheckResult
+from dreamfoundry.asset.gates.maps.atlas import MAX_OVERLAP, atlas_use
 from dreamfoundry.asset.maps.charts import chart_of_face
 from dreamfoundry.asset.maps.rasterize import rasterize
 from dreamfoundry.asset.maps.unwrap import LIGHTMAP_GAP_PX

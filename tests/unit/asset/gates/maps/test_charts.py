@@ -9,7 +9,7 @@ import pytest
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
-from dreamfoundry.asset.gates.charts import CHARTS, seam_jumps
+from dreamfoundry.asset.gates.maps.charts import CHARTS, seam_jumps
 from dreamfoundry.records import Finding, TexturedMesh
 from dreamfoundry.settings.export_profiles import ExportProfile
 from support.beacon_asset import METADATA, PROFILE

@@ -8,7 +8,7 @@ import pytest
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
-from dreamfoundry.asset.gates.albedo import ALBEDO
+from dreamfoundry.asset.gates.maps.albedo import ALBEDO
 from dreamfoundry.asset.maps.srgb import linear_from_srgb
 from dreamfoundry.records import ColoredMesh, Finding, Surface
 from support.beacon_asset import METADATA, PROFILE
