@@ -55,7 +55,7 @@ def baked_light(mesh: DeliveredMesh) -> dict[str, float]:
     upwards = normals[:, 1] / np.maximum(area, 1e-30)
     lightness, hue = _lightness_and_hue(_face_colors(mesh))
 
-    found = {}
+    found: dict[str, float] = {}
     for number in range(NUM_HUES + 1):
         chosen = hue == number
         if area[chosen].sum() < MIN_SHARE * area.sum():
@@ -73,10 +73,12 @@ def baked_light(mesh: DeliveredMesh) -> dict[str, float]:
 def _face_colors(mesh: DeliveredMesh) -> Float64[np.ndarray, "F 3"]:
     """Linear base colour in the middle of each face."""
     if mesh.colors is not None:
-        return mesh.colors.astype(np.float64)[mesh.faces].mean(axis=1)
+        at_vertices: np.ndarray = mesh.colors.astype(np.float64)[mesh.faces].mean(axis=1)
+        return at_vertices
     if mesh.uvs is None:
         raise ValueError("there are neither texture coordinates nor colours at the vertices")
-    return linear_from_srgb(sample_texture(mesh.base_color, mesh.uvs[mesh.faces].mean(axis=1)))
+    colors: np.ndarray = linear_from_srgb(sample_texture(mesh.base_color, mesh.uvs[mesh.faces].mean(axis=1)))
+    return colors
 
 
 def _lightness_and_hue(linear: Float64[np.ndarray, "F 3"]) -> tuple[np.ndarray, np.ndarray]:

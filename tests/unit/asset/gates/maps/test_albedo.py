@@ -57,10 +57,10 @@ def test_shade_painted_from_above_is_no_light_from_above(ring: ColoredMesh) -> N
 
 
 def test_one_colour_is_no_light(ring: ColoredMesh) -> None:
-    assert checked(ring, GREEN) == (
-        [],
-        {"lightness_up_correlation": pytest.approx(0.0), "lightness_up_spread": pytest.approx(0.0, abs=1e-3)},
-    )
+    findings, scores = checked(ring, GREEN)
+
+    assert findings == []
+    assert scores == {"lightness_up_correlation": 0.0, "lightness_up_spread": pytest.approx(0.0, abs=1e-3)}
 
 
 def test_a_light_lid_of_another_hue_is_paint(ring: ColoredMesh) -> None:
