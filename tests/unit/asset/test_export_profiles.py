@@ -108,3 +108,14 @@ def test_a_file_for_browsers_can_be_ordered_from_a_profile_of_a_studio(
     gates = json.loads(bundle.files["asset.json"])["gates"]
     assert ("a_beacon_gray_aaaaaaaa_web.glb" in bundle.files) == (gates["web"] == "passed")
     assert len(read_glb(bundle.files["a_beacon_gray_aaaaaaaa.glb"]).faces) <= 400
+
+
+def test_the_sidecar_tells_the_sets_of_coordinates_and_what_the_second_is_for(beacon_snapshot: FieldSnapshot) -> None:
+    profile = replace(PROFILE, turntable_frames=0, lightmap_px=64)
+
+    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    files = json.loads(bundle.files["asset.json"])["files"]
+    level, hulls = (files[f"a_beacon_gray_aaaaaaaa{end}.glb"] for end in ("_LOD1", "_collision"))
+    assert (level["uv_sets"], level["lightmap_px"]) == (2, 64)
+    assert (hulls["uv_sets"], "lightmap_px" in hulls) == (0, False)

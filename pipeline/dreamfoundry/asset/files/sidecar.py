@@ -130,7 +130,9 @@ def glb_contents(glb: Glb) -> dict[str, Any]:
     accessors = document["accessors"]
     primitives = [primitive for mesh in document["meshes"] for primitive in mesh["primitives"]]
     images = document.get("images", ())
+    lightmap_px = document["nodes"][0].get("extras", {}).get("lightmap_px", 0)
     return {
+        **({"lightmap_px": lightmap_px} if lightmap_px else {}),
         "meshes": len(document["meshes"]),
         "triangles": sum(accessors[primitive["indices"]]["count"] for primitive in primitives) // 3,
         "uv_sets": max(sum(key.startswith("TEXCOORD_") for key in primitive["attributes"]) for primitive in primitives),
