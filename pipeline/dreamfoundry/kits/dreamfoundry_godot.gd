@@ -16,8 +16,8 @@ extends EditorScenePostImport
 ## Vertical angle of view that switching distances are for; Camera3D's default.
 const FOV_DEG := 75.0
 
-## Share of a distance over which two levels fade into one another.
-const FADE := 0.1
+## Share of a distance by which a level changes late, so that it does not flicker at the border.
+const MARGIN := 0.1
 
 
 func _post_import(scene: Node) -> Object:
@@ -88,9 +88,9 @@ func _switch_distances(asset: Dictionary, levels: PackedStringArray) -> PackedFl
 
 func _show_between(instance: MeshInstance3D, begin: float, end: float) -> void:
 	instance.visibility_range_begin = begin
-	instance.visibility_range_begin_margin = begin * FADE
+	instance.visibility_range_begin_margin = begin * MARGIN
 	instance.visibility_range_end = end
-	instance.visibility_range_end_margin = end * FADE
+	instance.visibility_range_end_margin = end * MARGIN
 
 
 ## The mesh of another file, read here: that file may not have been imported yet.
