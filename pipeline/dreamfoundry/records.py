@@ -207,6 +207,7 @@ class TexturedMesh:
     `uvs` follow glTF (origin at the top left); `normals` are unit and point outwards;
     `base_color` is sRGB. `detail` is None where the profile orders base colour only.
     `lightmap_uvs` are the same charts packed for a lightmap of `lightmap_px` texels a side, where it orders one.
+    `maps_of` is the number of the level whose maps these are, None for its own.
     """
 
     vertices: Float32[np.ndarray, "N 3"]
@@ -217,6 +218,7 @@ class TexturedMesh:
     detail: DetailMaps | None = None
     lightmap_uvs: Float32[np.ndarray, "N 2"] | None = None
     lightmap_px: int = 0
+    maps_of: int | None = None
 
 
 @dataclass(frozen=True)

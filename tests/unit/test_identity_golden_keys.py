@@ -97,11 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-        ("preview", 1.0, MetadataPolicy(), "f3604e8e7e3d09d2349255df936a3b55908b52d34dc67258d9bd16a209681503"),
-        ("mobile", 1.0, MetadataPolicy(), "3d4373e348032b3feedcad7503cd12b384bd9160afbe86da588ad5d8dcf0dad6"),
-        ("game_prop", 1.0, MetadataPolicy(), "ceb6dcc7a7d8a292e7d7ce1f74b62508f8c27f1fe7597f1a61111daab36386f0"),
-        ("game_hero", 1.0, MetadataPolicy(), "285552923829d0b66e0277ce28b071a6b22500218b1c8bfa26cfadfcee8db728"),
-        ("cg", 1.0, MetadataPolicy(), "50d8433f6e538b915739b955b79d27cd6d58a32d75b5723021cddaa23ddfb051"),
+        ("preview", 1.0, MetadataPolicy(), "5a070f8fe73d60bfe3b6ccc1fe5899840508289f2d97b2aaec6ac3e36c9ce4ec"),
+        ("mobile", 1.0, MetadataPolicy(), "7215e198d3542fea537fd4da38ccffe8eac1bfe432aa810492709a80ba86c8b9"),
+        ("game_prop", 1.0, MetadataPolicy(), "5342f3d2e86b0e5fb87bcc5a03e3409deedfcbe74297fddad59d327c930b61ae"),
+        ("game_hero", 1.0, MetadataPolicy(), "a798926cccd5c6d2b9700210c5ce27a3100b51981b686a41c28679edc04354a2"),
+        ("cg", 1.0, MetadataPolicy(), "66ba882789166720c4a487a6483cf468cb89383d6c4f286d1575b702c5340a4e"),
         (
             "game_prop",
             0.35,
@@ -111,7 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-            "ad5730e8e45d64a96d6d362a14e10e7df963fbbac938966137a5c282948a9f24",
+            "1dd582df69ffb4b70362141440e2b89be94104d940b45e512b02515937dd8c54",
         ),
     ],
 )

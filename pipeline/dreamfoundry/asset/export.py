@@ -26,7 +26,7 @@ from dreamfoundry.asset.gates.check import run_checks
 from dreamfoundry.asset.gates.scores import detail_scores, hull_scores, level_scores, quality_scores
 from dreamfoundry.asset.gates.shape import shape_scores
 from dreamfoundry.asset.maps import texture
-from dreamfoundry.asset.maps.levels import texture_levels
+from dreamfoundry.asset.maps.levels import share_atlas, texture_levels
 from dreamfoundry.asset.names import file_stem
 from dreamfoundry.asset.pictures.renderer import RENDERER
 from dreamfoundry.asset.pictures.thumbnail import draw_pictures
@@ -64,13 +64,14 @@ def export_asset(
         surface = standing.with_flat_base(surface) if profile.flat_base else surface
     with timer.stage("lod"):
         levels = _levels(surface, profile)
+    levels, shared = share_atlas(levels, profile, timer)
     with timer.stage("quality"):
         losses = {**level_scores(snapshot, levels, surface), **shape_scores(levels, surface)}
     with timer.stage("collision"):
         hulls = _hulls(levels, profile)
     with timer.stage("bake"):
         colors = texture.surface_colors(snapshot, isovalue.density)
-    textured, findings = texture_levels(levels, surface, colors, snapshot.bound, profile, timer)
+    textured, findings = texture_levels(levels, shared, surface, colors, snapshot.bound, profile, timer)
 
     with timer.stage("gltf"):
         place = Placement.of(levels[0], prompt.target_height_m, profile.pivot)

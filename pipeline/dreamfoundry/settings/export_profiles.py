@@ -116,6 +116,10 @@ class ExportProfile:
     """Seconds for the unwrap of one level, up to 3600; then the child process is killed, and colours at its
     vertices take the place of a texture."""
 
+    shared_atlas: bool = False
+    """Coarser levels keep the coordinates and pictures of the finest, so that one material serves all of them; their
+    `texture_px` then count for nothing."""
+
     lightmap_px: int = 0
     """Side of the lightmap that a second set of texture coordinates is packed for, from 32 to 2048, 0 for no such set;
     its charts lie two texels apart."""

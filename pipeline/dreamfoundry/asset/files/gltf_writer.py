@@ -39,7 +39,8 @@ def write_glb(
 
     Node and mesh are called `<slug>_LOD<level>`, or `<slug>_dense` without a level; material and textures
     after them (`asset.names`): `M_<slug>_LOD0`, `T_<slug>_LOD0_BC` (base colour), `_N` (normals) and
-    `_AO` (occlusion, one channel), where there are such maps. `metadata` stands in the extras of asset and scene under
+    `_AO` (occlusion, one channel), where there are such maps; levels
+    with the maps of another one (`maps_of`) have its names. `metadata` stands in the extras of asset and scene under
     "dreamfoundry", a short form of it in those of node and mesh. Coordinates for a lightmap are TEXCOORD_1,
     and the extras of the node tell its side as `lightmap_px`.
     """
@@ -51,8 +52,11 @@ def write_glb(
         NORMAL=buffer.vertices(mesh.normals, pygltflib.VEC3),
     )
 
+    part = name
+    if isinstance(mesh, TexturedMesh) and mesh.maps_of is not None:
+        part = names.level_name(slug, mesh.maps_of)
     material = pygltflib.Material(
-        name=names.material_name(name),
+        name=names.material_name(part),
         pbrMetallicRoughness=pygltflib.PbrMetallicRoughness(
             baseColorFactor=[1.0, 1.0, 1.0, 1.0], metallicFactor=METALLIC, roughnessFactor=ROUGHNESS
         ),
@@ -71,7 +75,7 @@ def write_glb(
         if mesh.detail is not None and mesh.detail.tangents is not None:
             attributes.TANGENT = buffer.vertices(mesh.detail.tangents, pygltflib.VEC4)
         indices = buffer.indices(mesh.faces)
-        _add_textures(buffer, material, mesh, name)
+        _add_textures(buffer, material, mesh, part)
     _add_node(document, name, attributes, indices, material=0, note=short_form(metadata, slug))
     if isinstance(mesh, TexturedMesh) and mesh.lightmap_uvs is not None:
         document.nodes[0].extras[LIGHTMAP_KEY] = mesh.lightmap_px

@@ -172,15 +172,18 @@ def _write_level(stage: Any, folder: Path, glb: Glb, slug: str, number: int) -> 
             coordinates.Set(Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(upwards, dtype=np.float32)))
     if delivered.colors is not None:
         mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex).Set(Vt.Vec3fArray.FromNumpy(delivered.colors))
-    material = _write_material(stage, folder, glb, f"/{slug}/{names.material_name(level)}")
+    material = _write_material(stage, folder, glb, slug)
     UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
     return mesh
 
 
-def _write_material(stage: Any, folder: Path, glb: Glb, path: str) -> Any:
-    """A UsdPreviewSurface that reads the textures which the material of the GLB names."""
+def _write_material(stage: Any, folder: Path, glb: Glb, slug: str) -> Any:
+    """A UsdPreviewSurface that reads the textures which the material of the GLB names; levels may share one."""
     from pxr import Gf, Sdf, UsdShade
 
+    (primitive,) = glb.document["meshes"][0]["primitives"]
+    described = glb.document["materials"][primitive["material"]]
+    path = f"/{slug}/{described['name']}"
     types = Sdf.ValueTypeNames
     material = UsdShade.Material.Define(stage, path)
     surface = UsdShade.Shader.Define(stage, f"{path}/Surface")
@@ -207,8 +210,6 @@ def _write_material(stage: Any, folder: Path, glb: Glb, path: str) -> Any:
         surface.CreateInput(name, kind).ConnectToSource(shader.ConnectableAPI(), channel)
         shader.CreateOutput(channel, types.Float if channel in "rgb" and len(channel) == 1 else types.Float3)
 
-    (primitive,) = glb.document["meshes"][0]["primitives"]
-    described = glb.document["materials"][primitive["material"]]
     pbr = described["pbrMetallicRoughness"]
     if "baseColorTexture" in pbr:
         connect("diffuseColor", types.Color3f, texture("BC", pbr["baseColorTexture"], "sRGB"), "rgb")

@@ -41,6 +41,9 @@ of them says nothing about a file."""
 SHAPE_MESH = ("_godot.glb", "UNUSED_OBJECT", re.compile(r"/meshes/[1-9][0-9]*"))
 """The one other note: a mesh that an extension uses (a collision shape) looks unused to who does not know it."""
 
+LIGHTMAP_SET = (".glb", "UNUSED_OBJECT", re.compile(r"/meshes/0/primitives/0/attributes/TEXCOORD_1"))
+"""And coordinates for a lightmap, which the engine bakes and no picture of the file uses."""
+
 SEVERITY_WORDS = ("error", "warning", "information", "hint")
 
 
@@ -61,9 +64,9 @@ def check_khronos(glbs: Mapping[str, bytes]) -> tuple[list[Finding], Mapping[str
 
 def is_expected(name: str, message: Mapping[str, Any]) -> bool:
     """True for a message that only says that the validator does not know an extension of the file `name`."""
-    end, code, pointer = SHAPE_MESH
-    if name.endswith(end) and message["code"] == code and pointer.fullmatch(message.get("pointer", "")):
-        return True
+    for end, code, pointer in (SHAPE_MESH, LIGHTMAP_SET):
+        if name.endswith(end) and message["code"] == code and pointer.fullmatch(message.get("pointer", "")):
+            return True
     return message["code"] == "UNSUPPORTED_EXTENSION" and any(
         f"'{extension}'" in message["message"] and name.endswith(end) for extension, end in UNKNOWN_EXTENSIONS.items()
     )

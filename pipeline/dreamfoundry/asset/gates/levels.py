@@ -134,7 +134,7 @@ def _size_problems(mesh: DeliveredMesh, limit: LevelLimits, tolerance: float) ->
 def _check(draft: AssetDraft) -> CheckResult:
     limits = [
         LevelLimits(max_triangles, texture_px, draft.height_m, draft.profile.pivot)
-        for max_triangles, texture_px in zip(draft.profile.triangles, draft.profile.texture_px, strict=True)
+        for max_triangles, texture_px in zip(draft.profile.triangles, _textures_px(draft), strict=True)
     ]
     findings, scores = check_levels(draft.levels, limits)
     if draft.dense is not None:
@@ -142,6 +142,18 @@ def _check(draft: AssetDraft) -> CheckResult:
         findings += check_levels([draft.dense], [no_budget])[0]
     readable = [level for level in draft.levels if _is_readable(level)]
     return CheckResult(findings, {**scores, "texture_gpu_bytes": texture_gpu_bytes(readable)})
+
+
+def _textures_px(draft: AssetDraft) -> list[int]:
+    """Side of the base colour of each level: that of the finest where a level has the same picture."""
+    sides_px = list(draft.profile.texture_px)
+    if draft.profile.shared_atlas:
+        pictures = [level.mesh.base_color_png if _is_readable(level) else b"" for level in draft.levels]
+        sides_px = [
+            sides_px[0] if picture == pictures[0] else side_px
+            for picture, side_px in zip(pictures, sides_px, strict=True)
+        ]
+    return sides_px
 
 
 def _is_readable(level: Glb) -> bool:

@@ -13,7 +13,7 @@ Dimension key:  R voxels per side · P points, or texels of charts · Q texels a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64, UInt8, UInt32
@@ -140,6 +140,26 @@ def textured(
         occlusion = needed_occlusion(texels.texture(baked.occlusion), texels.fragments.pixel)
         detail = DetailMaps(None if normal_map is None else tangents, normal_map, occlusion, baked.found_share)
     return TexturedMesh(vertices, normals, atlas.uvs, faces, base_color, detail, atlas.lightmap_uvs, atlas.lightmap_px)
+
+
+def part_of(finest: TexturedMesh, atlas: Atlas) -> TexturedMesh:
+    """A coarser level with vertices, frames and maps of `finest`, whose split vertices `atlas.of_finest` it keeps."""
+    kept = atlas.of_finest
+    if kept is None:
+        raise ValueError("an atlas of its own is no part of that of the finest level")
+    detail = finest.detail
+    if detail is not None and detail.tangents is not None:
+        detail = replace(detail, tangents=detail.tangents[kept])
+    return replace(
+        finest,
+        vertices=finest.vertices[kept],
+        normals=finest.normals[kept],
+        uvs=atlas.uvs,
+        faces=atlas.faces,
+        detail=detail,
+        lightmap_uvs=atlas.lightmap_uvs,
+        maps_of=0,
+    )
 
 
 def colored(surface: Surface, colors: UInt8[np.ndarray, "R R R 3"], bound: float) -> ColoredMesh:

@@ -31,7 +31,8 @@ class Atlas:
 
     `source` names the vertex of the surface that each split vertex repeats; `uvs` are in [0, 1],
     origin at the top left of the texture (glTF). `lightmap_uvs` are the same charts in another layout,
-    for a lightmap of `lightmap_px`.
+    for a lightmap of `lightmap_px`. `of_finest` names the split vertices of the finest level that these are, where a
+    coarser level keeps its charts (`asset.maps.shared`).
     """
 
     source: UInt32[np.ndarray, " M"]
@@ -39,6 +40,7 @@ class Atlas:
     uvs: Float32[np.ndarray, "M 2"]
     lightmap_uvs: Float32[np.ndarray, "M 2"] | None = None
     lightmap_px: int = 0
+    of_finest: UInt32[np.ndarray, " M"] | None = None
 
 
 CHARTING_SIZE = 1000.0

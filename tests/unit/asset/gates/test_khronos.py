@@ -42,3 +42,15 @@ def test_khronos_finds_nothing_in_a_sound_file_and_the_fault_in_a_bad_one(textur
     assert {finding.message.split(":")[0] for finding in findings} == {"bad.glb", "junk.glb"}
     assert {finding.severity for finding in findings} == {"block"}
     assert any("ACCESSOR_VECTOR3_NON_UNIT" in finding.message for finding in findings)
+
+
+@pytest.mark.skipif(
+    shutil.which("node") is None or not MODULE.is_dir(), reason="gltf-validator is not installed (`npm ci`)"
+)
+def test_coordinates_for_a_lightmap_are_no_fault(textured_beacon: TexturedMesh) -> None:
+    lit = replace(textured_beacon, lightmap_uvs=textured_beacon.uvs, lightmap_px=64)
+
+    findings, reports = check_khronos({"lit.glb": written(lit)})
+
+    assert [message["code"] for message in reports["lit.glb"]["issues"]["messages"]] == ["UNUSED_OBJECT"]
+    assert findings == []
