@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from support.snapshots import beacon, make_snapshot
 PROFILE = ExportProfile(
     "tiny", (1000, 300), (64, 64), thumbnail_px=32, collision_hulls=2, collision_hull_vertices=16, engine_bundles=True
 )
+PROFILES = {"red": PROFILE, "big": replace(PROFILE, shared_atlas=True)}
 PROMPTS = {"red": Prompt("red", "a red beacon", seed=3), "big": Prompt("big", "a big beacon", seed=4)}
 TAGS = {"red": ("harbour", "light"), "big": ()}
 SCRIPT = Path(__file__).parents[1] / "support" / "blend_contents.py"
@@ -53,9 +55,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prior = PriorIdentity("analytic", "1", "0" * 64, "Apache-2.0")
     for number, (prompt_id, prompt) in enumerate(PROMPTS.items()):
         key = f"{number + 1:064x}"
-        metadata = asset_metadata(prompt, prior, "f" * 64, key, "e" * 64, PROFILE, policy)
+        metadata = asset_metadata(prompt, prior, "f" * 64, key, "e" * 64, PROFILES[prompt_id], policy)
 
-        bundle = export_asset(make_snapshot(beacon), prompt, profile=PROFILE, metadata=metadata)
+        bundle = export_asset(make_snapshot(beacon), prompt, profile=PROFILES[prompt_id], metadata=metadata)
         outcome = Outcome(
             key,
             "f" * 64,
@@ -144,6 +146,14 @@ def test_two_assets_in_one_file_keep_their_own_provenance(blend: dict[str, Any])
 
 
 @needs_blender
+def test_levels_with_one_atlas_have_one_material(blend: dict[str, Any]) -> None:
+    materials = {word: asset_of(blend, word)["materials"] for word in ("red", "big")}
+
+    assert [len(names) for names in materials.values()] == [2, 1]
+    assert not [name for names in materials.values() for name in names if name[-4] == "."]
+
+
+@needs_blender
 def test_catalogs_of_others_stay_and_a_file_that_is_there_is_not_overwritten(
     collected: Path, blend: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -196,8 +206,10 @@ def test_all_files_beside_one_another_in_godot_keep_their_names_and_materials(li
     levels = [file for file in files if not file.stem.endswith(("collision", "godot", "unreal"))]
     for level in levels:
         name = level.stem if "_LOD" in level.stem else f"{level.stem}_LOD0"
-        assert meshes[level.name, name] == f"res://M_{name}.material"
-    assert len({material for material in meshes.values() if material != "-"}) == len(levels) == 4
+        shared = name.replace("LOD1", "LOD0") if "big" in name else name
+        assert meshes[level.name, name] == f"res://M_{shared}.material"
+    assert len({material for material in meshes.values() if material != "-"}) == 3
+    assert len(levels) == 4
     assert {file for file, *_ in nodes} == {file.name for file in files}
 
 
@@ -216,7 +228,7 @@ def test_a_script_in_python_needs_nothing_of_ours(engine: str) -> None:
         )
     }
 
-    assert imported <= {"argparse", "json", "math", "os", "sys", "uuid", "pathlib", "typing", "bpy", "unreal"}
+    assert imported <= {"argparse", "json", "math", "os", "re", "sys", "uuid", "pathlib", "typing", "bpy", "unreal"}
 
 
 @pytest.mark.parametrize("engine", ["godot", "unity", "unreal"])

@@ -29,6 +29,7 @@ assets = {
         "is_drawn": any(one.preview.image_pixels),
         "custom": {key: one[key] for key in tuple(one.keys()) if isinstance(one[key], str | int | float | bool)},
         "objects": {thing.name: described(thing) for thing in one.objects},
+        "materials": sorted({slot.material.name for thing in one.objects for slot in thing.material_slots}),
         "hulls": sorted(thing.name for inner in one.children if inner.hide_viewport for thing in inner.objects),
     }
     for one in bpy.data.collections

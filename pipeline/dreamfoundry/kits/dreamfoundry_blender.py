@@ -18,6 +18,7 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 import uuid
 from pathlib import Path
@@ -76,6 +77,7 @@ def main(words: list[str]) -> int:
             failed += 1
             print(f"not ok    {path.parent.name}: {type(error).__name__}: {error}", flush=True)
 
+    bpy.data.orphans_purge(do_recursive=True)
     show_overview([one for one in bpy.data.collections if one.asset_data])
     library.parent.mkdir(parents=True, exist_ok=True)
     write_catalogs(library.parent / CATALOGS)
@@ -106,6 +108,7 @@ def import_asset(sidecar: Path, tags: list[str]) -> bpy.types.Collection:
             if "screen_size" in asset["files"][name]:
                 thing["screen_size"] = asset["files"][name]["screen_size"]
             thing.hide_viewport = thing.hide_render = level > 0
+    share_materials(collection)
 
     hulls = sidecar.parent / f"{asset['slug']}_collision.glb"
     if hulls.exists():
@@ -118,6 +121,18 @@ def import_asset(sidecar: Path, tags: list[str]) -> bpy.types.Collection:
 
     mark(collection, asset, tags, sidecar.parent / "thumbnail.png")
     return collection
+
+
+def share_materials(collection: bpy.types.Collection) -> None:
+    """Give levels with one material in their files one here: Blender numbers what it imports a second time.
+
+    Names of materials tell their contents, so those that differ in the number only are equal.
+    """
+    slots = [slot for thing in collection.objects for slot in thing.material_slots if slot.material]
+    for slot in slots:
+        first = bpy.data.materials.get(re.sub(r"\.\d{3}$", "", slot.material.name))
+        if first is not None:
+            slot.material = first
 
 
 def levels_of(asset: dict[str, Any]) -> list[str]:
