@@ -16,7 +16,7 @@ from dreamfoundry.asset.maps.rasterize import num_covering
 from dreamfoundry.records import Finding
 
 MAX_OVERLAP = 0.01
-MIN_COVERAGE = 0.3
+MIN_COVERAGE = 0.25
 """Charts are as large as they fit with the padding of `asset.maps.unwrap`, which takes more of a small texture."""
 
 
