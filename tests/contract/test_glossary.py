@@ -53,7 +53,7 @@ IN_ROOMS = {
     "mask": (("asset/maps", "asset/surface", "diffusion/text_encoder", "nerf/kernels"), "covered pixels, tokens, bits"),
     "alpha": (("diffusion/lora",), "the scale of a LoRA, as its files name it"),
     "material": (
-        ("asset/files", "asset/names", "asset/pictures", "evaluation/delivery"),
+        ("asset/files", "asset/names", "asset/pictures", "evaluation/delivery", "kits"),
         "the material of glTF, USD and Blender",
     ),
     "fault": (("run", "host", "manifest", "errors"), "a failed call of a worker, a broken machine, a wrong cell"),
