@@ -22,13 +22,14 @@ KEYS = ("a" * 64, "aaaa" + "b" * 60)
 PROFILE = replace(EVERYTHING, triangles=(1000, 300), texture_px=(128, 64), usdz=False)
 
 
-@pytest.fixture(scope="module")
-def library(beacon_snapshot: FieldSnapshot) -> list[Glb]:
+@pytest.fixture(scope="module", params=["an atlas for each level", "one atlas"])
+def library(request: pytest.FixtureRequest, beacon_snapshot: FieldSnapshot) -> list[Glb]:
     """Every GLB of two assets that differ in their keys alone."""
+    profile = replace(PROFILE, shared_atlas=request.param == "one atlas")
     glbs = []
     for key in KEYS:
-        metadata = asset_metadata(PROMPT, PRIOR, "f" * 64, key, "e" * 64, PROFILE)
-        files = export_asset(beacon_snapshot, PROMPT, profile=PROFILE, metadata=metadata).files
+        metadata = asset_metadata(PROMPT, PRIOR, "f" * 64, key, "e" * 64, profile)
+        files = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=metadata).files
         glbs += [Glb(name, data) for name, data in files.items() if name.endswith(".glb")]
     return glbs
 
