@@ -26,7 +26,7 @@ from dreamfoundry.settings.recipe import Recipe
 MAX_PROMPT_CHARS = 1000
 MAX_SEED = 2**63 - 1
 HEIGHT_RANGE_M = (0.001, 1000.0)
-MAX_FAULTS = 5
+MAX_FAULTS_TOLD = 5
 """Faults of a row that its message tells; of all others the number."""
 
 _SEEDS = range(MAX_SEED + 1)
@@ -117,7 +117,8 @@ def prompt_from_row(
     reason = check(prompt) if check is not None else None
     faults = [*cells.faults, reason] if reason is not None else cells.faults
     if faults:
-        told = "; ".join(faults[:MAX_FAULTS]) + (f"; and {len(faults) - MAX_FAULTS} more" * (len(faults) > MAX_FAULTS))
+        more = len(faults) - MAX_FAULTS_TOLD
+        told = "; ".join(faults[:MAX_FAULTS_TOLD]) + f"; and {more} more" * (more > 0)
         name = f" ({prompt.prompt_id})" if prompt.prompt_id else ""
         raise RowError(f"{place or f'row {row}'}{name}: {told}", row=row, prompt_id=prompt.prompt_id or None)
     return prompt
