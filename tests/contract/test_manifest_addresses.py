@@ -85,8 +85,10 @@ def test_what_is_not_on_s3_is_refused_under_its_address(
     store = new_s3_store()
     store.put("texts/prompts.txt", b"a mug", BYTES)
 
-    for url in (f"{store.url}/absent", f"{store.url}/texts", f"{store.url}/text"):
-        assert copied(url) == f"ManifestError {url!r} is neither an object nor a prefix with *.parquet objects in it"
+    for name, beside in (("absent", ""), ("texts", " (it holds prompts.txt)"), ("text", "")):
+        url = f"{store.url}/{name}"
+        refused = f"ManifestError {url!r} is neither an object nor a prefix with *.parquet objects in it{beside}"
+        assert copied(url) == refused
     assert copied("s3://no-such-bucket-here/m.parquet").startswith(
         "ManifestError manifest s3://no-such-bucket-here/m.parquet: "
     )

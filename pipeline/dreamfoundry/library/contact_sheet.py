@@ -7,7 +7,7 @@ than MAX_CARDS outcomes shows those that were decided last, and refers to the ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from io import BufferedIOBase
 from urllib.parse import quote
@@ -22,6 +22,9 @@ MEDIA_TYPE = "text/html; charset=utf-8"
 
 MAX_CARDS = 5_000
 """More than this, some megabytes of HTML, is of no use to anybody in one page."""
+
+MAX_ALSO = 5
+"""Further prompt ids of an asset that its card shows; the search finds all."""
 
 MAX_LOST = 20
 """Row groups with lost rows that a page names."""
@@ -149,12 +152,19 @@ def _catalog_mark(digest: str) -> str:
 def _card(entry: Entry) -> str:
     outcome = entry.outcome
     asked = _asked_for(outcome)
-    words = [outcome.prompt, outcome.prompt_id, outcome.state, outcome.failure_class, *asked, *entry.tags]
+    words = [outcome.prompt, outcome.prompt_id, outcome.state, outcome.failure_class, *asked, *entry.tags, *entry.also]
     body = _published(outcome, asked) if outcome.state == "published" else _quarantined(outcome, asked)
+    also = f"<p>also {escape(_several(entry.also))}</p>" if entry.also else ""
     chips = "".join(f"<li>{escape(tag)}</li>" for tag in entry.tags)
     tags = f"<ul>{chips}</ul>" if chips else ""
     found_by = escape(" ".join(words).lower())
-    return f'<article class="{outcome.state}" data-find="{found_by}">{body}{tags}</section></article>'
+    return f'<article class="{outcome.state}" data-find="{found_by}">{body}{also}{tags}</section></article>'
+
+
+def _several(prompt_ids: Sequence[str]) -> str:
+    """The first of `prompt_ids`, and the number of the others."""
+    shown, num_others = ", ".join(prompt_ids[:MAX_ALSO]), len(prompt_ids) - MAX_ALSO
+    return f"{shown} and {num_others} more" if num_others > 0 else shown
 
 
 def _asked_for(outcome: Outcome) -> list[str]:

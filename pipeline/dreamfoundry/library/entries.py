@@ -22,7 +22,8 @@ class Entry(NamedTuple):
     """An outcome under one prompt id: a row of the catalog.
 
     `tags` and `priority` are those of the row as it was last seen. `is_current` says that it is the published
-    outcome of this prompt id that was decided last: the one that `latest.json` names.
+    outcome of this prompt id that was decided last: the one that `latest.json` names. `also` are further prompt
+    ids of the same outcome, where entries stand for outcomes (`Entries.latest`).
     """
 
     prompt_id: str
@@ -30,6 +31,7 @@ class Entry(NamedTuple):
     tags: tuple[str, ...] = ()
     priority: int = 0
     is_current: bool = False
+    also: tuple[str, ...] = ()
 
 
 class Entries:
@@ -158,7 +160,7 @@ class Entries:
     def latest(self, limit: int) -> Iterator[Entry]:
         """At most `limit` outcomes: those published last, then those quarantined last; by state and prompt id.
 
-        Each comes once, under its own prompt id, with the tags of all its prompt ids.
+        Each comes once, under its own prompt id, with the names of the others and the tags of all.
         """
         self._table.executescript(
             f"""
@@ -168,16 +170,22 @@ class Entries:
             """
         )
         more: dict[str, dict[str, None]] = {}
-        tagged = "SELECT asset_key, tags FROM entries JOIN latest USING (asset_key) WHERE tags != '[]'"
-        for asset_key, tags in self._table.execute(tagged):
+        also: dict[str, list[str]] = {}
+        others = (
+            "SELECT entries.prompt_id, asset_key, tags FROM entries JOIN latest USING (asset_key) "
+            "JOIN outcomes USING (asset_key) WHERE entries.prompt_id != outcomes.prompt_id ORDER BY 1"
+        )
+        for prompt_id, asset_key, tags in self._table.execute(others):
+            also.setdefault(asset_key, []).append(prompt_id)
             more.setdefault(asset_key, {}).update(dict.fromkeys(tags_from_text(tags)))
 
         found = self._select(
             "WHERE entries.prompt_id = outcomes.prompt_id AND outcomes.rowid IN (SELECT place FROM latest)", "state, "
         )
         for entry in found:
-            tags = (*entry.tags, *more.get(entry.outcome.asset_key, ()))
-            yield entry._replace(tags=tuple(dict.fromkeys(tags)))
+            key = entry.outcome.asset_key
+            tags = dict.fromkeys((*entry.tags, *more.get(key, ())))
+            yield entry._replace(tags=tuple(tags), also=tuple(also.get(key, ())))
 
     def _take(self, outcome: Outcome) -> None:
         decided_at, asset_key = decided_order(outcome)

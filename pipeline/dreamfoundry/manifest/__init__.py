@@ -14,6 +14,7 @@ heights       typical heights of what prompts are about, where a row names none
 text          characters that no text may have
 json_object   JSON objects in cells
 file_kinds    what a file is that is no manifest and no source of one
+diagnosis     what is wrong with a file that cannot be opened as Parquet
 writer        sources of prompts -> a Parquet table
 sources       text, CSV, TSV, JSON Lines, JSON -> rows
 """

@@ -25,6 +25,7 @@ _BY_FIRST_BYTES = {
     b"PAR1": PARQUET,
     b"PARE": FileKind("an encrypted Parquet file", "write it without encryption"),
     b"ARROW1": FileKind("an Arrow (Feather) file", _AS_PARQUET),
+    b"\xff\xff\xff\xff": FileKind("an Arrow stream", _AS_PARQUET),
     b"FEA1": FileKind("a Feather file", _AS_PARQUET),
     b"ORC": FileKind("an ORC file", _AS_PARQUET),
     b"Obj\x01": FileKind("an Avro file", _AS_PARQUET),

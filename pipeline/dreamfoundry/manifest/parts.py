@@ -13,17 +13,12 @@ import pyarrow.parquet as pq
 from dreamfoundry.errors import ManifestError, Stopped
 from dreamfoundry.manifest.bounds import MAX_ROWS, footer_faults
 from dreamfoundry.manifest.columns import column_faults, likely_name
-from dreamfoundry.manifest.file_kinds import HEAD_BYTES, PARQUET, file_kind
+from dreamfoundry.manifest.diagnosis import UNREADABLE, diagnosis, one_line
 from dreamfoundry.manifest.footer import Footer, RowGroup, read_footer
 from dreamfoundry.manifest.row import COLUMNS, NAMES
-from dreamfoundry.manifest.text import first_few
 from dreamfoundry.object_store.part_names import is_hidden, is_marker, is_part, partition_key
 
-UNREADABLE = (OSError, pa.ArrowException, ValueError, LookupError, OverflowError, MemoryError)
-"""Exceptions of the Parquet reader on damaged bytes."""
-
 _LARGE_ROW_GROUP_BYTES = 256 * 2**20
-_LEAST_BYTES = 12  # magic, length of the footer, magic
 
 
 @dataclass(frozen=True)
@@ -211,7 +206,7 @@ def _part(file: Path, name: str, shown: str, first_row: int) -> Part:
     except UnicodeDecodeError:
         raise ManifestError(f"{shown}: a column's name is not UTF-8; rename the column or leave it out") from None
     except UNREADABLE as error:
-        raise ManifestError(f"{shown}: {_diagnosis(file, one_line(error))}") from None
+        raise ManifestError(f"{shown}: {diagnosis(file, one_line(error))}") from None
 
     faults = column_faults(schema) or _footer_faults(footer, leaves)
     if faults:
@@ -240,47 +235,6 @@ def _column_of(leaf: str) -> str:
     return column if column in NAMES and (not inner or column == "tags") else ""
 
 
-def _diagnosis(file: Path, reason: str) -> str:
-    """A sentence about a file that cannot be opened as Parquet, with what would work."""
-    try:
-        with file.open("rb") as opened:
-            head = opened.read(HEAD_BYTES)
-            num_bytes = opened.seek(0, os.SEEK_END)
-            opened.seek(max(num_bytes - 4, 0))
-            tail = opened.read()
-    except OSError as error:
-        return f"cannot be read: {error.strerror}; see who may read it"
-    if not head:
-        return "is empty (0 bytes); write or copy it again"
-    if tail == b"PARE" or "encrypt" in reason:
-        return "is encrypted, and there is no key here; write it without encryption"
-
-    kind = file_kind(head)
-    if kind is PARQUET and (tail != b"PAR1" or num_bytes < _LEAST_BYTES):
-        return "begins as a Parquet file but has no footer: it is cut off; write or copy it again"
-    if kind is PARQUET:
-        return _rare_types(file, reason) or f"cannot be read as a Parquet file ({reason}); write it again"
-    if kind is not None:
-        return f"not a Parquet file: it is {kind.name}; {kind.remedy}"
-    return f"not a Parquet file ({reason}); `dreamfoundry make` makes one from text, CSV or JSONL"
-
-
-def _rare_types(file: Path, reason: str) -> str:
-    """A sentence about columns that Arrow has no type for; "" where the footer cannot be read, or has none."""
-    try:
-        with file.open("rb") as opened:
-            columns = read_footer(opened).columns
-    except UNREADABLE:
-        return ""
-    plain = [column.name for column in columns if column.has_plain_bytes]
-    if plain and "64 bits" in reason:
-        return f"has integers of more than 64 bits in {first_few(plain)}; cast them to int64, or leave them out"
-    strangers = [column.name for column in columns if column.name not in NAMES]
-    if strangers:
-        return f"cannot be read as a Parquet file ({reason}); write it again, without {first_few(strangers)}"
-    return ""
-
-
 def _warnings(parts: list[Part]) -> Iterator[str]:
     for part in parts:
         most_bytes = max((group.num_bytes for group in part.groups), default=0)
@@ -291,8 +245,3 @@ def _warnings(parts: list[Part]) -> Iterator[str]:
             meant = "" if column.name in part.schema.names else likely_name(column.name, part.schema.names)
             if meant:
                 yield f"column {meant!r} is not read; is {column.name!r} meant?"
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an exception in one line of at most 200 characters."""
-    return " ".join(str(error).split())[:200] or type(error).__name__

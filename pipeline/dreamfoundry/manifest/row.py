@@ -18,7 +18,7 @@ from dreamfoundry.errors import ConfigError, RowError
 from dreamfoundry.manifest.bounds import MAX_JSON_BYTES, MAX_TAGS
 from dreamfoundry.manifest.heights.typical import typical_height_m
 from dreamfoundry.manifest.json_object import json_object
-from dreamfoundry.manifest.text import character_fault, is_blank, with_single_spaces
+from dreamfoundry.manifest.text import ABSENT, character_fault, is_absent, is_blank, with_single_spaces
 from dreamfoundry.records import VIEWS, Prompt, ScaleSource
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import with_overrides
@@ -30,6 +30,8 @@ HEIGHT_RANGE_M = (0.001, 1000.0)
 DEFAULT_HEIGHT_M = 1.0
 MAX_FAULTS_TOLD = 5
 """Faults of a row that its message tells; of all others the number."""
+
+PROMPT_ABSENT = f"{ABSENT}: say what to make, or remove the row"
 
 _SEEDS = range(MAX_SEED + 1)
 _MAX_INT32 = 2**31 - 1
@@ -181,7 +183,7 @@ class _Row:
         raw = self._values.get(column)
         if raw is None and required:
             self.refuse(column, None, "must not be empty")
-        return self._clean(column, self._decoded(column, raw), required=required)
+        return self._words(column, self._decoded(column, raw), required=required)
 
     def number(self, column: str, allowed: range, rule: str) -> int:
         value = self._values.get(column)
@@ -232,7 +234,7 @@ class _Row:
         for view, text in texts.items():
             if view not in VIEWS or not isinstance(text, str):
                 self.refuse("view_prompts", texts, f"must give texts for some of {', '.join(VIEWS)}")
-        return {view: self._clean(f"view_prompts.{view}", str(text), required=True) for view, text in texts.items()}
+        return {view: self._words(f"view_prompts.{view}", str(text), required=True) for view, text in texts.items()}
 
     def json_object(self, column: str) -> dict[str, object]:
         text = self._decoded(column, self._values.get(column))
@@ -262,6 +264,12 @@ class _Row:
             return raw.decode("utf-8")
         except UnicodeDecodeError as error:
             self.refuse(column, raw, f"must be UTF-8 (byte {error.start} is not)")
+
+    def _words(self, column: str, text: str, *, required: bool) -> str:
+        """A text that a model reads: what stands for no value would be words like others there."""
+        if is_absent(text):
+            self.refuse(column, text, PROMPT_ABSENT if column == "prompt" else f"{ABSENT}: leave it out")
+        return self._clean(column, text, required=required)
 
     def _clean(self, column: str, text: str, *, required: bool) -> str:
         clean = with_single_spaces(text)

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from dreamfoundry.errors import ManifestError
 from dreamfoundry.manifest.columns import has_overlong_text, plain_values
-from dreamfoundry.manifest.parts import UNREADABLE, Group, Part, one_line
+from dreamfoundry.manifest.diagnosis import UNREADABLE, one_line
+from dreamfoundry.manifest.parts import Group, Part
 from dreamfoundry.records import LostRows
 
 _ROWS_PER_BATCH = 256

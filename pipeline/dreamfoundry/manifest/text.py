@@ -14,6 +14,12 @@ _PYTHONS_SPACE = re.compile("[\u001c-\u001f\u0085]")
 """Controls that `str.split` and `str.strip` take for white space. The last is what becomes of an ellipsis on the way
 from Windows-1252, so they are refused as other controls are."""
 
+ABSENT = "is what programs write for no value"
+"""A rule; what would work stands behind it."""
+
+_ABSENT = frozenset({"none", "null", "nan", "<na>", "n/a", "#n/a", "undefined"})
+_MAX_ABSENT_CHARS = 32
+
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and symbols that show nothing."""
 
@@ -39,6 +45,11 @@ def is_blank(text: str) -> bool:
     if text.isascii():
         return not text.strip()
     return all(char in _BLANK or unicodedata.category(char) in _BLANK_CATEGORIES for char in text)
+
+
+def is_absent(text: str) -> bool:
+    """True for what programs write in place of no value (nan, None, NULL): nobody wants it in 3D."""
+    return len(text) <= _MAX_ABSENT_CHARS and text.strip().casefold() in _ABSENT
 
 
 def character_fault(text: str) -> str:

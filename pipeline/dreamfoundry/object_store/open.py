@@ -138,7 +138,8 @@ def _copy_from_s3(url: str, store: S3Store, name: str, target: Path, should_stop
             return target
 
         if not any(map(is_part, names)):
-            raise ManifestError(f"{url!r} is neither an object nor a prefix with *.parquet objects in it")
+            beside = f" (it holds {', '.join(sorted({_first_folder(other) for other in names})[:3])})" if names else ""
+            raise ManifestError(f"{url!r} is neither an object nor a prefix with *.parquet objects in it{beside}")
         target.mkdir(parents=True, exist_ok=True)
         for part in filter(is_part, names):
             if should_stop():

@@ -171,6 +171,21 @@ def test_tags_are_shown_one_by_one_and_found_by_the_search() -> None:
 
 
 @pytest.mark.parametrize(
+    ("also", "shown"),
+    [
+        ((), []),
+        (("stool",), ["also stool"]),
+        (tuple("abcdefg"), ["also a, b, c, d, e and 2 more"]),
+    ],
+)
+def test_a_card_names_the_other_prompt_ids_of_its_asset(also: tuple[str, ...], shown: list[str]) -> None:
+    page = Parsed(html([Entry("row-1", asset(), also=also)]))
+
+    assert [text for text in page.texts if text.startswith("also ")] == shown
+    assert all(prompt_id in page.found_by[0].split() for prompt_id in also)
+
+
+@pytest.mark.parametrize(
     ("provenance", "facts"),
     [
         ({"budget_profile": "mobile", "request": {"field": {"seed": 7}}}, "row-1 · mobile · seed 7 · 7,984 triangles"),

@@ -125,12 +125,14 @@ def test_the_current_one_of_a_prompt_id_is_the_published_one_that_was_decided_la
     assert current == [("chair", 1), ("stool", 2), ("twin", 6), ("undated", 7)]
 
 
-def test_the_card_of_an_outcome_has_the_tags_of_all_its_prompt_ids() -> None:
+def test_the_card_of_an_outcome_has_all_its_prompt_ids_and_their_tags() -> None:
     key = f"{1:064x}"
     recorded = [Row("row-1", key, ("wood", "old")), Row("alias", key, ("stool", "wood"))]
 
     with Entries([outcome(1)], [("alias", key)], recorded) as entries:
-        assert [(entry.prompt_id, entry.tags) for entry in entries.latest(9)] == [("row-1", ("wood", "old", "stool"))]
+        (card,) = entries.latest(9)
+
+    assert (card.prompt_id, card.also, card.tags) == ("row-1", ("alias",), ("wood", "old", "stool"))
 
 
 def bad_row(number: int, prompt_id: str) -> Outcome:

@@ -123,6 +123,16 @@ def cut_file(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
 
 
+def appended_file(path: Path) -> None:
+    pq.write_table(TABLE, path)
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def arrow_stream(path: Path) -> None:
+    with pa.ipc.new_stream(path, TABLE.schema) as stream:
+        stream.write_table(TABLE)
+
+
 def torn_footer(path: Path) -> None:
     pq.write_table(TABLE, path)
     data = path.read_bytes()
@@ -134,9 +144,13 @@ def torn_footer(path: Path) -> None:
     [
         (b"", "is empty"),
         (b"PAR1", "no footer: it is cut off"),
-        (b"a mug\na car\n", "not a Parquet file .*`dreamfoundry make` makes one"),
-        (b"prompt_id,prompt\na,b\n", "`dreamfoundry make` makes one"),
-        (b'{"prompt": "a mug"}', "`dreamfoundry make` makes one"),
+        (b"a mug\na car\n", "not a Parquet file: it is text; `dreamfoundry make FILE"),
+        (b"prompt_id,prompt\na,b\n", "it is text; `dreamfoundry make FILE prompts.parquet` makes one"),
+        (b'{"prompt": "a mug"}', "it is text; `dreamfoundry make"),
+        ("ein Stuhl aus Ü".encode()[:-1], "it is text; `dreamfoundry make"),
+        (b"\x00\x01 a mug", r"not a Parquet file \(.*`dreamfoundry make` makes one"),
+        (arrow_stream, "it is an Arrow stream; write it as Parquet"),
+        (appended_file, "further bytes behind its end; write or copy it again"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 5\n",
             "it is a Git LFS pointer.*git lfs pull",

@@ -73,6 +73,17 @@ def test_a_text_of_spaces_is_empty(tmp_path: Path, text: str) -> None:
     assert message == f"row 0 (row-0): prompt = {text!r}: must not be empty"
 
 
+@pytest.mark.parametrize("text", ["nan", "None", "NULL", " <NA> ", "n/a", "#N/A", "undefined"])
+def test_what_programs_write_for_no_value_is_no_text(tmp_path: Path, text: str) -> None:
+    for column, cell, remedy in (
+        ("prompt", text, "say what to make, or remove the row"),
+        ("negative_prompt", text, "leave it out"),
+        ("view_prompts", f'{{"back": "{text}"}}', "leave it out"),
+    ):
+        (message,) = refused_rows(write_manifest(tmp_path / "m.parquet", **{column: [cell]}))
+        assert message.endswith(f" = {text!r}: is what programs write for no value: {remedy}")
+
+
 @pytest.mark.parametrize("control", PYTHONS_SPACES, ids=ascii)
 def test_controls_that_python_takes_for_white_space_are_refused(tmp_path: Path, control: str) -> None:
     texts = [f"a{control}chair", f"a chair{control}", f"{control}a chair", f"a {control} chair", f" {control} "]

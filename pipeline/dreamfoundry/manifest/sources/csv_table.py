@@ -15,7 +15,7 @@ from typing import Literal
 from dreamfoundry.manifest.sources.columns import column_of, meant, unread
 from dreamfoundry.manifest.sources.prompt_ids import words_id
 from dreamfoundry.manifest.sources.reading import Reading, Values, shown
-from dreamfoundry.manifest.sources.values import ABSENT_RULE, from_cell, is_absent
+from dreamfoundry.manifest.sources.values import from_cell
 from dreamfoundry.manifest.text import stripped
 
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -46,16 +46,23 @@ def read_csv(text: str, reading: Reading, *, separators: str) -> None:
     others = _OtherSeparators(separator, len(header))
     filled_names: dict[str, None] = {}
     repeated: list[int] = []
+    short: list[tuple[int, int]] = []
+    width = max(number for number, cell in enumerate(header, 1) if cell)  # spreadsheets drop separators at the end
     for line, cells in records:
         cells = [stripped(cell) for cell in cells]
         if cells == header:
             repeated.append(line)
         elif any(cells):
-            others.check(line, cells)
+            if not others.check(line, cells) and len(cells) < width:
+                short.append((line, len(cells)))
             filled = [name for name, cell, column in zip(header, cells, columns, strict=False) if cell and not column]
             filled_names.update(dict.fromkeys(filled))
             _take(cells, columns, line, reading)
     others.report(first[0], reading)
+    if short:
+        more = f", as are {len(short) - 1} more lines" if len(short) > 1 else ""
+        count = f"{short[0][1]} of {width} values"
+        reading.warn(f"line {short[0][0]} is shorter than the header, with {count}{more}: those that lack are empty")
     if repeated:
         more = f", as are {len(repeated) - 1} more" if len(repeated) > 1 else ""
         reading.warn(f"line {repeated[0]} repeats the header and is left out{more}: were files joined?")
@@ -71,15 +78,18 @@ class _OtherSeparators:
         self._num_lines = 0
         self._found: dict[str, list[int]] = {}
 
-    def check(self, line: int, cells: list[str]) -> None:
-        """Note the line if it is one cell that another separator divides as the header is divided."""
+    def check(self, line: int, cells: list[str]) -> bool:
+        """Note the line if it is one cell that another separator divides as the header is divided; True if it is."""
         self._num_lines += 1
+        is_noted = False
         if len(cells) != 1:
-            return
+            return False
         for other in NAMES:
             width = len(split_line(cells[0], other)) if other != self._separator and other in cells[0] else 1
             if width > 1 and self._num_columns in (1, width):
                 self._found.setdefault(other, []).append(line)
+                is_noted = True
+        return is_noted
 
     def report(self, header_line: int, reading: Reading) -> None:
         """A fault if all lines are so, else a warning: they are prompts as a whole."""
@@ -207,8 +217,6 @@ def _take(cells: list[str], columns: list[str | None], line: int, reading: Readi
     num_faults = len(reading.faults)
     if "prompt" not in texts:
         reading.refuse("prompt is empty: say what to make, or remove the line", line, prompt_id)
-    elif is_absent(texts["prompt"]):
-        reading.refuse(f"prompt = {shown(texts['prompt'])}: {ABSENT_RULE}", line, prompt_id)
 
     values: Values = {}
     for column, cell in texts.items():

@@ -11,7 +11,7 @@ from typing import Any
 from dreamfoundry.manifest.sources.columns import column_of, meant, unread
 from dreamfoundry.manifest.sources.prompt_ids import words_id
 from dreamfoundry.manifest.sources.reading import Reading, Values, shown
-from dreamfoundry.manifest.sources.values import ABSENT_RULE, from_json, is_absent, whole_number
+from dreamfoundry.manifest.sources.values import from_json, whole_number
 from dreamfoundry.manifest.text import stripped
 
 _EXAMPLE = '{"prompt": "a red mushroom"}'
@@ -165,8 +165,6 @@ def _prompt_fault(row: dict[str, Any], given: dict[str, Any]) -> str:
     prompt = given.get("prompt", 0)
     if prompt is None or prompt == "":
         return f"prompt is {'null' if prompt is None else 'empty'}: say what to make, or remove the object"
-    if isinstance(prompt, str) and is_absent(prompt):
-        return f"prompt = {shown(prompt)}: {ABSENT_RULE}"
     if "prompt" in given:
         return ""
     others = (key for key in islice(row, 100) if column_of(key) is None)

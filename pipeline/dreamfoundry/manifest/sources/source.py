@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 
 from dreamfoundry.errors import ManifestError, TooManyRows
@@ -11,8 +12,10 @@ from dreamfoundry.manifest.sources.csv_table import read_csv
 from dreamfoundry.manifest.sources.decoding import decoded
 from dreamfoundry.manifest.sources.json_rows import read_json, read_jsonl
 from dreamfoundry.manifest.sources.kinds import KINDS, Kind
-from dreamfoundry.manifest.sources.reading import MAX_SOURCE_ROWS, Reading
+from dreamfoundry.manifest.sources.reading import MAX_SOURCE_ROWS, Reading, shown
 from dreamfoundry.manifest.sources.text import read_text
+
+_CONFLICT = re.compile(r"^(?:(?:<{7}|>{7})(?: .*)?|={7})$", re.MULTILINE)
 
 
 def read_source(address: str, kind: Kind | None = None) -> Reading:
@@ -35,7 +38,7 @@ def read_source(address: str, kind: Kind | None = None) -> Reading:
     elif kind is None and suffix not in KINDS:
         known = ", ".join(suffix for suffix in KINDS if suffix)
         reading.refuse(f"unknown suffix {suffix!r}: must be one of {known}; or say what it is, as in --from text")
-    elif (text := decoded(data, reading)) is not None:
+    elif (text := decoded(data, reading)) is not None and not _has_conflicts(text, reading):
         try:
             _read(text, kind or KINDS[suffix], reading, is_told=kind is not None)
         except TooManyRows:
@@ -45,6 +48,17 @@ def read_source(address: str, kind: Kind | None = None) -> Reading:
         if not (reading.rows or reading.faults):
             reading.refuse("no prompts in it")
     return reading
+
+
+def _has_conflicts(text: str, reading: Reading) -> bool:
+    """True after a fault about the first line that git has left between two sides of a merge."""
+    found = _CONFLICT.search(text)
+    if found is None:
+        return False
+    remedy = "choose one side and remove the markers"
+    line = text.count("\n", 0, found.start()) + 1
+    reading.refuse(f"{shown(found[0])} looks like a conflict marker of git: {remedy}", line)
+    return True
 
 
 def _read(text: str, kind: Kind, reading: Reading, *, is_told: bool) -> None:

@@ -6,20 +6,18 @@ Nothing is converted with a loss: 7.0 is 7, since pandas writes whole numbers so
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from dreamfoundry.manifest.row import MAX_SEED
-from dreamfoundry.manifest.text import stripped
+from dreamfoundry.manifest.row import MAX_SEED, PROMPT_ABSENT
+from dreamfoundry.manifest.text import ABSENT, is_absent, stripped
 
 _RANGES = {"seed": (0, MAX_SEED), "priority": (1 - 2**31, 2**31 - 1)}
 _MAPPINGS = ("recipe_overrides", "view_prompts")
 MAX_DIGITS = 200
 """Of a whole number in JSON; ids may have 128."""
-
-ABSENT_RULE = "is what programs write for no value: say what to make, or remove the line"
-_ABSENT = frozenset({"none", "null", "nan", "<na>", "n/a", "#n/a", "undefined"})
 
 _EXACT_FLOAT = 2.0**53
 """From here on a float no longer tells neighbouring whole numbers apart."""
@@ -40,13 +38,10 @@ def whole_number(digits: str) -> int | LongNumber:
     return int(digits) if len(digits) <= MAX_DIGITS else LongNumber(digits)
 
 
-def is_absent(text: str) -> bool:
-    """True for what programs write in place of no value: nobody wants it in 3D."""
-    return text.strip().casefold() in _ABSENT
-
-
 def from_cell(column: str, cell: str) -> Any:
     """The value of a cell that is not empty; tags are separated by ";", "|" or ","."""
+    if is_absent(cell):
+        raise ValueError(PROMPT_ABSENT if column == "prompt" else f"{ABSENT}: leave the cell empty")
     if column in _RANGES:
         return _within(column, _int_of_cell(cell))
     if column == "target_height_m":
@@ -58,6 +53,8 @@ def from_cell(column: str, cell: str) -> Any:
 
 def from_json(column: str, value: Any) -> Any:
     """The value of a JSON value that is not null."""
+    if (isinstance(value, str) and is_absent(value)) or (isinstance(value, float) and math.isnan(value)):
+        raise ValueError(PROMPT_ABSENT if column == "prompt" else f"{ABSENT}: write null, or leave the key out")
     if column in _RANGES:
         return _within(column, _int_of_json(value))
     if column == "target_height_m":

@@ -249,13 +249,6 @@ def test_a_broken_quote_is_named_where_it_was_opened(tmp_path: Path, body: str, 
     assert fault.endswith("nothing is read from here on")
 
 
-@pytest.mark.parametrize("cell", ["None", "null", "NaN", "<NA>", "#N/A"])
-def test_what_programs_write_for_no_prompt_is_refused(tmp_path: Path, cell: str) -> None:
-    fault = refusal(tmp_path, "p.csv", f"prompt,seed\na mug,7\n{cell},8\n")
-
-    assert f"prompt = {cell!r}: is what programs write for no value: say what to make" in fault
-
-
 @pytest.mark.parametrize("cell", ["['forest', 'red']", "[x]", "(a; b)", "{wood}"])
 def test_a_list_as_a_program_prints_it_is_refused_as_tags(tmp_path: Path, cell: str) -> None:
     assert "must be tags between semicolons, as in wood; old" in refusal(

@@ -40,7 +40,7 @@ def test_single_lines_divided_otherwise_are_prompts_and_told(tmp_path: Path, con
     assert warnings(tmp_path, "p.csv", content) == [told]
 
 
-@pytest.mark.parametrize("content", ["prompt,seed\na b;7,\n", "prompt,seed\na; b; c\n", "prompt\na mug; red\na car\n"])
+@pytest.mark.parametrize("content", ["prompt,seed\na b;7,\n", "prompt,seed\na; b; c,\n", "prompt\na mug; red\na car\n"])
 def test_other_separators_in_prose_are_no_news(tmp_path: Path, content: str) -> None:
     assert warnings(tmp_path, "p.csv", content) == []
 

@@ -60,7 +60,7 @@ WRONG = [
     ("seed", True, "must be a whole number without quotes"),
     ("seed", 2**64, "must be from 0 to 9223372036854775807"),
     ("seed", -1, "must be from 0 to 9223372036854775807"),
-    ("seed", float("nan"), "must be a whole number without quotes"),
+    ("seed", float("inf"), "must be a whole number without quotes"),
     ("priority", 2**31, "must be from -2147483647 to 2147483647"),
     ("priority", 1e300, "must be a whole number without quotes"),
     ("tags", "forest", 'must be a list of texts: ["forest"]'),
@@ -87,8 +87,41 @@ WRONG = [
 def test_what_programs_write_for_no_prompt_is_refused(tmp_path: Path, text: str) -> None:
     (line,) = faults(tmp_path, "p.json", json.dumps([{"prompt": "a car"}, {"prompt": text}]))
 
-    assert line.startswith("p.json, object 2 (")
-    assert f"prompt = {text!r}: is what programs write for no value: say what to make" in line
+    assert line == f"p.json, object 2: prompt = {text!r}: is what programs write for no value: {REMEDY}"
+
+
+REMEDY = "say what to make, or remove the row"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("negative_prompt", "NULL"),
+        ("negative_prompt", "nan "),
+        ("view_prompts", "None"),
+        ("prompt_id", "null"),
+        ("budget_profile", "NaN"),
+        ("tags", "nan"),
+        ("seed", "NULL"),
+        ("seed", float("nan")),
+        ("priority", float("nan")),
+        ("target_height_m", float("nan")),
+        ("target_height_m", "<NA>"),
+    ],
+)
+def test_what_programs_write_for_no_value_is_refused_in_any_column(tmp_path: Path, column: str, value: object) -> None:
+    (line,) = faults(tmp_path, "p.jsonl", json.dumps({"prompt": "a mug", column: value}))
+
+    told = "is what programs write for no value: write null, or leave the key out"
+    assert line.startswith(f"p.jsonl, line 1 (a_mug): {column} = ")
+    assert line.endswith(told)
+
+
+@pytest.mark.parametrize("text", ["nan", "None", "NULL"])
+def test_a_view_without_a_wording_is_left_out(tmp_path: Path, text: str) -> None:
+    message = refusal(tmp_path, "p.jsonl", json.dumps({"prompt": "a mug", "view_prompts": {"back": text}}))
+
+    assert f"view_prompts.back = {text!r}: is what programs write for no value: leave it out" in message
 
 
 @pytest.mark.parametrize(("column", "value", "rule"), WRONG)

@@ -77,6 +77,31 @@ def test_what_a_file_is_counts_more_than_its_name(tmp_path: Path, name: str, con
         assert refusal(tmp_path, name, content, kind).startswith(f"{name}: {reason}")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "line", "marker"),
+    [
+        ("p.txt", "a car\n<<<<<<< HEAD\na mug\n=======\na hat\n>>>>>>> theirs\n", 2, "<<<<<<< HEAD"),
+        ("p.txt", "a car\r\n=======\r\na hat\r\n>>>>>>> theirs\r\n", 2, "======="),
+        ("p.txt", "a car\na hat\n>>>>>>> 1f3870b (more hats)", 3, ">>>>>>> 1f3870b (more hats)"),
+        ("p.csv", "prompt,seed\n<<<<<<< HEAD\na mug,7\n=======\na mug,8\n>>>>>>> x\n", 2, "<<<<<<< HEAD"),
+        ("p.tsv", "<<<<<<<\nprompt\tseed\na mug\t7\n", 1, "<<<<<<<"),
+        ("p.jsonl", '{"prompt": "a mug"}\n=======\n{"prompt": "a car"}\n', 2, "======="),
+        ("p.json", '[{"prompt": "a mug"}\n>>>>>>> x\n]', 2, ">>>>>>> x"),
+    ],
+)
+def test_what_git_leaves_of_a_conflict_is_refused(
+    tmp_path: Path, name: str, content: str, line: int, marker: str
+) -> None:
+    assert refusal(tmp_path, name, content, "text" if name == "p.txt" else None) == (
+        f"{name}, line {line}: {marker!r} looks like a conflict marker of git: choose one side and remove the markers"
+    )
+
+
+@pytest.mark.parametrize("line", ["a ======= b", "========", "<<<<<<<<", "<<< a mug >>>", ">>>>>>>x"])
+def test_other_lines_of_such_signs_are_no_conflict(tmp_path: Path, line: str) -> None:
+    assert len(read(tmp_path, "p.txt", line).rows) == 1
+
+
 def test_a_source_keeps_its_faults_to_itself(tmp_path: Path) -> None:
     reading = read(tmp_path, "p.csv", "prompt,seed\na mug,7\na car,x\na hat,8\n")
 

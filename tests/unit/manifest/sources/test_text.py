@@ -152,6 +152,13 @@ def test_characters_that_no_prompt_may_have_are_named_with_their_line(tmp_path: 
     assert rule in fault
 
 
+@pytest.mark.parametrize("line", ["nan", "None", "null", " NULL ", "undefined"])
+def test_a_line_that_programs_write_for_no_value_is_refused(tmp_path: Path, line: str) -> None:
+    assert refusal(tmp_path, "prompts.txt", f"a mug\n{line}\n").endswith(
+        f"prompt = {line.strip()!r}: is what programs write for no value: say what to make, or remove the row"
+    )
+
+
 def test_a_first_line_of_any_length_is_a_fault_of_its_own(tmp_path: Path) -> None:
     fault = refusal(tmp_path, "prompts.txt", f"{'x, ' * 100_000}\na mug\n")
 
