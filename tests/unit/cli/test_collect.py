@@ -38,11 +38,11 @@ def test_the_books_balance_and_a_repetition_says_so(
 
 
 def test_a_library_on_s3_gives_the_same_bytes(library: str, s3_url: str, tmp_path: Path) -> None:
-    there = Library(open_store(s3_url))
+    there = Library(open_store(f"{s3_url}/library"))
     publish(there, "mug", number=1, tags=["kitchen"])
     publish(there, "chair", number=2, profile="game_hero")
 
-    for number, source in enumerate((library, s3_url)):
+    for number, source in enumerate((library, f"{s3_url}/library")):
         assert run(["collect", source, str(tmp_path / str(number)), "--engine", "godot"]) == 0
 
     assert tree(tmp_path / "0") == tree(tmp_path / "1")
