@@ -5,6 +5,7 @@ tunnels      tunnels of a voxel's width, filled before extraction
 relax        the noise of marching cubes smoothed away
 standing     a flat base, and whether the centre of mass lies above the support
 decimate     levels of detail within triangle budgets, still closed
+collapse     edge collapses that keep every handle
 collision    convex hulls
 distance     distance between a level and the surface it was decimated from
 crossings    triangles that pierce one another

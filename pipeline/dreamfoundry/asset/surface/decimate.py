@@ -2,7 +2,8 @@
 
 Edge collapse by quadric error (Garland and Heckbert, SIGGRAPH 1997; fast-simplification), then a
 pass through manifold3d, which restores a manifold where collapses pinched the surface. The collapse knows no
-error, so it is measured: a few decimations show how the error grows as triangles become fewer.
+error, so it is measured: a few decimations show how the error grows as triangles become fewer. It knows no handles
+either: where it cuts one through, the slower one of `asset.surface.collapse` takes its place.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import fast_simplification
 import manifold3d
 import numpy as np
 
+from dreamfoundry.asset.surface.collapse import collapsed
+from dreamfoundry.asset.surface.crossings import num_crossing_faces
 from dreamfoundry.asset.surface.distance import DistanceMeter
 from dreamfoundry.asset.surface.triangles import genus, is_closed
 from dreamfoundry.errors import SurfaceFailed
@@ -54,7 +57,7 @@ def levels(surface: Surface, budgets: Sequence[int], error: float = 0.0) -> list
     made: list[Surface] = []
     for budget, count in zip(budgets, wanted, strict=True):
         limit = budget if not made else min(budget, int(STEP_SHARE * len(made[-1].faces)))
-        made.append(decimate(surface, limit, min(count, limit)))
+        made.append(decimate(surface, limit, min(count, limit), made[-1] if made else None))
     return made
 
 
@@ -82,11 +85,12 @@ def _wanted(surface: Surface, budgets: Sequence[int], error: float) -> list[int]
     return [max(min(budget, int(count)), SMALLEST_LEVEL) for budget, count in zip(budgets, reached, strict=True)]
 
 
-def decimate(surface: Surface, max_triangles: int, wanted: int | None = None) -> Surface:
+def decimate(surface: Surface, max_triangles: int, wanted: int | None = None, finer: Surface | None = None) -> Surface:
     """`surface` with at most `max_triangles` triangles, closed and in one piece.
 
-    With `wanted` it has about so many, and more only where fewer would cut a part off or close a handle. What
-    even the whole budget cannot keep is lost. Raises SurfaceFailed where no manifold comes out.
+    With `wanted` it has about so many, and more only where fewer would cut a part off or close a handle. Where
+    all `TRIES` do, edges of `finer` are collapsed, a level made before, or of `surface`, so that handles stay; what
+    even that cannot keep is lost. Raises SurfaceFailed where no manifold comes out.
     """
     if max_triangles < SMALLEST_LEVEL:
         raise SurfaceFailed(
@@ -113,11 +117,30 @@ def decimate(surface: Surface, max_triangles: int, wanted: int | None = None) ->
             best = flaws, level
         if not any(flaws):
             break
+    if best is not None and not any(best[0]):
+        return best[1]
+
+    if (whole := _whole(surface, wanted, finer)) is not None:
+        return whole
     if best is None:
         raise SurfaceFailed(
             f"max_triangles = {max_triangles}: decimation reached {reached}, no manifold within the budget"
         )
     return best[1]
+
+
+def _whole(surface: Surface, max_triangles: int, finer: Surface | None) -> Surface | None:
+    """A level with all handles of `surface`, and no crossing triangles where one of two ways there has none."""
+    starts = [surface] if finer is None or genus(finer) != genus(surface) else [finer, surface]
+    crossing: list[Surface] = []
+    for start in starts:
+        level = collapsed(start, max_triangles)
+        if level is None or not _is_closed_as_file(level):
+            continue
+        if not num_crossing_faces(level):
+            return level
+        crossing.append(level)
+    return crossing[0] if crossing else None
 
 
 def _collapsed(surface: Surface, target: int, aggressiveness: int) -> tuple[Surface | None, float, str]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from dreamfoundry.asset.surface.crossings import num_crossing_faces
 from dreamfoundry.asset.surface.decimate import decimate, levels
 from dreamfoundry.asset.surface.distance import surface_error
 from dreamfoundry.asset.surface.triangles import genus
@@ -62,6 +63,32 @@ def test_a_handle_and_a_thin_part_are_kept_where_the_budget_allows_it() -> None:
     assert genus(surface) == genus(level) == 1
     assert 150 <= len(level.faces) <= 600
     assert as_trimesh(level).body_count == 1
+
+
+@pytest.fixture(scope="module")
+def box_with_a_ring() -> Surface:
+    """A box with a ring as thin as a wire, which quadrics alone cut through."""
+    ring = manifold3d.Manifold.revolve(manifold3d.CrossSection.circle(0.015, 8).translate((0.4, 0.0)), 96)
+    solid = manifold3d.Manifold.cube((1.0, 1.0, 1.0), True) + ring.rotate((90.0, 0.0, 0.0)).translate((0.6, 0.0, 0.0))
+    mesh = solid.refine_to_length(0.03).to_mesh()
+    return Surface(np.ascontiguousarray(mesh.vert_properties[:, :3]), mesh.tri_verts.astype(np.uint32))
+
+
+def test_a_handle_stays_where_no_number_of_triangles_within_the_budget_keeps_it(box_with_a_ring: Surface) -> None:
+    level = decimate(box_with_a_ring, 500)
+
+    assert genus(box_with_a_ring) == genus(level) == 1
+    assert len(level.faces) <= 500
+    assert as_trimesh(level).is_watertight
+    assert as_trimesh(level).body_count == 1
+    assert num_crossing_faces(level) == 0
+
+
+def test_all_levels_have_the_handles_of_the_surface(box_with_a_ring: Surface) -> None:
+    made = levels(box_with_a_ring, (1000, 500, 250), 0.001)
+
+    assert [genus(level) for level in made] == [1, 1, 1]
+    assert [len(level.faces) <= budget for level, budget in zip(made, (1000, 500, 250), strict=True)] == [True] * 3
 
 
 def test_a_pinched_surface_is_pulled_apart() -> None:
