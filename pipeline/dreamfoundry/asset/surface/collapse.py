@@ -24,7 +24,7 @@ from dreamfoundry.asset.surface.triangles import area_normals
 from dreamfoundry.records import Surface
 
 MIN_TURN_COSINE = 0.3
-"""Least cosine of the angle by which a collapse may turn a face."""
+"""Least cosine of the angle by which a collapse may turn a face, unless it is told another."""
 
 ROUND_SHARE = 0.3
 """Share of the vertices, the cheapest, that may go in one round."""
@@ -36,13 +36,13 @@ STILLNESS = 1e-3
 """Weight of the squared way of a vertex that settles, beside its quadric: nothing moves along a plane or a crease."""
 
 
-def collapsed(surface: Surface, max_triangles: int) -> Surface | None:
+def collapsed(surface: Surface, max_triangles: int, min_turn_cosine: float = MIN_TURN_COSINE) -> Surface | None:
     """`surface`, closed and in one piece, with at most so many triangles and as many handles as before.
 
     What is left of its vertices moves to where their quadrics are least, which takes a third off the error. None
-    where more would have to go than can without closing a handle or turning a face over.
+    where more would have to go than can without closing a handle or turning a face farther than allowed.
     """
-    body = Body.of(surface)
+    body = Body.of(surface, min_turn_cosine)
     while body.num_faces > max_triangles:
         edges = HalfEdges.of(body.corners, len(body.places))
         cost = np.where(edges.has_two_common_neighbors(), body.costs(edges), np.inf)
@@ -62,9 +62,10 @@ class Body:
     places: Float64[np.ndarray, "N 3"]
     quadrics: Float64[np.ndarray, "N 4 4"]
     corners: Int64[np.ndarray, "F 3"]
+    min_turn_cosine: float
 
     @staticmethod
-    def of(surface: Surface) -> Body:
+    def of(surface: Surface, min_turn_cosine: float = MIN_TURN_COSINE) -> Body:
         """The whole surface; the quadric of a vertex is the sum of those of its faces, by area."""
         places, corners = surface.vertices.astype(np.float64), surface.faces.astype(np.int64)
         normals = area_normals(places[corners])
@@ -74,7 +75,7 @@ class Body:
         quadrics = np.zeros((len(places), 4, 4))
         for k in range(3):
             np.add.at(quadrics, corners[:, k], quadric)
-        return Body(places, quadrics, corners)
+        return Body(places, quadrics, corners, min_turn_cosine)
 
     @property
     def num_faces(self) -> int:
@@ -112,11 +113,11 @@ class Body:
         return moved.all_of(self.turns_little(edges, moved), len(tried))
 
     def turns_little(self, edges: HalfEdges, moved: MovedCorners) -> Bool[np.ndarray, " S"]:
-        """True for each moved corner whose face stays within `MIN_TURN_COSINE` of where it looks."""
+        """True for each moved corner whose face turns no farther than allowed."""
         before = self.places[self.corners[moved.face]]
         after = before.copy()
         after[np.arange(len(moved.face)), moved.k] = self.places[edges.end[moved.edge]]
-        return _look_alike(area_normals(before), area_normals(after))
+        return _turn_is_small(area_normals(before), area_normals(after), self.min_turn_cosine)
 
     def after(self, edges: HalfEdges, chosen: Int64[np.ndarray, " c"]) -> tuple[Body, Bool[np.ndarray, " F"]]:
         """The body once the start of each chosen half edge has gone to its end; True for the faces that it keeps."""
@@ -136,7 +137,7 @@ class Body:
         places: np.ndarray = np.linalg.solve(left_side, right_side[:, :, None])[:, :, 0]
 
         old = area_normals(self.places[self.corners])
-        while (turned := ~_look_alike(old, area_normals(places[self.corners]))).any():
+        while (turned := ~_turn_is_small(old, area_normals(places[self.corners]), self.min_turn_cosine)).any():
             stay = self.corners[turned]
             if (places[stay] == self.places[stay]).all():
                 break  # faces without area
@@ -235,7 +236,10 @@ class HalfEdges:
         return chosen
 
 
-def _look_alike(old: Float64[np.ndarray, "S 3"], new: Float64[np.ndarray, "S 3"]) -> Bool[np.ndarray, " S"]:
+def _turn_is_small(
+    old: Float64[np.ndarray, "S 3"], new: Float64[np.ndarray, "S 3"], min_cosine: float
+) -> Bool[np.ndarray, " S"]:
+    """True where the normal of a face turns by no more than the angle of that cosine."""
     sizes = np.linalg.norm(old, axis=1) * np.linalg.norm(new, axis=1)
-    alike: np.ndarray = (old * new).sum(axis=1) > MIN_TURN_COSINE * np.maximum(sizes, 1e-30)
-    return alike
+    small: np.ndarray = (old * new).sum(axis=1) > min_cosine * np.maximum(sizes, 1e-30)
+    return small

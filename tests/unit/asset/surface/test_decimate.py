@@ -67,10 +67,11 @@ def test_a_handle_and_a_thin_part_are_kept_where_the_budget_allows_it() -> None:
 
 @pytest.fixture(scope="module")
 def box_with_a_ring() -> Surface:
-    """A box with a ring as thin as a wire, which quadrics alone cut through."""
-    ring = manifold3d.Manifold.revolve(manifold3d.CrossSection.circle(0.015, 8).translate((0.4, 0.0)), 96)
-    solid = manifold3d.Manifold.cube((1.0, 1.0, 1.0), True) + ring.rotate((90.0, 0.0, 0.0)).translate((0.6, 0.0, 0.0))
-    mesh = solid.refine_to_length(0.03).to_mesh()
+    """A bumpy box with a ring as thin as a wire, which quadrics cut through long before they flatten the bumps."""
+    box = manifold3d.Manifold.cube((1.0, 1.0, 1.0), True).refine(30)
+    bumpy = box.warp_batch(lambda at: at * (1.0 + 0.02 * np.sin(20.0 * at[:, [1, 2, 0]]).sum(axis=1, keepdims=True)))
+    ring = manifold3d.Manifold.revolve(manifold3d.CrossSection.circle(0.005, 6).translate((0.3, 0.0)), 32)
+    mesh = (bumpy + ring.rotate((90.0, 0.0, 0.0)).translate((0.6, 0.0, 0.0))).to_mesh()
     return Surface(np.ascontiguousarray(mesh.vert_properties[:, :3]), mesh.tri_verts.astype(np.uint32))
 
 
