@@ -67,7 +67,11 @@ def test_06_a_finished_run_decides_so_before_ray_starts_and_writes_only_its_repo
     write_manifest: Callable[..., str], ball_recipe_file: Callable[[int], str], tmp_path: Path
 ) -> None:
     prompts = [Prompt(f"row-{n}", f"a toy number {n}") for n in range(300)]
-    manifest = write_manifest(prompt_id=[p.prompt_id for p in prompts], prompt=[p.text for p in prompts])
+    manifest = write_manifest(
+        prompt_id=[p.prompt_id for p in prompts],
+        prompt=[p.text for p in prompts],
+        target_height_m=[p.target_height_m for p in prompts],
+    )
     recipe_file = ball_recipe_file(4)
     recipe: Recipe = recipe_from_toml(Path(recipe_file))
     store = DirectoryStore(tmp_path / "library")
