@@ -9,24 +9,24 @@ from typing import Any
 from dreamfoundry.manifest.sources.columns import column_of
 from dreamfoundry.manifest.sources.reading import shown
 
-_OBJECTS = 'to_json("prompts.json", orient="records")'
+_BY_ROWS = 'to_json("prompts.json", orient="records")'
 
 
 def table_fault(text: str) -> str:
     """The reason why a text that is one JSON object is no row but a table of another shape; "" if it is none."""
-    value = _object(text)
+    value = _mapping(text)
     if any(column_of(key) == "prompt" and isinstance(item, str) for key, item in value.items()):
         return ""
     if {"columns", "data"} <= value.keys():
-        return f'is a table in pandas\' orient="split": write objects ({_OBJECTS})'
+        return f'is a table in pandas\' orient="split": write objects ({_BY_ROWS})'
     if any(column_of(key) == "prompt" and _is_column(item) for key, item in value.items()):
-        return f"is a table column by column, not row by row: write objects (pandas: {_OBJECTS})"
+        return f"is a table column by column, not row by row: write objects (pandas: {_BY_ROWS})"
 
     rows = next((key for key, item in value.items() if _are_rows(item)), None)
     if rows is not None:
         return f"the rows are wrapped under {shown(rows)}: give the array alone"
     if value and all(map(_is_row, value.values())):
-        return f"is an object of rows by their names: write an array of objects (pandas: {_OBJECTS})"
+        return f"is an object of rows by their names: write an array of objects (pandas: {_BY_ROWS})"
     return ""
 
 
@@ -41,7 +41,7 @@ def goes_on(lines: Sequence[str]) -> bool:
         return False
 
 
-def _object(text: str) -> dict[str, Any]:
+def _mapping(text: str) -> dict[str, Any]:
     """The one object that `text` is as a whole, else none."""
     try:
         value = json.loads(text, parse_int=str) if text.lstrip().startswith("{") else {}

@@ -133,7 +133,8 @@ def test_a_column_that_stands_there_twice_is_refused(tmp_path: Path, twice: str)
     message = refusal(tmp_path, "p.csv", f"{twice}\na mug,7,8\n")
 
     assert message.startswith("p.csv, line 1: column ")
-    assert "stands in the header twice: remove or rename one" in message
+    assert "stands in the header twice" in message
+    assert message.endswith(": remove or rename one")
 
 
 @pytest.mark.parametrize(
