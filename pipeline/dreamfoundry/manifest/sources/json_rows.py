@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from dreamfoundry.manifest.sources.columns import column_of, meant, unread
-from dreamfoundry.manifest.sources.json_shapes import goes_on, table_fault
+from dreamfoundry.manifest.sources.json_shapes import goes_on, sequence_fault, table_fault
 from dreamfoundry.manifest.sources.prompt_ids import words_id
 from dreamfoundry.manifest.sources.reading import Reading, Values, shown
 from dreamfoundry.manifest.sources.values import from_json, whole_number
@@ -56,7 +56,8 @@ def read_json(text: str, reading: Reading) -> None:
         if _is_mapping(first_line):
             read_jsonl(text, reading)
         elif text.startswith("{", at):
-            reading.refuse(table_fault(text) or f"is one object{_keys(text)}: {_ARRAY_RULE}")
+            shape = table_fault(text) or sequence_fault(text)
+            reading.refuse(shape or f"is one object{_keys(text)}: {_ARRAY_RULE}")
         else:
             reading.refuse(_ARRAY_RULE)
         return

@@ -30,6 +30,17 @@ def table_fault(text: str) -> str:
     return ""
 
 
+def sequence_fault(text: str) -> str:
+    """The reason why a text of JSON objects one behind another is no array; "" if it is none."""
+    text = text.lstrip()
+    try:
+        end = json.JSONDecoder(parse_int=str).raw_decode(text)[1]
+    except (ValueError, RecursionError):
+        return ""
+    is_sequence = text.startswith("{") and text[end:].lstrip(" \t\n,").startswith("{")
+    return "objects stand one behind another over several lines: make an array of them (jq -s .)" * is_sequence
+
+
 def goes_on(lines: Sequence[str]) -> bool:
     """True if an object begins on the first of `lines`, which is no JSON by itself, and ends on another."""
     if lines[0].strip() == "{":

@@ -65,6 +65,15 @@ def test_objects_over_several_lines_are_one_fault(tmp_path: Path, content: str, 
     ]
 
 
+@pytest.mark.parametrize("separator", ["\n", ",\n", "\n\n", ""])
+def test_objects_one_behind_another_are_no_array(tmp_path: Path, separator: str) -> None:
+    content = separator.join(json.dumps(row, indent=2) for row in ROWS)
+
+    assert faults(tmp_path, "p.json", content) == [
+        "p.json: objects stand one behind another over several lines: make an array of them (jq -s .)"
+    ]
+
+
 def test_a_broken_line_among_others_costs_that_line(tmp_path: Path) -> None:
     content = '{"prompt": "a mug"\n{"prompt": "a car"}\n{"prompt"\n'
 
