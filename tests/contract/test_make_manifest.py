@@ -39,7 +39,7 @@ def test_sources_become_a_manifest_with_a_line_about_it(tmp_path: Path) -> None:
 
     code, shown, remarks = make(text, table, manifest)
     assert (code, remarks) == (0, "")
-    assert shown == f"{manifest}: 2 prompts, {manifest.stat().st_size} bytes\n"
+    assert shown == f"{manifest}: 2 prompts, {manifest.stat().st_size} bytes; 1 comment line left out\n"
     assert made(manifest) == [
         Prompt("a_red_mushroom", "a red mushroom", target_height_m=0.1),
         Prompt("a_blue_rocket", "a Blue rocket", target_height_m=10.0, seed=7),

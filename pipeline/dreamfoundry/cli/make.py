@@ -75,5 +75,7 @@ def make(
     for remark in made.warnings:
         print(f"warning: {remark}", file=sys.stderr)
     name = manifest.encode("utf-8", "backslashreplace").decode()  # a path of the system need not be Unicode
-    print(f"{name}: {made.num_prompts} prompts, {made.num_bytes} bytes")
+    lines = f"{made.num_comments} comment line{'s' * (made.num_comments != 1)}"
+    left_out = f"; {lines} left out" if made.num_comments else ""
+    print(f"{name}: {made.num_prompts} prompts, {made.num_bytes} bytes{left_out}")
     return EXIT_CODES["complete"]

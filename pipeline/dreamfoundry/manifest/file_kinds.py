@@ -8,6 +8,7 @@ HEAD_BYTES = 512
 """First bytes of a file that `file_kind` wants to see."""
 
 _AS_PARQUET = "write it as Parquet (pandas: to_parquet, polars: write_parquet, DuckDB: COPY … TO 'prompts.parquet')"
+_IN_WORDS = "give prompts in words"
 _AS_CSV = 'save it as "CSV UTF-8"'
 
 
@@ -36,11 +37,21 @@ _BY_FIRST_BYTES = {
     b"BZh": FileKind("compressed with bzip2", "unpack it first (bunzip2)"),
     b"\xd0\xcf\x11\xe0": FileKind("an old Excel workbook (.xls)", _AS_CSV),
     b"%PDF": FileKind("a PDF", "copy its lines into a text file"),
+    b"\x89PNG": FileKind("a picture (PNG)", _IN_WORDS),
+    b"\xff\xd8\xff": FileKind("a picture (JPEG)", _IN_WORDS),
+    b"GIF8": FileKind("a picture (GIF)", _IN_WORDS),
+    b"II*\0": FileKind("a picture (TIFF)", _IN_WORDS),
+    b"MM\0*": FileKind("a picture (TIFF)", _IN_WORDS),
+    b"glTF\x02": FileKind("a 3D model (GLB)", _IN_WORDS),
+    b"7z\xbc\xaf\x27\x1c": FileKind("a 7-Zip archive", "unpack it first (7z x)"),
+    b"Rar!\x1a": FileKind("a RAR archive", "unpack it first (unrar x)"),
+    b"{\\rtf": FileKind("a document (RTF)", "save it as plain text (UTF-8)"),
     b"version https://git-lfs.github.com/spec/": FileKind("a Git LFS pointer, not the file itself", "run git lfs pull"),
 }
 
 _BY_FIRST_TEXT = {
     b"<!doctype html": FileKind("a web page (HTML)", "download the file itself"),
+    b"<svg": FileKind("a picture (SVG)", _IN_WORDS),
     b"<html": FileKind("a web page (HTML)", "download the file itself"),
     b"<?xml": FileKind("XML", "write it as CSV, JSON Lines or Parquet"),
 }
@@ -53,6 +64,8 @@ def file_kind(head: bytes) -> FileKind | None:
             return kind
     if head.startswith(b"PK\x03\x04"):
         return _zip_kind(head)
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return FileKind("a picture (WebP)", _IN_WORDS)
 
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((kind for beginning, kind in _BY_FIRST_TEXT.items() if text.startswith(beginning)), None)

@@ -32,11 +32,15 @@ _MEDIA_TYPE = "application/vnd.apache.parquet"
 
 @dataclass(frozen=True)
 class Made:
-    """A manifest that was written; `warnings` are about what is not as it seems in its sources."""
+    """A manifest that was written; `warnings` are about what is not as it seems in its sources.
+
+    `num_comments` lines of text are left out.
+    """
 
     num_prompts: int
     num_bytes: int
     warnings: tuple[str, ...]
+    num_comments: int
 
 
 def make_manifest(sources: Sequence[str], target: str, kind: Kind | None = None) -> Made:
@@ -66,7 +70,8 @@ def make_manifest(sources: Sequence[str], target: str, kind: Kind | None = None)
             order = {reading.source: number for number, reading in enumerate(readings)}
             raise ManifestError(_message(sorted(faults, key=lambda f: (order[f.place.source], f.place.number))))
         _store(draft, target)
-        return Made(len(rows), draft.stat().st_size, (*warnings, *repetitions))
+        num_comments = sum(reading.num_comments for reading in readings)
+        return Made(len(rows), draft.stat().st_size, (*warnings, *repetitions), num_comments)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pyarrow.feather
 import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from dreamfoundry.manifest.file_kinds import HEAD_BYTES, PARQUET, file_kind
 
@@ -28,6 +29,12 @@ def zipped(*names: str, content: str = "") -> bytes:
 def written(write: object) -> bytes:
     file = io.BytesIO()
     write(TABLE, file)  # type: ignore[operator]
+    return file.getvalue()
+
+
+def picture(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(file, kind)
     return file.getvalue()
 
 
@@ -55,6 +62,16 @@ def test_a_parquet_file_is_one() -> None:
         (b'<?xml version="1.0"?><Error/>', "XML"),
         (b"SQLite format 3\0", "an SQLite database"),
         (b"%PDF-1.7", "a PDF"),
+        (picture("PNG"), "a picture (PNG)"),
+        (picture("JPEG"), "a picture (JPEG)"),
+        (picture("GIF"), "a picture (GIF)"),
+        (picture("TIFF"), "a picture (TIFF)"),
+        (picture("WEBP"), "a picture (WebP)"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "a picture (SVG)"),
+        (b"glTF\x02\0\0\0", "a 3D model (GLB)"),
+        (b"7z\xbc\xaf\x27\x1c\0\x04", "a 7-Zip archive"),
+        (b"Rar!\x1a\x07\0", "a RAR archive"),
+        (b"{\\rtf1\\ansi", "a document (RTF)"),
         (b"PARE", "an encrypted Parquet file"),
     ],
 )
@@ -66,6 +83,19 @@ def test_each_kind_is_named_with_what_would_work(content: bytes, name: str) -> N
     assert kind.remedy
 
 
-@pytest.mark.parametrize("content", [b"", b"a mug\n", b"prompt,seed\n", b'{"prompt": "a mug"}', b"PAR", b"\xff\xfea\0"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"a mug\n",
+        b"prompt,seed\n",
+        b'{"prompt": "a mug"}',
+        b"PAR",
+        b"RIFF a mug",
+        b"GIF",
+        b"a PNG",
+        b"\xff\xfea\0",
+    ],
+)
 def test_text_is_no_such_kind(content: bytes) -> None:
     assert file_kind(content) is None

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
+from dreamfoundry.manifest.bounds import MAX_JSON_BYTES, MAX_TEXT_BYTES
 from dreamfoundry.manifest.sources.columns import column_of, meant, unread
 from dreamfoundry.manifest.sources.prompt_ids import words_id
 from dreamfoundry.manifest.sources.reading import Reading, Values, shown
@@ -124,7 +125,9 @@ def _columns(header: list[str], line: int, separator: str, reading: Reading) -> 
     counts = Counter(column for column in columns if column is not None)
     twice = next((column for column, count in counts.items() if count > 1), None)
     if twice is not None:
-        reading.refuse(f"column {twice!r} stands in the header twice: remove or rename one", line)
+        same = dict.fromkeys(cell.strip() for cell, column in zip(header, columns, strict=True) if column == twice)
+        as_written = f", as {' and '.join(map(shown, list(same)[:3]))}" if len(same) > 1 else ""
+        reading.refuse(f"column {twice!r} stands in the header twice{as_written}: remove or rename one", line)
         return None
     if "prompt" in columns:
         return columns
@@ -202,6 +205,10 @@ def _quote_fault(record: list[str], separator: str, error: csv.Error) -> tuple[i
         elif (cell := plain.match(text, at)) is not None:
             at = cell.end()
         at += 1
+
+    if "field limit" in str(error):
+        sizes = f"{MAX_TEXT_BYTES // 2**10} KiB, a JSON object {MAX_JSON_BYTES // 2**10} KiB"
+        return 0, f"a cell has more than {csv.field_size_limit():,} characters, but a text may have at most {sizes}"
     return 0, f"not valid CSV: {error}"
 
 

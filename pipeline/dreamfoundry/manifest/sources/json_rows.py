@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from dreamfoundry.manifest.sources.columns import column_of, meant, unread
+from dreamfoundry.manifest.sources.json_shapes import goes_on, sequence_fault, table_fault
 from dreamfoundry.manifest.sources.prompt_ids import words_id
 from dreamfoundry.manifest.sources.reading import Reading, Values, shown
 from dreamfoundry.manifest.sources.values import from_json, whole_number
@@ -24,12 +25,22 @@ def read_jsonl(text: str, reading: Reading) -> None:
     if text.lstrip().startswith("["):
         reading.refuse("is an array, not one object a line: name it .json, or say --from json")
         return
+    if told := table_fault(text):
+        reading.refuse(told)
+        return
+
     unread_keys: dict[str, None] = {}
-    for number, line in enumerate(text.split("\n"), 1):
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
         if stripped(line):
             try:
                 value = _DECODER.decode(line)
             except (ValueError, RecursionError) as error:
+                # one fault for a program's habit, not one for each of its lines
+                if not reading.faults and goes_on(lines[number - 1 :]):
+                    remedy = "write one object a line (jq -c .), or an array of them and --from json"
+                    reading.refuse(f"an object begins here and goes on over several lines: {remedy}", number)
+                    return
                 reading.refuse(_reason(error), number)
             else:
                 _take(value, number, reading, unread_keys)
@@ -45,7 +56,8 @@ def read_json(text: str, reading: Reading) -> None:
         if _is_mapping(first_line):
             read_jsonl(text, reading)
         elif text.startswith("{", at):
-            reading.refuse(f"is one object{_keys(text)}: {_ARRAY_RULE}")
+            shape = table_fault(text) or sequence_fault(text)
+            reading.refuse(shape or f"is one object{_keys(text)}: {_ARRAY_RULE}")
         else:
             reading.refuse(_ARRAY_RULE)
         return
@@ -131,15 +143,17 @@ def _take(value: Any, number: int, reading: Reading, unread_keys: dict[str, None
         reading.refuse(f"{shown(value)}: must be an object like {_EXAMPLE}{remedy}", number)
         return
     given: dict[str, Any] = {}
+    written: dict[str, str] = {}
     faults: list[str] = []
     for key, item in value.items():
         column = column_of(key)
         if column is None:
             unread_keys[key] = None
         elif column in given:
-            faults.append(f"column {column!r} stands in one object twice, as {shown(key)} too: remove one")
+            names = f"{shown(written[column])} and {shown(key)}"
+            faults.append(f"column {column!r} stands in one object twice, as {names}: remove one")
         else:
-            given[column] = item
+            given[column], written[column] = item, key
 
     values: Values = {}
     for column, item in given.items():

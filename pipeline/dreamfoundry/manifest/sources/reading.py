@@ -65,6 +65,7 @@ class Reading:
     rows: list[SourceRow] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    num_comments: int = 0
 
     def add(self, number: int, values: Values) -> None:
         if len(self.rows) >= MAX_SOURCE_ROWS:

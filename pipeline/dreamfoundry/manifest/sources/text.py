@@ -66,6 +66,7 @@ def read_text(text: str, reading: Reading, *, is_told: bool) -> None:
     for number, line in enumerate(text.split("\n"), 1):
         prompt = stripped(line)
         if not prompt or prompt.startswith("#"):
+            reading.num_comments += bool(prompt)
             continue
         reading.add(number, {"prompt": prompt})
         for name, pattern in _DECORATIONS.items():

@@ -167,7 +167,15 @@ def test_all_faults_of_all_lines_are_told(tmp_path: Path) -> None:
         ),
         ('{"prompt": "a mug", "seed": 1,}', "not valid JSON"),
         ('{"prompt": "a mug", "prompt": "a car"}', "key 'prompt' stands in one object twice: remove one"),
-        ('{"prompt": "a mug", "Prompt": "a car"}', "column 'prompt' stands in one object twice, as 'Prompt' too"),
+        (
+            '{"prompt": "a mug", "Prompt": "a car"}',
+            "column 'prompt' stands in one object twice, as 'prompt' and 'Prompt'",
+        ),
+        (
+            '{"Prompt": "a mug", "prompt": "a car"}',
+            "column 'prompt' stands in one object twice, as 'Prompt' and 'prompt'",
+        ),
+        ('{"prompt": "a", "Seed": 1, " seed": 2}', "column 'seed' stands in one object twice, as 'Seed' and ' seed'"),
         ('{"prompt": "x", "view_prompts": {"back": "a", "back": "b"}}', "key 'back' stands in one object twice"),
         ('{"prompts": "a mug"}', "it has 'prompts' (is 'prompt' meant?)"),
         ("null", "null: must be an object"),

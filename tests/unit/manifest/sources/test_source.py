@@ -68,6 +68,9 @@ def table(write: object) -> bytes:
             b"version https://git-lfs.github.com/spec/v1\n",
             "is a Git LFS pointer, not the file itself: run git lfs",
         ),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is a picture (PNG): give prompts in words"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "is a picture (JPEG): give prompts in words"),
+        (b"%PDF-1.7\n", "is a PDF: copy its lines into a text file"),
         (b"<!DOCTYPE html>\n<html></html>", "is a web page (HTML): download the file itself"),
     ],
 )

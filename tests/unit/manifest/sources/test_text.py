@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from support.sources import prompts, read, refusal, warnings
+from dreamfoundry.manifest.writer import make_manifest
+from support.sources import prompts, read, refusal, warnings, write
 
 LISTS = '{\n  "dreamfusion": [\n    "a shiba inu",\n    "a corgi"\n  ],\n  "magic3d": ["a car"]\n}\n'
 
@@ -15,6 +16,16 @@ def texts(folder: Path, content: str | bytes) -> list[str]:
 
 def test_lines_are_prompts_and_empty_ones_and_comments_are_not(tmp_path: Path) -> None:
     assert texts(tmp_path, "# toys\na red mushroom\n\n   \n  a Blue rocket \n") == ["a red mushroom", "a Blue rocket"]
+
+
+@pytest.mark.parametrize(
+    ("content", "num_comments"),
+    [("a mug\n", 0), ("# toys\na mug\n", 1), ("#1 a hat\n\n  # cars\na mug #2\n#\n", 3)],
+)
+def test_comments_are_counted(tmp_path: Path, content: str, num_comments: int) -> None:
+    made = make_manifest([write(tmp_path, "prompts.txt", content)] * 2, str(tmp_path / "m.parquet"))
+
+    assert made.num_comments == 2 * num_comments
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
