@@ -87,6 +87,8 @@ def _output_folder(kind: object, value: Path | None) -> None:
         return
     if _is_too_long(value):
         raise ValueError("its name is too long: at most 255 bytes between slashes")
+    if value.parts and len(value.parts[0]) > 2 and value.parts[0].endswith(":"):  # a Path has lost a slash of s3://
+        raise ValueError("must be on this machine: name a path")
     above = next((path for path in (value, *value.parents) if path.exists()), Path())
     if not above.is_dir():
         raise ValueError(f"{above} is a file: name a folder")

@@ -126,13 +126,19 @@ def import_asset(sidecar: Path, tags: list[str]) -> bpy.types.Collection:
 def share_materials(collection: bpy.types.Collection) -> None:
     """Give levels with one material in their files one here: Blender numbers what it imports a second time.
 
-    Names of materials tell their contents, so those that differ in the number only are equal.
+    Those are one that have one name, but for the number, and equal pictures.
     """
     slots = [slot for thing in collection.objects for slot in thing.material_slots if slot.material]
     for slot in slots:
         first = bpy.data.materials.get(re.sub(r"\.\d{3}$", "", slot.material.name))
-        if first is not None:
+        if first is not None and pictures_of(first) == pictures_of(slot.material):
             slot.material = first
+
+
+def pictures_of(material: bpy.types.Material) -> set[bytes]:
+    """The bytes of all pictures of a material."""
+    images = [node.image for node in material.node_tree.nodes if node.type == "TEX_IMAGE" and node.image]
+    return {bytes(image.packed_file.data) for image in images if image.packed_file}
 
 
 def levels_of(asset: dict[str, Any]) -> list[str]:

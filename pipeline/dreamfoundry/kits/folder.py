@@ -75,6 +75,7 @@ def collect(library: Library, chosen: Sequence[Chosen], folder: Path, engine: st
     where two assets have one name, or a file of somebody else is in the way; ObjectMissing, ObjectCorrupt where
     the library lacks a file.
     """
+    _require_no_library(folder)
     record = read_record(folder, engine)
     wanted = [(one, _files(one, engine)) for one in _require_own_names(chosen)]
     kit = ENGINES[engine].kit_bytes()
@@ -109,6 +110,13 @@ def read_record(folder: Path, engine: str) -> Collection:
     return record
 
 
+def _require_no_library(folder: Path) -> None:
+    """ConfigError for a folder in a library, which nobody else writes to."""
+    for place in (folder.resolve(), *folder.resolve().parents):
+        if (place / "outcomes").is_dir() and (place / "blobs").is_dir():
+            raise ConfigError(f"{folder} lies in the library {place}: name a folder outside")
+
+
 def _require_own_names(chosen: Sequence[Chosen]) -> Sequence[Chosen]:
     by_name = defaultdict(list)
     for one in chosen:
@@ -136,6 +144,8 @@ def _require_no_strangers(folder: Path, digests: Mapping[str, str], record: Coll
     """The paths that hold the right bytes already; ConfigError where others stand that the record does not name."""
     there, strangers = set(), []
     for path, sha256 in digests.items():
+        if not (folder / path).parent.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(f"{(folder / path).parent} is a link out of {folder}: remove it, or name another folder")
         actual = _digest(folder / path)
         if actual == sha256:
             there.add(path)

@@ -26,7 +26,7 @@ from dreamfoundry.settings.recipe import Recipe
 
 MAX_PROMPT_CHARS = 1000
 MAX_SEED = 2**63 - 1
-HEIGHT_RANGE_M = (0.001, 1000.0)
+HEIGHT_RANGE_M = (0.01, 100.0)
 DEFAULT_HEIGHT_M = 1.0
 MAX_FAULTS_TOLD = 5
 """Faults of a row that its message tells; of all others the number."""

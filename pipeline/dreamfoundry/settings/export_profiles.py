@@ -28,7 +28,7 @@ RANGES: Mapping[str, tuple[float, float]] = types.MappingProxyType(
     {
         "surface_error": (0, 0.01),
         "collision_hulls": (0, 8),
-        "collision_hull_vertices": (4, 32),  # engines take no more
+        "collision_hull_vertices": (8, 32),  # fewer hold no shape, engines take no more
         "thumbnail_px": (32, 2048),
         "turntable_frames": (0, 360),
         "turntable_px": (32, 1024),

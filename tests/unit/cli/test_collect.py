@@ -64,6 +64,12 @@ def test_a_filter_that_cannot_be_meant_is_refused(
     assert not (tmp_path / "props").exists()
 
 
+def test_a_bucket_is_no_folder_to_collect_into(library: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["collect", library, "s3://bucket/props"]) == 4
+    assert "must be on this machine: name a path" in capsys.readouterr().err
+    assert not Path("s3:").exists()
+
+
 def test_a_library_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["collect", str(tmp_path / "nowhere"), str(tmp_path / "props")]) == 4
     assert "no such directory" in capsys.readouterr().err

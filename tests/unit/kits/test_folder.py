@@ -148,3 +148,24 @@ def test_without_an_engine_every_file_is_copied_and_no_script(library: Library, 
     collected(library, tmp_path / "props", "", prompt_ids=["mug"])
 
     assert len(tree(tmp_path / "props")) == 10 + 1
+
+
+@pytest.mark.parametrize("place", ["", "assets", "assets/mug/1"])
+def test_a_folder_in_a_library_is_refused(library: Library, tmp_path: Path, place: str) -> None:
+    home = tmp_path / "library"
+    (home / "blobs").mkdir(exist_ok=True)
+    before = tree(home)
+
+    with pytest.raises(ConfigError, match=r"lies in the library .*: name a folder outside"):
+        collected(library, home / place)
+    assert tree(home) == before
+
+
+def test_a_link_out_of_the_folder_is_refused(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "props").mkdir()
+    (tmp_path / "props" / "mug").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(ConfigError, match=r"is a link out of .*: remove it"):
+        collected(library, tmp_path / "props")
+    assert not list((tmp_path / "elsewhere").iterdir())

@@ -67,7 +67,7 @@ def test_a_bad_row_that_changes_is_another_one(tmp_path: Path, column: str) -> N
         (
             {"prompt": [""], "seed": [-1], "target_height_m": [0.0]},
             "row 0 (row-0): prompt = '': must not be empty; "
-            "target_height_m = 0.0: must be from 0.001 to 1000.0 metres; "
+            "target_height_m = 0.0: must be from 0.01 to 100.0 metres; "
             "seed = -1: must be from 0 to 9223372036854775807",
         ),
         (

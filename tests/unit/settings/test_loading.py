@@ -165,7 +165,7 @@ def test_a_profile_may_have_a_name_of_its_own_and_no_base(tmp_path: Path) -> Non
         ("triangles = [500, 8000]\ntexture_px = [64, 64]\n", "must fall from level to level"),
         ("texture_px = [500]\n", "must be powers of two from 64 to 4096"),
         ("collision_hulls = 9\n", "collision_hulls = 9: must be from 0 to 8"),
-        ("collision_hull_vertices = 64\n", "collision_hull_vertices = 64: must be from 4 to 32"),
+        ("collision_hull_vertices = 64\n", "collision_hull_vertices = 64: must be from 8 to 32"),
         ("collision_hulls = 0\nengine_bundles = true\n", "engine_bundles = True: must be false where"),
         ("thumbnail_px = 9000\n", "thumbnail_px = 9000: must be from 32 to 2048"),
         ("turntable_frames = -1\n", "turntable_frames = -1: must be from 0 to 360"),

@@ -26,7 +26,8 @@ PLACEMENT_TOLERANCE = 0.01
 COARSE_TOLERANCE = 0.08
 """The same for coarser levels, which keep the placement of the first but lose detail."""
 
-MIN_SIDE_M, MAX_SIDE_M = 0.01, 100.0
+MIN_SIDE_M, MAX_SIDE_M = 0.01, 1000.0
+"""A height is at most 100 m (`manifest.row`): what passes this is ten times as long as it is high."""
 
 GATES = (
     "readable",

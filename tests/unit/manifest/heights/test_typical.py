@@ -82,4 +82,4 @@ def test_no_height_makes_a_thing_that_the_gate_of_sizes_refuses() -> None:
     heights = [height_m for group in TABLE.values() for height_m in group.values()]
 
     assert min(heights) >= MIN_SIDE_M * 3
-    assert sorted(height_m for height_m in heights if 5 * height_m > MAX_SIDE_M) == [22.0, 60.0]
+    assert max(heights) * 5 <= MAX_SIDE_M

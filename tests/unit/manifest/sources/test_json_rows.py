@@ -73,7 +73,7 @@ WRONG = [
     ("priority", -(10**400), "priority = -1000000... (402 digits): must be from -2147483647 to 2147483647"),
     ("prompt_id", 10**400, "must be text in quotes, or a whole number"),
     ("recipe_overrides", {"optimize.num_steps": 10**400}, "must not contain a number of more than 200 digits"),
-    ("target_height_m", float("inf"), "must be from 0.001 to 1000.0 metres"),
+    ("target_height_m", float("inf"), "must be from 0.01 to 100.0 metres"),
     ("budget_profile", 3, "must be text in quotes"),
     ("recipe_overrides", ["optimize.num_steps"], "must be a JSON object"),
     ("recipe_overrides", {"optimize.num_steps": float("nan")}, "must not contain NaN or Infinity"),
