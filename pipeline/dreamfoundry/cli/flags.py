@@ -75,7 +75,7 @@ def _existing_file(kind: object, value: Path | None) -> None:
 def _output_file(kind: object, value: Path | None) -> None:
     if value is None:
         return
-    _output_folder(kind, value.parent)
+    _refuse_unmakeable(value.parent)
     if _is_too_long(value):
         raise ValueError("its name is too long: at most 255 bytes between slashes")
     if value.is_dir():
@@ -85,11 +85,15 @@ def _output_file(kind: object, value: Path | None) -> None:
 def _output_folder(kind: object, value: Path | None) -> None:
     if value is None:
         return
-    if _is_too_long(value):
-        raise ValueError("its name is too long: at most 255 bytes between slashes")
     if value.parts and len(value.parts[0]) > 2 and value.parts[0].endswith(":"):  # a Path has lost a slash of s3://
         raise ValueError("must be on this machine: name a path")
-    above = next((path for path in (value, *value.parents) if path.exists()), Path())
+    _refuse_unmakeable(value)
+
+
+def _refuse_unmakeable(folder: Path) -> None:
+    if _is_too_long(folder):
+        raise ValueError("its name is too long: at most 255 bytes between slashes")
+    above = next((path for path in (folder, *folder.parents) if path.exists()), Path())
     if not above.is_dir():
         raise ValueError(f"{above} is a file: name a folder")
 
