@@ -60,11 +60,13 @@ def _say_nothing_begun(contents: Library, name: str) -> None:
 
 def describe(library: Library) -> Iterator[tuple[str, str]]:
     """(subject, sentence) of runs under way, the last ended run, time, money and assets."""
+    from dreamfoundry.library.library import RUNS
     from dreamfoundry.run import report
     from dreamfoundry.run.report import RunProgress, RunReport
 
     counts, classes = _count_outcomes(library)
-    runs = {run_id: report.latest(library.store.get, run_id) for run_id in sorted(_run_ids(library))}
+    run_ids = report.run_ids(library.store.list(RUNS))
+    runs = {run_id: report.latest(library.store.get, run_id) for run_id in run_ids}
     for record in runs.values():
         if isinstance(record, RunProgress):
             yield "no report yet", under_way(record)
@@ -97,11 +99,6 @@ def _count_outcomes(library: Library) -> tuple[Counter[str], Counter[str]]:
         if outcome.state == "quarantined":
             classes[outcome.failure_class] += 1
     return counts, classes
-
-
-def _run_ids(library: Library) -> set[str]:
-    records = ("/progress.json", "/report.json")
-    return {key.split("/")[1] for key in library.store.list("runs/") if key.endswith(records)}
 
 
 def under_way(run: RunProgress) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
@@ -89,6 +89,12 @@ T = TypeVar("T", RunProgress, RunReport)
 def key(kind: type[RunRecord], run_id: str) -> str:
     """Key of the record of this kind in the library of the run."""
     return f"runs/{run_id}/{_NAMES[kind]}.json"
+
+
+def run_ids(keys: Iterable[str]) -> list[str]:
+    """Runs with a record among `keys` of a library, the earliest first: a run id begins with its time."""
+    endings = tuple(f"/{name}.json" for name in _NAMES.values())
+    return sorted({name.split("/")[1] for name in keys if name.endswith(endings)})
 
 
 def schema(kind: type[RunRecord]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from dreamfoundry.errors import ObjectCorrupt
 from dreamfoundry.run.exit_codes import EXIT_CODES
-from dreamfoundry.run.report import RunReport, from_json, key, to_json
+from dreamfoundry.run.report import RunReport, from_json, key, run_ids, to_json
 
 
 def report(**changes: Any) -> RunReport:
@@ -60,3 +60,9 @@ def test_a_report_with_an_unknown_status_is_refused() -> None:
 
 def test_reports_lie_by_run() -> None:
     assert key(RunReport, "r1") == "runs/r1/report.json"
+
+
+def test_runs_are_those_with_a_record_in_the_order_of_their_times() -> None:
+    keys = ["runs/2026b/report.json", "runs/2026a/progress.json", "runs/2026b/progress.json", "runs/2026c/notes.txt"]
+
+    assert run_ids(keys) == ["2026a", "2026b"]

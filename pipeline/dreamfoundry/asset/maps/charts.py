@@ -61,7 +61,12 @@ def chart_of_face(faces: Integer[np.ndarray, "F 3"], num_vertices: int) -> Int64
 
 def doubled_areas(uvs: Float32[np.ndarray, "N 2"], faces: Integer[np.ndarray, "F 3"]) -> Float64[np.ndarray, " F"]:
     """Twice the area of each triangle, in the unit of `uvs` squared."""
-    corners = uvs.astype(np.float64)[faces]
+    areas: np.ndarray = np.abs(signed_doubled_areas(uvs.astype(np.float64)[faces]))
+    return areas
+
+
+def signed_doubled_areas(corners: Float64[np.ndarray, "F 3 2"]) -> Float64[np.ndarray, " F"]:
+    """Twice the area of each triangle, negative where it is mirrored."""
     (x1, y1), (x2, y2) = ((corners[:, k] - corners[:, 0]).T for k in (1, 2))
-    areas: np.ndarray = np.abs(x1 * y2 - x2 * y1)
+    areas: np.ndarray = x1 * y2 - x2 * y1
     return areas

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Complex128, Float64, Int64, Integer
 
 from dreamfoundry.asset.maps.charts import chart_of_face
+from dreamfoundry.asset.surface.triangles import twin_sides
 
 MERGED_TRIANGLES = 12
 """Most triangles of a chart that becomes part of another one."""
@@ -92,12 +93,7 @@ def _corners_of_box(
 
 def _faces_across(corners: Int64[np.ndarray, "F 3"]) -> Int64[np.ndarray, "F 3"]:
     """Of each face, the faces behind its sides, from corner k to corner k + 1."""
-    starts, ends = corners, np.roll(corners, -1, axis=1)
-    size = int(corners.max()) + 1
-    forward, backward = (starts * size + ends).reshape(-1), (ends * size + starts).reshape(-1)
-    order = np.argsort(forward, kind="stable")
-    found: np.ndarray = order[np.searchsorted(forward[order], backward)] // 3
-    return found.reshape(-1, 3)
+    return twin_sides(corners, int(corners.max()) + 1).reshape(-1, 3) // 3
 
 
 def _neighbors(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from dreamfoundry.asset.maps.charts import signed_doubled_areas
 from dreamfoundry.asset.maps.unwrap import Atlas
 from dreamfoundry.asset.surface.collapse import Body, HalfEdges, MovedCorners
 from dreamfoundry.records import Surface
@@ -99,7 +100,7 @@ class _Mesh:
         after = before.copy()
         place = np.arange(len(moved.face)), moved.k
         after[place] = self.uvs[seams.split_end_for(moved.edge, corners[place])]
-        old_area, new_area = _doubled_area(before), _doubled_area(after)
+        old_area, new_area = signed_doubled_areas(before), signed_doubled_areas(after)
         flat: np.ndarray = (old_area * new_area > 0.0) & (np.abs(new_area) > MIN_DOUBLED_AREA)
         return flat
 
@@ -131,10 +132,3 @@ class _Seams:
         back = self.twin[edge]
         became: np.ndarray = np.where(split == self.split_start[edge], self.split_end[edge], self.split_start[back])
         return became
-
-
-def _doubled_area(corners: Float64[np.ndarray, "S 3 2"]) -> Float64[np.ndarray, " S"]:
-    """Twice the area of each triangle, negative where it is mirrored."""
-    (x1, y1), (x2, y2) = ((corners[:, k] - corners[:, 0]).T for k in (1, 2))
-    areas: np.ndarray = x1 * y2 - x2 * y1
-    return areas

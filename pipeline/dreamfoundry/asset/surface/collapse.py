@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from scipy.sparse import coo_matrix, csr_matrix
 
-from dreamfoundry.asset.surface.triangles import area_normals
+from dreamfoundry.asset.surface.triangles import area_normals, twin_sides
 from dreamfoundry.records import Surface
 
 MIN_TURN_COSINE = 0.3
@@ -174,12 +174,9 @@ class HalfEdges:
     def of(corners: Int64[np.ndarray, "F 3"], num_vertices: int) -> HalfEdges:
         """The half edges of a closed surface."""
         start, end = corners.reshape(-1), np.roll(corners, -1, axis=1).reshape(-1)
-        forward, backward = start * num_vertices + end, end * num_vertices + start
-        order = np.argsort(forward)
-        twin = order[np.searchsorted(forward[order], backward)]
         shape = (num_vertices, num_vertices)
         linked = coo_matrix((np.ones(len(start)), (start, end)), shape=shape).tocsr()
-        return HalfEdges(start, end, twin, linked)
+        return HalfEdges(start, end, twin_sides(corners, num_vertices), linked)
 
     def has_two_common_neighbors(self) -> Bool[np.ndarray, " H"]:
         """The link condition: more of them would leave two sheets on one edge (Dey et al., 1999)."""

@@ -1,6 +1,6 @@
 """Geometry of triangles, counter-clockwise as seen from outside: normals, volume, closedness, handles.
 
-Dimension key:  F faces
+Dimension key:  F faces · H sides of all faces
 """
 
 from __future__ import annotations
@@ -34,6 +34,18 @@ def is_closed(faces: Int64[np.ndarray, "F 3"], num_vertices: int) -> bool:
     forward = np.sort(edges[:, 0] * num_vertices + edges[:, 1])
     backward = np.sort(edges[:, 1] * num_vertices + edges[:, 0])
     return bool((np.diff(forward) > 0).all() and np.array_equal(forward, backward))
+
+
+def twin_sides(faces: Int64[np.ndarray, "F 3"], num_vertices: int) -> Int64[np.ndarray, " H"]:
+    """Of each side of a closed surface the same side in the other face.
+
+    Sides go from corner k to k + 1 and are numbered 3 face + k.
+    """
+    starts, ends = faces.reshape(-1), np.roll(faces, -1, axis=1).reshape(-1)
+    forward, backward = starts * num_vertices + ends, ends * num_vertices + starts
+    order = np.argsort(forward, kind="stable")
+    found: np.ndarray = order[np.searchsorted(forward[order], backward)]
+    return found
 
 
 def genus(surface: Surface) -> int:

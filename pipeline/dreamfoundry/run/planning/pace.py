@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.library import catalog
-from dreamfoundry.library.library import Library
+from dreamfoundry.library.library import RUNS, Library
 from dreamfoundry.library.rows import BAD_ROW
 from dreamfoundry.run import report
 from dreamfoundry.run.report import RunReport
@@ -31,7 +31,7 @@ def step_pace(library: Library) -> tuple[Pace | None, int]:
     Time that workers spent idle or loading is left out.
     """
     most_assets = 0
-    for run_id in sorted({key.split("/")[1] for key in library.store.list("runs/")}, reverse=True):
+    for run_id in reversed(report.run_ids(library.store.list(RUNS))):
         try:
             last = report.from_json(RunReport, library.store.get(report.key(RunReport, run_id)))
         except (ObjectMissing, ObjectCorrupt):
