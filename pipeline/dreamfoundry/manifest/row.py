@@ -198,10 +198,10 @@ class _Row:
     def height_m(self, prompt: str) -> tuple[float, ScaleSource]:
         """The height of the asset, and where it is from: the row, the words of its `prompt`, or neither."""
         value = self._values.get("target_height_m")
-        if value is None:
-            typical_m = typical_height_m(prompt)
-            return (DEFAULT_HEIGHT_M, "default") if typical_m is None else (typical_m, "words")
         low, high = HEIGHT_RANGE_M
+        if value is None:
+            typical_m = typical_height_m(prompt) or 0.0
+            return (typical_m, "words") if low <= typical_m <= high else (DEFAULT_HEIGHT_M, "default")
         if not (math.isfinite(value) and low <= value <= high):
             self.refuse("target_height_m", value, f"must be from {low} to {high} metres")
         return float(value), "manifest"

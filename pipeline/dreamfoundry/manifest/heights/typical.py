@@ -1,8 +1,10 @@
 """Height of the thing that a prompt is about, from a table of nouns; nothing is learned and nothing is guessed.
 
-A prompt is cut into phrases at prepositions, conjunctions and punctuation. The first phrase with a noun of the table
-decides, and in it the last noun, which is what English calls the thing: "a car key" is a key, "a chair with a red
-cushion" a chair, "a photo of a dog" a dog. Of several entries that end there the longest counts.
+A height that the prompt states ("a 3 m tall statue") is taken. Else the prompt is cut into phrases at prepositions,
+conjunctions and punctuation. The first phrase with a noun of the table decides, and in it the last word, which is
+what English calls the thing: "a house key" is a key, "a chair with a red cushion" a chair, "a photo of a dog" a dog.
+Of several entries that end there the longest counts. Where another word than a participle follows the noun, the thing
+is one that the table does not know ("a rocket launcher"); nor does it know the size of what is said to be huge or tiny.
 """
 
 from __future__ import annotations
@@ -21,6 +23,11 @@ _CUT = re.compile(
     r"near|next|of|on|or|over|riding|sitting|standing|that|to|under|wearing|which|who|with|without)\b"
 )
 _WORD = re.compile(r"[a-z]+")
+_PARTICIPLE = re.compile(r"made|\w+(?:ed|ing)")
+_UNUSUAL = re.compile(r"\b(?:colossal|enormous|giant|gigantic|huge|massive|microscopic|oversized|tiny)\b")
+
+_STATED = re.compile(r"(\d+(?:\.\d+)?) ?-?(mm|cm|m|met(?:er|re)s?|in|inch(?:es)?|ft|foot|feet)[ -](?:high|tall)\b")
+_METRES_BY_UNIT = {"mm": 0.001, "cm": 0.01, "m": 1.0, "i": 0.0254, "f": 0.3048}
 
 
 class _Table(NamedTuple):
@@ -31,24 +38,38 @@ class _Table(NamedTuple):
 
 
 def typical_height_m(text: str) -> float | None:
-    """The height in metres of the thing that `text` is about, None where the table does not know it."""
-    for phrase in _CUT.split(text.lower()):
+    """The height in metres of the thing that `text` is about, None where neither text nor table knows it."""
+    text = text.lower()
+    if stated := _STATED.search(text):
+        number, unit = stated.groups()
+        return float(number) * _METRES_BY_UNIT[unit if unit in _METRES_BY_UNIT else unit[0]]
+    if _UNUSUAL.search(text):
+        return None
+
+    for phrase in _CUT.split(text):
         words = _WORD.findall(phrase)
-        for known in (_table().smaller, _table().things):
-            height_m = _last_known(words, known)
-            if height_m is not None:
-                return height_m
+        small, thing = _last_known(words, _table().smaller), _last_known(words, _table().things)
+        if small:
+            return small.height_m
+        if thing:
+            return thing.height_m if all(map(_PARTICIPLE.fullmatch, words[thing.end :])) else None
     return None
 
 
-def _last_known(words: Sequence[str], known: Mapping[tuple[str, ...], float]) -> float | None:
-    """The height of the last entry in `words`, the longest where several end together."""
+class _Found(NamedTuple):
+    height_m: float
+    end: int
+    """Number of words up to the last of the entry."""
+
+
+def _last_known(words: Sequence[str], known: Mapping[tuple[str, ...], float]) -> _Found | None:
+    """The last entry in `words`, the longest where several end together."""
     for end in range(len(words), 0, -1):
         for start in range(max(0, end - _MAX_WORDS), end):
             for last in _singulars(words[end - 1]):
                 height_m = known.get((*words[start : end - 1], last))
                 if height_m is not None:
-                    return height_m
+                    return _Found(height_m, end)
     return None
 
 

@@ -63,6 +63,41 @@ def test_a_toy_is_small_whatever_it_shows(text: str, height_m: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "height_m"),
+    [
+        ("a 3 m tall statue", 3.0),
+        ("a statue, 45cm high", 0.45),
+        ("a 6-foot-tall robot of 3 parts", 1.8288),
+        ("a 2.5 metre high thing", 2.5),
+        ("a 3 m long boat", 2.5),
+    ],
+)
+def test_a_stated_height_counts_before_all_nouns(text: str, height_m: float) -> None:
+    assert typical_height_m(text) == pytest.approx(height_m)
+
+
+@pytest.mark.parametrize(
+    ("text", "height_m"),
+    [
+        ("a house key", 0.07),
+        ("a doll house", 0.8),
+        ("a paper plane", 0.06),
+        ("a bonsai tree", 0.4),
+        ("a hot dog", 0.06),
+        ("a chair made of wood", 0.9),
+        ("a dog running", 0.6),
+        ("a rocket launcher", None),
+        ("a car tire on a table", None),
+        ("a chess king piece", None),
+        ("a giant mushroom", None),
+        ("a tiny house", None),
+    ],
+)
+def test_the_word_that_ends_a_phrase_is_the_thing(text: str, height_m: float | None) -> None:
+    assert typical_height_m(text) == height_m
+
+
+@pytest.mark.parametrize(
     "text", ["an orange sphere", "a pink torus", "стул", "椅子", "", "!!!", "a thing", "a carport"]
 )
 def test_what_the_table_does_not_know_has_no_height(text: str) -> None:
