@@ -6,7 +6,8 @@ examples:
   dreamfoundry collect out/library out/two --prompt-id a_red_chair --prompt-id a_blue_car
 
 Every asset gets a folder of its name. Without --engine it holds all of its files, else those that the engine wants.
-The newest export of each prompt and profile counts. Flags of one kind add up, flags of different kinds must all
+The newest export of each prompt and profile counts;
+what an earlier collection left of an older one is named, and --prune takes it away. Flags of one kind add up, flags of different kinds must all
 hold. Run the same line again after another night: what is there is not copied again, and no file of anybody else
 is ever overwritten. The script says in its first lines how it is started.
 
@@ -18,13 +19,18 @@ exit codes:
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from dreamfoundry.cli.command_line import command_app
-from dreamfoundry.cli.flags import LibraryUrl, OutputFolder, Repeated
+from dreamfoundry.cli.flags import Flag, LibraryUrl, OutputFolder, Repeated
 from dreamfoundry.run.exit_codes import EXIT_CODES
+
+if TYPE_CHECKING:
+    from dreamfoundry.kits.choice import Chosen
 
 EngineName = Literal["blender", "godot", "unity", "unreal"]
 
@@ -41,12 +47,13 @@ def collect(
     prompt_id: Annotated[Repeated, Parameter(help="only this prompt; can be repeated")] = [],  # noqa: B006
     tag: Annotated[Repeated, Parameter(help="only what has this tag; can be repeated")] = [],  # noqa: B006
     profile: Annotated[Repeated, Parameter(help="only what was exported so; can be repeated")] = [],  # noqa: B006
+    prune: Annotated[Flag, Parameter(help="delete what a newer export of the prompt replaces")] = False,
 ) -> int:
     """Copy, with a line for each asset, and say what there is in the end."""
     from dreamfoundry.host.faults import machine_faults
+    from dreamfoundry.kits import folder as kit_folder
     from dreamfoundry.kits.choice import Filters, choose
     from dreamfoundry.kits.engines import ENGINES
-    from dreamfoundry.kits.folder import collect as collect_into
     from dreamfoundry.library.library import Library
     from dreamfoundry.library.projections import entries_of
     from dreamfoundry.object_store.open import open_store
@@ -58,12 +65,13 @@ def collect(
             chosen, num_published = choose(entries, filters)
 
         done = []
-        for asset in collect_into(contents, chosen, folder, engine or ""):
+        for asset in kit_folder.collect(contents, chosen, folder, engine or ""):
             word = "copied" if asset.num_copied else "there"
             num_files = asset.num_copied + asset.num_there
             size = f", {asset.num_bytes / 1e6:,.1f} MB" if asset.num_copied else ""
             print(f"{word:6}  {asset.name} ({asset.profile}): {num_files} files{size}", flush=True)
             done.append(asset)
+        _tell_superseded(folder, chosen, engine or "", prune=prune)
 
     num_copied = sum(asset.num_copied > 0 for asset in done)
     print(
@@ -74,3 +82,18 @@ def collect(
     if kit := ENGINES[engine or ""].place:
         print(f"import them with {folder / kit}; its first lines say how")
     return EXIT_CODES["complete"]
+
+
+def _tell_superseded(folder: Path, chosen: Sequence[Chosen], engine: str, *, prune: bool) -> None:
+    """Name what earlier collections left of older exports, and take it away if `prune`."""
+    from dreamfoundry.kits import folder as kit_folder
+
+    record = kit_folder.read_record(folder, engine)
+    older = kit_folder.superseded(record, chosen)
+    changed = kit_folder.prune(folder, record, older.keys()) if older and prune else []
+    for name, newer in older.items():
+        print(
+            f"{'pruned' if prune else 'older '}  {name}: {newer} is newer" + ("" if prune else "; --prune deletes it")
+        )
+    for path in changed:
+        print(f"kept    {path}: changed since it was collected")

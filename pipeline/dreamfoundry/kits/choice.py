@@ -108,12 +108,13 @@ def _quarantined(entries: Iterable[Entry], prompt_id: str) -> str:
 
 
 def _known(value: str, values: set[str]) -> str:
+    if not values:
+        return "there is none at all"
     near = [one for one in sorted(values) if value in one][:MAX_NAMES]
     near = near or difflib.get_close_matches(value, sorted(values), MAX_NAMES, 0.5)
     shown = near or sorted(values)[:MAX_NAMES]
     left = len(values) - len(shown)
-    there = ", ".join(shown) or "there is none at all"
-    return f"{'the nearest are' if near else 'there are'} {there}" + (f", and {left} others" if left else "")
+    return f"{'the nearest are' if near else 'there are'} {', '.join(shown)}" + (f", and {left} others" if left else "")
 
 
 def _flags(filters: Filters) -> str:

@@ -6,11 +6,12 @@ somebody's work, and nothing is copied before it has been moved away.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +109,35 @@ def read_record(folder: Path, engine: str) -> Collection:
         names = [name or "no engine in particular" for name in (record.engine, engine)]
         raise ConfigError(f"{folder} was collected for {names[0]}, not for {names[1]}: name another folder")
     return record
+
+
+def superseded(record: Collection, chosen: Sequence[Chosen]) -> dict[str, str]:
+    """Names of assets in `record` all of whose prompts have another export of that profile now, with its name."""
+    now = {(prompt_id, profile_of(one.outcome)): one.outcome for one in chosen for prompt_id in one.prompt_ids}
+    found = {}
+    for name, asset in record.assets.items():
+        newer = [now.get((prompt_id, asset.profile)) for prompt_id in asset.prompt_ids]
+        if newer and all(one is not None and one.asset_key != asset.asset_key for one in newer):
+            found[name] = str(newer[0].slug if newer[0] else "")
+    return found
+
+
+def prune(folder: Path, record: Collection, names: Set[str]) -> list[str]:
+    """Take the assets called `names` out of `folder` and its record; the paths of changed files, which stay."""
+    files = dict(record.files)
+    changed = []
+    for path in [path for path in files if path.partition("/")[0] in names]:
+        if _digest(folder / path) == files.pop(path):
+            (folder / path).unlink()
+        elif os.path.lexists(folder / path):
+            changed.append(path)
+
+    for name in names:
+        with contextlib.suppress(OSError):  # somebody's files are in it, or it has gone
+            (folder / name).rmdir()
+    assets = {name: asset for name, asset in record.assets.items() if name not in names}
+    _write(folder / RECORD, to_json(Collection(record.engine, files, assets), SCHEMA))
+    return changed
 
 
 def _require_no_library(folder: Path) -> None:

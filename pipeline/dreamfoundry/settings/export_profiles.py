@@ -269,5 +269,6 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
 
 def export_profile(name: str) -> ExportProfile:
     """The profile called `name`; ConfigError lists the known ones."""
-    require(name in EXPORT_PROFILES, "budget_profile", name, f"must be one of {', '.join(EXPORT_PROFILES)}")
+    rule = f"must be one of {', '.join(EXPORT_PROFILES)}; one of your own is for a whole run: --profile FILE.toml"
+    require(name in EXPORT_PROFILES, "budget_profile", name, rule)
     return EXPORT_PROFILES[name]

@@ -33,10 +33,12 @@ def recipe_from_toml(path: Path) -> Recipe:
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """The tables of a file; ConfigError names the `what` that it should have been."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows put a mark in front
     except FileNotFoundError:
         raise ConfigError(f"{what} {str(path)!r}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{what} {str(path)!r} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{what} {str(path)!r} is not valid TOML: {error}") from None
 
 

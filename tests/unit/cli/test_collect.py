@@ -73,3 +73,27 @@ def test_a_bucket_is_no_folder_to_collect_into(library: str, capsys: pytest.Capt
 def test_a_library_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["collect", str(tmp_path / "nowhere"), str(tmp_path / "props")]) == 4
     assert "no such directory" in capsys.readouterr().err
+
+
+def test_an_older_export_is_named_and_goes_only_if_asked(
+    library: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["collect", library, str(tmp_path / "props"), "--tag", "kitchen"]
+    assert run(line) == 0
+    publish(
+        Library(open_store(library)),
+        "mug_2",
+        number=9,
+        prompt_id="mug",
+        tags=["kitchen"],
+        created_at="2026-02-01T00:00:00Z",
+    )
+    capsys.readouterr()
+
+    assert run(line) == 0
+    assert "older   mug: mug_2 is newer; --prune deletes it\n" in capsys.readouterr().out
+    assert (tmp_path / "props" / "mug").is_dir()
+
+    assert run([*line, "--prune"]) == 0
+    assert "pruned  mug: mug_2 is newer\n" in capsys.readouterr().out
+    assert not (tmp_path / "props" / "mug").exists()

@@ -8,9 +8,10 @@ import pytest
 
 from dreamfoundry.errors import ConfigError, ObjectCorrupt, ObjectMissing
 from dreamfoundry.kits.choice import Filters, choose
-from dreamfoundry.kits.folder import RECORD, Copied, collect
+from dreamfoundry.kits.folder import RECORD, Copied, collect, prune, read_record, superseded
 from dreamfoundry.library.library import Library, blob_key
 from dreamfoundry.library.projections import entries_of
+from dreamfoundry.library.rows import record_aliases
 from support.collected import library_in, publish, tree
 
 
@@ -169,3 +170,36 @@ def test_a_link_out_of_the_folder_is_refused(library: Library, tmp_path: Path) -
     with pytest.raises(ConfigError, match=r"is a link out of .*: remove it"):
         collected(library, tmp_path / "props")
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_an_older_export_of_all_its_prompts_is_superseded_and_pruned_but_for_what_was_changed(
+    library: Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "props"
+    collected(library, folder)
+    (folder / "mug" / "mug_LOD1.glb").write_bytes(b"painted by hand")
+    publish(library, "mug_again", number=9, prompt_id="mug", created_at="2026-02-01T00:00:00Z")
+    collected(library, folder)
+
+    with entries_of(library, library.outcomes()) as entries:
+        chosen, _ = choose(entries, Filters())
+    record = read_record(folder, "blender")
+    older = superseded(record, chosen)
+    changed = prune(folder, record, older.keys())
+
+    assert older == {"mug": "mug_again"}
+    assert changed == ["mug/mug_LOD1.glb"]
+    assert [path for path in tree(folder) if path.startswith("mug/")] == changed
+    assert sorted(read_record(folder, "blender").assets) == ["chair", "mug_again"]
+    assert not any(path.startswith("mug/") for path in read_record(folder, "blender").files)
+
+
+def test_an_asset_that_answers_another_prompt_too_is_not_superseded(library: Library, tmp_path: Path) -> None:
+    record_aliases(library, "later", [("cup", f"{1:064x}")])
+    collected(library, tmp_path / "props")
+    publish(library, "mug_again", number=9, prompt_id="mug", created_at="2026-02-01T00:00:00Z")
+
+    with entries_of(library, library.outcomes()) as entries:
+        chosen, _ = choose(entries, Filters())
+
+    assert superseded(read_record(tmp_path / "props", "blender"), chosen) == {}

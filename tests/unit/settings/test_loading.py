@@ -191,3 +191,18 @@ def test_a_profile_that_cannot_be_meant_is_refused_with_file_key_value_and_rule(
 def test_a_profile_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"profile '.*absent\.toml': no such file"):
         resolve_profile(str(tmp_path / "absent.toml"))
+
+
+def test_a_mark_that_editors_put_in_front_is_no_fault_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_text('base = "game_prop"\n', encoding="utf-8-sig")
+
+    assert resolve_profile(str(path)).name == "marked"
+
+
+def test_a_file_in_another_encoding_is_told_to_be_saved_as_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "wide.toml"
+    path.write_text('base = "game_prop"\n', encoding="utf-16")
+
+    with pytest.raises(ConfigError, match=r"is not UTF-8 \(byte 0\): save it as UTF-8"):
+        resolve_profile(str(path))
