@@ -6,10 +6,10 @@ examples:
   dreamfoundry collect out/library out/two --prompt-id a_red_chair --prompt-id a_blue_car
 
 Every asset gets a folder of its name. Without --engine it holds all of its files, else those that the engine wants.
-The newest export of each prompt and profile counts;
-what an earlier collection left of an older one is named, and --prune takes it away. Flags of one kind add up, flags of different kinds must all
-hold. Run the same line again after another night: what is there is not copied again, and no file of anybody else
-is ever overwritten. The script says in its first lines how it is started.
+The newest export of each prompt and profile counts; what an earlier collection left of an older one is named, and
+--prune deletes it. Flags of one kind add up, flags of different kinds must all hold. Run the same line again after
+another night: what is there is not copied again, and no file of anybody else is ever overwritten. The script says in
+its first lines how it is started.
 
 exit codes:
    0  every chosen asset is in the folder
