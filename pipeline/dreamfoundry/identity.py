@@ -23,7 +23,7 @@ from dreamfoundry.settings.recipe import Recipe
 OPTIMIZATION_VERSION = "3"
 """Declared version of what the optimisation computes; raised when its results change."""
 
-EXPORT_VERSION = "5"
+EXPORT_VERSION = "6"
 """Declared version of the export; raised when a GLB or a picture gets other bytes, or when more is refused."""
 
 GENERATOR = "dreamfoundry"

@@ -92,7 +92,7 @@ def test_every_file_has_its_role_and_each_level_the_size_on_the_screen_that_it_i
         error = sidecar["scores"][f"surface_error_max_LOD{level['level']}"]
         assert level["screen_px"] * error <= 1.0 + 1e-9  # its largest error is at most a pixel
         assert level["screen_size"] == pytest.approx(level["screen_px"] / 1080)
-    assert levels[0]["screen_px"] >= levels[1]["screen_px"]
+    assert levels[0]["screen_px"] > levels[1]["screen_px"]
 
 
 def test_the_schema_names_every_role() -> None:

@@ -97,11 +97,11 @@ def test_a_request_keeps_its_field_key(
 @pytest.mark.parametrize(
     ("profile", "height_m", "policy", "expected"),
     [
-        ("preview", 1.0, MetadataPolicy(), "5a070f8fe73d60bfe3b6ccc1fe5899840508289f2d97b2aaec6ac3e36c9ce4ec"),
-        ("mobile", 1.0, MetadataPolicy(), "7215e198d3542fea537fd4da38ccffe8eac1bfe432aa810492709a80ba86c8b9"),
-        ("game_prop", 1.0, MetadataPolicy(), "5342f3d2e86b0e5fb87bcc5a03e3409deedfcbe74297fddad59d327c930b61ae"),
-        ("game_hero", 1.0, MetadataPolicy(), "a798926cccd5c6d2b9700210c5ce27a3100b51981b686a41c28679edc04354a2"),
-        ("cg", 1.0, MetadataPolicy(), "66ba882789166720c4a487a6483cf468cb89383d6c4f286d1575b702c5340a4e"),
+        ("preview", 1.0, MetadataPolicy(), "034ba79887cdc560b37d537403ca350255bccf7d52fd142e2d92b493b87c8b7c"),
+        ("mobile", 1.0, MetadataPolicy(), "1fac748d43bfc88d1f9426f7db1a516bb2c1ef0205ffe01dc6a918edaa863239"),
+        ("game_prop", 1.0, MetadataPolicy(), "dff5ab276e7b6b591e014512e3a7b0fcd3907a1b88c4b4b9297c52e2802477ac"),
+        ("game_hero", 1.0, MetadataPolicy(), "aceef01ec2da0f6eec6cb7a843e30fffe7031c3b8dbce5f8a8280253e593fbe8"),
+        ("cg", 1.0, MetadataPolicy(), "e4c44d197405b57e73438a4d6a842f0b7dcf001db85b04efe990f606c60de2b6"),
         (
             "game_prop",
             0.35,
@@ -111,7 +111,7 @@ def test_a_request_keeps_its_field_key(
                 copyright_holder="A Studio",
                 rights_url="https://a.example/r",
             ),
-            "1dd582df69ffb4b70362141440e2b89be94104d940b45e512b02515937dd8c54",
+            "8a7887727bd24dce980398b259418af67a72b00d4ead83e9ea5ef13de12cc1bd",
         ),
     ],
 )

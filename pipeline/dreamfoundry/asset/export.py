@@ -27,11 +27,14 @@ from dreamfoundry.asset.gates.scores import detail_scores, hull_scores, level_sc
 from dreamfoundry.asset.gates.shape import shape_scores
 from dreamfoundry.asset.maps import texture
 from dreamfoundry.asset.maps.levels import share_atlas, texture_levels
+from dreamfoundry.asset.maps.unwrap import Atlas
 from dreamfoundry.asset.names import file_stem
 from dreamfoundry.asset.pictures.renderer import RENDERER
 from dreamfoundry.asset.pictures.thumbnail import draw_pictures
 from dreamfoundry.asset.stage_timer import StageTimer
 from dreamfoundry.asset.surface import collision, decimate, isosurface, standing
+from dreamfoundry.asset.surface.distance import DistanceMeter, SurfaceError
+from dreamfoundry.asset.surface.screen_size import worthwhile
 from dreamfoundry.errors import AssetInvalid
 from dreamfoundry.records import AssetBundle, ColoredMesh, FieldSnapshot, Finding, Prompt, Surface
 from dreamfoundry.settings.export_profiles import ExportProfile
@@ -62,11 +65,10 @@ def export_asset(
         isovalue = isosurface.choose_isovalue(snapshot)
         surface, area_share = isosurface.extract_surface(snapshot, isovalue.density, profile.surface_style)
         surface = standing.with_flat_base(surface) if profile.flat_base else surface
-    with timer.stage("lod"):
-        levels = _levels(surface, profile)
-    levels, shared = share_atlas(levels, profile, timer)
+    levels, shared, errors = _levels(surface, profile, timer)
+    profile = profile.with_levels(len(levels))
     with timer.stage("quality"):
-        losses = {**level_scores(snapshot, levels, surface), **shape_scores(levels, surface)}
+        losses = {**level_scores(snapshot, levels, errors), **shape_scores(levels, surface)}
     with timer.stage("collision"):
         hulls = _hulls(levels, profile)
     with timer.stage("bake"):
@@ -112,10 +114,28 @@ def export_asset(
     return _bundle(draft, findings, checked.reports, timer)
 
 
-def _levels(surface: Surface, profile: ExportProfile) -> list[Surface]:
-    """The levels of detail, which share the base of `surface` where the profile orders a flat one."""
-    levels = decimate.levels(surface, profile.triangles, profile.surface_error)
-    return [standing.grounded(level, surface) for level in levels] if profile.flat_base else levels
+def _levels(
+    surface: Surface, profile: ExportProfile, timer: StageTimer
+) -> tuple[list[Surface], list[Atlas], list[SurfaceError]]:
+    """The levels of detail on the ground of `surface`, the parts of one atlas that the first of them share (none
+    unless the profile orders it), and their distances to `surface`.
+
+    Levels that do not earn their place are left out, unless the profile orders whole budgets.
+    """
+    with timer.stage("lod"):
+        levels = decimate.levels(surface, profile.triangles, profile.surface_error)
+        levels = [standing.grounded(level, surface) for level in levels]
+    levels, shared = share_atlas(levels, profile, timer)
+    with timer.stage("quality"):
+        meter = DistanceMeter.of(surface)
+        errors = [meter.error(level) for level in levels]
+
+    kept = worthwhile([error.max for error in errors]) if profile.surface_error else list(range(len(levels)))
+    return (
+        [levels[number] for number in kept],
+        [shared[number] for number in kept if number < len(shared)],
+        [errors[number] for number in kept],
+    )
 
 
 def _hulls(levels: Sequence[Surface], profile: ExportProfile) -> list[Surface]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -86,7 +86,7 @@ class ExportProfile:
     """Most convex hulls of the collision mesh, from 0 (none) to 8; more follow the shape and cost the engine more."""
 
     collision_hull_vertices: int = 32
-    """Most vertices of a hull, from 4 to 32, the limit of engines."""
+    """Most vertices of a hull, from 8 to 32, the limit of engines."""
 
     usdz: bool = False
     """The levels as USDZ too."""
@@ -153,6 +153,35 @@ class ExportProfile:
 
     def __post_init__(self) -> None:
         require(bool(_NAME.fullmatch(self.name)), "name", self.name, "must be 1 to 40 of A-Z a-z 0-9 _ -")
+        self._require_levels()
+        for key, (low, high) in RANGES.items():
+            value = getattr(self, key)
+            require(low <= value <= high, key, value, f"must be from {low:g} to {high:g}")
+        for key, known in CHOICES.items():
+            value = getattr(self, key)
+            require(value in known, key, value, f"must be one of {', '.join(known)}")
+        require(
+            self.lightmap_px == 0 or self.lightmap_px >= 32,
+            "lightmap_px",
+            self.lightmap_px,
+            "must be 0 (none) or at least 32",
+        )
+        require(
+            not self.video or self.turntable_frames > 0,
+            "video",
+            self.video,
+            "must be false where turntable_frames is 0: a film is made of the pictures of a turn",
+        )
+
+        require(self.turntable_px % 2 == 0, "turntable_px", self.turntable_px, "must be even (films are)")
+        require(
+            self.collision_hulls > 0 or not self.engine_bundles,
+            "engine_bundles",
+            self.engine_bundles,
+            "must be false where collision_hulls is 0: a bundle is a level with its hulls",
+        )
+
+    def _require_levels(self) -> None:
         require(
             0 < len(self.triangles) == len(self.texture_px) <= MAX_LEVELS,
             "triangles, texture_px",
@@ -181,25 +210,23 @@ class ExportProfile:
             "must be powers of two from 64 to 4096",
         )
 
-        for key, (low, high) in RANGES.items():
-            value = getattr(self, key)
-            require(low <= value <= high, key, value, f"must be from {low:g} to {high:g}")
-        for key, known in CHOICES.items():
-            value = getattr(self, key)
-            require(value in known, key, value, f"must be one of {', '.join(known)}")
         require(
-            self.lightmap_px == 0 or self.lightmap_px >= 32,
-            "lightmap_px",
-            self.lightmap_px,
-            "must be 0 (none) or at least 32",
+            all(finer >= coarser for finer, coarser in pairwise(self.texture_px)),
+            "texture_px",
+            self.texture_px,
+            "must not rise from level to level: a coarser one is seen from farther away",
         )
-        require(self.turntable_px % 2 == 0, "turntable_px", self.turntable_px, "must be even (films are)")
+
         require(
-            self.collision_hulls > 0 or not self.engine_bundles,
-            "engine_bundles",
-            self.engine_bundles,
-            "must be false where collision_hulls is 0: a bundle is a level with its hulls",
+            not self.shared_atlas or len(self.triangles) > 1,
+            "shared_atlas",
+            self.shared_atlas,
+            f"must be false where triangles = {self.triangles} orders one level: there is none to share with",
         )
+
+    def with_levels(self, num_levels: int) -> ExportProfile:
+        """The profile of an asset of which only so many levels are made, the first ones."""
+        return replace(self, triangles=self.triangles[:num_levels], texture_px=self.texture_px[:num_levels])
 
 
 EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(

@@ -88,6 +88,12 @@ def profile_from_toml(path: Path) -> ExportProfile:
         known = isinstance(base, str) and base in EXPORT_PROFILES
         require(known, "base", base, f"must be one of {', '.join(EXPORT_PROFILES)}")
         profile = _changed(export_profile(base), changes, "")
+        require(
+            not profile.shared_atlas or "texture_px" not in changes or len(set(profile.texture_px)) == 1,
+            "texture_px",
+            profile.texture_px,
+            "must name one size for all levels where shared_atlas is true: they have the pictures of the finest",
+        )
         is_new = profile.name not in EXPORT_PROFILES
         require(is_new, "name", profile.name, "is that of a profile of the package; must be another, as in 'my_props'")
     except ConfigError as error:

@@ -142,6 +142,8 @@ def test_the_asset_stands_on_the_ground_in_metres_with_its_front_on_plus_z(bundl
     assert high[1] == pytest.approx(0.4, abs=1e-4)
     assert low[1] == pytest.approx(0.0, abs=1e-5)
     assert (low + high)[[0, 2]] == pytest.approx([0.0, 0.0], abs=1e-5)
+    coarser = read_glb(bundle.files["a_beacon_gray_aaaaaaaa_LOD1.glb"])
+    assert coarser.vertices[:, 1].min() == pytest.approx(low[1], abs=1e-6)
     delivered = read_glb(bundle.files["a_beacon_gray_aaaaaaaa.glb"])
     assert delivered.uvs is not None
     texel = np.minimum((delivered.uvs * 128).astype(int), 127)

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,24 @@ def test_a_profile_without_hulls_has_no_file_of_them(ball_snapshot: FieldSnapsho
 
     assert not any("collision" in name for name in bundle.files)
     assert json.loads(bundle.files["asset.json"])["gates"]["collision_hull"] == "not_run"
+
+
+@pytest.mark.parametrize(("surface_error", "triangles"), [(1e-5, [998, 310]), (0.0, [1000, 420, 310])])
+def test_a_level_as_good_as_a_coarser_one_is_left_out_unless_whole_budgets_are_ordered(
+    beacon_snapshot: FieldSnapshot, surface_error: float, triangles: list[int]
+) -> None:
+    profile = replace(
+        PROFILE, triangles=(1000, 420, 310), texture_px=(128, 128, 64), surface_error=surface_error, turntable_frames=0
+    )
+
+    bundle = export_asset(beacon_snapshot, PROMPT, profile=profile, metadata=METADATA)
+
+    files = json.loads(bundle.files["asset.json"])["files"]
+    levels = {entry["level"]: entry for entry in files.values() if entry["role"] == "level"}
+    assert [levels[number]["triangles"] for number in sorted(levels)] == triangles
+    assert levels[1]["textures_px"]["T_a_beacon_gray_aaaaaaaa_LOD1_BC"] == [128, 128]  # of the place that it takes
+    assert all(finer > coarser for finer, coarser in pairwise(levels[n]["screen_px"] for n in sorted(levels)))
+    assert "level_iou_LOD2" in bundle.scores or surface_error
 
 
 def test_a_pivot_in_the_middle_puts_the_middle_of_the_box_at_the_origin(beacon_snapshot: FieldSnapshot) -> None:

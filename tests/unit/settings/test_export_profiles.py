@@ -14,6 +14,9 @@ from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, ExportProfile
         ({"triangles": (8000, 4000)}, "same number of levels"),
         ({"triangles": (90_000,)}, "unwrapping more takes minutes"),
         ({"texture_px": (500,)}, "powers of two"),
+        ({"triangles": (800, 400), "texture_px": (128, 256)}, r"texture_px = \(128, 256\): must not rise"),
+        ({"shared_atlas": True}, r"shared_atlas = True: must be false where triangles = \(8000,\)"),
+        ({"video": True}, "video = True: must be false where turntable_frames is 0"),
     ],
 )
 def test_an_impossible_export_profile_is_refused(profile: dict[str, Any], message: str) -> None:

@@ -163,6 +163,10 @@ def test_a_profile_may_have_a_name_of_its_own_and_no_base(tmp_path: Path) -> Non
         ("triangles = [8000, 4000]\n", "must name the same number of levels, from 1 to 8"),
         ("triangles = [40000]\n", r"triangles = \(40000,\): must be from 100 to 30000"),
         ("triangles = [500, 8000]\ntexture_px = [64, 64]\n", "must fall from level to level"),
+        (
+            'base = "game_prop"\nshared_atlas = true\ntexture_px = [1024, 512, 256, 128]\n',
+            r"texture_px = \(1024, 512, 256, 128\): must name one size for all levels where shared_atlas is true",
+        ),
         ("texture_px = [500]\n", "must be powers of two from 64 to 4096"),
         ("collision_hulls = 9\n", "collision_hulls = 9: must be from 0 to 8"),
         ("collision_hull_vertices = 64\n", "collision_hull_vertices = 64: must be from 8 to 32"),
@@ -186,6 +190,11 @@ def test_a_profile_that_cannot_be_meant_is_refused_with_file_key_value_and_rule(
 
     assert str(refused.value).startswith("profile '")
     assert "my_props.toml'" in str(refused.value)
+
+
+@pytest.mark.parametrize("sizes", ["", "texture_px = [512, 512, 512, 512]\n"])
+def test_a_shared_atlas_is_ordered_with_the_sizes_of_the_base_or_with_one(tmp_path: Path, sizes: str) -> None:
+    assert resolve_profile(profile_file(tmp_path, f'base = "game_prop"\nshared_atlas = true\n{sizes}')).shared_atlas
 
 
 def test_a_profile_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -12,13 +12,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dreamfoundry.asset.files.glb_reader import Glb
+from dreamfoundry.asset.surface.screen_size import SCREEN_HEIGHT_PX, screen_px
 from dreamfoundry.settings.export_profiles import ExportProfile
-
-SCREEN_HEIGHT_PX = 1080
-"""Height of the screen that `screen_size` is a share of."""
-
-MAX_SCREEN_SIZE = 10.0
-"""The largest that is told: nothing is looked at from nearer."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +56,19 @@ class AssetDraft:
 
     @property
     def screen_sizes(self) -> dict[int, dict[str, float]]:
-        """Of each level whose error was measured, the size on the screen up to which that error is below a pixel.
+        """Of each level, the size on the screen that it is good for (`asset.surface.screen_size`).
 
         `screen_px` are pixels that the diagonal of the bounding box covers, `screen_size` the share of a screen
-        SCREEN_HEIGHT_PX high. A coarser level is never good for a larger picture than a finer one.
+        SCREEN_HEIGHT_PX high. Nothing where errors were not measured.
         """
-        sizes: dict[int, dict[str, float]] = {}
-        largest_px = MAX_SCREEN_SIZE * SCREEN_HEIGHT_PX
-        for number in range(len(self.levels)):
-            error = self.scores.get(f"surface_error_max_LOD{number}")
-            if error is not None:
-                largest_px = min(largest_px, 1.0 / max(error, 1e-9))
-                sizes[number] = {"screen_px": largest_px, "screen_size": largest_px / SCREEN_HEIGHT_PX}
-        return sizes
+        names = [f"surface_error_max_LOD{number}" for number in range(len(self.levels))]
+        if not all(name in self.scores for name in names):
+            return {}
+        sizes_px = screen_px([self.scores[name] for name in names])
+        return {
+            number: {"screen_px": size_px, "screen_size": size_px / SCREEN_HEIGHT_PX}
+            for number, size_px in enumerate(sizes_px)
+        }
 
     def with_files(self, files: Mapping[str, bytes]) -> AssetDraft:
         """The draft with `files` added; those ending in .glb are GLBs."""

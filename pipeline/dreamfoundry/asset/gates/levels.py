@@ -11,7 +11,7 @@ import numpy as np
 
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb_reader import DeliveredMesh, Glb
-from dreamfoundry.asset.findings import block
+from dreamfoundry.asset.findings import block, warn
 from dreamfoundry.asset.gates.check import Check, CheckResult
 from dreamfoundry.asset.gates.frames import normal_problems, tangent_problems
 from dreamfoundry.asset.gates.maps.atlas import AtlasUse, atlas_problems, atlas_use
@@ -25,6 +25,9 @@ PLACEMENT_TOLERANCE = 0.01
 
 COARSE_TOLERANCE = 0.08
 """The same for coarser levels, which keep the placement of the first but lose detail."""
+
+GROUND_TOLERANCE = 0.001
+"""Share of the height by which the ground of a coarser level may differ from that of the first."""
 
 MIN_SIDE_M, MAX_SIDE_M = 0.01, 1000.0
 """A height is at most 100 m (`manifest.row`): what passes this is ten times as long as it is high."""
@@ -40,6 +43,7 @@ GATES = (
     "triangle_budget",
     "levels_decreasing",
     "base_at_origin",
+    "same_ground",
     "height",
     "longest_side",
     "unwrapped",
@@ -76,6 +80,7 @@ def check_levels(levels: Sequence[Glb], limits: Sequence[LevelLimits]) -> tuple[
     findings: list[Finding] = []
     scores: dict[str, float] = {}
     counts: list[int] = []
+    grounds_m: list[float] = []
     for number, (level, limit) in enumerate(zip(levels, limits, strict=True)):
         try:
             mesh = level.mesh
@@ -84,6 +89,7 @@ def check_levels(levels: Sequence[Glb], limits: Sequence[LevelLimits]) -> tuple[
             continue
 
         counts.append(len(mesh.faces))
+        grounds_m.append(float(mesh.vertices[:, 1].min()))
         problems, use = _level(mesh, limit, COARSE_TOLERANCE if number else PLACEMENT_TOLERANCE)
         findings.extend(replace(problem, message=f"{level.name}: {problem.message}") for problem in problems)
         if use is not None:
@@ -91,6 +97,9 @@ def check_levels(levels: Sequence[Glb], limits: Sequence[LevelLimits]) -> tuple[
 
     if any(later >= earlier for earlier, later in pairwise(counts)):
         findings.append(block("levels_decreasing", f"triangles per level = {counts}: must strictly decrease"))
+    if grounds_m and np.ptp(grounds_m) > (allowed_m := GROUND_TOLERANCE * limits[0].height_m):
+        told = ", ".join(f"{ground_m:.4g}" for ground_m in grounds_m)
+        findings.append(warn("same_ground", f"lowest y per level = {told} m: should be equal within {allowed_m:.2g} m"))
     return findings, scores
 
 
@@ -142,7 +151,7 @@ def _check(draft: AssetDraft) -> CheckResult:
         no_budget = replace(limits[0], max_triangles=sys.maxsize)
         findings += check_levels([draft.dense], [no_budget])[0]
     readable = [level for level in draft.levels if _is_readable(level)]
-    return CheckResult(findings, {**scores, "texture_gpu_bytes": texture_gpu_bytes(readable)})
+    return CheckResult(findings, {**scores, "texture_gpu_bytes": float(texture_gpu_bytes(readable))})
 
 
 def _textures_px(draft: AssetDraft) -> list[int]:

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from dreamfoundry.asset.maps.rasterize import Fragments, project, rasterize, sample_texture, silhouette
 from dreamfoundry.asset.maps.srgb import srgb_from_linear
 from dreamfoundry.asset.surface.collision import volume_ratio
-from dreamfoundry.asset.surface.distance import DistanceMeter
+from dreamfoundry.asset.surface.distance import SurfaceError
 from dreamfoundry.asset.surface.silhouettes import HALF_OPAQUE, mean_iou
 from dreamfoundry.asset.surface.triangles import area_normals, genus, signed_volume
 from dreamfoundry.records import ColoredMesh, FieldSnapshot, Surface, TexturedMesh
@@ -44,17 +44,16 @@ def quality_scores(
     }
 
 
-def level_scores(snapshot: FieldSnapshot, levels: Sequence[Surface], dense: Surface) -> dict[str, float]:
-    """Losses of each level, in scene units: distance to the dense surface, and silhouettes in the reference
-    views against those of the field (`silhouette_iou`) and of the first level (`level_iou`).
-
-    Distances are shares of the diagonal of `dense`.
-    """
+def level_scores(
+    snapshot: FieldSnapshot, levels: Sequence[Surface], errors: Sequence[SurfaceError]
+) -> dict[str, float]:
+    """Losses of each level: its distance to the dense surface, given as `errors`, and its silhouettes in the reference
+    views against those of the field (`silhouette_iou`) and of the first level (`level_iou`)."""
     scores = {}
     shown = snapshot.view_opacity > HALF_OPAQUE
-    first, meter = _silhouettes(snapshot, levels[0]), DistanceMeter.of(dense)
-    for number, level in enumerate(levels):
-        error, drawn = meter.error(level), _silhouettes(snapshot, level)
+    first = _silhouettes(snapshot, levels[0])
+    for number, (level, error) in enumerate(zip(levels, errors, strict=True)):
+        drawn = _silhouettes(snapshot, level)
         scores[f"surface_error_mean_LOD{number}"] = error.mean
         scores[f"surface_error_max_LOD{number}"] = error.max
         scores[f"silhouette_iou_LOD{number}"] = mean_iou(drawn, shown)

@@ -90,6 +90,7 @@ class _Mesh:
         within = (num_seams == 0) & (num_splits == 1)
         along = (num_seams == 2) & (num_splits == 2)
         allowed: np.ndarray = within[edges.start] | (along[edges.start] & seams.is_seam)
+        allowed &= edges.start != self.body.places[:, 1].argmin()  # all levels stand on the same ground
         allowed &= edges.has_two_common_neighbors()
         return allowed
 

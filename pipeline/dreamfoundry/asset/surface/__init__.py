@@ -9,6 +9,7 @@ collapse     edge collapses that keep every handle
 collision    convex hulls
 distance     distance between a level and the surface it was decimated from
 crossings    triangles that pierce one another
+screen_size  size on the screen that a level is good for, and levels that earn their place
 silhouettes  covered pixels, and the agreement of two sets of them
 triangles    normals, volume, closedness, handles
 """

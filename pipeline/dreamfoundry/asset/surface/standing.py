@@ -60,15 +60,17 @@ def with_flat_base(surface: Surface) -> Surface:
 
 
 def grounded(level: Surface, surface: Surface) -> Surface:
-    """`level` with no vertex below the lowest of `surface`, which it was decimated from, and a base as flat.
+    """`level` with its lowest vertices at the height of the lowest of `surface`, which it was decimated from; a base
+    becomes as flat.
 
-    Collapses move the edge of a base up and down by a fraction of their error, and levels that end at different
-    heights float or sink when they are switched.
+    Collapses move what touches the ground up and down by their error, and levels that end at different heights float
+    or sink when they are switched.
     """
     ground = surface.vertices[:, 1].min()
     snap = np.float32(SNAP_SHARE * np.ptp(surface.vertices[:, 1]))
     vertices = level.vertices.copy()
-    vertices[vertices[:, 1] < ground + snap, 1] = ground
+    lowest = max(ground + snap, vertices[:, 1].min())
+    vertices[vertices[:, 1] <= lowest, 1] = ground
     if len(np.unique(vertices, axis=0)) < len(vertices):  # readers of a file would weld what now coincides
         return level
     return Surface(vertices, level.faces)

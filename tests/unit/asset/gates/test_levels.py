@@ -195,6 +195,18 @@ def test_a_level_as_large_as_the_one_before_is_caught(textured_beacon: TexturedM
     assert blocked_gates(findings) == {"levels_decreasing"}
 
 
+@pytest.mark.parametrize(("lift", "gates"), [(0.0005, []), (-0.002, ["same_ground"]), (0.002, ["same_ground"])])
+def test_a_coarser_level_on_another_ground_is_warned_of(
+    textured_beacon: TexturedMesh, lift: float, gates: list[str]
+) -> None:
+    other = replace(textured_beacon, vertices=textured_beacon.vertices + np.array([0, lift, 0], np.float32))
+    levels = [Glb("a.glb", written(textured_beacon)), Glb("a_LOD1.glb", written(other))]
+
+    findings, _ = check_levels(levels, [LIMITS, LIMITS])
+
+    assert [finding.gate for finding in findings if finding.severity == "warn"] == gates
+
+
 def test_a_texture_with_broken_data_is_caught(textured_beacon: TexturedMesh) -> None:
     data = bytearray(written(textured_beacon))
     start = data.index(b"\x89PNG")
@@ -225,6 +237,8 @@ def test_pictures_count_on_a_gpu_as_four_bytes_a_texel_and_a_third_more_for_mip_
 ) -> None:
     plain_level, detailed = Glb("a.glb", written(textured_beacon)), Glb("b.glb", written(detailed_beacon))
 
-    assert texture_gpu_bytes([plain_level]) == pytest.approx(128 * 128 * 4 * 4 / 3)
-    assert texture_gpu_bytes([detailed]) == pytest.approx(3 * 128 * 128 * 4 * 4 / 3)
+    with_mips = sum(4 * side_px**2 for side_px in (128, 64, 32, 16, 8, 4, 2, 1))
+    assert with_mips == pytest.approx(128 * 128 * 4 * 4 / 3, rel=1e-4)
+    assert texture_gpu_bytes([plain_level]) == with_mips
+    assert texture_gpu_bytes([detailed]) == 3 * with_mips
     assert texture_gpu_bytes([plain_level, plain_level]) == texture_gpu_bytes([plain_level])

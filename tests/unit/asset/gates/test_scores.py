@@ -21,6 +21,7 @@ from dreamfoundry.asset.gates.scores import (
 )
 from dreamfoundry.asset.maps.texture import colored, surface_colors, textured
 from dreamfoundry.asset.maps.unwrap import unwrap
+from dreamfoundry.asset.surface.distance import surface_error
 from dreamfoundry.asset.surface.isosurface import choose_isovalue
 from dreamfoundry.records import FieldSnapshot, Surface, TexturedMesh
 
@@ -49,7 +50,8 @@ def test_levels_are_compared_with_the_field_and_with_the_first_of_them(
 ) -> None:
     shifted = replace(beacon_surface, vertices=beacon_surface.vertices + np.array([0.3, 0, 0], np.float32))
 
-    scores = level_scores(beacon_snapshot, [shifted, beacon_surface], beacon_surface)
+    levels = [shifted, beacon_surface]
+    scores = level_scores(beacon_snapshot, levels, [surface_error(level, beacon_surface) for level in levels])
 
     assert scores["silhouette_iou_LOD1"] == silhouette_iou(beacon_snapshot, beacon_surface)
     assert scores["level_iou_LOD0"] == 1.0

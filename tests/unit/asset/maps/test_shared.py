@@ -48,6 +48,10 @@ def test_levels_stay_closed_and_keep_their_handles(levels: list[tuple[Surface, A
         assert len(np.unique(surface.vertices, axis=0)) == len(surface.vertices)
 
 
+def test_levels_stand_where_the_finest_does(finest: Surface, levels: list[tuple[Surface, Atlas]]) -> None:
+    assert {float(surface.vertices[:, 1].min()) for surface, _ in levels} == {float(finest.vertices[:, 1].min())}
+
+
 def test_every_vertex_is_one_of_the_finest_level_with_its_coordinates(
     finest: Surface, atlas: Atlas, levels: list[tuple[Surface, Atlas]]
 ) -> None:

@@ -104,6 +104,18 @@ def test_all_levels_share_the_base_and_stand() -> None:
         assert is_closed(level.faces.astype(np.int64), len(level.vertices))
 
 
+@pytest.mark.parametrize("shift", [-0.01, -0.0002, 0.0002, 0.01])
+def test_a_level_that_sinks_or_floats_is_put_on_the_ground(shift: float) -> None:
+    """A ball has one lowest point, and a level of it another."""
+    off = Surface(BALL.vertices + np.array([0.0, shift, 0.0], np.float32), BALL.faces)
+
+    level = grounded(off, BALL)
+
+    assert level.vertices[:, 1].min() == BALL.vertices[:, 1].min()
+    assert np.abs(level.vertices - off.vertices).max() <= 0.01 + 1e-6
+    assert is_closed(level.faces.astype(np.int64), len(level.vertices))
+
+
 def test_vertices_that_would_coincide_stay_where_they_are() -> None:
     cube = surface_of(box((1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
     vertices = cube.vertices.copy()

@@ -32,12 +32,12 @@ RARE = 0.01
 """Share of texels that may be out of the ordinary."""
 
 
-BYTES_PER_TEXEL = 4 * 4 / 3
-"""Of a picture on a GPU: RGBA of 8 bits, also where the file has fewer channels, with all mip levels."""
+BYTES_PER_TEXEL = 4
+"""Of a picture on a GPU: RGBA of 8 bits, also where the file has fewer channels."""
 
 
-def texture_gpu_bytes(levels: Iterable[Glb]) -> float:
-    """Memory of the pictures of all levels on a GPU, uncompressed; levels that share pictures count them once.
+def texture_gpu_bytes(levels: Iterable[Glb]) -> int:
+    """Bytes of the pictures of all levels on a GPU, uncompressed, with mip levels; shared pictures count once.
 
     What does not decode counts nothing, and is refused by the gates.
     """
@@ -46,11 +46,14 @@ def texture_gpu_bytes(levels: Iterable[Glb]) -> float:
 
 
 def _num_texels(data: bytes) -> int:
+    """Texels of a picture and of its mip levels, each half as wide and high as the one before, down to one."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            return picture.width * picture.height
+            width, height = picture.size
     except OSError:
         return 0
+    num_mips = max(width, height).bit_length()
+    return sum(max(width >> mip, 1) * max(height >> mip, 1) for mip in range(num_mips))
 
 
 def map_problems(mesh: DeliveredMesh, texture_px: int) -> Iterator[Finding]:
