@@ -141,8 +141,8 @@ class ExportProfile:
     """Largest share of charts with one or two triangles, with the same consequences."""
 
     max_seam_jump: float = 5.0
-    """Largest mean difference of the base colour on the two sides of a seam, from 0 to 255, at an eighth of the finest
-    texture's side (at least 64 px); warned of."""
+    """Largest mean difference of the base colour on the two sides of a seam, from 0 to 255, at an eighth of the side of
+    the finest texture and a quarter of that of others (at least 32 px); warned of."""
 
     max_lightness_correlation: float = 0.5
     """Largest correlation of lightness with the height of the normal within one hue of the finest level, from 0 to 1;

@@ -3,9 +3,9 @@
 Triangles are filled once for all maps of a level. Every texel of a chart samples the albedo grid at its
 place on the surface. Around its edge a chart goes on as if it had no seam there: a texel outside samples the grid
 where the nearest triangle would be, went on as a plane, which is close to what the chart on the other side of the
-seam shows. So both sides agree under every filter, and on mip levels whose blocks reach over the edge. In the other
-maps, and farther out, a texel repeats the nearest one inside, so that nothing ever blends in a background. A level
-without charts has the same colours at its vertices.
+seam shows. So both sides agree under every filter; `asset.maps.seams` sees to mip levels whose blocks reach farther.
+In the other maps, and farther out, a texel repeats the nearest one inside, so that nothing ever blends in a
+background. A level without charts has the same colours at its vertices.
 
 Dimension key:  R voxels per side · P points, or texels of charts · Q texels around charts · T texels per side
                 N vertices · F faces · C channels
@@ -16,12 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64, UInt8, UInt32
+from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8, UInt32
 from scipy.ndimage import binary_erosion, distance_transform_edt, map_coordinates
 
 from dreamfoundry.asset.maps.bake import DenseSurface, bake
 from dreamfoundry.asset.maps.economy import needed_normals, needed_occlusion
 from dreamfoundry.asset.maps.rasterize import Fragments, rasterize
+from dreamfoundry.asset.maps.seams import agreeing
 from dreamfoundry.asset.maps.srgb import linear_from_srgb
 from dreamfoundry.asset.maps.tangents import vertex_normals, vertex_tangents
 from dreamfoundry.asset.maps.unwrap import Atlas
@@ -45,6 +46,13 @@ class Texels:
     fragments: Fragments
     source: Int64[np.ndarray, "T T"]
     beyond: Fragments
+
+    @property
+    def is_chart(self) -> Bool[np.ndarray, "T T"]:
+        """True for the texels of charts."""
+        mask = np.zeros(self.source.shape, dtype=np.bool_)
+        mask.reshape(-1)[self.fragments.pixel] = True
+        return mask
 
     def texture(self, values: UInt8[np.ndarray, "P C"]) -> UInt8[np.ndarray, "T T C"]:
         """The whole texture from the values of its chart texels."""
@@ -132,6 +140,7 @@ def textured(
     base_color = texels.texture(sample_grid(colors, places, bound))
     continued = texels.continued(places, vertices, faces)
     base_color.reshape(-1, 3)[texels.beyond.pixel] = sample_grid(colors, continued, bound)
+    base_color = agreeing(base_color, atlas, texels.is_chart)
     detail = None
     if dense is not None:
         tangents = vertex_tangents(vertices, normals, atlas.uvs, faces)

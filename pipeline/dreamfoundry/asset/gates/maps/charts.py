@@ -5,7 +5,7 @@ Dimension key:  N vertices · F faces · S pairs of vertices on the two sides of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -22,27 +22,39 @@ from dreamfoundry.settings.export_profiles import ExportProfile
 GATES = ("charts", "uv_area", "seam_jump")
 
 SCORED_MIP = 3
-"""Mip level of the scores, and of the gate on the finest level: blocks of 8 x 8 texels."""
+"""Mip level of the scores, and of the gate on the finest level, which many show from afar, too: blocks of 8 x 8."""
 
-MIN_COMPARED_PX = 64
-"""Smallest side of a picture at which the gate compares: a smaller one shows no more than a few spots."""
+COARSE_MIP = 2
+"""Mip level of the gate on a coarser level: when it is so small, the next one is shown."""
+
+MIN_COMPARED_PX = 32
+"""Smallest side of a picture at which the gate compares: the object then covers hardly more pixels."""
 
 
-def seam_jumps(mesh: DeliveredMesh) -> list[float]:
-    """Mean difference, from 0 to 255 in the channel that differs most, of the base colour across the seams, per mip
-    level from 0.
+def seam_jumps(mesh: DeliveredMesh, mips: Sequence[int]) -> list[float]:
+    """Mean difference, from 0 to 255 in the channel that differs most, of the base colour across the seams on each of
+    the mip levels `mips`.
 
-    Each mip level holds means over blocks of 2 x 2 texels of the one before, and is read bilinearly, as a
-    renderer does. Without seams all are 0. Raises ValueError where there is no base colour or it is broken.
+    A mip level holds means over blocks of 2^mip x 2^mip texels, at most the whole picture, and is read bilinearly, as
+    a renderer does. Without seams all are 0. Raises ValueError where there is no base colour or it is broken.
     """
     if mesh.uvs is None:
         raise ValueError("there are no texture coordinates")
     first, second = _seams(mesh.vertices)
     jumps = []
-    for picture in _mip_levels(mesh.base_color):
-        colors = sample_texture(picture, mesh.uvs)
+    for mip in mips:
+        colors = sample_texture(_mip_level(mesh.base_color, mip), mesh.uvs)
         jumps.append(float(np.abs(colors[first] - colors[second]).max(axis=1).mean()) if len(first) else 0.0)
     return jumps
+
+
+def compared_mip(number: int, texture_px: int, picture_px: int) -> int:
+    """The mip level on which the gate looks at level `number`, whose profile has `texture_px` and picture `picture_px`.
+
+    The two differ where levels share the picture of the finest.
+    """
+    side_px = max(texture_px >> (COARSE_MIP if number else SCORED_MIP), MIN_COMPARED_PX)
+    return max(picture_px.bit_length() - side_px.bit_length(), 0)
 
 
 def chart_problems(figures: ChartFigures, profile: ExportProfile) -> Iterator[Finding]:
@@ -66,23 +78,21 @@ def _seams(vertices: Float32[np.ndarray, "N 3"]) -> tuple[Int64[np.ndarray, " S"
     return order[:-1][same], order[1:][same]
 
 
-def _mip_levels(picture: UInt8[np.ndarray, "T T C"]) -> Iterator[Float32[np.ndarray, "t t C"]]:
-    level: np.ndarray = picture.astype(np.float32)
-    while True:
-        yield level
-        half = len(level) // 2
-        if not half:
-            return
-        level = level.reshape(half, 2, half, 2, -1).mean(axis=(1, 3))
+def _mip_level(picture: UInt8[np.ndarray, "T T C"], mip: int) -> Float32[np.ndarray, "t t C"]:
+    block = min(1 << mip, len(picture))
+    side = len(picture) // block
+    means: np.ndarray = picture.astype(np.float32).reshape(side, block, side, block, -1).mean(axis=(1, 3))
+    return means
 
 
 def _check(draft: AssetDraft) -> CheckResult:
     findings: list[Finding] = []
     scores: dict[str, float] = {}
-    for number, level in enumerate(draft.levels):
+    for number, (level, texture_px) in enumerate(zip(draft.levels, draft.profile.texture_px, strict=False)):
         try:
             mesh = level.mesh
-            jumps = seam_jumps(mesh)
+            mip = compared_mip(number, texture_px, len(mesh.base_color))
+            scored, jump = seam_jumps(mesh, (SCORED_MIP, mip))
         except ValueError:  # without texture coordinates, or refused by "readable" or "image_decodes"
             continue
 
@@ -92,14 +102,12 @@ def _check(draft: AssetDraft) -> CheckResult:
             f"charts_LOD{number}": float(figures.num_charts),
             f"small_chart_share_LOD{number}": figures.small_share,
             f"flat_uv_triangles_LOD{number}": float(figures.num_flat),
-            f"seam_jump_mip{SCORED_MIP}_LOD{number}": jumps[min(SCORED_MIP, len(jumps) - 1)],
+            f"seam_jump_mip{SCORED_MIP}_LOD{number}": scored,
         }
 
         problems = list(chart_problems(figures, draft.profile))
-        compared_px = max(draft.profile.texture_px[0] >> SCORED_MIP, MIN_COMPARED_PX)
-        jump = jumps[max(len(jumps) - compared_px.bit_length(), 0)]
         if jump > draft.profile.max_seam_jump:
-            message = f"colours differ by {jump:.1f} of 255 across seams at {compared_px} px"
+            message = f"colours differ by {jump:.1f} of 255 across seams at {len(mesh.base_color) >> mip} px"
             problems.append(warn("seam_jump", f"{message}: should be at most {draft.profile.max_seam_jump:g}"))
         findings += [Finding(p.severity, p.gate, p.tool, f"{level.name}: {p.message}") for p in problems]
     return CheckResult(findings, scores)

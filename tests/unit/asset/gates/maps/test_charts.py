@@ -9,7 +9,7 @@ import pytest
 from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.files.glb_reader import Glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
-from dreamfoundry.asset.gates.maps.charts import CHARTS, seam_jumps
+from dreamfoundry.asset.gates.maps.charts import CHARTS, compared_mip, seam_jumps
 from dreamfoundry.records import Finding, TexturedMesh
 from dreamfoundry.settings.export_profiles import ExportProfile
 from support.beacon_asset import METADATA, PROFILE
@@ -78,7 +78,41 @@ def test_a_seam_that_shows_is_found(textured_beacon: TexturedMesh) -> None:
     findings, _ = checked(replace(textured_beacon, base_color=chequered))
 
     assert [finding.gate for finding in findings] == ["seam_jump"]
-    assert "at 64 px: should be at most 5" in findings[0].message
+    assert "at 32 px: should be at most 5" in findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("number", "texture_px", "picture_px", "compared_px"),
+    [
+        (0, 1024, 1024, 128),  # the finest may be all that is shown
+        (1, 512, 512, 128),
+        (3, 128, 128, 32),
+        (3, 128, 1024, 32),  # with the picture of the finest
+        (0, 64, 64, 32),
+        (1, 64, 64, 32),
+    ],
+)
+def test_a_level_is_compared_at_the_smallest_size_at_which_it_is_shown(
+    number: int, texture_px: int, picture_px: int, compared_px: int
+) -> None:
+    assert picture_px >> compared_mip(number, texture_px, picture_px) == compared_px
+
+
+def test_a_seam_that_shows_on_a_coarser_level_is_found(textured_beacon: TexturedMesh) -> None:
+    plain = replace(textured_beacon, base_color=np.full((128, 128, 3), 90, np.uint8))
+    halves = np.zeros((128, 128, 3), np.uint8)
+    halves[:, 64:] = 255
+    levels = [plain, replace(textured_beacon, base_color=halves)]
+    files = [
+        write_glb(mesh, slug="a", level=n, metadata=METADATA, copyright_text="nobody") for n, mesh in enumerate(levels)
+    ]
+    glbs = (Glb("a.glb", files[0]), Glb("a_LOD1.glb", files[1]))
+
+    found = CHARTS.run(AssetDraft("a", replace(PROFILE, texture_px=(128, 128)), 1.0, METADATA, glbs))
+
+    assert [(finding.gate, finding.message.split(":")[0]) for finding in found.findings] == [
+        ("seam_jump", "a_LOD1.glb")
+    ]
 
 
 def test_one_colour_has_no_seam(textured_beacon: TexturedMesh) -> None:
@@ -90,9 +124,9 @@ def test_one_colour_has_no_seam(textured_beacon: TexturedMesh) -> None:
 def test_jumps_are_those_of_a_reader_that_takes_one_vertex_at_a_time(textured_beacon: TexturedMesh) -> None:
     data = write_glb(textured_beacon, slug="beacon", level=0, metadata=METADATA, copyright_text="nobody")
 
-    found = seam_jumps(Glb("beacon.glb", data).mesh)
+    found = seam_jumps(Glb("beacon.glb", data).mesh, (0, 2))
 
-    for mip in (0, 2):
+    for jump, mip in zip(found, (0, 2), strict=True):
         blocks = textured_beacon.base_color.astype(np.float64)
         side = 128 >> mip
         blocks = blocks.reshape(side, 1 << mip, side, 1 << mip, 3).mean(axis=(1, 3))
@@ -104,7 +138,7 @@ def test_jumps_are_those_of_a_reader_that_takes_one_vertex_at_a_time(textured_be
             for numbers in by_place.values()
             for one, other in pairwise(numbers)
         ]
-        assert found[mip] == pytest.approx(np.mean(jumps), abs=0.01)
+        assert jump == pytest.approx(np.mean(jumps), abs=0.01)
 
 
 def bilinear(picture: np.ndarray, uv: np.ndarray) -> np.ndarray:
