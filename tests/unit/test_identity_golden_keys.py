@@ -100,7 +100,7 @@ def test_a_request_keeps_its_field_key(
         ("preview", 1.0, MetadataPolicy(), "034ba79887cdc560b37d537403ca350255bccf7d52fd142e2d92b493b87c8b7c"),
         ("mobile", 1.0, MetadataPolicy(), "1fac748d43bfc88d1f9426f7db1a516bb2c1ef0205ffe01dc6a918edaa863239"),
         ("game_prop", 1.0, MetadataPolicy(), "dff5ab276e7b6b591e014512e3a7b0fcd3907a1b88c4b4b9297c52e2802477ac"),
-        ("game_hero", 1.0, MetadataPolicy(), "aceef01ec2da0f6eec6cb7a843e30fffe7031c3b8dbce5f8a8280253e593fbe8"),
+        ("game_hero", 1.0, MetadataPolicy(), "4265913e59a7ebb43bedef5e97f58c70c43d1e6bf2b773e203a0a8409bfd3dd8"),
         ("cg", 1.0, MetadataPolicy(), "e4c44d197405b57e73438a4d6a842f0b7dcf001db85b04efe990f606c60de2b6"),
         (
             "game_prop",

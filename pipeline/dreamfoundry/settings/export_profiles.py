@@ -202,7 +202,6 @@ class ExportProfile:
             self.triangles,
             "must fall from level to level, the finest first",
         )
-
         require(
             all(size & (size - 1) == 0 and 64 <= size <= 4096 for size in self.texture_px),
             "texture_px",
@@ -266,7 +265,7 @@ EXPORT_PROFILES: Mapping[str, ExportProfile] = types.MappingProxyType(
             ExportProfile(
                 "game_hero",
                 (30_000, 15_000, 5_000, 1_500),
-                (2048, 1024, 512, 256),
+                (1024, 1024, 512, 256),
                 surface_error=0.0001,
                 flat_base=True,
                 collision_hulls=8,
