@@ -22,7 +22,6 @@ from dreamfoundry.asset.files.draft import AssetDraft
 from dreamfoundry.asset.pictures import thumbnail
 from dreamfoundry.errors import ToolUnavailable
 from dreamfoundry.host.child_process import die_with
-from dreamfoundry.settings.export_profiles import ExportProfile
 
 GATE = "video"
 TOOL = "ffmpeg"
@@ -64,12 +63,6 @@ def mp4(frames: UInt8[np.ndarray, "V H W 3"], frame_ms: int) -> bytes:
         return film.read_bytes()
 
 
-def _unwanted(profile: ExportProfile) -> str:
-    if profile.turntable_frames == 0:
-        return "no turntable in this profile"
-    return "" if profile.video else "not in this profile"
-
-
 def _video(draft: AssetDraft) -> Made:
     if draft.frames is None:
         raise ValueError("the pictures of this asset are not drawn yet")
@@ -81,7 +74,7 @@ VIDEO = Deliverable(
     tool=TOOL,
     stage="thumbnail",
     moment="after_pictures",
-    unwanted=_unwanted,
+    unwanted=lambda profile: "" if profile.video else "not in this profile",
     make=_video,
     media_types={"mp4": "video/mp4"},
 )
