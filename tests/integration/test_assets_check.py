@@ -118,7 +118,7 @@ def test_of_a_sound_library_nothing_is_wrong_and_the_figures_are_those_of_its_si
     assert "Nothing is wrong." in page
     assert "![All assets by profile and prompt](sheet.webp)" in page
     assert f"{100 * error:.3f} ({100 * error:.3f})" in page
-    assert "| video | 0 | 0 | 3 | 0 | no turntable in this profile |" in page
+    assert "| video | 0 | 0 | 3 | 0 | not in this profile |" in page
     with Image.open(tmp_path / "report/sheet.webp") as sheet:
         assert sheet.format == "WEBP"
         grey = np.asarray(sheet.convert("L"))
