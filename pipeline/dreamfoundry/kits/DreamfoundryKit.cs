@@ -6,6 +6,9 @@
 //
 //     dreamfoundry collect LIBRARY FOLDER --engine unity        (FOLDER below Assets)
 //
+// A project holds one copy of this file: collect everything into one FOLDER, or delete the copies of further ones, since
+// a class that stands twice does not compile. NAME.prefab is made anew each time: make changes in a variant of it.
+//
 // Whenever an asset.json is imported, the prefab NAME.prefab beside it is made: an LODGroup with all levels and the
 // switching sizes of asset.json, and a child with one convex MeshCollider for each hull. "Tools, Dreamfoundry, Make
 // prefabs again" does it for the whole project, which helps where the GLBs came in later than their asset.json.

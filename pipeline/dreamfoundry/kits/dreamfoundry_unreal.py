@@ -22,7 +22,16 @@ from typing import Any
 
 import unreal
 
-TOLD = ("prompt", "seed", "asset_key", "asset_license", "copyright_holder", "ai_generated", "export_profile")
+TOLD = (
+    "prompt",
+    "seed",
+    "asset_key",
+    "asset_license",
+    "copyright_holder",
+    "ai_generated",
+    "research_only",
+    "export_profile",
+)
 """Keys of the metadata in asset.json that become tags of the StaticMesh."""
 
 

@@ -176,6 +176,9 @@ def _require_no_strangers(folder: Path, digests: Mapping[str, str], record: Coll
     for path, sha256 in digests.items():
         if not (folder / path).parent.resolve().is_relative_to(folder.resolve()):
             raise ConfigError(f"{(folder / path).parent} is a link out of {folder}: remove it, or name another folder")
+        if (blocked := _file_in_the_way(folder, path)) is not None:
+            strangers.append(blocked)
+            continue
         actual = _digest(folder / path)
         if actual == sha256:
             there.add(path)
@@ -183,6 +186,7 @@ def _require_no_strangers(folder: Path, digests: Mapping[str, str], record: Coll
             strangers.append(path)
 
     if strangers:
+        strangers = list(dict.fromkeys(strangers))
         shown = ", ".join(strangers[:MAX_FILES])
         left = len(strangers) - MAX_FILES
         raise ConfigError(
@@ -191,6 +195,14 @@ def _require_no_strangers(folder: Path, digests: Mapping[str, str], record: Coll
             + "; move them away, or name another folder"
         )
     return frozenset(there)
+
+
+def _file_in_the_way(folder: Path, path: str) -> str | None:
+    """The file that stands where `path` needs a folder."""
+    above = (Path(path).parents[number] for number in range(len(Path(path).parents) - 1))
+    return next(
+        (str(place) for place in above if os.path.lexists(folder / place) and not (folder / place).is_dir()), None
+    )
 
 
 def _digest(path: Path) -> str:

@@ -201,7 +201,7 @@ class _Row:
         low, high = HEIGHT_RANGE_M
         if value is None:
             typical_m = typical_height_m(prompt) or 0.0
-            return (typical_m, "words") if low <= typical_m <= high else (DEFAULT_HEIGHT_M, "default")
+            return (min(max(typical_m, low), high), "words") if typical_m else (DEFAULT_HEIGHT_M, "default")
         if not (math.isfinite(value) and low <= value <= high):
             self.refuse("target_height_m", value, f"must be from {low} to {high} metres")
         return float(value), "manifest"

@@ -50,7 +50,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
 )
 """Values of the keys that are a word."""
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,10 @@ class ExportProfile:
     """Opens every level in a browser before publication; takes seconds."""
 
     unwrap_limit_s: float = 60.0
-    """Seconds for the unwrap of one level, up to 3600; then the child process is killed, and colours at its
-    vertices take the place of a texture."""
+    """CPU seconds for the unwrap of one level, up to 3600; then its vertices have colours, in place of a texture."""
 
     shared_atlas: bool = False
-    """Coarser levels keep the coordinates and pictures of the finest, so that one material serves all of them; their
-    `texture_px` then count for nothing."""
+    """Coarser levels keep the coordinates and pictures of the finest, for one material; `texture_px` is the finest's"""
 
     lightmap_px: int = 0
     """Side of the lightmap that a second set of texture coordinates is packed for, from 32 to 2048, 0 for no such set;
@@ -152,7 +150,9 @@ class ExportProfile:
     """Point of the asset that is the origin: the middle of its base, on which it stands, or of its bounding box."""
 
     def __post_init__(self) -> None:
-        require(bool(_NAME.fullmatch(self.name)), "name", self.name, "must be 1 to 40 of A-Z a-z 0-9 _ -")
+        require(
+            bool(_NAME.fullmatch(self.name)), "name", self.name, "must be 1 to 40 of A-Z a-z 0-9 _ -, no - in front"
+        )
         self._require_levels()
         for key, (low, high) in RANGES.items():
             value = getattr(self, key)

@@ -33,6 +33,8 @@ def recipe_from_toml(path: Path) -> Recipe:
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """The tables of a file; ConfigError names the `what` that it should have been."""
     try:
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{what} {str(path)!r}: not a file")
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows put a mark in front
     except FileNotFoundError:
         raise ConfigError(f"{what} {str(path)!r}: no such file") from None
@@ -94,7 +96,7 @@ def profile_from_toml(path: Path) -> ExportProfile:
             profile.texture_px,
             "must name one size for all levels where shared_atlas is true: they have the pictures of the finest",
         )
-        is_new = profile.name not in EXPORT_PROFILES
+        is_new = profile.name.lower() not in EXPORT_PROFILES
         require(is_new, "name", profile.name, "is that of a profile of the package; must be another, as in 'my_props'")
     except ConfigError as error:
         raise ConfigError(f"profile {str(path)!r}: {error}") from None

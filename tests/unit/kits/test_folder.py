@@ -76,6 +76,16 @@ def test_a_file_of_somebody_else_is_named_and_nothing_is_copied(library: Library
     assert tree(tmp_path / "props") == {"mug/mug.glb": b"my own mug"}
 
 
+def test_a_file_where_a_folder_has_to_be_is_named_and_nothing_is_copied(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "props").mkdir()
+    (tmp_path / "props" / "mug").write_bytes(b"hi")
+
+    with pytest.raises(ConfigError, match=r"changed since: mug; move them away"):
+        collected(library, tmp_path / "props")
+
+    assert tree(tmp_path / "props") == {"mug": b"hi"}
+
+
 def test_a_file_that_was_changed_after_it_was_collected_is_kept(library: Library, tmp_path: Path) -> None:
     collected(library, tmp_path / "props")
     (tmp_path / "props" / "mug" / "asset.json").write_bytes(b"my notes")

@@ -1,6 +1,7 @@
 """Recipes: presets load, overrides change one key, nonsense is refused by name."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,8 @@ def test_a_profile_may_have_a_name_of_its_own_and_no_base(tmp_path: Path) -> Non
         ("turntable_px = 33\n", "turntable_px = 33: must be even"),
         ("unwrap_limit_s = 0\n", "unwrap_limit_s = 0.0: must be from 0.001 to 3600"),
         ('pivot = "top"\n', "pivot = 'top': must be one of 'base_center', 'center'"),
+        ('name = "-x"\n', "name = '-x': must be 1 to 40 of A-Z a-z 0-9 _ -, no - in front"),
+        ('name = "Game_Prop"\n', "name = 'Game_Prop': is that of a profile of the package"),
         ('name = "a b"\n', "name = 'a b': must be 1 to 40 of"),
         ('name = "game_prop"\n', "name = 'game_prop': is that of a profile of the package"),
         ("[export]\nweb = true\n", "export: unknown key"),
@@ -215,3 +218,10 @@ def test_a_file_in_another_encoding_is_told_to_be_saved_as_utf8(tmp_path: Path) 
 
     with pytest.raises(ConfigError, match=r"is not UTF-8 \(byte 0\): save it as UTF-8"):
         resolve_profile(str(path))
+
+
+def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+
+    with pytest.raises(ConfigError, match=r"pipe\.toml': not a file"):
+        resolve_profile(str(tmp_path / "pipe.toml"))

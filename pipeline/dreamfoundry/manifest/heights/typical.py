@@ -26,8 +26,22 @@ _WORD = re.compile(r"[a-z]+")
 _PARTICIPLE = re.compile(r"made|\w+(?:ed|ing)")
 _UNUSUAL = re.compile(r"\b(?:colossal|enormous|giant|gigantic|huge|massive|microscopic|oversized|tiny)\b")
 
-_STATED = re.compile(r"(\d+(?:\.\d+)?) ?-?(mm|cm|m|met(?:er|re)s?|in|inch(?:es)?|ft|foot|feet)[ -](?:high|tall)\b")
-_METRES_BY_UNIT = {"mm": 0.001, "cm": 0.01, "m": 1.0, "i": 0.0254, "f": 0.3048}
+_NUMBERS = {
+    **{"half a": 0.5, "a": 1.0, "one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0},
+    **{"six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0},
+}
+_METRES_BY_UNIT = {
+    "mm|millimet(?:er|re)s?": 0.001,
+    "cm|centimet(?:er|re)s?": 0.01,
+    "m|met(?:er|re)s?": 1.0,
+    "in|inch(?:es)?": 0.0254,
+    "ft|foot|feet": 0.3048,
+}
+_STATED = re.compile(
+    r"(?<![\w.,])(?:(?P<digits>\d{1,3}(?:,\d{3})+|\d+[.,]\d+|\d*\.?\d+)[ -]{0,2}"
+    rf"|(?P<word>{'|'.join(_NUMBERS)})[ -])"
+    rf"(?P<unit>{'|'.join(_METRES_BY_UNIT)})(?:[ -](?:high|tall)|,? in height)\b"
+)
 
 
 class _Table(NamedTuple):
@@ -41,8 +55,7 @@ def typical_height_m(text: str) -> float | None:
     """The height in metres of the thing that `text` is about, None where neither text nor table knows it."""
     text = text.lower()
     if stated := _STATED.search(text):
-        number, unit = stated.groups()
-        return float(number) * _METRES_BY_UNIT[unit if unit in _METRES_BY_UNIT else unit[0]]
+        return _number(stated) * _metres(stated["unit"])
     if _UNUSUAL.search(text):
         return None
 
@@ -54,6 +67,17 @@ def typical_height_m(text: str) -> float | None:
         if thing:
             return thing.height_m if all(map(_PARTICIPLE.fullmatch, words[thing.end :])) else None
     return None
+
+
+def _number(stated: re.Match[str]) -> float:
+    """The number in words or digits; a comma before three digits groups thousands, another one is a decimal point."""
+    if stated["word"]:
+        return _NUMBERS[stated["word"]]
+    return float(re.sub(r",(?=\d{3})", "", stated["digits"]).replace(",", "."))
+
+
+def _metres(unit: str) -> float:
+    return next(metres for form, metres in _METRES_BY_UNIT.items() if re.fullmatch(form, unit))
 
 
 class _Found(NamedTuple):
