@@ -9,29 +9,19 @@ the weights of the prior, and of each slot its parameters, gradients and moments
 add is measured: every number of slots is tried only if the line through the two before it says that
 it fits, and what it then takes is compared with that.
 
-Measured is the peak over steps of every render phase, a probe and a snapshot: on CUDA that of
-torch's allocator, on a CPU that of the tensors alive (`LiveBytes`), since no allocator counts there.
+Measured is the peak over steps of every render phase, a probe and a snapshot, as `device_memory` counts it.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import time
-import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
+from dreamfoundry.distill.device_memory import is_out_of_memory, peak_memory, release_memory, usable_memory_bytes
 from dreamfoundry.distill.loop import SlotBatch
 from dreamfoundry.distill.probes import probe_field
 from dreamfoundry.distill.slot import Assignment
@@ -44,9 +34,6 @@ from dreamfoundry.settings.recipe import Recipe
 
 SLOT_SIZES = (1, 2, 4, 8, 16, 32)
 """The numbers of slots that are tried: few, so that shapes are few."""
-
-MEMORY_SHARE = 0.9
-"""Of the memory that is there. The rest is for what no peak of tensors shows: fragments, workspaces, the context."""
 
 PROMPT = "a red chair"
 """Words that every prior knows, the toybox too."""
@@ -144,15 +131,11 @@ def examine(
             too_many = num_slots
             break
 
-        try:
-            trial = _try(prior, recipe, device, num_slots, model.at(num_slots))
-        except torch.OutOfMemoryError:
+        trial = _try_if_it_fits(prior, recipe, device, num_slots, model.at(num_slots))
+        release_memory(prior)
+        if trial is None:
             too_many = num_slots
             break
-        finally:
-            prior.forget_shapes()
-            if torch.device(device).type == "cuda":
-                torch.cuda.empty_cache()
 
         # one trial gives the fixed part; only two give a slope beyond what was known before
         if before:
@@ -171,72 +154,21 @@ def examine(
     return Fit(tuple(trials), model, usable, prior.is_text_encoder_parked, too_many)
 
 
-def usable_memory_bytes(device: str) -> int:
-    """MEMORY_SHARE of what this process may still take of a device, what it holds already included."""
-    if torch.device(device).type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(MEMORY_SHARE * (free + torch.cuda.memory_reserved(device)))
-    meminfo = Path("/proc/meminfo")
-    match = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text()) if meminfo.is_file() else None
-    available = int(match[1]) * 1024 if match else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(MEMORY_SHARE * available)
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors that are made while it is on, for as long as each lives.
-
-    A view costs nothing, and what autograd keeps for the way back lives until then.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.peak = 0
-        self._alive: set[int] = set()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        tree_map_only(Tensor, self._count, result)
-        return result
-
-    def _count(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self._alive:
-            return
-        self._alive.add(key)
-        self.now += storage.nbytes()
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._forget, key, storage.nbytes())
-
-    def _forget(self, key: int, num_bytes: int) -> None:
-        self._alive.discard(key)
-        self.now -= num_bytes
-
-
-@dataclass
-class _Peak:
-    num_bytes: int = field(default=0)
-
-
-@contextmanager
-def _peak(device: str, resident_bytes: int) -> Iterator[_Peak]:
-    """The most bytes that lived at once within it; on a CPU `resident_bytes` stand for what lived before."""
-    peak = _Peak()
-    if torch.device(device).type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        yield peak
-        peak.num_bytes = torch.cuda.max_memory_allocated(device)
-        return
-    with LiveBytes() as live:
-        yield peak
-    peak.num_bytes = resident_bytes + live.peak
+def _try_if_it_fits(
+    prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, predicted_bytes: int
+) -> Trial | None:
+    """A trial, or None where memory runs out in it."""
+    try:
+        return _try(prior, recipe, device, num_slots, predicted_bytes)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
 
 
 def _try(prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, predicted_bytes: int) -> Trial:
     kind = torch.device(device).type
-    with _peak(device, prior.num_bytes) as peak:
+    with peak_memory(device, prior.num_bytes) as peak:
         batch = SlotBatch(prior, recipe, num_slots, device)
         for index in range(num_slots):
             batch.admit(Assignment(Prompt(f"preflight-{index}", PROMPT), f"preflight-{index}"))

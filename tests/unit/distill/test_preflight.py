@@ -9,7 +9,7 @@ import torch
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.loading import load_prior
-from dreamfoundry.distill.preflight import LiveBytes, MemoryModel, Trial, examine, known_memory
+from dreamfoundry.distill.preflight import MemoryModel, Trial, examine, known_memory
 from dreamfoundry.distill.slot_adam import SlotAdam
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.errors import PriorUnavailable
@@ -38,29 +38,6 @@ def test_what_is_known_of_the_memory_is_the_size_of_the_tensors(prior: Diffusers
     assert 3 * known.per_slot_bytes == sum(tensor.numel() * tensor.element_size() for tensor in held)
     weights = [*prior._unet.parameters(), *prior._text_encoder.model.parameters()]
     assert known.fixed_bytes >= 4 * sum(weight.numel() for weight in weights) > 0
-
-
-def test_live_bytes_are_those_of_the_tensors_alive_and_views_cost_nothing() -> None:
-    with LiveBytes() as live:
-        first = torch.zeros(KIB, dtype=torch.uint8)
-        second = first[::2].reshape(16, -1) + first.view(32, -1)[:16] * 0
-        peak_of_two = live.peak
-        del first
-        third = torch.ones(256, dtype=torch.uint8)
-    assert live.now == second.nbytes + third.nbytes
-    assert peak_of_two >= KIB + second.nbytes
-    assert live.peak < 3 * KIB
-
-
-def test_live_bytes_see_what_autograd_keeps_and_what_its_way_back_makes() -> None:
-    with LiveBytes() as live:
-        leaf = torch.ones(KIB, dtype=torch.float32, requires_grad=True)
-        loss = (leaf.sin().exp()).sum()
-        kept = live.now
-        loss.backward()
-        del loss
-    assert kept == 2 * 4 * KIB + 4, "leaf, exp and the loss; nothing needs the sine"
-    assert live.now == 2 * 4 * KIB, "leaf and its gradient are left"
 
 
 def test_a_trial_measures_at_least_what_is_known(prior: DiffusersPrior, ball_recipe: Recipe) -> None:

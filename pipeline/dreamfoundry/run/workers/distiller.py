@@ -18,6 +18,7 @@ from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.diffusion.weights_cache import fetch_weights, weights_cache
+from dreamfoundry.distill.device_memory import is_out_of_memory, release_memory
 from dreamfoundry.distill.loop import SlotBatch
 from dreamfoundry.distill.preflight import examine
 from dreamfoundry.distill.slot import Assignment, OptimizedField, Slot
@@ -109,15 +110,21 @@ class Distiller:
     def _answer(self, execute: Callable[[], None]) -> SliceReport:
         self._finished, self._num_steps, self._returned = [], 0, {}
         fault: Fault | None = None
+        shortage = ""
         try:
             self._save_finished()  # first those that a slice before could not store
             execute()
-        except torch.OutOfMemoryError as error:
-            fault = self._make_room(error)
         except InfrastructureError as error:
             fault = Fault(f"{type(error).__name__}: {error}")
-        except Exception:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
-            fault = Fault(traceback.format_exc(limit=-4), crashed=True)
+        except Exception as error:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
+            if is_out_of_memory(error):
+                shortage = str(error)
+            else:
+                fault = Fault(traceback.format_exc(limit=-4), crashed=True)
+
+        # only here is the traceback gone, and with it what the failed step held on the GPU
+        if shortage:
+            fault = self._make_room(shortage)
 
         for key in (*self._returned, *(field.field_key for field in self._finished)):
             del self._tasks[key]
@@ -157,18 +164,18 @@ class Distiller:
         for key in self._returned:
             self._checkpoints.finish(key)
 
-    def _make_room(self, error: torch.OutOfMemoryError) -> Fault | None:
-        """Empty the slots; a field that was alone on the GPU does not fit at all.
+    def _make_room(self, shortage: str) -> Fault | None:
+        """Empty the slots and free what they took; a field that was alone on the GPU does not fit at all.
 
         The step that failed may have moved a part of the parameters: nothing is saved of it.
         """
         num_slots = len(self._batch.slots) if self._batch is not None else 0
         is_alone = num_slots == 1
-        log_event(LOG, "gpu_memory_short", logging.WARNING, num_slots=num_slots, cause=str(error))
+        log_event(LOG, "gpu_memory_short", logging.WARNING, num_slots=num_slots, cause=shortage)
         self._empty(save=False)
         self._batch = None
-        torch.cuda.empty_cache()
-        message = f"the memory of the GPU is too small: {error}"
+        release_memory(self._prior)
+        message = f"the memory of the GPU is too small: {shortage}"
         if not is_alone:
             return Fault(message, out_of_memory=True)
         failure = Failure.of(GpuOutOfMemory(f"{message}; a smaller render.image_px or field would fit"))
