@@ -17,6 +17,7 @@ from dreamfoundry.run.messages import (
     Export,
     ExportReport,
     FinishedField,
+    Placed,
     Ready,
     RunSlice,
     SliceReport,
@@ -35,7 +36,7 @@ class StubDistillActor:
 
     def setup(self, settings: WorkerSettings) -> Ready:
         self._library = Library(open_store(settings.library_url))
-        return Ready(node=ray.get_runtime_context().get_node_id())
+        return Ready()
 
     def run_slice(self, command: RunSlice) -> SliceReport:
         ref = self._library.put_blob(snapshot().to_bytes(), "application/x-npz")
@@ -48,6 +49,10 @@ class StubDistillActor:
         return SliceReport({}, (), 0)
 
     @ray.method(concurrency_group="control")
+    def place(self) -> Placed:
+        return Placed(ray.get_runtime_context().get_node_id())
+
+    @ray.method(concurrency_group="control")
     def pid(self) -> int:
         return os.getpid()
 
@@ -58,10 +63,14 @@ class StubExportActor:
     def setup(self, settings: WorkerSettings) -> Ready:
         library = Library(open_store(settings.library_url))
         self._exporter = Exporter(library, settings, cast(ExportProcess, InstantStages()))
-        return Ready(node=ray.get_runtime_context().get_node_id())
+        return Ready()
 
     def export(self, command: Export) -> ExportReport:
         return self._exporter.export(command.task)
+
+    @ray.method(concurrency_group="control")
+    def place(self) -> Placed:
+        return Placed(ray.get_runtime_context().get_node_id())
 
     @ray.method(concurrency_group="control")
     def pid(self) -> int:

@@ -53,6 +53,7 @@ def preflight(
     resolved = resolve_recipe(recipe, changes)
 
     from dreamfoundry.distill.preflight import examine, known_memory  # brings torch
+    from dreamfoundry.nerf.kernels.availability import kernels_in_words
     from dreamfoundry.run.workers.distiller import load_resident_prior
 
     started_s = time.monotonic()
@@ -65,6 +66,7 @@ def preflight(
     for lora in identity.loras:
         print(f"          with {lora.weight:g} of {lora.lora_id} ({lora.license}), {lora.digest[:16]}…")
     print(f"loaded    in {load_s:.1f} s, {prior.num_bytes / MIB:.0f} MiB, {prior.precision} on {device}")
+    print(f"kernels   {kernels_in_words(prior.device)}")
     print(f"per slot  {known.per_slot_bytes / MIB:.1f} MiB of parameters, gradients and moments")
 
     most = most_slots or (MOST_ON_CPU if device == "cpu" else MOST_ON_GPU)

@@ -19,7 +19,9 @@ from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
 
 WorkerKind = Literal["distiller", "exporter"]
-Blame = Literal["itself", "node", "memory"]
+Blame = Literal["itself", "node", "memory", "device"]
+"""The culprit of a death: `node` if its machine went too, `memory` if that of the host ran out, `device` if its GPU
+cannot be used or its set-up took too long."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class FieldTask:
 class FinishedField:
     """A field that has left its slot: stored under `snapshot`, or ended by `failure`.
 
-    `resumed_from_step` counts the steps of the checkpoint that it went on from, 0 without one.
+    `resumed_from_step` counts the steps of the checkpoint that it went on from, 0 without one. `kernels` says in
+    words whether Triton's kernels served it.
     """
 
     field_key: str
@@ -130,6 +133,7 @@ class FinishedField:
     failure: Failure | None = None
     history: FieldHistory = NO_HISTORY
     resumed_from_step: int = 0
+    kernels: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,13 +157,17 @@ class SliceReport:
 
 @dataclass(frozen=True)
 class ExportTask:
-    """One stored field to deliver. `tries` of its distillation are recorded in the outcome."""
+    """One stored field to deliver. `tries` of its distillation are recorded in the outcome.
+
+    `kernels` are those that served it in this run, "" for a field from before.
+    """
 
     build: Build
     snapshot: BlobRef
     tries: int
     optimize_s: float
     resumed_from_step: int = 0
+    kernels: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,15 +180,26 @@ class ExportReport:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A worker has loaded everything. `node` names its machine, where there are several."""
+class Placed:
+    """The process of a worker runs on `node`, and begins to load."""
 
-    node: str = ""
+    node: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker has loaded everything.
+
+    `kernels` says in words whether Triton's kernels serve a distiller, and why not; `notes` are for the operator.
+    """
+
+    kernels: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Died:
-    """A worker is gone, or never came up: by itself, with its node, or for lack of host memory."""
+    """A worker is gone, or never came up."""
 
     cause: str
     blame: Blame = "itself"
@@ -191,7 +210,7 @@ class Answer:
     """One answer of a worker."""
 
     worker: str
-    value: Ready | Died | SliceReport | ExportReport
+    value: Placed | Ready | Died | SliceReport | ExportReport
 
 
 @dataclass(frozen=True)
@@ -206,6 +225,14 @@ class KillWorker:
 
     worker: str
     reason: str
+
+
+@dataclass(frozen=True)
+class DrainNode:
+    """Let nothing more be placed on `node`, and take back what runs there."""
+
+    node: str
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -243,4 +270,4 @@ class Quarantine:
     history: FieldHistory
 
 
-Command = StartWorker | KillWorker | RunSlice | HandBack | Export | Quarantine
+Command = StartWorker | KillWorker | DrainNode | RunSlice | HandBack | Export | Quarantine

@@ -12,7 +12,7 @@ from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.distill.preflight import MemoryModel, Trial, examine, known_memory
 from dreamfoundry.distill.slot_adam import SlotAdam
 from dreamfoundry.distill.successive_halving import planned_steps
-from dreamfoundry.errors import PriorUnavailable
+from dreamfoundry.errors import DeviceUnavailable, PriorUnavailable
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.records import PriorIdentity
 from dreamfoundry.run.messages import SlotsFit, WorkerSettings
@@ -106,7 +106,7 @@ def test_the_model_is_a_line() -> None:
 def test_a_worker_without_the_gpu_that_it_should_have_says_so() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    with pytest.raises(PriorUnavailable, match="device 'cuda' is not there"):
+    with pytest.raises(DeviceUnavailable, match="device 'cuda' cannot be used"):
         load_resident_prior(PriorConfig(), "cuda", "graphs")
 
 
@@ -122,6 +122,7 @@ def test_the_program_prints_a_line_per_number_of_slots(ball_recipe_file: object)
     done = run_job("preflight.py", "--recipe", ball_recipe_file(4), "--most-slots", "2")
     assert done.returncode == 0, done.stderr
     assert "tiny-if" in done.stdout
+    assert "kernels   none: plain torch code serves on a CPU" in done.stdout
     assert done.stdout.count("an hour") == 2
     assert "--slots " in done.stdout.splitlines()[-1]
 

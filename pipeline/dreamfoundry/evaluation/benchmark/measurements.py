@@ -19,6 +19,7 @@ from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.loading import load_prior, usual_dtype
 from dreamfoundry.diffusion.random_weights import ARCHITECTURES, SD_VAE_WIDTHS, TINY_VAE_WIDTHS, random_sd_decoder
 from dreamfoundry.diffusion.weights import PriorEngine, prior_identity
+from dreamfoundry.distill.device import require_kernels
 from dreamfoundry.distill.loop import optimize_all
 from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.evaluation.benchmark import ceilings
@@ -189,7 +190,11 @@ def _engine_of(case: Case) -> PriorEngine:
 
 
 def _open(bench: Bench, engine: PriorEngine) -> tuple[DiffusersPrior, Recipe]:
-    """The prior on its device, and the recipe, in a process with the threads that it was given."""
+    """The prior on its device, and the recipe, in a process with the threads that it was given.
+
+    DeviceUnavailable on a GPU without kernels: its figures would be those of the torch code.
+    """
+    require_kernels(bench.device)
     if bench.threads:
         torch.set_num_threads(bench.threads)
     recipe = resolve_recipe(bench.recipe, bench.overrides)

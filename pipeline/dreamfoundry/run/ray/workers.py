@@ -7,6 +7,7 @@ is the scheduler's decision. Only keys and numbers pass through Ray.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -20,15 +21,16 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayError
 
-from dreamfoundry.errors import DreamfoundryError, PriorUnavailable
+from dreamfoundry.errors import DeviceUnavailable, DreamfoundryError, InfrastructureError, PriorUnavailable
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT
-from dreamfoundry.host.log_events import start_recording
+from dreamfoundry.host.log_events import log_event, start_recording
 from dreamfoundry.run.messages import (
     Answer,
     Blame,
     Died,
     Export,
     ExportReport,
+    Placed,
     Ready,
     RunSlice,
     SliceReport,
@@ -38,6 +40,8 @@ from dreamfoundry.run.messages import (
 )
 from dreamfoundry.run.ray import nodes
 from dreamfoundry.settings.recipe import Recipe
+
+LOG = logging.getLogger(__name__)
 
 NAMESPACE = "dreamfoundry"
 
@@ -62,14 +66,20 @@ class DistillActor:
 
             self._distiller = open_distiller(settings)
         except DreamfoundryError as error:
-            return Died(f"{type(error).__name__}: {error}")
-        return _ready()
+            blame: Blame = "device" if isinstance(error, DeviceUnavailable) else "itself"
+            return Died(f"{type(error).__name__}: {error}", blame)
+        return self._distiller.ready()
 
     def run_slice(self, command: RunSlice) -> SliceReport:
         return self._distiller.run_slice(command)
 
     def hand_back(self) -> SliceReport:
         return self._distiller.hand_back()
+
+    @ray.method(concurrency_group="control")
+    def place(self) -> Placed:
+        """The node of this process; answers during set-up."""
+        return Placed(ray.get_runtime_context().get_node_id())
 
     @ray.method(concurrency_group="control")
     def pid(self) -> int:
@@ -88,10 +98,15 @@ class ExportActor:
             self._exporter = open_exporter(settings)
         except DreamfoundryError as error:
             return Died(f"{type(error).__name__}: {error}")
-        return _ready()
+        return Ready()
 
     def export(self, command: Export) -> ExportReport:
         return self._exporter.export(command.task)
+
+    @ray.method(concurrency_group="control")
+    def place(self) -> Placed:
+        """The node of this process; answers during set-up."""
+        return Placed(ray.get_runtime_context().get_node_id())
 
     @ray.method(concurrency_group="control")
     def pid(self) -> int:
@@ -132,10 +147,6 @@ def _record_events(settings: WorkerSettings) -> None:
     start_recording(Path(settings.log_file) if settings.log_file else None, sys.stderr, fields)
 
 
-def _ready() -> Ready:
-    return Ready(node=ray.get_runtime_context().get_node_id())
-
-
 class RayWorkers:
     """Implements the driver's `Workers`.
 
@@ -165,6 +176,7 @@ class RayWorkers:
             namespace=NAMESPACE,
             runtime_env={"env_vars": env_vars},
         ).remote()
+        self._calls[self._actors[worker].place.remote()] = worker
         self._calls[self._actors[worker].setup.remote(self._settings)] = worker
 
     def run_slice(self, command: RunSlice) -> None:
@@ -197,15 +209,26 @@ class RayWorkers:
         return [self._answer(self._calls.pop(call), _fetch(call)) for call in done]
 
     def _answer(self, worker: str, value: Any) -> Answer:
-        if isinstance(value, Ready):
-            self._nodes[worker] = value.node
-        elif (
-            isinstance(value, Died)
-            and worker in self._nodes
-            and self._nodes[worker] not in nodes.alive_nodes(timeout_s=ANSWER_TIMEOUT_S)
-        ):
-            value = replace(value, blame="node")
+        match value:
+            case Placed(node):
+                self._nodes[worker] = node
+            case Died() if self._is_without_node(worker):
+                value = replace(value, blame="node")
         return Answer(worker, value)
+
+    def _is_without_node(self, worker: str) -> bool:
+        """True if the node of `worker` is known and gone."""
+        node = self._nodes.get(worker)
+        return node is not None and node not in nodes.alive_nodes(timeout_s=ANSWER_TIMEOUT_S)
+
+    def drain(self, node: str) -> None:
+        """The node of this driver stays: the run would end with it."""
+        if node == ray.get_runtime_context().get_node_id():
+            return
+        try:
+            nodes.drain(node, "distill workers cannot be set up there")
+        except InfrastructureError as error:
+            log_event(LOG, "node_not_drained", logging.WARNING, node=node, cause=str(error))
 
     def close(self) -> None:
         for worker in list(self._actors):

@@ -18,21 +18,24 @@ from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.diffusion.weights_cache import fetch_weights, weights_cache
+from dreamfoundry.distill.device import try_device
 from dreamfoundry.distill.device_memory import is_out_of_memory, release_memory
 from dreamfoundry.distill.loop import SlotBatch
 from dreamfoundry.distill.preflight import examine
 from dreamfoundry.distill.slot import Assignment, OptimizedField, Slot
 from dreamfoundry.distill.successive_halving import planned_steps
-from dreamfoundry.errors import GpuOutOfMemory, InfrastructureError, PriorUnavailable, PromptFailure
+from dreamfoundry.errors import DeviceUnavailable, GpuOutOfMemory, InfrastructureError, PromptFailure
 from dreamfoundry.host.log_events import log_event
 from dreamfoundry.library.checkpoints import Checkpoints
 from dreamfoundry.library.library import Library
+from dreamfoundry.nerf.kernels.availability import kernels_in_words
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.messages import (
     Failure,
     Fault,
     FieldTask,
     FinishedField,
+    Ready,
     RunSlice,
     SliceReport,
     SlotsFit,
@@ -60,10 +63,18 @@ def open_distiller(settings: WorkerSettings) -> Distiller:
 
 
 def load_resident_prior(config: PriorConfig, device: str, engine: PriorEngine) -> DiffusersPrior:
-    """The prior on `device`, fetched where it lies on S3. PriorUnavailable says why it cannot be used there."""
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise PriorUnavailable(f"device {device!r} is not there: torch {torch.__version__} finds no CUDA device")
-    return load_prior(fetch_weights(config, weights_cache()), device=device, engine=engine)
+    """The prior on `device`, fetched where it lies on S3. PriorUnavailable says why it cannot be used there.
+
+    The device is tried first, so that one that is gone costs seconds: DeviceUnavailable, as where it is too full.
+    """
+    try_device(device)
+    fetched = fetch_weights(config, weights_cache())
+    try:
+        return load_prior(fetched, device=device, engine=engine)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DeviceUnavailable(f"{fetched.path} does not fit into what is free on {device!r}: {error}") from None
 
 
 def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
@@ -85,6 +96,7 @@ class Distiller:
         self, prior: ScorePrior, library: Library, device: str = "cpu", *, checkpoint_s: float = float("inf")
     ) -> None:
         self._prior, self._library, self._device = prior, library, device
+        self._kernels = kernels_in_words(torch.device(device))
         self._batch: SlotBatch | None = None
         self._tasks: dict[str, FieldTask] = {}  # of this distiller, by field key
         self._waiting: deque[FieldTask] = deque()
@@ -95,6 +107,12 @@ class Distiller:
         self._returned: dict[str, int] = {}
         self._num_steps = 0
         self._planned_steps = 0
+
+    def ready(self) -> Ready:
+        """The answer of set-up; a GPU without kernels is worth a note."""
+        is_slow = torch.device(self._device).type == "cuda" and self._kernels.startswith("none")
+        note = f"kernels on {self._device}: {self._kernels}; plain torch code serves, slower and with more memory"
+        return Ready(self._kernels, (note,) if is_slow else ())
 
     def run_slice(self, command: RunSlice) -> SliceReport:
         """Optimise for about `max_s` seconds, less if a slot becomes free before. Never raises."""
@@ -231,7 +249,9 @@ class Distiller:
             failure = None if done.failure is None else Failure.of(done.failure)
             key = done.assignment.field_key
             resumed_from = self._resumed_from.pop(key)
-            self._finished.append(FinishedField(key, done.optimize_s, ref, failure, done.history, resumed_from))
+            self._finished.append(
+                FinishedField(key, done.optimize_s, ref, failure, done.history, resumed_from, self._kernels)
+            )
             log_event(
                 LOG,
                 "distillation_ended",
