@@ -113,10 +113,9 @@ def render(
     # the host can read its own numbers and skip rays that miss; slot by slot, so that a slot has the
     # same bits whatever K is and its intermediates stay in the cache
     uniforms = uniforms.expand(*origins.shape[:2], -1)
-    slots = [slice(slot, slot + 1) for slot in range(len(origins))]
     renderings = [
-        _render_hits(fields.part(slot), origins[slot], directions[slot], uniforms[slot], config, with_normals)
-        for slot in slots
+        _render_hits(one, *(values[slot : slot + 1] for values in (origins, directions, uniforms)), config, with_normals)
+        for slot, one in enumerate(fields.parts([1] * len(origins)))
     ]
     normals = [one.normals for one in renderings if one.normals is not None]
     return Rendering(

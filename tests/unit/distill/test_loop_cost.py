@@ -90,7 +90,7 @@ def test_a_step_of_slots_in_different_phases_reads_no_value_either() -> None:
     assert slot is not None
     slot.step = 190
     batch.step()
-    assert {part.render.image_px for part in batch._draw().batches} == {32, 64}
+    assert {part.render.image_px for part in batch._inputs().batches} == {32, 64}
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,13 +1,16 @@
 """The random decisions of a step: per slot, in agreement with what the prior is told."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
-from dreamfoundry.diffusion.prompts import PromptEmbeds
-from dreamfoundry.distill.step_inputs import SlotInputs, StepDraws, draw_step
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, look_up
+from dreamfoundry.distill.step_inputs import NoiseShape, StepInputs, draw_slot, step_inputs
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.prior import BACKGROUND_LEVELS
 from dreamfoundry.settings.recipe import Recipe
+from support.small_loop import all_of
 
 RECIPE = with_overrides(
     Recipe(),
@@ -20,30 +23,53 @@ RECIPE = with_overrides(
 )
 
 
-def slot_inputs(seed: int, progress: float = 0.5) -> SlotInputs:
-    """A slot whose embeddings say what they stand for: shading, view and background as numbers."""
-    shading, view, background = torch.meshgrid(torch.arange(2), torch.arange(8), torch.arange(3), indexing="ij")
-    text = torch.stack([shading, view, background], dim=-1).float()[:, :, :, None, :]
-    unconditional = torch.arange(3).float()[:, None, None].expand(3, 1, 3)
-    return SlotInputs(PromptEmbeds(text, unconditional), torch.Generator().manual_seed(seed), progress)
+SHAPE = NoiseShape(1000, (3, 8, 8))
 
 
-def draw(*inputs: SlotInputs, recipe: Recipe = RECIPE) -> StepDraws:
-    return draw_step(recipe, inputs, 1000, (3, 8, 8), "cpu")
+@dataclass(frozen=True)
+class SlotSeed:
+    """A slot whose draws begin with a seed."""
+
+    generator: torch.Generator
+    progress: float
+
+
+def slot_seed(seed: int, progress: float = 0.5) -> SlotSeed:
+    return SlotSeed(torch.Generator().manual_seed(seed), progress)
+
+
+def draw(*slots: SlotSeed, recipe: Recipe = RECIPE, device: str = "cpu") -> StepInputs:
+    draws = [draw_slot(recipe, slot.generator, slot.progress, SHAPE) for slot in slots]
+    return step_inputs(recipe, draws, all_of(len(slots)), len(EMBEDS), device)
+
+
+EMBEDS = PromptEmbeds(
+    text=torch.stack(
+        torch.meshgrid(torch.arange(2.0), torch.arange(8.0), torch.arange(3.0), indexing="ij"), dim=-1
+    ).unsqueeze(3),
+    unconditional=torch.arange(3.0)[:, None, None].expand(3, 1, 3),
+).rows
+"""Embeddings say what they stand for: shading, view and background as numbers."""
+
+
+def embeds(step: StepInputs) -> ViewEmbeds:
+    """What the prior is told, where all slots have these embeddings."""
+    num_slots = sum(batch.num_slots for batch in step.batches)
+    return look_up(EMBEDS.repeat(num_slots, 1, 1), step.views)
 
 
 def test_the_prior_is_told_the_background_the_picture_stands_on() -> None:
-    draws = draw(*(slot_inputs(seed) for seed in range(20)))
+    draws = draw(*(slot_seed(seed) for seed in range(20)))
     levels = torch.tensor(list(BACKGROUND_LEVELS.values()))
 
-    told = draws.noise_sample.embeds
+    told = embeds(draws)
     torch.testing.assert_close(draws.batches[0].backgrounds[:, 0], levels[told.text[:, 0, 2].long()])
     torch.testing.assert_close(told.text[:, 0, 2], told.unconditional[:, 0, 0])
 
 
 def test_textureless_slots_are_told_the_textureless_wording() -> None:
-    draws = draw(*(slot_inputs(seed) for seed in range(40)))
-    told = draws.noise_sample.embeds.text[:, 0, 0].reshape(40, 4)[:, 0].bool()
+    draws = draw(*(slot_seed(seed) for seed in range(40)))
+    told = embeds(draws).text[:, 0, 0].reshape(40, 4)[:, 0].bool()
 
     assert torch.equal(told, draws.batches[0].is_textureless)
     assert draws.batches[0].is_textureless.any()
@@ -52,9 +78,9 @@ def test_textureless_slots_are_told_the_textureless_wording() -> None:
 
 
 def test_the_prior_is_told_the_view_it_sees() -> None:
-    draws = draw(*(slot_inputs(seed) for seed in range(40)))
+    draws = draw(*(slot_seed(seed) for seed in range(40)))
     cameras_x_z = draws.batches[0].origins[:, :: 8 * 8].reshape(-1, 3)
-    told = draws.noise_sample.embeds.text[:, 0, 1]
+    told = embeds(draws).text[:, 0, 1]
     from_front_deg = torch.rad2deg(torch.atan2(cameras_x_z[:, 0].abs(), cameras_x_z[:, 2]))
 
     assert from_front_deg[told == 0].max() < 60.0  # front, with the jitter of the position
@@ -67,8 +93,8 @@ ALL_AT_ONCE = with_overrides(RECIPE, {"guidance.method": "sdi", "guidance.perp_n
 @pytest.mark.parametrize("recipe", [RECIPE, ALL_AT_ONCE])
 def test_a_slot_draws_the_same_whatever_its_neighbours_are(recipe: Recipe) -> None:
     alone, crowded = (
-        draw(slot_inputs(5), recipe=recipe),
-        draw(slot_inputs(5), slot_inputs(6), slot_inputs(7, 0.0), recipe=recipe),
+        draw(slot_seed(5), recipe=recipe),
+        draw(slot_seed(5), slot_seed(6), slot_seed(7, 0.0), recipe=recipe),
     )
 
     for name in ("origins", "directions", "jitter", "is_lit"):
@@ -76,20 +102,20 @@ def test_a_slot_draws_the_same_whatever_its_neighbours_are(recipe: Recipe) -> No
     for name in ("backgrounds", "lights"):
         assert torch.equal(getattr(alone.batches[0], name), getattr(crowded.batches[0], name)[:4])
     for name in ("noise", "timesteps", "inverted_to", "max_gradient"):
-        assert torch.equal(getattr(alone.noise_sample, name), getattr(crowded.noise_sample, name)[:4])
+        assert torch.equal(getattr(alone.noise, name), getattr(crowded.noise, name)[:4])
     for name in ("text", "unconditional", "negatives", "negative_weights"):
-        assert torch.equal(getattr(alone.noise_sample.embeds, name), getattr(crowded.noise_sample.embeds, name)[:4])
+        assert torch.equal(getattr(embeds(alone), name), getattr(embeds(crowded), name)[:4])
 
 
 def test_progress_does_not_change_how_much_is_drawn() -> None:
-    early, late = slot_inputs(5, progress=0.0), slot_inputs(5, progress=1.0)
+    early, late = slot_seed(5, progress=0.0), slot_seed(5, progress=1.0)
     draw(early), draw(late)
 
     assert torch.equal(early.generator.get_state(), late.generator.get_state())
 
 
 def test_azimuths_of_a_slot_are_spread_over_the_circle() -> None:
-    positions = draw(slot_inputs(3)).batches[0].origins[0, :: 8 * 8]
+    positions = draw(slot_seed(3)).batches[0].origins[0, :: 8 * 8]
     azimuth_deg = torch.rad2deg(torch.atan2(positions[:, 0], positions[:, 2])).sort().values
     gaps_deg = torch.diff(torch.cat([azimuth_deg, azimuth_deg[:1] + 360.0]))
 
@@ -98,7 +124,7 @@ def test_azimuths_of_a_slot_are_spread_over_the_circle() -> None:
 
 def test_an_inversion_ends_up_to_its_overshoot_above_the_timestep_and_within_the_schedule() -> None:
     recipe = with_overrides(ALL_AT_ONCE, {"guidance.inversion_overshoot": 0.05, "guidance.timestep_low": 0.5})
-    asked = draw(*(slot_inputs(seed) for seed in range(200)), recipe=recipe).noise_sample
+    asked = draw(*(slot_seed(seed) for seed in range(200)), recipe=recipe).noise
     above = asked.inverted_to - asked.timesteps
     inside = asked.timesteps < 900
 
@@ -109,15 +135,27 @@ def test_an_inversion_ends_up_to_its_overshoot_above_the_timestep_and_within_the
 
 
 def test_without_an_inversion_there_is_no_overshoot_to_draw() -> None:
-    asked = draw(slot_inputs(1)).noise_sample
+    asked = draw(slot_seed(1)).noise
 
     assert torch.equal(asked.inverted_to, asked.timesteps)
 
 
 def test_negatives_are_told_only_where_they_are_asked_for() -> None:
-    plain, away = draw(slot_inputs(1)).noise_sample.embeds, draw(slot_inputs(1), recipe=ALL_AT_ONCE).noise_sample.embeds
+    plain, away = embeds(draw(slot_seed(1))), embeds(draw(slot_seed(1), recipe=ALL_AT_ONCE))
 
     assert plain.negatives.shape == (4, 0, 1, 3)
     assert plain.negative_weights.shape == (4, 0)
     assert away.negatives.shape == (4, 2, 1, 3)
     assert away.negative_weights.shape == (4, 2)
+
+
+LATER = with_overrides(RECIPE, {"render.later": [{"from_fraction": 0.5, "image_px": 16, "samples_per_ray": 20}]})
+
+
+def test_a_device_renders_the_slots_of_a_phase_together_and_a_cpu_one_by_one() -> None:
+    slots = [slot_seed(1, 0.7), slot_seed(2, 0.1), slot_seed(3, 0.9), slot_seed(4, 0.2)]
+    sizes = {
+        device: [(batch.render.image_px, batch.num_slots) for batch in draw(*slots, recipe=LATER, device=device).batches]
+        for device in ("meta", "cpu")
+    }
+    assert sizes == {"meta": [(8, 2), (16, 2)], "cpu": [(16, 1), (8, 1), (16, 1), (8, 1)]}
