@@ -14,7 +14,7 @@ from dreamfoundry.errors import StoreUnavailable
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import BlobRef, FieldSnapshot, Prompt
-from dreamfoundry.run.messages import FieldTask, RunSlice
+from dreamfoundry.run.messages import FieldTask, Ready, RunSlice
 from dreamfoundry.run.workers.distiller import Distiller
 from dreamfoundry.settings.loading import with_overrides
 from support.tiny_distiller import RECIPE, distiller_of, long_slice, one_step, slice_of, snapshot_bytes
@@ -158,3 +158,11 @@ def test_a_field_that_does_not_fit_alone_ends_as_gpu_memory(tmp_path: Path) -> N
     assert report.finished[0].failure is not None
     assert report.finished[0].failure.failure_class == "gpu_memory"
     assert "2.00 GiB" in report.finished[0].failure.message
+
+
+def test_a_distiller_says_which_kernels_serve_it_when_it_is_ready_and_with_every_field(tmp_path: Path) -> None:
+    distiller = distiller_of(Library(DirectoryStore(tmp_path)))
+    report = distiller.run_slice(slice_of("cube"))
+    words = "none: plain torch code serves on a CPU"
+    assert distiller.ready() == Ready(words), "no note: a CPU has no kernels to miss"
+    assert [field.kernels for field in report.finished] == [words]
