@@ -94,7 +94,7 @@ class ViewEmbeds:
     negative_weights: Float[Tensor, "B N"]
 
 
-def look_up(table: Float[Tensor, "R L D"], views: ViewRows) -> ViewEmbeds:
+def gather_embeds(table: Float[Tensor, "R L D"], views: ViewRows) -> ViewEmbeds:
     """The embeddings of `views`, whose numbers lie on the device of the table by now: one gather for all of them."""
     found = table[views.rows]
     num_texts = found.shape[1] - 1 - views.negative_weights.shape[1]

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.prompts import encode, look_up
+from dreamfoundry.diffusion.prompts import encode, gather_embeds
 from dreamfoundry.distill.candidate_events import log_probe
 from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
 from dreamfoundry.distill.lr_schedule import lr_multiplier, progress_at
@@ -113,7 +113,7 @@ class SlotBatch:
 
     def step(self) -> None:
         """Update every live slot once: render its views, call the prior once for all slots, step Adam."""
-        if not self.num_live:
+        if self.embeds is None or not self.num_live:
             raise RuntimeError("SlotBatch.step() needs at least one live slot: admit an assignment first")
 
         inputs = self._inputs()
@@ -122,7 +122,7 @@ class SlotBatch:
 
         # one call for all slots: it is most of a step, and a larger batch costs less per picture
         latents = self.prior.encode_pictures(rendered.pictures)
-        noise_sample = inputs.noise.told(look_up(self.embeds.flatten(0, 1), inputs.views))
+        noise_sample = inputs.noise.told(gather_embeds(self.embeds.flatten(0, 1), inputs.views))
         gradient = distillation_gradient(self.prior, latents.detach(), noise_sample, self.recipe.guidance)
 
         # a mean over each slot's own elements, so that its gradient is the same whatever K is

@@ -25,27 +25,32 @@ def copied_at_once(values: Tree, device: torch.device | str) -> Tree:
     On a CPU they stay where they are. What is no tensor is handed on as it is.
     """
     device = torch.device(device)
-    if device.type == "cpu":
-        return values
+    return values if device.type == "cpu" else _through_buffer(values, device)
 
+
+def _through_buffer(values: Tree, device: torch.device) -> Tree:
     tensors: list[Tensor] = []
-    _mapped(values, lambda tensor: tensors.append(tensor) or tensor)
-    starts, size = [], 0
-    for tensor in tensors:
-        starts.append(size)
-        size += -(-tensor.nbytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+
+    def noted(tensor: Tensor) -> Tensor:
+        tensors.append(tensor)
+        return tensor
+
+    _mapped(values, noted)
+    sizes = [size for tensor in tensors for size in (tensor.nbytes, -tensor.nbytes % ALIGNMENT_BYTES)]
 
     # torch hands pinned memory out again only when the copies from it are over
-    buffer = torch.empty(size, dtype=torch.uint8, pin_memory=device.type == "cuda")
-    for tensor, start in zip(tensors, starts, strict=True):
-        _place(buffer, start, tensor).copy_(tensor)
-    moved = buffer.to(device, non_blocking=True)
-    places = (_place(moved, start, tensor) for tensor, start in zip(tensors, starts, strict=True))
-    return _mapped(values, lambda _: next(places))
+    buffer = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=device.type == "cuda")
+    for place, tensor in zip(_places(buffer, sizes, tensors), tensors, strict=True):
+        place.copy_(tensor)
+    places = iter(_places(buffer.to(device, non_blocking=True), sizes, tensors))
+    moved: Tree = _mapped(values, lambda _: next(places))
+    return moved
 
 
-def _place(buffer: Tensor, start: int, like: Tensor) -> Tensor:
-    return buffer[start : start + like.nbytes].view(like.dtype).view(like.shape)
+def _places(buffer: Tensor, sizes: list[int], like: list[Tensor]) -> list[Tensor]:
+    """Views of the buffer in the dtypes and shapes of these tensors; behind each lies what fills it up."""
+    pieces = buffer.split(sizes)[::2]
+    return [piece.view(tensor.dtype).view(tensor.shape) for piece, tensor in zip(pieces, like, strict=True)]
 
 
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

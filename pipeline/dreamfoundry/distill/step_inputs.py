@@ -34,7 +34,7 @@ LOSSES = ("opacity", "sparsity", "entropy", "orientation", "smoothness")
 
 @dataclass(frozen=True)
 class NoiseShape:
-    """What a prior wants to be drawn: a timestep below `num_timesteps`, and noise of `latent` (C, h, w)."""
+    """The draws that a prior wants: timesteps below `num_timesteps`, and noise of the shape `latent` (C, h, w)."""
 
     num_timesteps: int
     latent: tuple[int, int, int]
@@ -118,17 +118,7 @@ def step_inputs(
     if recipe.render.later:
         is_cpu = torch.device(device).type == "cpu"
         groups = [[slot] for slot in groups[0]] if is_cpu else _by_phase(draws)
-
-    order = [slot for group in groups for slot in group]
-    on_host = StepInputs(
-        batches=tuple(_joined([draws[slot] for slot in group]) for group in groups),
-        order=None if order == sorted(order) else torch.tensor(order),
-        views=ViewRows.joined([draws[slot].views.in_table(slot * table_rows) for slot in order]),
-        noise=NoiseDraws.joined([draws[slot].noise for slot in order]),
-        level_shares=torch.stack([draw.level_shares for draw in draws]),
-        rates=rates,
-    )
-    return copied_at_once(on_host, device)
+    return copied_at_once(_grouped(draws, groups, rates, table_rows), device)
 
 
 def draw_slot(recipe: Recipe, generator: torch.Generator, progress: float, shape: NoiseShape) -> SlotDraw:
@@ -165,6 +155,21 @@ def _by_phase(draws: Sequence[SlotDraw]) -> list[list[int]]:
     for slot, draw in enumerate(draws):
         phases.setdefault((draw.render.image_px, draw.render.samples_per_ray), []).append(slot)
     return [phases[phase] for phase in sorted(phases)]
+
+
+def _grouped(
+    draws: Sequence[SlotDraw], groups: Sequence[Sequence[int]], rates: SlotRates, table_rows: int
+) -> StepInputs:
+    """The draws in a batch for each group of slots."""
+    order = [slot for group in groups for slot in group]
+    return StepInputs(
+        batches=tuple(_joined([draws[slot] for slot in group]) for group in groups),
+        order=None if order == sorted(order) else torch.tensor(order),
+        views=ViewRows.joined([draws[slot].views.in_table(slot * table_rows) for slot in order]),
+        noise=NoiseDraws.joined([draws[slot].noise for slot in order]),
+        level_shares=torch.stack([draw.level_shares for draw in draws]),
+        rates=rates,
+    )
 
 
 def _joined(draws: Sequence[SlotDraw]) -> RenderBatch:

@@ -162,9 +162,7 @@ class RadianceFields:
     def _slot_tensors(self) -> dict[str, Tensor]:
         """Everything that has a line for each slot."""
         grids = {} if self.occupancy is None else {"occupancy": self.occupancy}
-        return {
-            **self._parameters, "feature_shares": self._feature_shares, "blob_stretch": self._blob_stretch, **grids
-        }
+        return {**self._parameters, "feature_shares": self._feature_shares, "blob_stretch": self._blob_stretch, **grids}
 
     def _with(self, tensors: Mapping[str, Tensor]) -> RadianceFields:
         """Fields of this kind that consist of these tensors."""

@@ -113,10 +113,8 @@ def render(
     # the host can read its own numbers and skip rays that miss; slot by slot, so that a slot has the
     # same bits whatever K is and its intermediates stay in the cache
     uniforms = uniforms.expand(*origins.shape[:2], -1)
-    renderings = [
-        _render_hits(one, *(values[slot : slot + 1] for values in (origins, directions, uniforms)), config, with_normals)
-        for slot, one in enumerate(fields.parts([1] * len(origins)))
-    ]
+    alone = zip(fields.parts([1] * len(origins)), origins.split(1), directions.split(1), uniforms.split(1), strict=True)
+    renderings = [_render_hits(*one, config, with_normals) for one in alone]
     normals = [one.normals for one in renderings if one.normals is not None]
     return Rendering(
         albedo=torch.cat([one.albedo for one in renderings]),

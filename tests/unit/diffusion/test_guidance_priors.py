@@ -12,7 +12,7 @@ from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.guidance import distillation_gradient
 from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.prompts import encode, look_up
+from dreamfoundry.diffusion.prompts import encode, gather_embeds
 from dreamfoundry.distill.step_inputs import draw_slot, noise_shape_of, step_inputs
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides
@@ -64,12 +64,13 @@ def gradient(prior: Any, variant: dict[str, object], negative: str = "", seed: i
     tables = [encode(prior, prompt, recipe.wording).rows for prompt in prompts]
     shape = noise_shape_of(prior, recipe, "cpu")
     draws = [
-        draw_slot(recipe, torch.Generator().manual_seed(seed + index), 0.5 * index, shape) for index in range(len(tables))
+        draw_slot(recipe, torch.Generator().manual_seed(seed + index), 0.5 * index, shape)
+        for index in range(len(tables))
     ]
     inputs = step_inputs(recipe, draws, all_of(len(draws)), len(tables[0]), "cpu")
     pictures = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(9))
     latents = prior.encode_pictures(pictures).requires_grad_()
-    noise_sample = inputs.noise.told(look_up(torch.cat(tables), inputs.views))
+    noise_sample = inputs.noise.told(gather_embeds(torch.cat(tables), inputs.views))
     return distillation_gradient(prior, latents, noise_sample, recipe.guidance)
 
 

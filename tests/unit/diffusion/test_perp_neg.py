@@ -12,14 +12,12 @@ import torch
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.guidance import guided_noise
 from dreamfoundry.diffusion.perp_neg import perp_neg_rows, perpendicular
-from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, look_up, nearest_view_rows, view_words
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, gather_embeds, nearest_view_rows, view_words
 from dreamfoundry.settings.prior import WordingConfig
 
 PX = 4
 FOUR = WordingConfig(backgrounds=("white", "grey", "black"))
-EIGHT = replace(
-    FOUR, azimuth_words=("f", "fl", "l", "bl", "b", "br", "r", "fr"), front_half_angle_deg=22.5
-)
+EIGHT = replace(FOUR, azimuth_words=("f", "fl", "l", "bl", "b", "br", "r", "fr"), front_half_angle_deg=22.5)
 
 
 def numbered(wording: WordingConfig) -> PromptEmbeds:
@@ -35,7 +33,7 @@ def numbered(wording: WordingConfig) -> PromptEmbeds:
 def embeds_at(wording: WordingConfig, azimuth_deg: float, elevation_deg: float = 0.0) -> ViewEmbeds:
     azimuths_deg, elevations_deg = torch.tensor([azimuth_deg]), torch.tensor([elevation_deg])
     views = perp_neg_rows(azimuths_deg, elevations_deg, True, torch.tensor([2]), wording)
-    return look_up(numbered(wording).rows, views)
+    return gather_embeds(numbered(wording).rows, views)
 
 
 def shares(embed: torch.Tensor, wording: WordingConfig) -> dict[int, Any]:
@@ -109,7 +107,9 @@ def test_shading_and_background_are_those_of_the_view() -> None:
 def test_where_a_word_is_the_view_it_equals_the_nearest_wording() -> None:
     azimuth_deg, elevation_deg = torch.tensor([0.0, 90.0, 180.0, -90.0, 20.0]), torch.tensor([0.0, 0.0, 0.0, 0.0, 70.0])
     arguments = (azimuth_deg, elevation_deg, False, torch.arange(5) % 3, EIGHT)
-    smoothly, nearest = (look_up(numbered(EIGHT).rows, rows(*arguments)) for rows in (perp_neg_rows, nearest_view_rows))
+    smoothly, nearest = (
+        gather_embeds(numbered(EIGHT).rows, rows(*arguments)) for rows in (perp_neg_rows, nearest_view_rows)
+    )
     torch.testing.assert_close(smoothly.text, nearest.text)
     torch.testing.assert_close(smoothly.unconditional, nearest.unconditional)
 

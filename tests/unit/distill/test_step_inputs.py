@@ -4,9 +4,13 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
-from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, look_up
-from dreamfoundry.distill.step_inputs import NoiseShape, StepInputs, draw_slot, step_inputs
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, gather_embeds
+from dreamfoundry.distill.step_inputs import NoiseShape, StepInputs, _by_phase, _grouped, draw_slot, step_inputs
+from dreamfoundry.distill.step_render import render_step
+from dreamfoundry.nerf.field import RadianceFields
+from dreamfoundry.settings.field import FieldConfig
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.prior import BACKGROUND_LEVELS
 from dreamfoundry.settings.recipe import Recipe
@@ -53,9 +57,9 @@ EMBEDS = PromptEmbeds(
 
 
 def embeds(step: StepInputs) -> ViewEmbeds:
-    """What the prior is told, where all slots have these embeddings."""
+    """The embeddings that the prior is told, where all slots have these."""
     num_slots = sum(batch.num_slots for batch in step.batches)
-    return look_up(EMBEDS.repeat(num_slots, 1, 1), step.views)
+    return gather_embeds(EMBEDS.repeat(num_slots, 1, 1), step.views)
 
 
 def test_the_prior_is_told_the_background_the_picture_stands_on() -> None:
@@ -155,7 +159,33 @@ LATER = with_overrides(RECIPE, {"render.later": [{"from_fraction": 0.5, "image_p
 def test_a_device_renders_the_slots_of_a_phase_together_and_a_cpu_one_by_one() -> None:
     slots = [slot_seed(1, 0.7), slot_seed(2, 0.1), slot_seed(3, 0.9), slot_seed(4, 0.2)]
     sizes = {
-        device: [(batch.render.image_px, batch.num_slots) for batch in draw(*slots, recipe=LATER, device=device).batches]
+        device: [
+            (batch.render.image_px, batch.num_slots) for batch in draw(*slots, recipe=LATER, device=device).batches
+        ]
         for device in ("meta", "cpu")
     }
     assert sizes == {"meta": [(8, 2), (16, 2)], "cpu": [(16, 1), (8, 1), (16, 1), (8, 1)]}
+
+
+def test_slots_rendered_by_phase_move_as_slots_rendered_one_by_one() -> None:
+    """The way of a device, on the CPU: pictures in the order of their noise, gradients in the order of the slots."""
+    field = FieldConfig(level_resolutions=(8,), hidden_width=8)
+    fields = RadianceFields(field, 4)
+    for slot in range(4):
+        fields.init_slot(slot, torch.Generator().manual_seed(slot))
+    generators = [torch.Generator().manual_seed(10 + slot) for slot in range(4)]
+    draws = [
+        draw_slot(LATER, generator, progress, SHAPE)
+        for generator, progress in zip(generators, (0.7, 0.1, 0.9, 0.2), strict=True)
+    ]
+
+    def gradients(groups: list[list[int]]) -> tuple[torch.Tensor, ...]:
+        step = _grouped(draws, groups, all_of(4), len(EMBEDS))
+        rendered = render_step(fields, step, LATER, picture_px=16)
+        loss = (interpolate(rendered.pictures, (8, 8), mode="area") * step.noise.noise).sum() + rendered.regularization
+        return torch.autograd.grad(loss, list(fields.parameters().values()))
+
+    by_phase = _by_phase(draws)
+    assert by_phase == [[1, 3], [0, 2]]
+    for together, alone in zip(gradients(by_phase), gradients([[0], [1], [2], [3]]), strict=True):
+        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-6)

@@ -5,6 +5,7 @@ stopwatch     time of a step by part
 measure       one loop under a stopwatch
 ceilings      arithmetic and memory speed of a device, work of the prior
 operators     costliest operators of a step
+step_cost     launches, copies and bytes of a step on a GPU, counted without one
 measurements  what one process of the benchmark measures
 children      those processes, alone and side by side
 comparison    cases, rounds, ratios

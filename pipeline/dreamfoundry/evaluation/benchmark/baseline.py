@@ -23,7 +23,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.prompts import encode, look_up
+from dreamfoundry.diffusion.prompts import encode, gather_embeds
 from dreamfoundry.distill.lr_schedule import lr_multiplier, progress_at
 from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.distill.step_inputs import SlotRates, draw_slot, noise_shape_of, step_inputs
@@ -116,7 +116,7 @@ class OnePrompt:
         self.fields.set_level_shares(inputs.level_shares)
         rendering = render_batch(self.fields, batch, recipe)
         latents = self.prior.encode_pictures(pictures(batch, rendering, recipe))
-        noise_sample = inputs.noise.told(look_up(self._embeds, inputs.views))
+        noise_sample = inputs.noise.told(gather_embeds(self._embeds, inputs.views))
         gradient = distillation_gradient(self.prior, latents.detach(), noise_sample, recipe.guidance)
 
         if self._decode is not None:  # as research codes do for a picture in their log

@@ -17,6 +17,8 @@ import triton.language as tl
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamfoundry.nerf.kernels.launch import launch
+
 POINTS_PER_PROGRAM = 256
 
 
@@ -60,21 +62,22 @@ def _launch(
     slots, num_points = points.shape[:2]
     num_entries, num_features = table.shape[1:]
     grid = (triton.cdiv(num_points, POINTS_PER_PROGRAM), len(levels), slots)
-    with torch.cuda.device_of(table):
-        kernel[grid](
-            table,
-            features,
-            points,
-            levels,
-            num_points,
-            num_entries,
-            HASH_MASK=entries_per_level - 1,
-            BOUND=bound,
-            NUM_LEVELS=len(levels),
-            NUM_FEATURES=num_features,
-            FEATURES=triton.next_power_of_2(num_features),
-            POINTS=POINTS_PER_PROGRAM,
-        )
+    launch(
+        kernel,
+        grid,
+        table,
+        features,
+        points,
+        levels,
+        num_points,
+        num_entries,
+        HASH_MASK=entries_per_level - 1,
+        BOUND=bound,
+        NUM_LEVELS=len(levels),
+        NUM_FEATURES=num_features,
+        FEATURES=triton.next_power_of_2(num_features),
+        POINTS=POINTS_PER_PROGRAM,
+    )
 
 
 @triton.jit
