@@ -84,7 +84,7 @@ def _per_ray(values: Float[Tensor, "B 3"], per_view: int, num_slots: int) -> Flo
     return values[:, None].expand(-1, per_view, -1).reshape(num_slots, -1, 3)
 
 
-def _of_one_size(parts: Sequence[Float[Tensor, "rows 3 _ _"]], picture_px: int) -> Float[Tensor, "B 3 H H"]:
+def _of_one_size(parts: Sequence[Float[Tensor, "_ 3 _ _"]], picture_px: int) -> Float[Tensor, "B 3 H H"]:
     """One batch for one call of the prior, which would resize them alike."""
     if len({part.shape[-1] for part in parts}) > 1:
         size = (picture_px, picture_px)
