@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.lora import merge_lora
-from dreamfoundry.diffusion.text_encoder import TEXT_ENCODERS, TextEncoder
+from dreamfoundry.diffusion.networks.text_encoder import TEXT_ENCODERS, TextEncoder
 from dreamfoundry.diffusion.weights import (
     PriorEngine,
     is_fp16_variant,

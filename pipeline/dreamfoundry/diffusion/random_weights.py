@@ -20,7 +20,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config,
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.loading import usual_dtype
-from dreamfoundry.diffusion.text_encoder import TextEncoder
+from dreamfoundry.diffusion.networks.text_encoder import TextEncoder
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.records import PriorIdentity
 

@@ -21,7 +21,7 @@ from dreamfoundry.settings.prior import LoraConfig, PriorConfig
 from dreamfoundry.settings.values import require
 
 PriorEngine = Literal["eager", "graphs", "compiled"]
-"""Execution of a prior on a GPU: kernel by kernel; recorded once per shape and replayed (`cuda_graph`);
+"""Execution of a prior on a GPU: kernel by kernel; recorded once per shape and replayed (`networks.replay`);
 or that with its transformer blocks compiled first, which takes minutes. On a CPU always the first."""
 
 TOYBOX = "toybox"

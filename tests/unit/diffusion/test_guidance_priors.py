@@ -104,4 +104,4 @@ def test_a_graph_through_the_unet_is_built_for_the_full_gradient_only(prior: Sco
 
 def test_the_decoder_cannot_have_run_for_it_is_not_there(prior: ScorePrior) -> None:
     assert isinstance(prior, DiffusersPrior)
-    assert prior._vae is None or prior._vae.decoder is None
+    assert prior._vae is None or prior._vae.model.decoder is None

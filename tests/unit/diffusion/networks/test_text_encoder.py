@@ -11,8 +11,8 @@ import torch
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.loading import load_prior
+from dreamfoundry.diffusion.networks.text_encoder import TextEncoder
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.text_encoder import TextEncoder
 from dreamfoundry.errors import PromptFailure
 from dreamfoundry.records import PriorIdentity
 from support.prior_folders import config_of
