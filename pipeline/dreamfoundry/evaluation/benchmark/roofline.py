@@ -45,7 +45,7 @@ H100 = Ceilings(790e12, 3.0e12)
 
 
 @dataclass(frozen=True)
-class PriorWork:
+class PriorFlop:
     """Operations of a prior for one picture: its predictions, the way to the latents, and the way back."""
 
     predict_flop: float
@@ -62,13 +62,13 @@ class Roofline:
     """Work and pace of a recipe on a device."""
 
     ceilings: Ceilings
-    work: PriorWork
+    flop: PriorFlop
     views_per_step: int
     slot_bytes: int
 
     def prior_s(self, num_slots: int, *, computes_twice: bool) -> float:
         """Least seconds of the prior in a step of so many slots."""
-        flop = num_slots * self.views_per_step * self.work.picture_flop(computes_twice=computes_twice)
+        flop = num_slots * self.views_per_step * self.flop.picture_flop(computes_twice=computes_twice)
         return flop / (SUSTAINED_SHARE * self.ceilings.flop_per_s)
 
     def step_s(self, num_slots: int, *, computes_twice: bool) -> float:
@@ -82,17 +82,17 @@ def measured_roofline(prior: ScorePrior, recipe: Recipe, device: str) -> Rooflin
     is_cuda = torch.device(device).type == "cuda"
     flop_per_s = matmul_flop_per_s(device, usual_dtype(device), 8192 if is_cuda else 1024)
     ceilings = Ceilings(flop_per_s, copy_bytes_per_s(device, 2**32 if is_cuda else 2**26))
-    return roofline_on(ceilings, prior_work(prior, prior.encode_prompts(["a red ball"])), recipe)
+    return roofline_on(ceilings, count_prior_flop(prior, prior.encode_prompts(["a red ball"])), recipe)
 
 
-def roofline_on(ceilings: Ceilings, work: PriorWork, recipe: Recipe) -> Roofline:
+def roofline_on(ceilings: Ceilings, flop: PriorFlop, recipe: Recipe) -> Roofline:
     """The roofline on a device of known pace."""
     one = RadianceFields(recipe.field, 1, device="meta")
     num_parameters = sum(tensor.numel() for tensor in one.parameters().values())
-    return Roofline(ceilings, work, recipe.optimize.views_per_step, ADAM_BYTES * num_parameters)
+    return Roofline(ceilings, flop, recipe.optimize.views_per_step, ADAM_BYTES * num_parameters)
 
 
-def prior_work(prior: ScorePrior, embeds: Tensor) -> PriorWork:
+def count_prior_flop(prior: ScorePrior, embeds: Tensor) -> PriorFlop:
     """Count the operations of a prior for one picture; nothing is computed if it lies on the meta device.
 
     `embeds` are those of one text, [1, L, D].
@@ -106,4 +106,4 @@ def prior_work(prior: ScorePrior, embeds: Tensor) -> PriorWork:
     with FlopCounterMode(display=False) as predict, torch.no_grad():
         noisy = latents.detach().expand(TEXTS, -1, -1, -1)
         prior.predict_noise(noisy, timesteps, embeds.expand(TEXTS, -1, -1))
-    return PriorWork(*(float(counter.get_total_flops()) for counter in (predict, encode, back)))
+    return PriorFlop(*(float(counter.get_total_flops()) for counter in (predict, encode, back)))
