@@ -40,9 +40,10 @@ class DenseGrid:
         """Rows of the stacked table that each point reads, and how much each counts."""
         slots, num_points = points.shape[:2]
         side = self._side
-        slot_start = torch.arange(slots, device=points.device, dtype=torch.int32) * self.num_entries
+        countable = torch.int32 if slots * self.num_entries < 2**31 else torch.int64
+        slot_start = torch.arange(slots, device=points.device, dtype=countable) * self.num_entries
         start = self._level_start + slot_start[:, None, None]
-        rows = torch.empty(slots, num_points, len(side), 8, device=points.device, dtype=torch.int32)
+        rows = torch.empty(slots, num_points, len(side), 8, device=points.device, dtype=countable)
         weights = torch.empty_like(rows, dtype=points.dtype)
         for part in tiles(num_points, points.device):
             low, place = cells(points[:, part], side, self._bound)
