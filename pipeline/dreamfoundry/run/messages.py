@@ -49,7 +49,8 @@ class WorkerSettings:
 
     `provenance` is recorded in each outcome; it holds the run's id and machine settings. Between two
     checkpoints of a field lie `checkpoint_s` seconds. A call waits `store_s` for a store that is away.
-    With `text_encoder_on_host` the text encoder of the prior leaves its place on the GPU to slots.
+    With `text_encoder_on_host` the text encoder of the prior leaves its place on the GPU to slots; `vae_rows` are
+    those of SlotsFit.
     With `logs_events` a worker writes log events to its stderr and, if that is given, to `log_file`.
     """
 
@@ -62,6 +63,7 @@ class WorkerSettings:
     store_s: float = 120.0
     prior_engine: PriorEngine = "graphs"
     text_encoder_on_host: bool = False
+    vae_rows: int = 0
     metadata_policy: MetadataPolicy = MetadataPolicy()
     provenance: Mapping[str, object] = field(default_factory=dict)
     logs_events: bool = False
@@ -70,10 +72,14 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class SlotsFit:
-    """The slots that fit on a worker's device, tried out, with the text encoder on it or on the host."""
+    """The slots that fit on a worker's device, tried out, with the text encoder on it or on the host.
+
+    `vae_rows` are the pictures whose activations the VAE may keep, 0 for as many as it does by itself.
+    """
 
     num_slots: int
     text_encoder_on_host: bool = False
+    vae_rows: int = 0
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def build_assets(
         settings = dataclasses.replace(
             settings,
             text_encoder_on_host=slots.text_encoder_on_host,
+            vae_rows=slots.vae_rows,
             provenance=provenance(context, num_distill_workers, slots.num_slots),
         )
         config = SchedulerConfig(

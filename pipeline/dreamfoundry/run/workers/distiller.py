@@ -59,6 +59,8 @@ def open_distiller(settings: WorkerSettings) -> Distiller:
     log_event(LOG, "prior_loaded", stage="setup", seconds=time.monotonic() - started_s)
     if settings.text_encoder_on_host:
         prior.park_text_encoder()
+    if settings.vae_rows:
+        prior.vae_rows = settings.vae_rows
     return Distiller(prior, library, settings.device, checkpoint_s=settings.checkpoint_s)
 
 
@@ -82,7 +84,7 @@ def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) ->
     torch.set_num_threads(settings.num_threads)
     prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
     fit = examine(prior, recipe, settings.device, most_slots=most_slots)
-    return SlotsFit(fit.best.num_slots, fit.text_encoder_on_host)
+    return SlotsFit(fit.best.num_slots, fit.text_encoder_on_host, fit.best.vae_rows)
 
 
 class Distiller:

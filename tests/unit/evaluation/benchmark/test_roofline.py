@@ -17,8 +17,8 @@ from dreamfoundry.evaluation.benchmark.roofline import (
     Ceilings,
     PriorFlop,
     Roofline,
-    measured_roofline,
     count_prior_flop,
+    measured_roofline,
     roofline_on,
 )
 from dreamfoundry.settings.loading import bundled_recipe
