@@ -68,6 +68,8 @@ def preflight(
     print(f"prior     {identity.prior_id} {identity.revision} ({identity.license}), weights {identity.digest[:16]}…")
     for lora in identity.loras:
         print(f"          with {lora.weight:g} of {lora.lora_id} ({lora.license}), {lora.digest[:16]}…")
+    if identity.vae:
+        print(f"          with VAE {identity.vae.vae_id} ({identity.vae.license}), {identity.vae.digest[:16]}…")
     print(f"loaded    in {load_s:.1f} s, {prior.num_bytes / MIB:.0f} MiB, {prior.precision} on {device}")
     print(f"kernels   {kernels_in_words(prior.device)}")
     print(f"per slot  {known.per_slot_bytes / MIB:.1f} MiB of parameters, gradients and moments")

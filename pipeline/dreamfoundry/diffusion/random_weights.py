@@ -83,6 +83,15 @@ def random_sd21(
     )
 
 
+def random_sd_encoder(device: str = "cpu", seed: int = 0) -> Any:
+    """The VAE of `random_sd21` alone, without its decoder, in float32."""
+    torch.manual_seed(seed)
+    with torch.device(device):
+        vae = _sd_vae(SD_VAE_WIDTHS)
+    vae.decoder = vae.post_quant_conv = None
+    return _frozen(vae, torch.float32).to(memory_format=torch.channels_last)
+
+
 def random_sd_decoder(
     device: str, dtype: torch.dtype | None = None, widths: tuple[int, int, int, int] = SD_VAE_WIDTHS
 ) -> Callable[[Float[Tensor, "B 4 h w"]], Tensor]:

@@ -13,4 +13,5 @@ comparison    cases, rounds, ratios
 plot          bars of a comparison
 quality       both loops against the true toys
 pictures      cost of pictures of a GLB
+vae_gradients gradient of pictures through a VAE encoder, by precision
 """
