@@ -123,7 +123,7 @@ def test_20_after_the_whole_cluster_is_gone_the_same_command_finishes_on_another
     assert saved > 0
 
 
-def test_a_node_whose_card_is_gone_leaves_the_cluster_and_its_work_is_done_elsewhere(
+def test_45_a_node_whose_card_is_gone_leaves_the_cluster_and_its_work_is_done_elsewhere(
     environment: pytest.MonkeyPatch, write_manifest: Callable[..., str], tmp_path: Path
 ) -> None:
     prompts = [f"a {color} {kind}" for color in ("red", "green", "blue") for kind in ("chair", "car", "mug", "cone")]

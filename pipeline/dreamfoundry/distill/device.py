@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import torch
 
 from dreamfoundry.errors import DeviceUnavailable
@@ -24,7 +26,7 @@ def try_device(device: str) -> str:
     remedy = driver_fault(driver_version(), torch.version.cuda) or (
         "in a container NVIDIA_VISIBLE_DEVICES must be set; nvidia-smi says whether the card answers and who holds it"
     )
-    raise DeviceUnavailable(f"device {device!r} cannot be used: {cause} ({remedy})")
+    raise DeviceUnavailable(f"device {device!r} of {platform.node()} cannot be used: {cause} ({remedy})")
 
 
 def require_kernels(device: str) -> None:

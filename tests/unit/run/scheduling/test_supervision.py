@@ -89,7 +89,7 @@ def start_on_the_first_free_node(world: World, nodes: dict[str, bool]) -> None:
     world.start_all()
 
 
-def test_a_node_whose_card_is_gone_is_drained_after_two_deaths_in_set_up_and_its_work_goes_elsewhere() -> None:
+def test_45_a_node_whose_card_is_gone_is_drained_after_two_deaths_in_set_up_and_its_work_goes_elsewhere() -> None:
     world = World([build_of(name) for name in "ab"], distillers=1)
     for _ in range(MAX_NODE_DEATHS + 1):
         world.obey()

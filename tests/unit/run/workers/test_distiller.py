@@ -139,7 +139,7 @@ class CublasShortage(RuntimeError):
 
 
 @pytest.mark.parametrize("shortage", [torch.OutOfMemoryError, CublasShortage])
-def test_memory_is_given_back_when_nothing_holds_the_step_that_failed_and_half_the_slots_go_on(
+def test_46_memory_is_given_back_when_nothing_holds_the_step_that_failed_and_half_the_slots_go_on(
     shortage: type[Exception], tmp_path: Path
 ) -> None:
     prior = SmallGpu(2, shortage)
