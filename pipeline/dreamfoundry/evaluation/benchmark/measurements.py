@@ -34,7 +34,7 @@ from dreamfoundry.evaluation.benchmark.measure import (
     slots_case,
     steps_per_s,
 )
-from dreamfoundry.evaluation.benchmark.operators import costliest_operators
+from dreamfoundry.evaluation.benchmark.operators import profile_steps
 from dreamfoundry.identity import field_key, recipe_digest
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import take_snapshot
@@ -157,7 +157,7 @@ def operators(bench: Bench) -> Figures:
     for start, end in recipe.render.spans:
         loop.go_to((start + end) / 2)
         phase = recipe.render.at((start + end) / 2)
-        by_phase[f"{phase.image_px} px x {phase.samples_per_ray}"] = costliest_operators(loop)
+        by_phase[f"{phase.image_px} px x {phase.samples_per_ray}"] = profile_steps(loop).operators
     return by_phase
 
 

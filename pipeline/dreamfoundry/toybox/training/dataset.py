@@ -67,7 +67,12 @@ def trace_views(config: TrainingConfig, cameras: CameraConfig, wording: WordingC
         partial = folder / f"partial-{cached.name}"
         np.savez_compressed(partial, **_trace_all(config, cameras))
         partial.replace(cached)
-    with np.load(cached) as file:
+    return read_views(cached, wording)
+
+
+def read_views(path: Path, wording: WordingConfig) -> TracedViews:
+    """Traced views of the file that `trace_views` has written, here or elsewhere."""
+    with np.load(path) as file:
         data = {name: torch.from_numpy(file[name]) for name in file.files if name != "kinds"}
         kinds = file["kinds"].tolist()
 

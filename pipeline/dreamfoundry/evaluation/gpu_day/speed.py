@@ -1,0 +1,165 @@
+"""Time and memory of a step: one step in detail, the table of the documentation, and what a switch changes.
+
+Priors have random weights in real shapes. A case is one loop; priors live as long as the cases that share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+
+from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
+from dreamfoundry.diffusion.random_weights import (
+    ARCHITECTURES,
+    SD_VAE_WIDTHS,
+    TINY_VAE_WIDTHS,
+    random_sd_decoder,
+)
+from dreamfoundry.diffusion.weights import PriorEngine
+from dreamfoundry.evaluation.benchmark.baseline import Decode
+from dreamfoundry.evaluation.benchmark.measure import (
+    BASELINE,
+    DECODING_BASELINE,
+    Case,
+    Loop,
+    memory_figures,
+    slots_case,
+    stage_times,
+    step_figures,
+)
+from dreamfoundry.evaluation.benchmark.operators import profile_steps, waits_of_a_step
+from dreamfoundry.evaluation.gpu_day.task import Emit, Figures, Task, measure_cases
+from dreamfoundry.settings.loading import resolve_recipe
+from dreamfoundry.settings.recipe import Recipe
+
+Measure = Callable[[], Figures]
+
+SWITCHES: Mapping[str, Mapping[str, Any]] = {"as it is": {}}
+"""Arguments of the prior with random weights."""
+
+SETTINGS = ("optimize.views_per_step=1",)
+"""One view of 64 x 64, as a step of the research codes shows."""
+
+TINY_SETTINGS = (
+    *SETTINGS,
+    "render.image_px=8",
+    "render.samples_per_ray=4",
+    "field.hash_grid.entries_per_level=256",
+    "field.occupancy_resolution=8",
+)
+
+TINY = {"sd21": ("tiny-sd21", 64), "if-m": ("tiny-if", 16)}
+"""Architecture and size of the pictures in a rehearsal."""
+
+SLOTS_IN_DETAIL = 8
+
+WARM_UP_STEPS = 4
+"""Three calls of a shape are eager, the next one records its graph."""
+
+
+def step_in_detail(task: Task, emit: Emit) -> None:
+    """Memory, places that wait for the GPU, and costliest kernels of a step of eight slots."""
+    slots = 2 if task.is_tiny else SLOTS_IN_DETAIL
+    loop = Loop(slots_case(slots), _prior(task, "sd21", task.engine), _recipe(task), task.device)
+    for _ in range(1 if task.is_tiny else WARM_UP_STEPS):
+        loop.step()
+
+    measure_cases(
+        task,
+        [
+            ("memory", lambda: _memory(task)),
+            ("waits", lambda: {"lines": waits_of_a_step(loop)}),
+            ("back to back", lambda: {"step_s": loop.back_to_back_s(6)}),
+            ("profile", lambda: asdict(profile_steps(loop, num_steps=2, most=30))),
+        ],
+        emit,
+    )
+
+
+def step_table(task: Task, emit: Emit) -> None:
+    """The baselines, then the main loop with more and more slots, each for a few steps."""
+    measure_cases(task, _table(task), emit)
+
+
+def _table(task: Task) -> Iterator[tuple[str, Measure]]:
+    """The eager prior of the baselines first, so that memory is that of one prior at a time."""
+    prior = _prior(task, "sd21", "eager")
+    for case in (BASELINE, DECODING_BASELINE):
+        yield case.name, partial(_figures, task, case, prior, 6)
+    del prior
+
+    prior = _prior(task, "sd21", task.engine)
+    for slots in (1, 2) if task.is_tiny else (1, 4, 8, 16, 32):
+        yield slots_case(slots).name, partial(_figures, task, slots_case(slots), prior, 8)
+        prior.forget_shapes()
+
+
+def switches(task: Task, emit: Emit) -> None:
+    """Eight slots as they are and with one switch turned each, then DeepFloyd IF."""
+    measure_cases(task, _switches(task), emit)
+
+
+def _switches(task: Task) -> Iterator[tuple[str, Measure]]:
+    case = slots_case(2 if task.is_tiny else SLOTS_IN_DETAIL)
+    for name, options in SWITCHES.items():
+        yield name, partial(_figures, task, case, _prior(task, "sd21", task.engine, **options), 6)
+
+    torch.backends.cudnn.benchmark = True
+    yield "cudnn.benchmark", partial(_figures, task, case, _prior(task, "sd21", task.engine), 6)
+    torch.backends.cudnn.benchmark = False
+
+    prior = _prior(task, "if-m", task.engine)
+    for slots in (1, 2) if task.is_tiny else (1, 16):
+        yield f"if-m, K = {slots}", partial(_figures, task, slots_case(slots), prior, 6)
+        prior.forget_shapes()
+
+
+def _figures(task: Task, case: Case, prior: DiffusersPrior, num_steps: int) -> Figures:
+    """Seconds of a step by part, steps back to back, and peaks of memory. A rehearsal makes one step."""
+    if task.is_cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    warm_up, num_steps = (1, 1) if task.is_tiny else (WARM_UP_STEPS, num_steps)
+    decode = _decoder(task) if case.decodes else None
+    loop = Loop(case, prior, _recipe(task), task.device, decode)
+    stages = stage_times(loop, warm_up, num_steps)
+    return {
+        **step_figures(loop, stages),
+        "back_to_back_s": loop.back_to_back_s(num_steps) / loop.num_assets,
+        **memory_figures(task.is_cuda),
+        "steps_s": [dict(step) for stage in stages for step in stage.steps_s],
+    }
+
+
+def _memory(task: Task) -> Figures:
+    """Peaks, and what the driver says is free now: reserved less allocated is held by graphs and by the cache."""
+    if not task.is_cuda:
+        return memory_figures(False)
+    free_bytes, total_bytes = torch.cuda.mem_get_info()
+    return {
+        **memory_figures(True),
+        "allocated_mib": torch.cuda.memory_allocated() / 2**20,
+        "reserved_mib": torch.cuda.memory_reserved() / 2**20,
+        "used_mib": (total_bytes - free_bytes) / 2**20,
+    }
+
+
+def _recipe(task: Task) -> Recipe:
+    return resolve_recipe("dreamfusion_hash", TINY_SETTINGS if task.is_tiny else SETTINGS)
+
+
+def _prior(task: Task, name: str, engine: PriorEngine, **options: Any) -> DiffusersPrior:
+    if not task.is_tiny:
+        return ARCHITECTURES[name](task.device, engine=engine, **options)
+    architecture, picture_px = TINY[name]
+    prior = ARCHITECTURES[architecture](task.device, engine=engine, **options)
+    prior.picture_px = picture_px
+    return prior
+
+
+def _decoder(task: Task) -> Decode:
+    return random_sd_decoder(task.device, widths=TINY_VAE_WIDTHS if task.is_tiny else SD_VAE_WIDTHS)
