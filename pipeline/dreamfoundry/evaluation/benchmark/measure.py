@@ -104,9 +104,9 @@ class Loop:
             # A research code on its own terms: nothing skips empty space, and no kernel of ours reads its field.
             # Compositing is ours in both, on a GPU a kernel: that favours the baseline.
             even = dataclasses.replace(self.recipe.field, occupancy_resolution=0)
-            dense = dataclasses.replace(even, encoding="dense")
-            own = RadianceFields(even, 1, device) if case.own_field else None
-            fields = own or GridSampleFields(dense, 1, device)
+            config = even if case.own_field else dataclasses.replace(even, encoding="dense")
+            self.recipe = dataclasses.replace(self.recipe, field=config)
+            fields = (RadianceFields if case.own_field else GridSampleFields)(config, 1, device)
             self._loop = OnePrompt(
                 watched, self.recipe, assignments[0], fields, device, self._watch.around("prior", decode)
             )

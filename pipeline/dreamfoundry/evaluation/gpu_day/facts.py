@@ -11,7 +11,7 @@ import torch
 
 from dreamfoundry.evaluation.benchmark import ceilings
 from dreamfoundry.evaluation.gpu_day.task import Emit, Figures, Task, measure_cases
-from dreamfoundry.nerf.kernels.availability import has_kernels
+from dreamfoundry.nerf.kernels.availability import kernels_in_words
 
 PACKAGES = ("torch", "triton", "diffusers", "transformers", "numpy", "jaxtyping", "pytest")
 
@@ -20,13 +20,12 @@ QUERY = "name,driver_version,memory.total,clocks.sm,clocks.mem,clocks.max.sm,pow
 
 def facts(task: Task, emit: Emit) -> None:
     """One case for each kind of fact, the quickest first."""
-    kernels = {"kernels": has_kernels(torch.device(task.device))}
     measure_cases(
         task,
         [
             ("machine", lambda: _machine(task)),
             ("card", _card),
-            ("kernels", lambda: kernels),
+            ("kernels", lambda: {"kernels": kernels_in_words(torch.device(task.device))}),
             ("ceilings", lambda: _ceilings(task)),
             ("card afterwards", _card),
         ],

@@ -5,10 +5,9 @@ Priors have random weights in real shapes. A case is one loop; priors live as lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -32,14 +31,14 @@ from dreamfoundry.evaluation.benchmark.measure import (
     step_figures,
 )
 from dreamfoundry.evaluation.benchmark.operators import profile_steps, waits_of_a_step
+from dreamfoundry.evaluation.benchmark.roofline import measured_roofline
 from dreamfoundry.evaluation.gpu_day.task import Emit, Figures, Task, measure_cases
+from dreamfoundry.nerf.kernels.availability import kernels_in_words
 from dreamfoundry.settings.loading import resolve_recipe
 from dreamfoundry.settings.recipe import Recipe
 
 Measure = Callable[[], Figures]
 
-SWITCHES: Mapping[str, Mapping[str, Any]] = {"as it is": {}}
-"""Arguments of the prior with random weights."""
 
 SETTINGS = ("optimize.views_per_step=1",)
 """One view of 64 x 64, as a step of the research codes shows."""
@@ -63,8 +62,8 @@ WARM_UP_STEPS = 4
 
 def step_in_detail(task: Task, emit: Emit) -> None:
     """Memory, places that wait for the GPU, and costliest kernels of a step of eight slots."""
-    slots = 2 if task.is_tiny else SLOTS_IN_DETAIL
-    loop = Loop(slots_case(slots), _prior(task, "sd21", task.engine), _recipe(task), task.device)
+    case = slots_case(2 if task.is_tiny else SLOTS_IN_DETAIL)
+    loop = Loop(case, _keeping_prior(task, case), _recipe(task), task.device)
     for _ in range(1 if task.is_tiny else WARM_UP_STEPS):
         loop.step()
 
@@ -90,12 +89,19 @@ def _table(task: Task) -> Iterator[tuple[str, Measure]]:
     prior = _prior(task, "sd21", "eager")
     for case in (BASELINE, DECODING_BASELINE):
         yield case.name, partial(_figures, task, case, prior, 6)
+    slots = [slots_case(count) for count in ((1, 2) if task.is_tiny else (1, 4, 8, 16, 32))]
+    yield "least", partial(_least, task, slots, prior)
     del prior
 
-    prior = _prior(task, "sd21", task.engine)
-    for slots in (1, 2) if task.is_tiny else (1, 4, 8, 16, 32):
-        yield slots_case(slots).name, partial(_figures, task, slots_case(slots), prior, 8)
-        prior.forget_shapes()
+    for case in slots:
+        yield case.name, partial(_figures, task, case, _keeping_prior(task, case), 8)
+
+
+def _least(task: Task, cases: Sequence[Case], prior: DiffusersPrior) -> Figures:
+    """The least seconds of a step per asset at the pace of this device, predicted."""
+    roofline = measured_roofline(prior, _recipe(task), task.device)
+    steps = {case.name: roofline.step_s(case.num_slots, computes_twice=False) / case.num_slots for case in cases}
+    return {"pace": asdict(roofline.ceilings), "prior_flop": asdict(roofline.flop), "step_s": steps}
 
 
 def switches(task: Task, emit: Emit) -> None:
@@ -105,21 +111,30 @@ def switches(task: Task, emit: Emit) -> None:
 
 def _switches(task: Task) -> Iterator[tuple[str, Measure]]:
     case = slots_case(2 if task.is_tiny else SLOTS_IN_DETAIL)
-    for name, options in SWITCHES.items():
-        yield name, partial(_figures, task, case, _prior(task, "sd21", task.engine, **options), 6)
+    prior = _keeping_prior(task, case)
+    yield "as it is", partial(_figures, task, case, prior, 6)
+
+    prior.vae_layout = "contiguous"
+    yield "VAE without channels last", partial(_figures, task, case, prior, 6)
+    prior.vae_layout = "channels_last"
+
+    prior.vae_rows = case.num_slots // 2
+    yield "activations of the VAE computed twice", partial(_figures, task, case, prior, 6)
+    prior.vae_rows = case.num_slots
 
     torch.backends.cudnn.benchmark = True
-    yield "cudnn.benchmark", partial(_figures, task, case, _prior(task, "sd21", task.engine), 6)
+    yield "cudnn.benchmark", partial(_figures, task, case, prior, 6)
     torch.backends.cudnn.benchmark = False
+    del prior
 
     prior = _prior(task, "if-m", task.engine)
-    for slots in (1, 2) if task.is_tiny else (1, 16):
-        yield f"if-m, K = {slots}", partial(_figures, task, slots_case(slots), prior, 6)
-        prior.forget_shapes()
+    for case in (slots_case(1), slots_case(2 if task.is_tiny else 16)):
+        yield f"if-m, {case.name}", partial(_figures, task, case, prior, 6)
 
 
 def _figures(task: Task, case: Case, prior: DiffusersPrior, num_steps: int) -> Figures:
     """Seconds of a step by part, steps back to back, and peaks of memory. A rehearsal makes one step."""
+    prior.forget_shapes()
     if task.is_cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -131,8 +146,17 @@ def _figures(task: Task, case: Case, prior: DiffusersPrior, num_steps: int) -> F
         **step_figures(loop, stages),
         "back_to_back_s": loop.back_to_back_s(num_steps) / loop.num_assets,
         **memory_figures(task.is_cuda),
+        "kernels": kernels_in_words(torch.device(task.device)),
+        "vae_rows": prior.vae_rows,
         "steps_s": [dict(step) for stage in stages for step in stage.steps_s],
     }
+
+
+def _keeping_prior(task: Task, case: Case) -> DiffusersPrior:
+    """SD 2.1 that keeps the activations of its VAE for all slots of a case, as preflight chooses where they fit."""
+    prior = _prior(task, "sd21", task.engine)
+    prior.vae_rows = case.num_slots
+    return prior
 
 
 def _memory(task: Task) -> Figures:
@@ -152,11 +176,11 @@ def _recipe(task: Task) -> Recipe:
     return resolve_recipe("dreamfusion_hash", TINY_SETTINGS if task.is_tiny else SETTINGS)
 
 
-def _prior(task: Task, name: str, engine: PriorEngine, **options: Any) -> DiffusersPrior:
+def _prior(task: Task, name: str, engine: PriorEngine) -> DiffusersPrior:
     if not task.is_tiny:
-        return ARCHITECTURES[name](task.device, engine=engine, **options)
+        return ARCHITECTURES[name](task.device, engine=engine)
     architecture, picture_px = TINY[name]
-    prior = ARCHITECTURES[architecture](task.device, engine=engine, **options)
+    prior = ARCHITECTURES[architecture](task.device, engine=engine)
     prior.picture_px = picture_px
     return prior
 
