@@ -80,7 +80,8 @@ def test_the_time_of_the_prior_is_that_of_its_predictions_and_of_both_ways_to_th
 @pytest.mark.parametrize("case", FACTORS, ids=lambda case: case.name)
 def test_the_baseline_of_a_hash_recipe_has_levels_of_its_own(case: Case) -> None:
     hash_grid = {"field.encoding": "hash", "field.hash_grid.entries_per_level": 256, "field.hash_grid.num_levels": 7}
-    recipe = with_overrides(ONE_STAGE, {**hash_grid, "field.level_resolutions": [4, 5, 6]})
+    fading = {"field.level_resolutions": [4, 5, 6], "field.all_levels_from_fraction": 0.5}
+    recipe = with_overrides(ONE_STAGE, {**hash_grid, **fading})
     assert Loop(case, AnalyticPrior(8), recipe).step()["whole"] > 0.0
 
 
