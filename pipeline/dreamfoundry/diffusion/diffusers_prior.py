@@ -49,7 +49,7 @@ class DiffusersPrior:
         self._new_recorder = GraphRecorder if engine != "eager" and self.device.type == "cuda" else None
         if self._new_recorder and engine == "compiled":
             unet.compile_repeated_blocks()
-        self._vae = VaeEncoder(vae, self._new_recorder) if vae is not None else None
+        self._vae = VaeEncoder(vae) if vae is not None else None
         self.forget_shapes()
         self.picture_px = int(unet.config.sample_size) * (self._vae.downsampling if self._vae else 1)
 
@@ -72,7 +72,7 @@ class DiffusersPrior:
     def vae_rows(self, rows: int) -> None:
         if self._vae and self._vae.rows != rows:
             self._vae.rows = rows
-            self._vae.forget_shapes()
+            self.forget_shapes()
 
     @property
     def vae_layout(self) -> VaeLayout:
@@ -83,6 +83,7 @@ class DiffusersPrior:
     def vae_layout(self, layout: VaeLayout) -> None:
         if self._vae:
             self._vae.set_layout(layout)
+            self.forget_shapes()
 
     @property
     def parkable_bytes(self) -> int:
@@ -128,11 +129,12 @@ class DiffusersPrior:
 
     def forget_shapes(self) -> None:
         """Drop what was recorded for the numbers of rows so far, with its memory."""
+        new = self._new_recorder
+        passing = new() if new else None
         # Of the model, not of this object: they would hold one another, and gigabytes would wait for the collector.
-        recorder = self._new_recorder() if self._new_recorder else None
-        self._denoise = ReplayByShape(partial(_denoise, self._unet), recorder)
+        self._denoise = ReplayByShape(partial(_denoise, self._unet), passing)
         if self._vae:
-            self._vae.forget_shapes()
+            self._vae.record_with(new() if new else None, passing)
 
 
 def _denoise(unet: Any, sample: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:

@@ -62,8 +62,9 @@ class GraphRecorder:
             with torch.cuda.graph(graph, pool=self._pool):
                 yield
         except BaseException:
-            # torch leaves its own stream current where the end of a capture fails
+            # torch leaves its own stream current where the end of a capture fails, and a pool that nothing may share
             torch.cuda.set_stream(stream)
+            self._pool = torch.cuda.graph_pool_handle()
             raise
 
 

@@ -46,35 +46,35 @@ class VaeEncoder:
     Latents are the mean of the encoder's distribution times the scaling factor: its spread is far below
     the noise that is added, and a sample would only add variance to the gradient.
 
-    `rows` is the number of pictures per pass. `new_recorder` makes what records on a GPU.
+    `rows` is the number of pictures per pass.
     """
 
-    def __init__(self, model: Any, new_recorder: Callable[[], Recorder] | None = None, rows: int = VAE_ROWS) -> None:
+    def __init__(self, model: Any, rows: int = VAE_ROWS) -> None:
         self.model, self.rows = model, rows
         self.layout: VaeLayout = "channels_last"
-        self._new_recorder = new_recorder
-        self.forget_shapes()
+        self.record_with(None, None)
 
     @property
     def downsampling(self) -> int:
         """Pixels of a picture per element of its latents, along a side: two for each block but the first."""
         return int(2 ** (len(self.model.config.block_out_channels) - 1))
 
-    def forget_shapes(self) -> None:
-        """Drop what was recorded for the numbers of rows so far, with its memory."""
-        new = self._new_recorder
+    def record_with(self, keeping: Recorder | None, passing: Recorder | None) -> None:
+        """Drop what was recorded so far, with its memory; record with these from now on, without them not at all.
+
+        `keeping` must be the encoder's own: activations wait in its memory for their way back, while what
+        `passing` recorded, the encoder's and others', runs.
+        """
         encode = partial(_encode, self.model)
-        # Activations wait in the memory of the first recorder for their way back, while graphs of the other one run.
-        self._keep = ReplayWithGradient(encode, new() if new else None)
-        passing = new() if new else None
+        self._has_recorders = keeping is not None
+        self._keep = ReplayWithGradient(encode, keeping)
         self._encode = ReplayByShape(encode, passing)
         self._encode_backward = ReplayByShape(partial(_encode_backward, self.model), passing)
 
     def set_layout(self, layout: VaeLayout) -> None:
-        """Bring the weights into another order in memory."""
+        """Bring the weights into another order in memory. What was recorded is then of no use any more."""
         self.layout = layout
         self.model.to(memory_format=_memory_format(layout))
-        self.forget_shapes()
 
     def __call__(self, signed: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
         if not (torch.is_grad_enabled() and signed.requires_grad):
@@ -87,7 +87,7 @@ class VaeEncoder:
 
     def _parts(self, signed: Tensor) -> tuple[Tensor, ...]:
         """Parts of at most `rows` pictures; where they are recorded all of one size, the last one filled up."""
-        if self._new_recorder is None:
+        if not self._has_recorders:
             return torch.split(signed, self.rows)
         size = math.ceil(len(signed) / math.ceil(len(signed) / self.rows))
         return torch.split(pad(signed, (0, 0, 0, 0, 0, 0, 0, -len(signed) % size)), size)
