@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamfoundry.distill.slot_adam import SlotAdam
+from dreamfoundry.distill.step.slot_adam import SlotAdam
 from dreamfoundry.nerf.hash_grid import HashGrid
 from dreamfoundry.nerf.render import accumulate
 from dreamfoundry.settings.field import FieldConfig, HashGridConfig

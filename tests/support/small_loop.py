@@ -3,7 +3,7 @@
 import torch
 
 from dreamfoundry.distill.slot import Assignment
-from dreamfoundry.distill.step_inputs import SlotRates
+from dreamfoundry.distill.step.inputs import SlotRates
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe

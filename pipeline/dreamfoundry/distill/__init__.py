@@ -2,11 +2,8 @@
 
 loop                 the main loop: K slots, one call of the prior per step
 slot                 one slot: its assignment, its running candidate, the result it leaves
+step                 one step of all slots, but for the prior
 lr_schedule          learning rates over the steps of a candidate
-step_inputs          cameras, lights, backgrounds, noise and rates of one step, sampled before rendering
-one_copy             the way of these from the host to a device
-step_render          the pictures of one step
-slot_adam            Adam for all slots at once
 probes               mid-run evaluation of a field by its own prior
 successive_halving   choice of the candidate that runs next, restarts included
 candidate_events     log events of candidates: refused, started, chosen, pruned

@@ -23,7 +23,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
@@ -34,13 +33,12 @@ from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
 from dreamfoundry.distill.lr_schedule import lr_multiplier, progress_at
 from dreamfoundry.distill.probes import gate_candidate, probe_field
 from dreamfoundry.distill.slot import Assignment, OptimizedField, Slot
-from dreamfoundry.distill.slot_adam import SlotAdam, clip_scales, slot_gradient_norms
-from dreamfoundry.distill.step_inputs import SlotDraw, SlotRates, StepInputs, draw_slot, noise_shape_of, step_inputs
-from dreamfoundry.distill.step_render import render_step
+from dreamfoundry.distill.step.field_step import AroundPrior, FieldStep
+from dreamfoundry.distill.step.inputs import SlotDraw, SlotRates, StepInputs, draw_slot, noise_shape_of, step_inputs
+from dreamfoundry.distill.step.replay import StepRecorder, StepReplay
 from dreamfoundry.distill.successive_halving import Finish, GiveUp, SuccessiveHalving
 from dreamfoundry.errors import OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
-from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import take_snapshot
 from dreamfoundry.records import NO_HISTORY, FieldSnapshot
 from dreamfoundry.settings.recipe import Recipe
@@ -56,15 +54,23 @@ class SlotBatch:
     """K slots under one recipe and one prior; K = 1 is the ordinary case.
 
     A step always computes K slots; free ones are rendered along with the others and masked out of
-    the update, so shapes never change and a slot's numbers do not depend on its neighbours.
+    the update, so shapes never change and a slot's numbers do not depend on its neighbours. With a
+    `recorder` the part of a step around the prior is recorded and replayed.
     """
 
-    def __init__(self, prior: ScorePrior, recipe: Recipe, num_slots: int, device: str = "cpu") -> None:
-        self.prior, self.recipe, self.device = prior, recipe, device
+    def __init__(
+        self,
+        prior: ScorePrior,
+        recipe: Recipe,
+        num_slots: int,
+        device: str = "cpu",
+        recorder: StepRecorder | None = None,
+    ) -> None:
+        self.prior, self.recipe, self.device = prior, recipe, torch.device(device)
         self.slots: list[Slot | None] = [None] * num_slots
-        self.fields = RadianceFields(recipe.field, num_slots, device=device)
-        self.adam = SlotAdam(self.fields.parameters(), recipe.optimize.betas, recipe.optimize.eps)
-        self.healthy = torch.ones(num_slots, dtype=torch.bool, device=device)
+        self.field_step = FieldStep(recipe, num_slots, prior.picture_px, device)
+        self.fields, self.adam, self.healthy = self.field_step.fields, self.field_step.adam, self.field_step.healthy
+        self._around_prior: AroundPrior = StepReplay(self.field_step, recorder) if recorder else self.field_step
         self.noise_shape = noise_shape_of(prior, recipe, device)
         self.embeds: Tensor | None = None  # [K, rows, L, D], from the first assignment on
 
@@ -116,20 +122,19 @@ class SlotBatch:
         if self.embeds is None or not self.num_live:
             raise RuntimeError("SlotBatch.step() needs at least one live slot: admit an assignment first")
 
-        inputs = self._inputs()
-        self.fields.set_level_shares(inputs.level_shares)
-        rendered = render_step(self.fields, inputs, self.recipe, self.prior.picture_px)
+        inputs = self._around_prior.load(self._inputs())
+        pictures = self._around_prior.render().requires_grad_()
 
         # one call for all slots: it is most of a step, and a larger batch costs less per picture
-        latents = self.prior.encode_pictures(rendered.pictures)
+        latents = self.prior.encode_pictures(pictures)
         noise_sample = inputs.noise.told(gather_embeds(self.embeds.flatten(0, 1), inputs.views))
         gradient = distillation_gradient(self.prior, latents.detach(), noise_sample, self.recipe.guidance)
 
         # a mean over each slot's own elements, so that its gradient is the same whatever K is
         elements_per_slot = gradient.numel() / len(self.slots)
-        loss = distill(latents, gradient) / elements_per_slot + rendered.regularization
+        (picture_gradient,) = torch.autograd.grad(distill(latents, gradient) / elements_per_slot, pictures)
+        self._around_prior.update(picture_gradient)
 
-        self._update(loss, inputs.rates)
         for slot in self.slots:
             if slot is not None:
                 slot.step += 1
@@ -230,7 +235,7 @@ class SlotBatch:
         return torch.Generator().manual_seed(seed)
 
     def _inputs(self) -> StepInputs:
-        """The inputs of this step; a free slot has draws of its own."""
+        """The inputs of this step, on the host; a free slot has draws of its own."""
         idle = torch.Generator().manual_seed(0)
         draws = [slot.take_draw(self._draw) if slot is not None else self._draw(idle, 0) for slot in self.slots]
         optimize = self.recipe.optimize
@@ -252,26 +257,6 @@ class SlotBatch:
         for slot in self.slots:
             if slot is not None and slot.step < slot.halving.next_probe(slot.candidate):
                 slot.draw_ahead(self._draw)
-
-    def _update(self, loss: Float[Tensor, ""], rates: SlotRates) -> None:
-        """Clip each slot's gradient and step it; a slot with a gradient that is not finite stops here."""
-        parameters = self.fields.parameters()
-        gradients = dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
-
-        # a flag once down stays down: the slot keeps its parameters until `harvest` reads it
-        norms = slot_gradient_norms(gradients)
-        self.healthy &= torch.isfinite(norms) | ~rates.occupied
-
-        optimize = self.recipe.optimize
-        self.adam.step(
-            gradients,
-            clip_scales(norms, optimize.max_grad_norm),
-            {
-                name: rates.multipliers * (optimize.table_lr if name == "table" else optimize.head_lr)
-                for name in parameters
-            },
-            rates.occupied & self.healthy,
-        )
 
 
 def optimize_all(

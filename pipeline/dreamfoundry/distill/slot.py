@@ -10,7 +10,7 @@ import torch
 
 from dreamfoundry.diffusion.prompts import PromptEmbeds
 from dreamfoundry.distill.checkpoint import CandidateState
-from dreamfoundry.distill.step_inputs import SlotDraw
+from dreamfoundry.distill.step.inputs import SlotDraw
 from dreamfoundry.distill.successive_halving import SuccessiveHalving
 from dreamfoundry.errors import PromptFailure
 from dreamfoundry.records import FieldHistory, FieldSnapshot, Prompt

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from dreamfoundry.nerf.tiles import POINTS_PER_TILE, tiles
 
-
 PARTS = 64
 """Parts of the points of a slot on a GPU; with eight slots there are a few products for each of its processors."""
 
@@ -73,7 +72,8 @@ def layers_in_parts(
         features.reshape(slots * parts, num_points // parts, num_features),
         *(weight.repeat_interleave(parts, dim=0) for weight in weights),
     )
-    return outputs.unflatten(0, (slots, parts)).transpose(1, 2).flatten(2)
+    together: Tensor = outputs.unflatten(0, (slots, parts)).transpose(1, 2).flatten(2)
+    return together
 
 
 class _TiledLayers(torch.autograd.Function):

@@ -8,7 +8,6 @@ from typing import Literal
 
 from dreamfoundry.settings.values import Range, require
 
-
 MAX_FEATURES = 2**31 - 1
 """Features of all entries of all levels of one field; kernels count them in 32 bits."""
 

@@ -13,7 +13,7 @@ from dreamfoundry.diffusion.guidance import distillation_gradient
 from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import encode, gather_embeds
-from dreamfoundry.distill.step_inputs import draw_slot, noise_shape_of, step_inputs
+from dreamfoundry.distill.step.inputs import draw_slot, noise_shape_of, step_inputs
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.prior import PriorConfig
@@ -67,7 +67,7 @@ def gradient(prior: Any, variant: dict[str, object], negative: str = "", seed: i
         draw_slot(recipe, torch.Generator().manual_seed(seed + index), 0.5 * index, shape)
         for index in range(len(tables))
     ]
-    inputs = step_inputs(recipe, draws, all_of(len(draws)), len(tables[0]), "cpu")
+    inputs = step_inputs(recipe, draws, all_of(len(draws)), len(tables[0]), torch.device("cpu"))
     pictures = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(9))
     latents = prior.encode_pictures(pictures).requires_grad_()
     noise_sample = inputs.noise.told(gather_embeds(torch.cat(tables), inputs.views))

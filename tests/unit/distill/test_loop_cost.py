@@ -27,6 +27,9 @@ LATE_STEP = 190
 MAX_LAUNCHES = 650
 """On the device, in a step without its prior; a UNet of Stable Diffusion alone has about as many."""
 
+MAX_MORE = 3
+"""Of them with several slots, whose outputs are brought into one piece of memory."""
+
 TOYBOX = with_overrides(bundled_recipe("toybox"), {"render.later": []})
 HASH = {"field.encoding": "hash", "field.hash_grid.entries_per_level": 2**12, "field.occupancy_resolution": 32}
 
@@ -93,7 +96,7 @@ def test_slots_in_two_phases_go_to_the_device_in_one_copy_too(num_slots: int) ->
 def test_the_launches_of_a_step_are_bounded_and_no_more_for_more_slots(name: str) -> None:
     assert cost(name, 1).launches <= MAX_LAUNCHES
     for num_slots in (4, 8, 16):
-        assert cost(name, num_slots).launches <= cost(name, 1).launches + 1
+        assert cost(name, num_slots).launches <= cost(name, 1).launches + MAX_MORE
 
 
 def test_two_phases_launch_less_than_two_steps_whatever_the_number_of_slots() -> None:

@@ -11,7 +11,7 @@ import torch
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.distill.preflight import MemoryModel, Trial, examine, known_memory
-from dreamfoundry.distill.slot_adam import SlotAdam
+from dreamfoundry.distill.step.slot_adam import SlotAdam
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.errors import DeviceUnavailable, PriorUnavailable
 from dreamfoundry.nerf.field import RadianceFields

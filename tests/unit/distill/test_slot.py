@@ -7,7 +7,7 @@ import torch
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.distill.loop import SlotBatch
 from dreamfoundry.distill.slot import Slot
-from dreamfoundry.distill.step_inputs import NoiseShape, SlotDraw, draw_slot
+from dreamfoundry.distill.step.inputs import NoiseShape, SlotDraw, draw_slot
 from support.small_loop import SMALL, assignment
 
 

@@ -43,7 +43,9 @@ def outputs_and_gradients(compute: Callable[..., Tensor], inputs: list[Tensor]) 
 class LongestSum(TorchDispatchMode):
     """The most numbers that a product of matrices adds up while it is on."""
 
-    length = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.length = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if "mm" in func._schema.name:

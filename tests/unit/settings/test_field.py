@@ -21,5 +21,5 @@ def test_a_hash_grid_of_more_features_than_32_bits_count_is_refused_with_their_n
 
 def test_dense_levels_are_refused_alike() -> None:
     FieldConfig(level_resolutions=(256,), features_per_level=64)
-    with pytest.raises(ConfigError, match="level_resolutions, features_per_level .* these make 2147483648"):
+    with pytest.raises(ConfigError, match=r"level_resolutions, features_per_level .* these make 2147483648"):
         FieldConfig(level_resolutions=(256, 256), features_per_level=64)

@@ -30,7 +30,7 @@ class GraphRecorder:
         with torch.cuda.device(inputs[0].device):
             _warm_up(lambda: compute(*inputs))
             graph = torch.cuda.CUDAGraph()
-            with self._capture(graph):
+            with self.capture(graph):
                 output = compute(*inputs)
         return Recording(inputs, output, graph.replay)
 
@@ -46,17 +46,18 @@ class GraphRecorder:
             value.requires_grad_()
             _warm_up(lambda: backward(output := compute(value), torch.zeros_like(output)))
             forward_graph, backward_graph = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-            with self._capture(forward_graph):
+            with self.capture(forward_graph):
                 output = compute(value)
             gradient = torch.zeros_like(output)
-            with self._capture(backward_graph):
+            with self.capture(backward_graph):
                 value_gradient = backward(output, gradient)
 
         value, output = value.detach(), output.detach()
         return GradientRecording(value, output, gradient, value_gradient, forward_graph.replay, backward_graph.replay)
 
     @contextmanager
-    def _capture(self, graph: torch.cuda.CUDAGraph) -> Iterator[None]:
+    def capture(self, graph: torch.cuda.CUDAGraph) -> Iterator[None]:
+        """Record what is launched within, which does not run; the stream is as it was before, whatever happens."""
         stream = torch.cuda.current_stream()
         try:
             with torch.cuda.graph(graph, pool=self._pool):

@@ -26,8 +26,9 @@ from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import encode, gather_embeds
 from dreamfoundry.distill.lr_schedule import lr_multiplier, progress_at
 from dreamfoundry.distill.slot import Assignment
-from dreamfoundry.distill.step_inputs import SlotRates, draw_slot, noise_shape_of, step_inputs
-from dreamfoundry.distill.step_render import pictures, regularization, render_batch
+from dreamfoundry.distill.step.inputs import SlotRates, draw_slot, noise_shape_of, step_inputs
+from dreamfoundry.distill.step.one_copy import copied_at_once
+from dreamfoundry.distill.step.render import pictures, regularization, render_batch
 from dreamfoundry.identity import seed_for
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.heads import layers
@@ -84,7 +85,7 @@ class OnePrompt:
         device: str = "cpu",
         decode: Decode | None = None,
     ) -> None:
-        self.prior, self.recipe, self.fields, self.device = prior, recipe, fields, device
+        self.prior, self.recipe, self.fields, self.device = prior, recipe, fields, torch.device(device)
         self.step_number = 0
         self.log: list[dict[str, float]] = []
         self._decode = decode
@@ -110,7 +111,8 @@ class OnePrompt:
         progress = progress_at(optimize, self.step_number)
         draw = draw_slot(recipe, self._generator, progress, self._noise_shape)
         rates = SlotRates(torch.ones(1), torch.tensor([True]))  # the optimizer of torch has its own
-        inputs = step_inputs(recipe, [draw], rates, len(self._embeds), self.device)
+        on_host = step_inputs(recipe, [draw], rates, len(self._embeds), self.device)
+        inputs = copied_at_once(on_host, self.device)
         (batch,) = inputs.batches
 
         self.fields.set_level_shares(inputs.level_shares)

@@ -99,7 +99,7 @@ class Loop:
             self._loop = SlotBatch(watched, self.recipe, case.num_slots, device)
             for assignment in assignments:
                 self._loop.admit(assignment)
-            self._loop.adam = cast(Any, WatchedOptimizer(self._loop.adam, self._watch))
+            self._loop.field_step.adam = cast(Any, WatchedOptimizer(self._loop.adam, self._watch))
         else:
             # A research code on its own terms: nothing skips empty space, and no kernel of ours reads its field.
             # Compositing is ours in both, on a GPU a kernel: that favours the baseline.

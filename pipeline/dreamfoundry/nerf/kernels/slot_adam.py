@@ -1,4 +1,4 @@
-"""Adam for K slots on CUDA, in one pass over parameter, moments and gradient: twin of `distill.slot_adam.SlotAdam`.
+"""Adam for K slots on CUDA, in one pass over all that it touches: twin of `distill.step.slot_adam.SlotAdam`.
 
 Dimension key:  K slots
 """

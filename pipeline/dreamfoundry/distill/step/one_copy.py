@@ -19,16 +19,36 @@ ALIGNMENT_BYTES = 16
 Tree = TypeVar("Tree")
 
 
-def copied_at_once(values: Tree, device: torch.device | str) -> Tree:
+def copied_at_once(values: Tree, device: torch.device, buffer: Tensor | None = None) -> Tree:
     """`values`, a dataclass of tensors, tuples and further dataclasses on the host, with its tensors on `device`.
 
-    On a CPU they stay where they are. What is no tensor is handed on as it is.
+    What is no tensor is handed on as it is. `buffer`, `num_bytes_of(values)` long on the device, is written
+    to if it is given; without one, tensors for a CPU stay where they are.
     """
-    device = torch.device(device)
-    return values if device.type == "cpu" else _through_buffer(values, device)
+    if buffer is None and device.type == "cpu":
+        return values
+    tensors = tensors_of(values)
+    sizes = _sizes(tensors)
+
+    # torch hands pinned memory out again only when the copies from it are over
+    on_host = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=device.type == "cuda")
+    for place, tensor in zip(_places(on_host, sizes, tensors), tensors, strict=True):
+        place.copy_(tensor)
+    if buffer is None:
+        buffer = torch.empty(sum(sizes), dtype=torch.uint8, device=device)
+    buffer.copy_(on_host, non_blocking=True)
+    places = iter(_places(buffer, sizes, tensors))
+    moved: Tree = _mapped(values, lambda _: next(places))
+    return moved
 
 
-def _through_buffer(values: Tree, device: torch.device) -> Tree:
+def num_bytes_of(values: object) -> int:
+    """Bytes of a buffer for the tensors in `values`."""
+    return sum(_sizes(tensors_of(values)))
+
+
+def tensors_of(values: object) -> list[Tensor]:
+    """The tensors in a dataclass, in the order of its fields."""
     tensors: list[Tensor] = []
 
     def noted(tensor: Tensor) -> Tensor:
@@ -36,19 +56,16 @@ def _through_buffer(values: Tree, device: torch.device) -> Tree:
         return tensor
 
     _mapped(values, noted)
-    sizes = [size for tensor in tensors for size in (tensor.nbytes, -tensor.nbytes % ALIGNMENT_BYTES)]
+    return tensors
 
-    # torch hands pinned memory out again only when the copies from it are over
-    buffer = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=device.type == "cuda")
-    for place, tensor in zip(_places(buffer, sizes, tensors), tensors, strict=True):
-        place.copy_(tensor)
-    places = iter(_places(buffer.to(device, non_blocking=True), sizes, tensors))
-    moved: Tree = _mapped(values, lambda _: next(places))
-    return moved
+
+def _sizes(tensors: list[Tensor]) -> list[int]:
+    """Bytes of each tensor, and behind it of what fills it up."""
+    return [size for tensor in tensors for size in (tensor.nbytes, -tensor.nbytes % ALIGNMENT_BYTES)]
 
 
 def _places(buffer: Tensor, sizes: list[int], like: list[Tensor]) -> list[Tensor]:
-    """Views of the buffer in the dtypes and shapes of these tensors; behind each lies what fills it up."""
+    """Views of the buffer in the dtypes and shapes of these tensors."""
     pieces = buffer.split(sizes)[::2]
     return [piece.view(tensor.dtype).view(tensor.shape) for piece, tensor in zip(pieces, like, strict=True)]
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from dreamfoundry.distill.step_inputs import LOSSES, RenderBatch, StepInputs
+from dreamfoundry.distill.step.inputs import LOSSES, RenderBatch, StepInputs
 from dreamfoundry.nerf import regularizers
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.render import Rendering, over, render
@@ -34,8 +34,9 @@ def render_step(fields: RadianceFields, inputs: StepInputs, recipe: Recipe, pict
     parts = fields.parts([batch.num_slots for batch in inputs.batches], inputs.order)
     renderings = [render_batch(part, batch, recipe) for part, batch in zip(parts, inputs.batches, strict=True)]
     views = list(zip(inputs.batches, renderings, strict=True))
+    batched = _of_one_size([pictures(batch, rendering, recipe) for batch, rendering in views], picture_px)
     total = torch.stack([regularization(batch, rendering).sum() for batch, rendering in views]).sum()
-    return RenderedStep(_of_one_size([pictures(batch, one, recipe) for batch, one in views], picture_px), total)
+    return RenderedStep(batched, total)
 
 
 def render_batch(fields: RadianceFields, batch: RenderBatch, recipe: Recipe) -> Rendering:

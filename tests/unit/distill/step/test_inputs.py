@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import interpolate
 
 from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, gather_embeds
-from dreamfoundry.distill.step_inputs import NoiseShape, StepInputs, _by_phase, _grouped, draw_slot, step_inputs
-from dreamfoundry.distill.step_render import render_step
+from dreamfoundry.distill.step.inputs import NoiseShape, StepInputs, _by_phase, _grouped, draw_slot, step_inputs
+from dreamfoundry.distill.step.render import render_step
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.settings.field import FieldConfig
 from dreamfoundry.settings.loading import with_overrides
@@ -44,7 +44,7 @@ def slot_seed(seed: int, progress: float = 0.5) -> SlotSeed:
 
 def draw(*slots: SlotSeed, recipe: Recipe = RECIPE, device: str = "cpu") -> StepInputs:
     draws = [draw_slot(recipe, slot.generator, slot.progress, SHAPE) for slot in slots]
-    return step_inputs(recipe, draws, all_of(len(slots)), len(EMBEDS), device)
+    return step_inputs(recipe, draws, all_of(len(slots)), len(EMBEDS), torch.device(device))
 
 
 EMBEDS = PromptEmbeds(

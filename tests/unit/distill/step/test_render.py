@@ -7,8 +7,8 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from dreamfoundry.distill.step_inputs import RenderBatch
-from dreamfoundry.distill.step_render import pictures, regularization
+from dreamfoundry.distill.step.inputs import RenderBatch
+from dreamfoundry.distill.step.render import pictures, regularization
 from dreamfoundry.nerf.render import Rendering
 from dreamfoundry.settings.field import RenderConfig
 from dreamfoundry.settings.loading import with_overrides

@@ -1,8 +1,8 @@
 """Every input of one step: cameras, light, shading, backgrounds, timesteps, noise, weights of losses and rates.
 
 Each slot draws from its own generator and in the same order, so that its sequence depends neither
-on its neighbours nor on what it decided before. Slots are drawn one by one on the host (`draw_slot`);
-then the whole step goes to the device in one copy (`step_inputs`).
+on its neighbours nor on what it decided before. Slots are drawn one by one (`draw_slot`), all on the
+host, and put together (`step_inputs`).
 
 Dimension key:  K slots · V views per slot · B = K V views · H pixels per side · R = V H H rays
 """
@@ -20,7 +20,6 @@ from dreamfoundry.diffusion.guidance import NoiseDraws, draw_noise_sample
 from dreamfoundry.diffusion.perp_neg import perp_neg_rows
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import ViewRows, nearest_view_rows
-from dreamfoundry.distill.one_copy import copied_at_once
 from dreamfoundry.nerf.cameras import Cameras, rays, sample_cameras
 from dreamfoundry.nerf.field import level_shares
 from dreamfoundry.nerf.shading import ALBEDO, TEXTURELESS, draw_shading, sample_lights
@@ -111,14 +110,15 @@ def noise_shape_of(prior: ScorePrior, recipe: Recipe, device: str) -> NoiseShape
 
 
 def step_inputs(
-    recipe: Recipe, draws: Sequence[SlotDraw], rates: SlotRates, table_rows: int, device: torch.device | str
+    recipe: Recipe, draws: Sequence[SlotDraw], rates: SlotRates, table_rows: int, device: torch.device
 ) -> StepInputs:
-    """The draws of all slots as one step on `device`; each slot has a table of `table_rows` embeddings."""
+    """The draws of all slots as one step for `device`, still on the host; each slot has a table of `table_rows`
+    embeddings.
+    """
     groups = [list(range(len(draws)))]
     if recipe.render.later:
-        is_cpu = torch.device(device).type == "cpu"
-        groups = [[slot] for slot in groups[0]] if is_cpu else _by_phase(draws)
-    return copied_at_once(_grouped(draws, groups, rates, table_rows), device)
+        groups = [[slot] for slot in groups[0]] if device.type == "cpu" else _by_phase(draws)
+    return _grouped(draws, groups, rates, table_rows)
 
 
 def draw_slot(recipe: Recipe, generator: torch.Generator, progress: float, shape: NoiseShape) -> SlotDraw:
