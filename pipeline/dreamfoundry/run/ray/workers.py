@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from dreamfoundry.run.messages import (
     WorkerSettings,
 )
 from dreamfoundry.run.ray import nodes
+from dreamfoundry.run.scheduling.supervision import MAX_NODE_DEATHS
 from dreamfoundry.settings.recipe import Recipe
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +55,10 @@ answer within it ends the run: on a machine with too much to do it may well need
 
 PREFLIGHT_TIMEOUT_S = 1800.0
 """Within this a node is allocated, the prior fetched and loaded, and a few dozen steps are made."""
+
+
+PREFLIGHT_TRIES = MAX_NODE_DEATHS + 1
+"""Of slots before a run, where the GPU of a node is at fault."""
 
 
 class DistillActor:
@@ -115,24 +120,51 @@ class ExportActor:
 
 
 def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
-    """Try out slots where a distiller would run, before there are any; PriorUnavailable if none fits."""
+    """Try out slots where a distiller would run, before there are any; PriorUnavailable if none fits.
+
+    A node whose GPU cannot be used is treated as in a run: drained after MAX_NODE_DEATHS, and others are tried.
+    """
     num_gpus = 1 if settings.device.startswith("cuda") else 0
     remote: Any = ray.remote  # its process, and what that holds of the GPU, goes with the call
-    call = remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(_slots_that_fit_here)
-    fit = _fetch(call.remote(settings, recipe, most_slots), PREFLIGHT_TIMEOUT_S)
-    if isinstance(fit, Died):
-        raise PriorUnavailable(fit.cause)
-    assert isinstance(fit, SlotsFit)
-    return fit
+    task = remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(_slots_that_fit_here)
+    return first_fit(lambda: _fetch(task.remote(settings, recipe, most_slots), PREFLIGHT_TIMEOUT_S), drain_if_others)
 
 
-def _slots_that_fit_here(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit | Died:
+def first_fit(try_out: Callable[[], tuple[str, SlotsFit | Died] | Died], drain: Callable[[str], None]) -> SlotsFit:
+    """The first answer of `try_out` that is not the fault of a node's GPU, within PREFLIGHT_TRIES."""
+    deaths: Counter[str] = Counter()
+    while True:
+        answer = try_out()
+        node, fit = ("", answer) if isinstance(answer, Died) else answer
+        if isinstance(fit, SlotsFit):
+            return fit
+        deaths[node] += 1
+        if fit.blame != "device" or deaths.total() == PREFLIGHT_TRIES:
+            raise PriorUnavailable(fit.cause)
+        if deaths[node] == MAX_NODE_DEATHS:
+            drain(node)
+
+
+def _slots_that_fit_here(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> tuple[str, SlotsFit | Died]:
     from dreamfoundry.run.workers import distiller  # brings torch, which the driver does without
 
+    node = ray.get_runtime_context().get_node_id()
     try:
-        return distiller.slots_that_fit(settings, recipe, most_slots)
+        return node, distiller.slots_that_fit(settings, recipe, most_slots)
+    except DeviceUnavailable as error:
+        return node, Died(str(error), "device")
     except DreamfoundryError as error:
-        return Died(str(error))
+        return node, Died(str(error))
+
+
+def drain_if_others(node: str) -> None:
+    """Drain a node, but never that of this driver: the run would end with it."""
+    if node == ray.get_runtime_context().get_node_id():
+        return
+    try:
+        nodes.drain(node, "distill workers cannot be set up there")
+    except InfrastructureError as error:
+        log_event(LOG, "node_not_drained", logging.WARNING, node=node, cause=str(error))
 
 
 ACTORS: Mapping[WorkerKind, type] = {"distiller": DistillActor, "exporter": ExportActor}
@@ -222,13 +254,7 @@ class RayWorkers:
         return node is not None and node not in nodes.alive_nodes(timeout_s=ANSWER_TIMEOUT_S)
 
     def drain(self, node: str) -> None:
-        """The node of this driver stays: the run would end with it."""
-        if node == ray.get_runtime_context().get_node_id():
-            return
-        try:
-            nodes.drain(node, "distill workers cannot be set up there")
-        except InfrastructureError as error:
-            log_event(LOG, "node_not_drained", logging.WARNING, node=node, cause=str(error))
+        drain_if_others(node)
 
     def close(self) -> None:
         for worker in list(self._actors):

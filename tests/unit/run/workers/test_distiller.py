@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.errors import StoreUnavailable
+from dreamfoundry.errors import DeviceUnavailable, StoreUnavailable
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import BlobRef, FieldSnapshot, Prompt
 from dreamfoundry.run.messages import FieldTask, Ready, RunSlice
-from dreamfoundry.run.workers.distiller import Distiller
+from dreamfoundry.run.workers.distiller import Distiller, load_resident_prior
 from dreamfoundry.settings.loading import with_overrides
+from dreamfoundry.settings.prior import PriorConfig
 from support.tiny_distiller import RECIPE, distiller_of, long_slice, one_step, slice_of, snapshot_bytes
 
 
@@ -166,3 +168,12 @@ def test_a_distiller_says_which_kernels_serve_it_when_it_is_ready_and_with_every
     words = "none: plain torch code serves on a CPU"
     assert distiller.ready() == Ready(words), "no note: a CPU has no kernels to miss"
     assert [field.kernels for field in report.finished] == [words]
+
+
+def test_a_card_that_is_too_full_for_the_prior_is_the_fault_of_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_prior(*arguments: Any, **settings: Any) -> Any:
+        raise torch.OutOfMemoryError("tried to allocate 1.70 GiB")
+
+    monkeypatch.setattr("dreamfoundry.run.workers.distiller.load_prior", load_prior)
+    with pytest.raises(DeviceUnavailable, match=r"does not fit into what is free on 'cpu': tried to allocate 1.70 GiB"):
+        load_resident_prior(PriorConfig(), "cpu", "eager")
