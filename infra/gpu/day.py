@@ -169,6 +169,8 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     paths = [str(ROOT / "pipeline"), site_of(options.wheels), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}
+    if options.device == "cpu":
+        environment["OMP_NUM_THREADS"] = "1"  # small steps on shared cores: several threads would wait for one another
     task = {
         "device": options.device,
         "is_tiny": options.tiny,

@@ -149,3 +149,38 @@ def test_a_command_line_that_cannot_be_used_is_refused_at_once(arguments: list[s
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def rehearse(out: Path, *options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(PROGRAM), str(out), "--device", "cpu", "--tiny", *options]
+    return subprocess.Popen(command, env=package_environment())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_rehearsal_measures_something_in_every_block_and_leaves_few_and_small_files(tmp_path: Path) -> None:
+    rehearse(tmp_path, "--seconds", "600").wait()
+
+    blocks = blocks_of(tmp_path)
+    assert list(blocks) == list(BLOCKS)
+    assert all(block["cases"] for block in blocks.values())
+    assert not [name for name, block in blocks.items() if block["state"] == "failed"]
+    files = list(tmp_path.iterdir())
+    assert len(files) <= 8
+    assert all(file.is_file() and file.stat().st_size <= 16 * 2**20 for file in files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_rehearsal_that_is_killed_in_a_block_keeps_its_first_figures(block: str, tmp_path: Path) -> None:
+    day = rehearse(tmp_path, "--blocks", block, "--seconds", "250")
+    for _ in range(2500):
+        if (tmp_path / "figures.json").exists() and blocks_of(tmp_path)[block]["cases"]:
+            break
+        time.sleep(0.1)
+    day.kill()
+    day.wait()
+
+    left = blocks_of(tmp_path)[block]
+    assert left["state"] in ("running", "ended"), "a quick block may have been done"
+    assert left["cases"]
