@@ -17,7 +17,7 @@ from dreamfoundry.diffusion.networks.cuda_graph import GraphRecorder
 from dreamfoundry.diffusion.networks.replay import RECORDED_AFTER_CALLS, ReplayByShape
 from dreamfoundry.diffusion.networks.vae_encoder import VAE_ROWS
 from dreamfoundry.diffusion.prompts import ViewEmbeds
-from dreamfoundry.diffusion.random_weights import random_sd21
+from dreamfoundry.diffusion.random_weights import ARCHITECTURES, random_sd21
 from dreamfoundry.distill.preflight import examine
 from dreamfoundry.settings.distillation import GuidanceConfig
 from dreamfoundry.settings.loading import bundled_recipe, with_overrides
@@ -113,6 +113,18 @@ def test_activations_survive_what_runs_between_the_way_there_and_the_way_back(pr
         prior.predict_noise(*values(2 * VAE_ROWS, seed))
         gradients += torch.autograd.grad((latents * probe).sum(), pictures)
     assert all(error(gradient, gradients[0]) < 2 * REPLAY_TOLERANCE for gradient in gradients[1:])
+
+
+def test_a_compiled_prior_is_the_eager_one_there_and_back() -> None:
+    compiled, eager = (ARCHITECTURES["tiny-sd21"]("cuda", engine=engine) for engine in ("compiled", "eager"))
+    pictures = torch.rand(2, 3, 512, 512, device="cuda", requires_grad=True)
+    probe = torch.randn(2, 4, 64, 64, device="cuda") / 65_536
+    for seed in range(RECORDED_AFTER_CALLS + 2):
+        latents = [prior.encode_pictures(pictures) for prior in (compiled, eager)]
+        assert error(*latents) < 2 * REPLAY_TOLERANCE
+        gradients = [torch.autograd.grad((one * probe).sum(), pictures)[0] for one in latents]
+        assert error(*gradients) < 2 * REPLAY_TOLERANCE
+        assert error(*(prior.predict_noise(*values(4, seed)) for prior in (compiled, eager))) < 2 * REPLAY_TOLERANCE
 
 
 def test_a_half_precision_gradient_is_the_one_of_single_precision(prior: DiffusersPrior) -> None:

@@ -47,9 +47,11 @@ class DiffusersPrior:
         self._unet = unet
 
         self._new_recorder = GraphRecorder if engine != "eager" and self.device.type == "cuda" else None
+        self._vae = VaeEncoder(vae) if vae is not None else None
         if self._new_recorder and engine == "compiled":
             unet.compile_repeated_blocks()
-        self._vae = VaeEncoder(vae) if vae is not None else None
+            if self._vae:
+                self._vae.compile()
         self.forget_shapes()
         self.picture_px = int(unet.config.sample_size) * (self._vae.downsampling if self._vae else 1)
 

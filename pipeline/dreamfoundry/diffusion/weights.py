@@ -22,8 +22,8 @@ from dreamfoundry.settings.prior import LoraConfig, PriorConfig, VaeConfig
 from dreamfoundry.settings.values import require
 
 PriorEngine = Literal["eager", "graphs", "compiled"]
-"""Execution of a prior on a GPU: kernel by kernel; recorded once per shape and replayed (`networks.replay`);
-or that with its transformer blocks compiled first, which takes minutes. On a CPU always the first."""
+"""Execution of a prior on a GPU: kernel by kernel; recorded once per shape and replayed (`networks.replay`); or that
+with its transformer blocks and the VAE encoder compiled first, which takes minutes. On a CPU always the first."""
 
 TOYBOX = "toybox"
 """The `PriorConfig.path` of the prior that is bundled with the package."""

@@ -71,6 +71,10 @@ class VaeEncoder:
         self._encode = ReplayByShape(encode, passing)
         self._encode_backward = ReplayByShape(partial(_encode_backward, self.model), passing)
 
+    def compile(self, backend: str = "inductor") -> None:
+        """Compile the encoder: what lies between its convolutions becomes one kernel each. Takes minutes per shape."""
+        self.model.encoder.compile(backend=backend, dynamic=False)
+
     def set_layout(self, layout: VaeLayout) -> None:
         """Bring the weights into another order in memory. What was recorded is then of no use any more."""
         self.layout = layout

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from torch import Tensor
 
 from dreamfoundry.diffusion.networks.replay import RECORDED_AFTER_CALLS
@@ -161,3 +162,18 @@ def test_another_layout_gives_the_same() -> None:
         assert encoder.model.down.weight.is_contiguous() == (layout == "contiguous")
         for found, right in zip(there_and_back(encoder, *drawn(2, 0)), plain(*drawn(2, 0)), strict=True):
             torch.testing.assert_close(found, right, atol=1e-6, rtol=1e-5)
+
+
+def test_a_compiled_encoder_gives_the_same_kept_or_computed_twice() -> None:
+    """Traced as for a GPU, and run by torch's own kernels."""
+    torch.manual_seed(0)
+    shape: Any = {"block_out_channels": (8, 8), "down_block_types": ("DownEncoderBlock2D",) * 2}
+    model = AutoencoderKL(**shape, up_block_types=("UpDecoderBlock2D",) * 2, norm_num_groups=4).requires_grad_(False)
+    encoders = VaeEncoder(model.to(memory_format=torch.channels_last), rows=2), VaeEncoder(model, rows=1)
+    pictures = torch.rand(2, 3, 8, 8)
+    probe = torch.randn(2, 4, 4, 4)
+    eager = [there_and_back(encoder, pictures, probe) for encoder in encoders]
+    encoders[0].compile(backend="aot_eager")
+    for encoder, right in zip(encoders, eager, strict=True):
+        for found, expected in zip(there_and_back(encoder, pictures, probe), right, strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
