@@ -138,8 +138,16 @@ def examine(
             "field or prior would fit, or a larger device"
         )
     fit = Fit(tuple(trials), search.model, usable, prior.is_text_encoder_parked, too_many)
-    prior.vae_rows = fit.best.vae_rows
+    adapt(prior, text_encoder_on_host=fit.text_encoder_on_host, vae_rows=fit.best.vae_rows)
     return fit
+
+
+def adapt(prior: DiffusersPrior, *, text_encoder_on_host: bool, vae_rows: int) -> None:
+    """Bring a prior into the form of a trial; with `vae_rows` 0 its VAE keeps as many pictures as it does by itself."""
+    if text_encoder_on_host:
+        prior.park_text_encoder()
+    if vae_rows:
+        prior.vae_rows = vae_rows
 
 
 class _Search:

@@ -21,7 +21,7 @@ from dreamfoundry.diffusion.weights_cache import fetch_weights, weights_cache
 from dreamfoundry.distill.device import try_device
 from dreamfoundry.distill.device_memory import is_out_of_memory, release_memory
 from dreamfoundry.distill.loop import SlotBatch
-from dreamfoundry.distill.preflight import examine
+from dreamfoundry.distill.preflight import adapt, examine
 from dreamfoundry.distill.slot import Assignment, OptimizedField, Slot
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.errors import DeviceUnavailable, GpuOutOfMemory, InfrastructureError, PromptFailure
@@ -57,10 +57,7 @@ def open_distiller(settings: WorkerSettings) -> Distiller:
     started_s = time.monotonic()
     prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
     log_event(LOG, "prior_loaded", stage="setup", seconds=time.monotonic() - started_s)
-    if settings.text_encoder_on_host:
-        prior.park_text_encoder()
-    if settings.vae_rows:
-        prior.vae_rows = settings.vae_rows
+    adapt(prior, text_encoder_on_host=settings.text_encoder_on_host, vae_rows=settings.vae_rows)
     return Distiller(prior, library, settings.device, checkpoint_s=settings.checkpoint_s)
 
 
