@@ -40,8 +40,8 @@ BLOCKS = {
     "kernels": 50.0,
     "prior": 75.0,
     "step": 35.0,
-    "table": 100.0,
-    "switches": 45.0,
+    "table": 90.0,
+    "switches": 55.0,
     "training": 300.0,
 }
 """Seconds of each block; of a shorter or longer day, shares."""

@@ -19,6 +19,7 @@ import torch
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.distill.loop import SlotBatch
 from dreamfoundry.distill.slot import Assignment
+from dreamfoundry.distill.step.replay import StepRecorder
 from dreamfoundry.evaluation.benchmark.baseline import Decode, GridSampleFields, OnePrompt, baseline_recipe
 from dreamfoundry.evaluation.benchmark.stopwatch import Stopwatch, WatchedOptimizer, WatchedPrior
 from dreamfoundry.nerf.field import RadianceFields
@@ -80,10 +81,19 @@ class StageTime:
 
 
 class Loop:
-    """The loop of a case, with every slot occupied, under a stopwatch."""
+    """The loop of a case, with every slot occupied, under a stopwatch.
+
+    `recorder` is for the main loop: steps that it has recorded are replayed whole, their optimizer untimed.
+    """
 
     def __init__(
-        self, case: Case, prior: ScorePrior, recipe: Recipe, device: str = "cpu", decode: Decode | None = None
+        self,
+        case: Case,
+        prior: ScorePrior,
+        recipe: Recipe,
+        device: str = "cpu",
+        decode: Decode | None = None,
+        recorder: StepRecorder | None = None,
     ) -> None:
         self.recipe = recipe if case.own_samples else baseline_recipe(recipe)
         self.num_assets = max(1, case.num_slots)
@@ -96,10 +106,11 @@ class Loop:
             raise ValueError(f"case {case.name!r}: decodes = {case.decodes}, so it must come with decode, or without")
         self._loop: SlotBatch | OnePrompt
         if case.num_slots:
-            self._loop = SlotBatch(watched, self.recipe, case.num_slots, device)
+            self._loop = SlotBatch(watched, self.recipe, case.num_slots, device, recorder)
             for assignment in assignments:
                 self._loop.admit(assignment)
-            self._loop.field_step.adam = cast(Any, WatchedOptimizer(self._loop.adam, self._watch))
+            if recorder is None:
+                self._loop.field_step.adam = cast(Any, WatchedOptimizer(self._loop.adam, self._watch))
         else:
             # A research code on its own terms: nothing skips empty space, and no kernel of ours reads its field.
             # Compositing is ours in both, on a GPU a kernel: that favours the baseline.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,21 @@ FOLDER = Path(__file__).resolve().parents[4] / "tests" / "gpu"
 
 
 def kernel_checks(task: Task, emit: Emit) -> None:
-    """Our kernels against their twins."""
-    _check("test_kernels.py", emit)
+    """Our kernels against their twins, and steps that wait for nothing."""
+    _check(["test_kernels.py"], emit)
 
 
 def prior_checks(task: Task, emit: Emit) -> None:
     """Replay, the way to the latents and back, half precision, memory."""
-    _check("test_cuda_prior.py", emit)
+    _check(["test_cuda_prior.py", "test_device_memory.py"], emit)
 
 
-def _check(file: str, emit: Emit) -> None:
-    """Run the tests of a file. One that fails is a figure; SystemExit if they cannot be run at all."""
+def _check(files: Sequence[str], emit: Emit) -> None:
+    """Run the tests of some files. One that fails is a figure; SystemExit if they cannot be run at all."""
     import pytest  # such a machine has it; a worker's image has not
 
     options = ["-c", str(FOLDER / "pytest.ini"), "--rootdir", str(FOLDER), "--confcutdir", str(FOLDER)]
-    status = pytest.main([*options, str(FOLDER / file)], plugins=[_Reporter(emit)])
+    status = pytest.main([*options, *(str(FOLDER / file) for file in files)], plugins=[_Reporter(emit)])
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise SystemExit(f"error: pytest ended with {status!r}")
 

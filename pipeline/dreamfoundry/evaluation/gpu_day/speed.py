@@ -19,6 +19,7 @@ from dreamfoundry.diffusion.random_weights import (
     random_sd_decoder,
 )
 from dreamfoundry.diffusion.weights import PriorEngine
+from dreamfoundry.distill.step.replay import StepGraphs
 from dreamfoundry.evaluation.benchmark.baseline import Decode
 from dreamfoundry.evaluation.benchmark.measure import (
     BASELINE,
@@ -63,7 +64,9 @@ WARM_UP_STEPS = 4
 def step_in_detail(task: Task, emit: Emit) -> None:
     """Memory, places that wait for the GPU, and costliest kernels of a step of eight slots."""
     case = slots_case(2 if task.is_tiny else SLOTS_IN_DETAIL)
-    loop = Loop(case, _keeping_prior(task, case), _recipe(task), task.device)
+    prior = _prior(task, "sd21", task.engine)
+    prior.vae_rows = case.num_slots
+    loop = Loop(case, prior, _recipe(task), task.device)
     for _ in range(1 if task.is_tiny else WARM_UP_STEPS):
         loop.step()
 
@@ -93,8 +96,10 @@ def _table(task: Task) -> Iterator[tuple[str, Measure]]:
     yield "least", partial(_least, task, slots, prior)
     del prior
 
+    prior = _prior(task, "sd21", task.engine)
     for case in slots:
-        yield case.name, partial(_figures, task, case, _keeping_prior(task, case), 8)
+        prior.vae_rows = case.num_slots  # its activations are kept, as preflight chooses where they fit
+        yield case.name, partial(_figures, task, case, prior, 8)
 
 
 def _least(task: Task, cases: Sequence[Case], prior: DiffusersPrior) -> Figures:
@@ -111,7 +116,8 @@ def switches(task: Task, emit: Emit) -> None:
 
 def _switches(task: Task) -> Iterator[tuple[str, Measure]]:
     case = slots_case(2 if task.is_tiny else SLOTS_IN_DETAIL)
-    prior = _keeping_prior(task, case)
+    prior = _prior(task, "sd21", task.engine)
+    prior.vae_rows = case.num_slots
     yield "as it is", partial(_figures, task, case, prior, 6)
 
     prior.vae_layout = "contiguous"
@@ -125,22 +131,31 @@ def _switches(task: Task) -> Iterator[tuple[str, Measure]]:
     torch.backends.cudnn.benchmark = True
     yield "cudnn.benchmark", partial(_figures, task, case, prior, 6)
     torch.backends.cudnn.benchmark = False
+
+    yield "recorded steps", partial(_figures, task, case, prior, 6, is_recorded=True)
     del prior
 
     prior = _prior(task, "if-m", task.engine)
     for case in (slots_case(1), slots_case(2 if task.is_tiny else 16)):
         yield f"if-m, {case.name}", partial(_figures, task, case, prior, 6)
+        yield f"if-m, {case.name}, recorded steps", partial(_figures, task, case, prior, 6, is_recorded=True)
 
 
-def _figures(task: Task, case: Case, prior: DiffusersPrior, num_steps: int) -> Figures:
-    """Seconds of a step by part, steps back to back, and peaks of memory. A rehearsal makes one step."""
+def _figures(task: Task, case: Case, prior: DiffusersPrior, num_steps: int, *, is_recorded: bool = False) -> Figures:
+    """Seconds of a step by part, steps back to back, and peaks of memory. A rehearsal makes one step.
+
+    `is_recorded`: what is around the prior is replayed too, on a GPU.
+    """
     prior.forget_shapes()
     if task.is_cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    warm_up, num_steps = (1, 1) if task.is_tiny else (WARM_UP_STEPS, num_steps)
+    warm_up = 3 * WARM_UP_STEPS if is_recorded else WARM_UP_STEPS  # lit and unlit steps are recorded apart
+    if task.is_tiny:
+        warm_up, num_steps = 1, 1
     decode = _decoder(task) if case.decodes else None
-    loop = Loop(case, prior, _recipe(task), task.device, decode)
+    recorder = StepGraphs() if is_recorded and task.is_cuda else None
+    loop = Loop(case, prior, _recipe(task), task.device, decode, recorder)
     stages = stage_times(loop, warm_up, num_steps)
     return {
         **step_figures(loop, stages),
@@ -150,13 +165,6 @@ def _figures(task: Task, case: Case, prior: DiffusersPrior, num_steps: int) -> F
         "vae_rows": prior.vae_rows,
         "steps_s": [dict(step) for stage in stages for step in stage.steps_s],
     }
-
-
-def _keeping_prior(task: Task, case: Case) -> DiffusersPrior:
-    """SD 2.1 that keeps the activations of its VAE for all slots of a case, as preflight chooses where they fit."""
-    prior = _prior(task, "sd21", task.engine)
-    prior.vae_rows = case.num_slots
-    return prior
 
 
 def _memory(task: Task) -> Figures:
