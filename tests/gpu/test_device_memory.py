@@ -19,6 +19,9 @@ pytestmark = [
 
 MIB = 2**20
 
+WORKSPACES_BYTES = 128 * MIB
+"""What cuBLAS takes for each stream that it has met, for as long as the process lives."""
+
 
 @pytest.fixture(scope="module")
 def prior() -> DiffusersPrior:
@@ -47,15 +50,15 @@ def test_46_after_a_shortage_recordings_and_blocks_are_given_back(prior: Diffuse
     record(prior)
     is_short = False
     try:
-        held = torch.empty(256 * MIB, dtype=torch.uint8, device="cuda")
+        held = torch.empty(512 * MIB, dtype=torch.uint8, device="cuda")
         torch.empty(2**50, dtype=torch.uint8, device=held.device)
     except RuntimeError as error:
         is_short = is_out_of_memory(error)
     del held
     assert is_short
-    assert torch.cuda.memory_reserved() > before_bytes + 256 * MIB
+    assert torch.cuda.memory_reserved() > before_bytes + 512 * MIB
     release_memory(prior)
-    assert torch.cuda.memory_reserved() <= before_bytes + 2 * MIB
+    assert torch.cuda.memory_reserved() <= before_bytes + WORKSPACES_BYTES
 
 
 def test_the_device_computes_and_its_kernels_are_named() -> None:
