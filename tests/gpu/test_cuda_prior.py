@@ -14,7 +14,7 @@ import torch
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.guidance import NoiseSample, distillation_gradient
 from dreamfoundry.diffusion.networks.cuda_graph import GraphRecorder
-from dreamfoundry.diffusion.networks.replay import RECORDED_AFTER_CALLS, ReplayByShape
+from dreamfoundry.diffusion.networks.replay import RECORDED_AFTER_CALLS, ReplayByShape, without_recording
 from dreamfoundry.diffusion.networks.vae_encoder import VAE_ROWS
 from dreamfoundry.diffusion.prompts import ViewEmbeds
 from dreamfoundry.diffusion.random_weights import ARCHITECTURES, random_sd21
@@ -143,7 +143,8 @@ def _alone(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One row in a pass of its own, which is never replayed."""
     one = pictures[row : row + 1].detach().requires_grad_()
-    latents = prior.encode_pictures(one)
+    with without_recording():
+        latents = prior.encode_pictures(one)
     (gradient,) = torch.autograd.grad((latents * probe[row : row + 1]).sum(), one)
     return latents.detach(), gradient
 

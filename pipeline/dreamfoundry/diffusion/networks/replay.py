@@ -195,7 +195,7 @@ def eager_with_gradient(compute: Callable[[Tensor], Tensor], value: Tensor) -> t
     """(compute(value), its way back), kernel by kernel; the activations live as long as the way back does."""
     with torch.enable_grad():
         leaf = value.detach().requires_grad_()
-        output = compute(leaf)
+        output = compute(leaf.view_as(leaf))  # torch's counter of operations follows no leaf into a module
 
     def way_back(gradient: Tensor) -> Tensor:
         (result,) = torch.autograd.grad(output, leaf, gradient)

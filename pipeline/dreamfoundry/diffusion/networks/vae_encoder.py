@@ -24,6 +24,7 @@ from dreamfoundry.diffusion.networks.replay import (
     ReplayByShape,
     ReplayWithGradient,
     WayBack,
+    eager_with_gradient,
     without_recording,
 )
 
@@ -164,7 +165,4 @@ def _encode(model: Any, signed: Tensor) -> Tensor:
 
 def _encode_backward(model: Any, signed: Tensor, gradient: Tensor) -> Tensor:
     """The gradient of `_encode` with respect to its input; its activations live within this call only."""
-    with torch.enable_grad():
-        leaf = signed.detach().requires_grad_()
-        (result,) = torch.autograd.grad(_encode(model, leaf), leaf, gradient)
-    return result
+    return eager_with_gradient(partial(_encode, model), signed)[1](gradient)
