@@ -13,7 +13,14 @@ from dreamfoundry.nerf.kernels.availability import has_kernels
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
-from support.kernel_cases import adam_sides, compositing_pairs, hash_encoding_pairs, hash_inputs, ray_inputs
+from support.kernel_cases import (
+    adam_sides,
+    compositing_pairs,
+    hash_encoding_pairs,
+    hash_inputs,
+    ray_inputs,
+    shared_gradient_pairs,
+)
 
 pytestmark = [
     pytest.mark.gpu,
@@ -40,6 +47,11 @@ def test_hash_encoding_and_its_gradient_equal_the_twin(num_slots: int, num_point
     grid, (table, points) = hash_inputs(num_slots, num_points, SINGLE, features)
     # A few hundred points add to one row, in whatever order: their sum is good to fewer digits.
     require_close(hash_encoding_pairs(grid, table, points, "cuda"), rtol=1e-3, atol=1e-3)
+
+
+def test_two_readings_of_a_table_share_the_sum_of_their_gradients() -> None:
+    grid, (table, points) = hash_inputs(3, 4099, SINGLE)
+    require_close(shared_gradient_pairs(grid, table, points, "cuda"), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("num_slots", "num_rays", "num_samples"), [(1, 5, 4), (3, 100, 13), (2, 50, 64), (1, 7, 600)])

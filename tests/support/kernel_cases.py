@@ -57,6 +57,28 @@ def hash_encoding_pairs(grid: HashGrid, table: Tensor, points: Tensor, device: s
     return list(zip(*sides, strict=True))
 
 
+def shared_gradient_pairs(grid: HashGrid, table: Tensor, points: Tensor, device: str) -> Pairs:
+    """Two readings of a table by the kernel, and the gradient that they share."""
+    from dreamfoundry.nerf.kernels.hash_encoding import hash_encoding
+    from dreamfoundry.nerf.trilinear import SharedGradient
+
+    shared = SharedGradient()
+
+    def kernel(table: Tensor, points: Tensor) -> Tensor:
+        levels, here = grid.levels.to(device), points.to(device)
+        return hash_encoding(table.to(device), here, levels, grid.entries_per_level, grid.bound, shared)
+
+    sides = []
+    for encode in (kernel, grid.encode):
+        values = table.clone().requires_grad_()
+        first, second = encode(values, points), encode(values, points.flip(1) * 0.5)
+        upstream = [draws(3 + index, *first.shape, dtype=table.dtype).to(first.device) for index in range(2)]
+        (gradient,) = torch.autograd.grad((first, second), values, upstream)
+        sides.append((first.detach().cpu(), second.detach().cpu(), gradient))
+    assert shared.tensor is not None
+    return list(zip(*sides, strict=True))
+
+
 def ray_inputs(num_slots: int, num_rays: int, num_samples: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
     """Density (a ray of nothing, one of thin fog and a wall among them), albedo, deltas, distances."""
     shape = (num_slots, num_rays, num_samples)

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamfoundry.nerf.tiles import tiles
-from dreamfoundry.nerf.trilinear import CORNERS, cells, corner_weights, weighted_rows
+from dreamfoundry.nerf.trilinear import CORNERS, SharedGradient, cells, corner_weights, weighted_rows
 from dreamfoundry.settings.field import FieldConfig
 
 
@@ -32,7 +32,9 @@ class DenseGrid:
         offsets = (corner_x * side[:, None] + corner_y) * side[:, None] + corner_z
         self._corner_offset = offsets.to(device).unbind(dim=1)
 
-    def encode(self, table: Float[Tensor, "K E F"], points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M C"]:
+    def encode(
+        self, table: Float[Tensor, "K E F"], points: Float[Tensor, "K M 3"], shared: SharedGradient | None = None
+    ) -> Float[Tensor, "K M C"]:
         """Features at `points`, all levels side by side; only the table gets a gradient."""
         return weighted_rows(table, *self.lookups(points))
 

@@ -20,6 +20,7 @@ from torch.nn.functional import softplus
 from dreamfoundry.nerf.dense_grid import DenseGrid
 from dreamfoundry.nerf.hash_grid import HashGrid
 from dreamfoundry.nerf.heads import heads
+from dreamfoundry.nerf.trilinear import SharedGradient
 from dreamfoundry.settings.field import FieldConfig
 
 MAX_LOG_DENSITY = 15.0
@@ -64,6 +65,7 @@ class RadianceFields:
         # How much each feature counts; the levels of a slot fade in with its progress.
         self._feature_shares = torch.ones(num_slots, num_features, 1, device=device, dtype=dtype)
         self._blob_stretch = torch.ones(num_slots, 1, 3, device=device, dtype=dtype)
+        self._shared_gradient: SharedGradient | None = None
         side = config.occupancy_resolution
         self.occupancy = torch.ones(num_slots, side, side, side, device=device, dtype=dtype) if side else None
 
@@ -159,6 +161,12 @@ class RadianceFields:
         shares = {name: tensor.split(list(sizes)) for name, tensor in tensors.items()}
         return [self._with({name: share[index] for name, share in shares.items()}) for index in range(len(sizes))]
 
+    def for_one_pass(self) -> RadianceFields:
+        """The same fields for one way there and one back, on which the readings of the table share its gradient."""
+        once = copy.copy(self)
+        once._shared_gradient = SharedGradient()
+        return once
+
     def _slot_tensors(self) -> dict[str, Tensor]:
         """Everything that has a line for each slot."""
         grids = {} if self.occupancy is None else {"occupancy": self.occupancy}
@@ -177,7 +185,7 @@ class RadianceFields:
 
         Outside the cube the outermost cell is extrapolated. Only the table gets a gradient.
         """
-        return self.encoding.encode(self._parameters["table"], points.detach())
+        return self.encoding.encode(self._parameters["table"], points.detach(), self._shared_gradient)
 
     def query(self, points: Float[Tensor, "K M 3"]) -> tuple[Float[Tensor, "K M"], Float[Tensor, "K M 3"]]:
         """Density (per scene unit, >= 0) and albedo (sRGB in [0, 1]) at `points`."""

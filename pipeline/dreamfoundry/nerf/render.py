@@ -108,7 +108,7 @@ def render(
     Fields that keep an occupancy grid get most of a ray's samples where it is not empty.
     """
     if origins.device.type != "cpu":
-        return _render_all(fields, origins, directions, uniforms, config, with_normals)
+        return _render_all(fields.for_one_pass(), origins, directions, uniforms, config, with_normals)
 
     # the host can read its own numbers and skip rays that miss; slot by slot, so that a slot has the
     # same bits whatever K is and its intermediates stay in the cache

@@ -4,9 +4,13 @@ Steps run on torch's meta device, where tensors have shapes and no values, so th
 nothing here and go the way that they go on a GPU.
 """
 
+from collections import Counter
 from functools import cache
+from typing import Any
 
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.distill.loop import OCCUPANCY_STEPS, SlotBatch
@@ -124,6 +128,29 @@ def test_only_slots_whose_occupancy_is_due_are_asked_for_it() -> None:
         cost_of_step(recipe, [*[BEFORE_STEP] * due, *[ordinary] * (4 - due)]).num_bytes - base for due in (1, 4)
     )
     assert all_of_them / one == pytest.approx(4.0, rel=0.02)
+
+
+def test_the_gradient_of_a_table_is_made_once_and_never_added_to_another() -> None:
+    recipe = RECIPES["hash and occupancy"]
+    batch = full_batch(recipe, 2)
+    table = batch.fields.parameters()["table"].shape
+    with TensorsMade(table) as made:
+        batch.step()
+    assert (made.counts["aten::new_zeros"], made.counts["aten::add"]) == (1, 0)
+
+
+class TensorsMade(TorchDispatchMode):
+    """Counts of the operations that make a tensor of a shape."""
+
+    def __init__(self, shape: torch.Size) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.counts: Counter[str] = Counter()
+        self._shape = shape
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.counts[func._schema.name] += isinstance(result, torch.Tensor) and result.shape == self._shape
+        return result
 
 
 def test_the_next_step_is_drawn_before_this_one_ends() -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -96,11 +97,14 @@ def _is_non_blocking(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 
 
 class _PriorAside(AnalyticPrior):
-    """A prior whose calls are in no ledger."""
+    """A prior whose calls are in no ledger, and whose embeddings have a shape only."""
 
     def __init__(self, picture_px: int, ledger: StepLedger) -> None:
         super().__init__(picture_px, device="meta")
         self._ledger = ledger
+
+    def encode_prompts(self, texts: Sequence[str]) -> Tensor:
+        return torch.empty(len(texts), 1, 3 * self.picture_px**2, device="meta")
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         with self._ledger.aside():
