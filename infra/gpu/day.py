@@ -136,12 +136,15 @@ def cases(lines: IO[str]) -> Iterator[tuple[str, Json]]:
 
 
 def site_of(wheels: Path | None) -> str:
-    """A folder with the packages of `wheels`; outside of OUT, which has few files."""
+    """A folder with the packages of `wheels`; outside of OUT, which has few files.
+
+    Where pip fails, it says why, and the blocks that can do without go on.
+    """
     if wheels is None:
         return ""
     site = tempfile.mkdtemp(prefix="site-")
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", site]
-    subprocess.run([*install, *map(str, sorted(wheels.glob("*.whl")))], check=True)
+    subprocess.run([*install, *map(str, sorted(wheels.glob("*.whl")))], check=False)
     return site
 
 

@@ -86,12 +86,14 @@ def _export(task: Task, trainer: Trainer, folder: Path) -> Figures:
 
 def _compare(task: Task, trainer: Trainer, recipe: Recipe, weights: Path, emit: Emit) -> None:
     """Denoising errors of these weights and of the bundled ones, on the device; then samples and losses as pictures."""
-    priors = {"these": PriorConfig(path=str(weights), license="Apache-2.0"), "bundled": recipe.prior}
-    for name in ("these",) if task.is_tiny else ("these", "bundled"):
-        prior = load_prior(priors[name], device=task.device)
+    these = load_prior(PriorConfig(path=str(weights), license="Apache-2.0"), device=task.device)
+    priors = (
+        {"these": these} if task.is_tiny else {"these": these, "bundled": load_prior(recipe.prior, device=task.device)}
+    )
+    for name, prior in priors.items():
         errors = caption_errors(prior, trainer.views, trainer.config, recipe.shading)
         emit(f"denoising error of {name}", {str(fraction): error for fraction, error in errors.items()})
 
     loss_plot(trainer.losses).save(task.folder / "loss.png")
-    sample_grid(load_prior(priors["these"]), num_steps=1 if task.is_tiny else 30).save(task.folder / "samples.png")
+    sample_grid(these, num_steps=1 if task.is_tiny else 30).save(task.folder / "samples.png")
     emit("pictures", {"files": ["loss.png", "samples.png"]})
