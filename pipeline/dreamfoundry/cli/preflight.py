@@ -106,5 +106,3 @@ def print_fit(fit: Fit, recipe: Recipe, roofline: Roofline) -> None:
     if fit.too_many:
         print(f"{fit.too_many:5} {fit.model.at(fit.too_many) / MIB:8.0f} MiB   does not fit")
     print(f"\n--slots {fit.best.num_slots} is the fastest for an asset of those that fit")
-    if fit.best.vae_rows:
-        print("without --slots a run on a GPU tries this itself, and its VAE keeps as many pictures as here")

@@ -110,32 +110,43 @@ def known_memory(prior: DiffusersPrior, recipe: Recipe) -> MemoryModel:
 
 
 def examine(
-    prior: DiffusersPrior, recipe: Recipe, device: str, *, most_slots: int, usable_bytes: int | None = None
+    prior: DiffusersPrior,
+    recipe: Recipe,
+    device: str,
+    *,
+    most_slots: int,
+    num_slots: int = 0,
+    usable_bytes: int | None = None,
 ) -> Fit:
-    """Try 1, 2, 4 … up to `most_slots` slots (or the next larger size) as long as they fit.
+    """Try 1, 2, 4 … up to `most_slots` slots (or the next larger size) as long as they fit; or `num_slots` alone.
 
     `usable_bytes` is measured where it is not given. The text encoder goes to the host where that
     lets more slots fit, and the VAE takes the pictures of a step in one pass where its activations fit; `prior`
-    stays as the best trial had it. PriorUnavailable, with what would work, if not even one slot fits.
+    stays as the best trial had it. PriorUnavailable, with what would work, if not even the first number fits.
     """
     usable = usable_memory_bytes(device) if usable_bytes is None else usable_bytes
     search = _Search(prior, recipe, device, usable)
     trials: list[Trial] = []
     too_many = 0
-    for num_slots in SLOT_SIZES:
+    sizes = (num_slots,) if num_slots else SLOT_SIZES
+    for size in sizes:
         if trials and trials[-1].num_slots >= most_slots:
             break
-        trial = search.try_slots(num_slots)
+        trial = search.try_slots(size)
         if trial is None:
-            too_many = num_slots
+            too_many = size
             break
         trials.append(trial)
 
     if not trials:
+        beside = f"beside {prior.identity.prior_id}: {usable / GIB:.1f} GiB of {device} may be used"
+        if too_many > 1:
+            raise PriorUnavailable(
+                f"{too_many} slots do not fit {beside}; fewer --slots may, and without it a run chooses"
+            )
         raise PriorUnavailable(
-            f"not even one slot fits beside {prior.identity.prior_id}: {usable / GIB:.1f} GiB of {device} may be used, "
-            f"and weights and one field alone take {search.model.at(1) / GIB:.1f} GiB; a smaller render.image_px, "
-            "field or prior would fit, or a larger device"
+            f"not even one slot fits {beside}, and weights and one field alone take {search.model.at(1) / GIB:.1f} GiB; "
+            "a smaller render.image_px, field or prior would fit, or a larger device"
         )
     fit = Fit(tuple(trials), search.model, usable, prior.is_text_encoder_parked, too_many)
     adapt(prior, text_encoder_on_host=fit.text_encoder_on_host, vae_rows=fit.best.vae_rows)

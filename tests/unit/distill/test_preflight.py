@@ -72,6 +72,13 @@ def test_a_device_that_is_too_small_for_one_slot_is_refused_with_what_it_would_t
         examine(prior, ball_recipe, "cpu", most_slots=4, usable_bytes=KIB)
 
 
+def test_a_number_that_somebody_names_is_tried_alone(prior: DiffusersPrior, ball_recipe: Recipe) -> None:
+    fit = examine(prior, ball_recipe, "cpu", most_slots=8, num_slots=3)
+    assert [trial.num_slots for trial in fit.trials] == [3]
+    with pytest.raises(PriorUnavailable, match=r"3 slots do not fit beside tiny-if: .*; fewer --slots may"):
+        examine(prior, ball_recipe, "cpu", most_slots=8, num_slots=3, usable_bytes=KIB)
+
+
 def test_memory_that_runs_out_ends_the_search(
     prior: DiffusersPrior, ball_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

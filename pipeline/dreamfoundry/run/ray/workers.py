@@ -119,15 +119,17 @@ class ExportActor:
         return os.getpid()
 
 
-def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
-    """Try out slots where a distiller would run, before there are any; PriorUnavailable if none fits.
+def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int, num_slots: int = 0) -> SlotsFit:
+    """Try out slots where a distiller would run, before there are any; PriorUnavailable if none fits, or not `num_slots`.
 
     A node whose GPU cannot be used is treated as in a run: drained after MAX_NODE_DEATHS, and others are tried.
     """
     num_gpus = 1 if settings.device.startswith("cuda") else 0
     remote: Any = ray.remote  # its process, and what that holds of the GPU, goes with the call
     task = remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(_slots_that_fit_here)
-    return first_fit(lambda: _fetch(task.remote(settings, recipe, most_slots), PREFLIGHT_TIMEOUT_S), drain_if_others)
+    return first_fit(
+        lambda: _fetch(task.remote(settings, recipe, most_slots, num_slots), PREFLIGHT_TIMEOUT_S), drain_if_others
+    )
 
 
 def first_fit(try_out: Callable[[], tuple[str, SlotsFit | Died] | Died], drain: Callable[[str], None]) -> SlotsFit:
@@ -145,12 +147,14 @@ def first_fit(try_out: Callable[[], tuple[str, SlotsFit | Died] | Died], drain: 
             drain(node)
 
 
-def _slots_that_fit_here(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> tuple[str, SlotsFit | Died]:
+def _slots_that_fit_here(
+    settings: WorkerSettings, recipe: Recipe, most_slots: int, num_slots: int
+) -> tuple[str, SlotsFit | Died]:
     from dreamfoundry.run.workers import distiller  # brings torch, which the driver does without
 
     node = ray.get_runtime_context().get_node_id()
     try:
-        return node, distiller.slots_that_fit(settings, recipe, most_slots)
+        return node, distiller.slots_that_fit(settings, recipe, most_slots, num_slots)
     except DeviceUnavailable as error:
         return node, Died(str(error), "device")
     except DreamfoundryError as error:

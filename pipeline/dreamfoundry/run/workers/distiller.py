@@ -76,11 +76,11 @@ def load_resident_prior(config: PriorConfig, device: str, engine: PriorEngine) -
         raise DeviceUnavailable(f"{fetched.path} does not fit into what is free on {device!r}: {error}") from None
 
 
-def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
-    """The best number of slots for a worker with these settings, tried out on its device."""
+def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int, num_slots: int = 0) -> SlotsFit:
+    """The best number of slots for a worker with these settings, or `num_slots`, tried out on its device."""
     torch.set_num_threads(settings.num_threads)
     prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
-    fit = examine(prior, recipe, settings.device, most_slots=most_slots)
+    fit = examine(prior, recipe, settings.device, most_slots=most_slots, num_slots=num_slots)
     return SlotsFit(fit.best.num_slots, fit.text_encoder_on_host, fit.best.vae_rows)
 
 
