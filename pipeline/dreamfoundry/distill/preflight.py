@@ -139,13 +139,11 @@ def examine(
         trials.append(trial)
 
     if not trials:
-        beside = f"beside {prior.identity.prior_id}: {usable / GIB:.1f} GiB of {device} may be used"
+        room = f"beside {prior.identity.prior_id}: {usable / GIB:.1f} GiB of {device} may be used"
         if too_many > 1:
-            raise PriorUnavailable(
-                f"{too_many} slots do not fit {beside}; fewer --slots may, and without it a run chooses"
-            )
+            raise PriorUnavailable(f"{too_many} slots do not fit {room}; fewer --slots may")
         raise PriorUnavailable(
-            f"not even one slot fits {beside}, and weights and one field alone take {search.model.at(1) / GIB:.1f} GiB; "
+            f"not even one slot fits {room}, and weights and one field alone take {search.model.at(1) / GIB:.1f} GiB; "
             "a smaller render.image_px, field or prior would fit, or a larger device"
         )
     fit = Fit(tuple(trials), search.model, usable, prior.is_text_encoder_parked, too_many)

@@ -120,7 +120,7 @@ class ExportActor:
 
 
 def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int, num_slots: int = 0) -> SlotsFit:
-    """Try out slots where a distiller would run, before there are any; PriorUnavailable if none fits, or not `num_slots`.
+    """Try out slots, or `num_slots`, where a distiller would run, before there are any; PriorUnavailable if none fits.
 
     A node whose GPU cannot be used is treated as in a run: drained after MAX_NODE_DEATHS, and others are tried.
     """
