@@ -11,7 +11,8 @@ import torch
 from diffusers import AutoencoderTiny
 
 from dreamfoundry.asset.files.metadata import asset_metadata
-from dreamfoundry.diffusion.loading import load_prior
+from dreamfoundry.diffusion.loading import load_encoders, load_prior
+from dreamfoundry.diffusion.networks.vae_encoder import VaeEncoder
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.weights import pin_digests, prior_identity
 from dreamfoundry.errors import ConfigError, PriorUnavailable
@@ -60,6 +61,18 @@ def test_pictures_are_encoded_by_it_and_their_gradient_comes_back_through_it(
     probe = torch.randn(2, 4, 8, 8)
     gradients = [torch.autograd.grad((found * probe).sum(), pictures)[0] for found in (latents, right)]
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-4)
+
+
+def test_both_encoders_can_be_had_for_a_comparison(
+    config: PriorConfig, latent: ScorePrior, tiny_deepfloyd_folder: Path
+) -> None:
+    pictures = torch.rand(2, 3, 16, 16)
+    own, tiny = (VaeEncoder(model) for model in load_encoders(config))
+    assert torch.allclose(own(pictures * 2 - 1), latent.encode_pictures(pictures), atol=1e-5)
+    assert torch.allclose(tiny(pictures * 2 - 1), load_prior(config, dtype=torch.float32).encode_pictures(pictures))
+    assert load_encoders(replace(config, vae=None))[1] is None
+    with pytest.raises(PriorUnavailable, match="works on pixels and has no VAE"):
+        load_encoders(config_of(tiny_deepfloyd_folder))
 
 
 def test_the_decoder_is_not_loaded(config: PriorConfig) -> None:
