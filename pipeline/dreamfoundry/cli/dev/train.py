@@ -13,6 +13,7 @@ grid of samples, and a table of the denoising error under correct and wrong capt
 
 exit codes:
    0  trained
+   1  the GPU cannot be used
    4  the command line cannot be used
 """
 
@@ -82,10 +83,12 @@ def train(
         raise ConfigError(f"--start-from {start_from}: no weights there; name a folder that a training has written")
     restart_with(CPU_ENVIRONMENT)
 
+    from dreamfoundry.distill.device import try_device
     from dreamfoundry.settings.loading import bundled_recipe
     from dreamfoundry.toybox.training.config import TrainingConfig
     from dreamfoundry.toybox.training.trainer import Trainer
 
+    try_device(device)
     config = TrainingConfig(**dataclasses.asdict(training))
     views = traced_views(config, output)
     if not trace_only:

@@ -135,6 +135,11 @@ def _switches(task: Task) -> Iterator[tuple[str, Measure]]:
     yield "recorded steps", partial(_figures, task, case, prior, 6, is_recorded=True)
     del prior
 
+    prior = _prior(task, "sd21", task.engine, has_tiny_vae=True)
+    prior.vae_rows = case.num_slots
+    yield "tiny encoder", partial(_figures, task, case, prior, 6)
+    del prior
+
     prior = _prior(task, "if-m", task.engine)
     for case in (slots_case(1), slots_case(2 if task.is_tiny else 16)):
         yield f"if-m, {case.name}", partial(_figures, task, case, prior, 6)
@@ -184,11 +189,11 @@ def _recipe(task: Task) -> Recipe:
     return resolve_recipe("dreamfusion_hash", TINY_SETTINGS if task.is_tiny else SETTINGS)
 
 
-def _prior(task: Task, name: str, engine: PriorEngine) -> DiffusersPrior:
+def _prior(task: Task, name: str, engine: PriorEngine, **options: bool) -> DiffusersPrior:
     if not task.is_tiny:
-        return ARCHITECTURES[name](task.device, engine=engine)
+        return ARCHITECTURES[name](task.device, engine=engine, **options)
     architecture, picture_px = TINY[name]
-    prior = ARCHITECTURES[architecture](task.device, engine=engine)
+    prior = ARCHITECTURES[architecture](task.device, engine=engine, **options)
     prior.picture_px = picture_px
     return prior
 
