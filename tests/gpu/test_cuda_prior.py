@@ -5,6 +5,9 @@ Random weights in the shapes of Stable Diffusion 2.1: nothing has to be there bu
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,11 +16,10 @@ import torch
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.guidance import NoiseSample, distillation_gradient
-from dreamfoundry.diffusion.networks.cuda_graph import GraphRecorder
-from dreamfoundry.diffusion.networks.replay import RECORDED_AFTER_CALLS, ReplayByShape, without_recording
+from dreamfoundry.diffusion.networks.replay import RECORDED_AFTER_CALLS, without_recording
 from dreamfoundry.diffusion.networks.vae_encoder import VAE_ROWS
 from dreamfoundry.diffusion.prompts import ViewEmbeds
-from dreamfoundry.diffusion.random_weights import ARCHITECTURES, random_sd21
+from dreamfoundry.diffusion.random_weights import random_sd21
 from dreamfoundry.distill.preflight import examine
 from dreamfoundry.settings.distillation import GuidanceConfig
 from dreamfoundry.settings.loading import bundled_recipe, with_overrides
@@ -115,18 +117,6 @@ def test_activations_survive_what_runs_between_the_way_there_and_the_way_back(pr
     assert all(error(gradient, gradients[0]) < 2 * REPLAY_TOLERANCE for gradient in gradients[1:])
 
 
-def test_a_compiled_prior_is_the_eager_one_there_and_back() -> None:
-    compiled, eager = (ARCHITECTURES["tiny-sd21"]("cuda", engine=engine) for engine in ("compiled", "eager"))
-    pictures = torch.rand(2, 3, 512, 512, device="cuda", requires_grad=True)
-    probe = torch.randn(2, 4, 64, 64, device="cuda") / 65_536
-    for seed in range(RECORDED_AFTER_CALLS + 2):
-        latents = [prior.encode_pictures(pictures) for prior in (compiled, eager)]
-        assert error(*latents) < 2 * REPLAY_TOLERANCE
-        gradients = [torch.autograd.grad((one * probe).sum(), pictures)[0] for one in latents]
-        assert error(*gradients) < 2 * REPLAY_TOLERANCE
-        assert error(*(prior.predict_noise(*values(4, seed)) for prior in (compiled, eager))) < 2 * REPLAY_TOLERANCE
-
-
 def test_a_half_precision_gradient_is_the_one_of_single_precision(prior: DiffusersPrior) -> None:
     with exact_arithmetic():
         exact = random_sd21("cuda", torch.float32, engine="eager")
@@ -182,17 +172,28 @@ def test_a_parked_text_encoder_frees_its_memory_and_says_the_same(prior: Diffuse
     assert torch.equal(prior.encode_prompts(["a chair"]), embeds)
 
 
+FAILING_CAPTURE = """
+import torch
+from dreamfoundry.diffusion.networks.cuda_graph import GraphRecorder
+from dreamfoundry.diffusion.networks.replay import RECORDED_AFTER_CALLS, ReplayByShape
+
+def reads_on_the_host(value):
+    return value * float(value.sum())
+
+stream = torch.cuda.current_stream()
+recorder = GraphRecorder()
+for compute in (reads_on_the_host, torch.sin):
+    replay = ReplayByShape(compute, recorder)
+    for seed in range(RECORDED_AFTER_CALLS + 3):
+        value = torch.full((3, 5), float(seed), device="cuda")
+        assert torch.equal(replay(value), compute(value)), (compute, seed)
+        assert torch.cuda.current_stream() == stream, compute
+torch.cuda.empty_cache()
+"""
+
+
 def test_after_a_capture_that_failed_the_next_ones_work() -> None:
-    """The last one: torch's generator of random numbers may not recover from it."""
-
-    def reads_on_the_host(value: torch.Tensor) -> torch.Tensor:
-        return value * float(value.sum())
-
-    stream = torch.cuda.current_stream()
-    recorder = GraphRecorder()
-    for compute in (reads_on_the_host, torch.sin):
-        replay = ReplayByShape(compute, recorder)
-        for seed in range(RECORDED_AFTER_CALLS + 3):
-            value = torch.full((3, 5), float(seed), device="cuda")
-            assert torch.equal(replay(value), compute(value))
-            assert torch.cuda.current_stream() == stream
+    """In a process of its own: torch's generators and allocator may keep something of it."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", FAILING_CAPTURE], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
