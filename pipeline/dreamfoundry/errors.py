@@ -23,6 +23,7 @@ DreamfoundryError
 │   └── WorkerDied              the process died on this prompt alone, again and again
 ├── InfrastructureError     not the prompt's fault: retried, and exit 1 if it stays
 │   ├── MachineFault        the disk of this machine is full, or the like
+│   ├── DeviceUnavailable   the GPU is not there, or does not compute
 │   ├── PriorUnavailable    weights missing, unreadable or of another digest
 │   ├── StoreUnavailable    the library cannot be reached
 │   │   └── AlteredBytes    what was written is not what arrived: written again
@@ -199,6 +200,10 @@ class InfrastructureError(DreamfoundryError):
 
 class MachineFault(InfrastructureError):
     """The disk of this machine is full, or the like; its message names the folder."""
+
+
+class DeviceUnavailable(InfrastructureError):
+    """The GPU that should do the work is not there, held by another process, or does not compute."""
 
 
 class PriorUnavailable(InfrastructureError):

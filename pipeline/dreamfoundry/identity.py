@@ -80,7 +80,7 @@ def _recipe_json(recipe: Recipe) -> CanonicalJson:
 
 @lru_cache(maxsize=256)
 def _prior_json(prior: PriorIdentity) -> CanonicalJson:
-    return _json_text(_without_empty_loras(prior))
+    return _json_text(_without_empty_additions(prior))
 
 
 @lru_cache(maxsize=256)
@@ -94,7 +94,7 @@ def field_parts(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> dict[st
     `recipe` is the resolved one, with the overrides of the prompt in it; where the weights lie
     on this machine is not part of it, which weights they are (`prior`) is.
     """
-    return _field_parts(prompt, _keyed_recipe(recipe), _without_empty_loras(prior))
+    return _field_parts(prompt, _keyed_recipe(recipe), _without_empty_additions(prior))
 
 
 def _field_parts(prompt: Prompt, recipe: Any, prior: Any) -> dict[str, Any]:
@@ -115,12 +115,10 @@ def field_key(prompt: Prompt, recipe: Recipe, prior: PriorIdentity) -> str:
     return digest(_field_parts(prompt, _recipe_json(recipe), _prior_json(prior)))
 
 
-def _without_empty_loras(prior: PriorIdentity) -> Mapping[str, Any]:
-    """A prior as it was published has the name that it had before there were LoRAs."""
+def _without_empty_additions(prior: PriorIdentity) -> Mapping[str, Any]:
+    """A prior as it was published has the name that it had before there were LoRAs and other encoders."""
     named: dict[str, Any] = to_plain(prior)
-    if not named["loras"]:
-        del named["loras"]
-    return named
+    return {key: value for key, value in named.items() if value or key not in ("loras", "vae")}
 
 
 def asset_parts(

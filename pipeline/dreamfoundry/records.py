@@ -19,9 +19,7 @@ from dreamfoundry.serialization import Reader, read_record, to_plain
 
 View = Literal["front", "side", "back", "overhead"]
 VIEWS: tuple[View, ...] = ("front", "side", "back", "overhead")
-
 ScaleSource = Literal["manifest", "words", "default"]
-
 OutcomeState = Literal["published", "quarantined"]
 
 
@@ -75,10 +73,21 @@ class LoraIdentity:
 
 
 @dataclass(frozen=True)
+class VaeIdentity:
+    """The encoder that took the place of a prior's own."""
+
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"license": "licence"}
+
+    vae_id: str
+    digest: str
+    license: str
+
+
+@dataclass(frozen=True)
 class PriorIdentity:
     """The frozen model that guided an asset; part of the field key and of every asset.
 
-    `digest` is that of the prior as it was published, before `loras` were merged into it.
+    `digest` is that of the prior as it was published, before `loras` were merged into it and with its own VAE.
     """
 
     STORED_NAMES: ClassVar[Mapping[str, str]] = {"license": "licence"}
@@ -89,6 +98,7 @@ class PriorIdentity:
     license: str
     research_only: bool = False
     loras: tuple[LoraIdentity, ...] = ()
+    vae: VaeIdentity | None = None
 
 
 @dataclass(frozen=True)
@@ -186,10 +196,9 @@ class Surface:
 class DetailMaps:
     """Detail of the dense surface in the textures of a level; None where there is nothing to show.
 
-    `tangents` are unit, w is 1 or -1, and the bitangent is cross(normal, tangent) * w; the normal
-    map is in their space, OpenGL's way (green is up), and there is none of the two without the other.
-    `occlusion` is 255 where the sky is open. Each map has a side of its own.
-    `found_share` is the share of texels that found the dense surface; the others show the level itself.
+    `tangents` are unit, w is 1 or -1, and the bitangent is cross(normal, tangent) * w; the normal map is in their
+    space, OpenGL's way (green is up), and there is none of the two without the other. `occlusion` is 255 in the open.
+    Each map has a side of its own. `found_share` is that of texels that found the dense surface; others show the level.
     """
 
     tangents: Float32[np.ndarray, "N 4"] | None
@@ -200,9 +209,7 @@ class DetailMaps:
 
 @dataclass(frozen=True)
 class TexturedMesh:
-    """A surface ready to be written: one level of detail, in scene units.
-
-    `asset.files.masters` makes metres of them.
+    """A surface ready to be written: one level of detail, in scene units (metres after `asset.files.masters`).
 
     `uvs` follow glTF (origin at the top left); `normals` are unit and point outwards;
     `base_color` is sRGB. `detail` is None where the profile orders base colour only.
@@ -235,8 +242,7 @@ class ColoredMesh:
 class Finding:
     """One thing that a gate noticed. `gate` names the check, `tool` what ran it.
 
-    `severity` "block" refuses publication, "warn" is recorded, "not_run" says that a tool is
-    absent: never to be read as passed.
+    `severity` "block" refuses publication, "warn" is recorded, "not_run" says that a tool is absent: no pass.
     """
 
     severity: Literal["block", "warn", "not_run"]

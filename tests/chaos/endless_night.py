@@ -119,6 +119,9 @@ class InstantWorkers:
     def hand_back(self, worker: str) -> None:
         raise AssertionError("nobody stops this run")
 
+    def drain(self, node: str) -> None:
+        """There are no nodes here."""
+
     def leaving(self) -> Collection[str]:
         return ()
 

@@ -56,6 +56,9 @@ class FirstSlice:
     def export(self, command: Export) -> None:
         raise AssertionError("nothing was optimised")
 
+    def drain(self, node: str) -> None:
+        """There are no nodes here."""
+
     def leaving(self) -> list[str]:
         return []
 

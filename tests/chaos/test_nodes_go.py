@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,3 +121,27 @@ def test_20_after_the_whole_cluster_is_gone_the_same_command_finishes_on_another
     second = start(manifest, tmp_path / "library", NUM_STEPS)
     assert min(all_published_uncharged(second, store)) >= 0
     assert saved > 0
+
+
+def test_45_a_node_whose_card_is_gone_leaves_the_cluster_and_its_work_is_done_elsewhere(
+    environment: pytest.MonkeyPatch, write_manifest: Callable[..., str], tmp_path: Path
+) -> None:
+    prompts = [f"a {color} {kind}" for color in ("red", "green", "blue") for kind in ("chair", "car", "mug", "cone")]
+    manifest = write_manifest(prompt_id=[f"row-{number}" for number in range(len(prompts))], prompt=prompts)
+    library = tmp_path / "library"
+    command = [sys.executable, "-m", "support.stub_build", manifest, str(library), "broken_card"]
+
+    with private_nodes() as cluster:
+        broken = cluster.add_node(num_cpus=4).node_id
+        variables = {**os.environ, "RAY_ADDRESS": cluster.address, "PYTHONPATH": str(Path(__file__).parents[1])}
+        with subprocess.Popen(
+            command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as run:
+            wait_until(lambda: broken not in nodes.alive_nodes(address=cluster.address), "the node has left")
+            cluster.add_node(num_cpus=4)
+            output, _ = run.communicate(timeout=200)
+
+    assert run.returncode == 0, output
+    assert f"node {broken} gets no more work" in output
+    assert f"{len(prompts)} published" in output
+    assert {outcome.tries for outcome in Library(open_store(library)).outcomes()} == {1}, "no prompt is charged"

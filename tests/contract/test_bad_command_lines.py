@@ -64,6 +64,8 @@ BAD_VALUES = [
     ("dev bench-pictures FOLDER", "is a folder"),
     ("dev bench-quality --prompts 0", "at least 1"),
     ("dev bench-quality --output FILE", "is a file"),
+    ("dev bench-vae --device tpu", '"cpu" or "cuda"'),
+    ("dev bench-vae --picture-px 0", "at least 1"),
     ("dev check lib --markdown FOLDER", "is a folder"),
     ("dev check lib --json FILE/x", "is a file"),
     ("dev evaluate --prompts nope.txt", "no such file"),

@@ -50,7 +50,10 @@ IN_ROOMS = {
         ("asset", "evaluation", "records", "kits"),
         "the arrays of a mesh: textured, colored, delivered; a StaticMesh",
     ),
-    "mask": (("asset/maps", "asset/surface", "diffusion/text_encoder", "nerf/kernels"), "covered pixels, tokens, bits"),
+    "mask": (
+        ("asset/maps", "asset/surface", "diffusion/networks/text_encoder", "nerf/kernels"),
+        "covered pixels, tokens, bits",
+    ),
     "alpha": (("diffusion/lora",), "the scale of a LoRA, as its files name it"),
     "material": (
         ("asset/files", "asset/names", "asset/pictures", "evaluation/delivery", "kits"),

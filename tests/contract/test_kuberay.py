@@ -121,3 +121,12 @@ def test_the_image_has_the_watcher_where_the_nodes_look_for_it() -> None:
     assert "WORKDIR /opt/dreamfoundry\n" in dockerfile
     assert "COPY infra/spot_watch.py infra/spot_watch.py\n" in dockerfile
     assert "RAY_AUTH_MODE=token" in dockerfile
+
+
+def test_the_image_asks_for_the_gpus_of_its_machine_and_keeps_kernels_on_its_disk() -> None:
+    """Without the first two a container of `ray up` has no GPU, whatever its node declares to Ray."""
+    image = (ROOT / "infra" / "Dockerfile.worker").read_text(encoding="utf-8").split("\nFROM ")[-1]
+    variables = dict(re.findall(r"^(?:ENV|   ) (\w+)=(\S+)", image, re.MULTILINE))
+    assert variables["NVIDIA_VISIBLE_DEVICES"] == "all"
+    assert set(variables["NVIDIA_DRIVER_CAPABILITIES"].split(",")) == {"compute", "utility"}
+    assert f"install --directory --owner foundry {variables['TRITON_CACHE_DIR']}\n" in image

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamfoundry.distill.slot_adam import SlotAdam
+from dreamfoundry.distill.step.slot_adam import SlotAdam
 from dreamfoundry.nerf.hash_grid import HashGrid
 from dreamfoundry.nerf.render import accumulate
 from dreamfoundry.settings.field import FieldConfig, HashGridConfig
@@ -54,6 +54,28 @@ def hash_encoding_pairs(grid: HashGrid, table: Tensor, points: Tensor, device: s
         features = encode(values)
         upstream = draws(3, *features.shape, dtype=table.dtype).to(features.device)
         sides.append((features.detach().cpu(), *torch.autograd.grad(features, values, upstream)))
+    return list(zip(*sides, strict=True))
+
+
+def shared_gradient_pairs(grid: HashGrid, table: Tensor, points: Tensor, device: str) -> Pairs:
+    """Two readings of a table by the kernel, and the gradient that they share."""
+    from dreamfoundry.nerf.kernels.hash_encoding import hash_encoding
+    from dreamfoundry.nerf.trilinear import SharedGradient
+
+    shared = SharedGradient()
+
+    def kernel(table: Tensor, points: Tensor) -> Tensor:
+        levels, here = grid.levels.to(device), points.to(device)
+        return hash_encoding(table.to(device), here, levels, grid.entries_per_level, grid.bound, shared)
+
+    sides = []
+    for encode in (kernel, grid.encode):
+        values = table.clone().requires_grad_()
+        first, second = encode(values, points), encode(values, points.flip(1) * 0.5)
+        upstream = [draws(3 + index, *first.shape, dtype=table.dtype).to(first.device) for index in range(2)]
+        (gradient,) = torch.autograd.grad((first, second), values, upstream)
+        sides.append((first.detach().cpu(), second.detach().cpu(), gradient))
+    assert shared.tensor is not None
     return list(zip(*sides, strict=True))
 
 

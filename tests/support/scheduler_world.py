@@ -11,6 +11,7 @@ from dreamfoundry.run.messages import (
     Blame,
     Build,
     Decision,
+    DrainNode,
     Export,
     ExportReport,
     Failure,
@@ -19,6 +20,7 @@ from dreamfoundry.run.messages import (
     HandBack,
     KillWorker,
     Quarantine,
+    Ready,
     RunSlice,
     SliceReport,
     StartWorker,
@@ -115,6 +117,7 @@ class World:
         self.deaths_alone: Counter[str] = Counter()
         self.export_deaths: Counter[str] = Counter()
         self.unexported: set[str] = set()
+        self.drained: list[str] = []
 
     def feed(self) -> Iterator[Build]:
         """The builds as a plan gives them: a field that is stored by then needs no distiller."""
@@ -136,6 +139,9 @@ class World:
                     self.starting.append(worker)
                 case KillWorker(worker):
                     self.vanish(worker)
+                case DrainNode(node):
+                    assert node not in self.drained
+                    self.drained.append(node)
                 case RunSlice(worker, recipe, num_slots, add):
                     self.check_slice(command)
                     for task in add:
@@ -176,13 +182,15 @@ class World:
         self.running.pop(worker, None)
         self.slot_contents.pop(worker, None)
 
-    def start(self, worker: str, works: bool) -> None:
+    def start(self, worker: str, works: bool, *, node: str = "", blame: Blame = "itself") -> None:
         self.starting.remove(worker)
+        if node:
+            self.scheduler.worker_placed(worker, node)
         if works:
             self.alive.add(worker)
-            self.scheduler.worker_ready(worker)
+            self.scheduler.worker_ready(worker, Ready())
         else:
-            self.scheduler.worker_died(worker, "no weights")
+            self.scheduler.worker_died(worker, "no weights" if blame == "itself" else f"no {blame}", blame)
 
     def die(self, worker: str, blame: Blame = "itself") -> None:
         held = self.running[worker]

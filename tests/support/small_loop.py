@@ -1,6 +1,9 @@
 """A recipe of a few steps on a CPU, and prompts for it."""
 
+import torch
+
 from dreamfoundry.distill.slot import Assignment
+from dreamfoundry.distill.step.inputs import SlotRates
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
@@ -26,3 +29,8 @@ SMALL = with_overrides(
 
 def assignment(name: str) -> Assignment:
     return Assignment(Prompt(name, f"a {name} ball"), field_key=f"key of {name}")
+
+
+def all_of(num_slots: int) -> SlotRates:
+    """The configured rates for slots that are all occupied."""
+    return SlotRates(torch.ones(num_slots), torch.ones(num_slots, dtype=torch.bool))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import cast
 
 import ray
@@ -14,9 +16,11 @@ import ray
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.messages import (
+    Died,
     Export,
     ExportReport,
     FinishedField,
+    Placed,
     Ready,
     RunSlice,
     SliceReport,
@@ -33,9 +37,9 @@ from support.stubs import InstantStages, snapshot
 class StubDistillActor:
     """Stores the same field for every task, in the slice that brings it."""
 
-    def setup(self, settings: WorkerSettings) -> Ready:
+    def setup(self, settings: WorkerSettings) -> Ready | Died:
         self._library = Library(open_store(settings.library_url))
-        return Ready(node=ray.get_runtime_context().get_node_id())
+        return Ready()
 
     def run_slice(self, command: RunSlice) -> SliceReport:
         ref = self._library.put_blob(snapshot().to_bytes(), "application/x-npz")
@@ -48,6 +52,10 @@ class StubDistillActor:
         return SliceReport({}, (), 0)
 
     @ray.method(concurrency_group="control")
+    def place(self) -> Placed:
+        return Placed(ray.get_runtime_context().get_node_id())
+
+    @ray.method(concurrency_group="control")
     def pid(self) -> int:
         return os.getpid()
 
@@ -58,10 +66,14 @@ class StubExportActor:
     def setup(self, settings: WorkerSettings) -> Ready:
         library = Library(open_store(settings.library_url))
         self._exporter = Exporter(library, settings, cast(ExportProcess, InstantStages()))
-        return Ready(node=ray.get_runtime_context().get_node_id())
+        return Ready()
 
     def export(self, command: Export) -> ExportReport:
         return self._exporter.export(command.task)
+
+    @ray.method(concurrency_group="control")
+    def place(self) -> Placed:
+        return Placed(ray.get_runtime_context().get_node_id())
 
     @ray.method(concurrency_group="control")
     def pid(self) -> int:
@@ -86,9 +98,22 @@ class SlowExportActor(StubExportActor):
         return super().export(command)
 
 
+class BrokenCardActor(StubDistillActor):
+    """On the node where the first of them starts, the card is gone."""
+
+    def setup(self, settings: WorkerSettings) -> Ready | Died:
+        here, broken = ray.get_runtime_context().get_node_id(), Path(f"{settings.library_url}.broken_node")
+        with suppress(FileExistsError), broken.open("x") as file:
+            file.write(here)
+        if broken.read_text() in ("", here):  # empty while it is being written, which then happens here
+            return Died("DeviceUnavailable: there is no card", "device")
+        return super().setup(settings)
+
+
 WORKERS: dict[str, dict[WorkerKind, type]] = {
     "instant": {"distiller": StubDistillActor, "exporter": StubExportActor},
     "raising": {"distiller": RaisingDistillActor, "exporter": StubExportActor},
+    "broken_card": {"distiller": BrokenCardActor, "exporter": StubExportActor},
     "slow": {"distiller": StubDistillActor, "exporter": SlowExportActor},
 }
 

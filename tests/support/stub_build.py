@@ -1,6 +1,6 @@
 """jobs/build_library.py in small, on Ray, with workers that do next to nothing.
 
-    PYTHONPATH=tests python -m support.stub_build MANIFEST LIBRARY [instant | raising | slow]
+    PYTHONPATH=tests python -m support.stub_build MANIFEST LIBRARY [instant | raising | broken_card | slow]
 
 Everything of a run is real but the steps of the distiller and the stages of the export.
 """

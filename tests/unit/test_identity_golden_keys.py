@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dreamfoundry.identity import asset_key, field_key, recipe_digest
-from dreamfoundry.records import LoraIdentity, PriorIdentity, Prompt
+from dreamfoundry.records import LoraIdentity, PriorIdentity, Prompt, VaeIdentity
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import resolve_recipe, with_overrides
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
@@ -19,6 +19,7 @@ from dreamfoundry.settings.metadata_policy import MetadataPolicy
 TOYBOX = PriorIdentity("dreamfoundry/toybox", "1", "sha256:0a", "Apache-2.0")
 STUDIO = PriorIdentity("studio/model", "r7", "sha256:1b", "LicenseRef-Studio", research_only=True)
 STYLED = dataclasses.replace(STUDIO, loras=(LoraIdentity("studio/clay", "sha256:2c", "LicenseRef-Studio", 0.75),))
+QUICK = dataclasses.replace(STYLED, vae=VaeIdentity("studio/tiny", "sha256:3d", "MIT"))
 
 MUSHROOM = Prompt("p1", "a red mushroom")
 CHAIR = Prompt(
@@ -79,6 +80,7 @@ def test_a_recipe_keeps_its_digest(recipe: str, overrides: Mapping[str, Any], ex
         (CHAIR, "toybox", EVERY_KEY, TOYBOX, "1ea4abfafbbce58b807a65c1f6178589e4c0b5efe8f8ca7fd690a6ca60f76c0e"),
         (CHAIR, "dreamfusion", {}, STUDIO, "4f91127f579e5fc3a1256afa305d1ec91c75603ff29a41c7ac0dfcb628b25099"),
         (MUSHROOM, "dreamfusion_hash", {}, STYLED, "8966673f44cdeafbd1a1318c0b69ec14effbdc5a594a94be5f85b9dc3dcab4fb"),
+        (MUSHROOM, "dreamfusion_hash", {}, QUICK, "1919c2c02cb4e9303f906d597c94a9ea50f2a23258c2cadb00607a087d2ad6ac"),
         (
             CHAIR,
             "dreamfusion_hash",

@@ -13,7 +13,7 @@ status         a library and its runs
 verify         defects of a library
 collect        chosen assets -> a folder for an engine, with its import script
 gc             garbage of a library
-doctor         can a store carry a library?
+doctor         can a store carry a library, and a machine optimise for it?
 preflight      slots, memory and speed of a prior on a device
 mirror         a prior -> S3
 

@@ -58,8 +58,8 @@ def _whole(kind: object, tokens: Sequence[Token]) -> int:
     return int(text)
 
 
-def _device(kind: object, value: str) -> None:
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
+def _device(kind: object, value: str | None) -> None:
+    if value is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", value):
         raise ValueError('must be "cpu" or "cuda"')
 
 

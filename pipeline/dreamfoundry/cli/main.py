@@ -59,6 +59,7 @@ DEV_COMMANDS = {
     "bench": "Measure assets per hour on this machine, against a loop in the shape of the research codes.",
     "bench_quality": "Compare the quality of the fast loop with that of the benchmark's baseline.",
     "bench_pictures": "Measure the cost of pictures of a GLB in every available way, in seconds of CPU.",
+    "bench_vae": "Compare the gradient through a prior's VAE encoder in half precisions with the exact one.",
     "bench_child": "One measurement of `dreamfoundry dev bench`, in a process of its own; prints one line of JSON.",
     "check": "Check every asset of a library as it was delivered, and write down how good the assets are.",
     "importers": "Open delivered assets in the programs of others, and compare what these import with the sidecar.",

@@ -7,8 +7,9 @@ examples:
 
 Run it on the kind of machine that will do the work, before the night, with nothing else on the device. It loads
 the prior as a worker does (from S3 it is fetched), tries 1, 2, 4 … slots with steps of every render phase, a
-probe and a snapshot, and prints a line for each: memory as predicted from the lines before, memory as measured,
-and time. Hours are for distill workers, one device each, if no candidate fails; exports run beside them.
+probe and a snapshot, and prints a line for each: memory as predicted from the lines before and as measured, pictures
+whose activations the VAE keeps, the least time of a step (the prior's work at 63 % of the pace of large products), and
+time as measured. Hours are for distill workers, one device each, if no candidate fails; exports run beside them.
 
 exit codes:
    0  the prior can be used, with the --slots of the last line
@@ -30,6 +31,7 @@ from dreamfoundry.settings.loading import resolve_recipe
 
 if TYPE_CHECKING:
     from dreamfoundry.distill.preflight import Fit
+    from dreamfoundry.evaluation.benchmark.roofline import Roofline
     from dreamfoundry.settings.recipe import Recipe
 
 MIB = 2**20
@@ -53,6 +55,8 @@ def preflight(
     resolved = resolve_recipe(recipe, changes)
 
     from dreamfoundry.distill.preflight import examine, known_memory  # brings torch
+    from dreamfoundry.evaluation.benchmark.roofline import measured_roofline
+    from dreamfoundry.nerf.kernels.availability import kernels_in_words
     from dreamfoundry.run.workers.distiller import load_resident_prior
 
     started_s = time.monotonic()
@@ -64,24 +68,39 @@ def preflight(
     print(f"prior     {identity.prior_id} {identity.revision} ({identity.license}), weights {identity.digest[:16]}…")
     for lora in identity.loras:
         print(f"          with {lora.weight:g} of {lora.lora_id} ({lora.license}), {lora.digest[:16]}…")
+    if identity.vae:
+        print(f"          with VAE {identity.vae.vae_id} ({identity.vae.license}), {identity.vae.digest[:16]}…")
     print(f"loaded    in {load_s:.1f} s, {prior.num_bytes / MIB:.0f} MiB, {prior.precision} on {device}")
+    print(f"kernels   {kernels_in_words(prior.device)}")
     print(f"per slot  {known.per_slot_bytes / MIB:.1f} MiB of parameters, gradients and moments")
 
     most = most_slots or (MOST_ON_CPU if device == "cpu" else MOST_ON_GPU)
-    print_fit(examine(prior, resolved, device, most_slots=most), resolved)
+    fit = examine(prior, resolved, device, most_slots=most)
+    roofline = measured_roofline(prior, resolved, device)
+    flop, pace = roofline.flop.picture_flop(computes_twice=False), roofline.ceilings
+    print(
+        f"pace      {pace.flop_per_s / 1e12:.3g} TFLOP/s in large products, {pace.bytes_per_s / 1e9:.0f} GB/s in copies"
+    )
+    print(f"work      {flop / 1e12:.3g} TFLOP of the prior for a picture")
+    print_fit(fit, resolved, roofline)
     return EXIT_CODES["complete"]
 
 
-def print_fit(fit: Fit, recipe: Recipe) -> None:
+def print_fit(fit: Fit, recipe: Recipe, roofline: Roofline) -> None:
     """A line for each number of slots, and the fastest."""
     print(f"memory    {fit.usable_bytes / MIB:.0f} MiB may be used", end="")
     print(", the text encoder waits on the host" if fit.text_encoder_on_host else "")
 
-    print(f"\n{'slots':>5} {'predicted':>12} {'measured':>12} {'step':>10} {'asset':>10} {'assets':>12}")
+    print(
+        f"\n{'slots':>5} {'predicted':>12} {'measured':>12} {'VAE keeps':>10} {'at least':>10} {'step':>10} "
+        f"{'asset':>10} {'assets':>12}"
+    )
     for trial in fit.trials:
         asset_s = trial.asset_s(recipe)
+        computes_twice = 0 < trial.vae_rows < trial.num_slots * recipe.optimize.views_per_step
         print(
             f"{trial.num_slots:5} {trial.predicted_bytes / MIB:8.0f} MiB {trial.peak_bytes / MIB:8.0f} MiB "
+            f"{trial.vae_rows or '-':>10} {roofline.step_s(trial.num_slots, computes_twice=computes_twice):8.3f} s "
             f"{trial.step_s:8.3f} s {asset_s:8.1f} s {3600.0 / asset_s:6.0f} an hour"
         )
     if fit.too_many:

@@ -7,9 +7,8 @@
 | prior           | `ScorePrior`: the calls of an optimisation, and their promises      | torch            |
 | loading         | from a folder in diffusers format to a prior                        | torch, diffusers |
 | diffusers_prior | a prior over a UNet and perhaps a VAE: latents or pixels            | torch            |
-| text_encoder    | texts to embeddings, on the device or parked on the host            | torch            |
+| networks/       | text encoder and VAE encoder; recordings of networks on a GPU       | torch            |
 | lora            | low-rank changes, merged into the weights at loading                | torch            |
-| cuda_graph      | networks recorded once per shape and replayed                       | torch            |
 | random_weights  | SD 2.1 and DeepFloyd IF with random weights, for measurements       | torch, diffusers |
 | analytic        | a prior in closed form: exact, without weights, for tests           | torch            |
 | prompts         | wordings of a prompt per view, shading and background               | torch            |

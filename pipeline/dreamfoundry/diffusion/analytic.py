@@ -72,6 +72,9 @@ class AnalyticPrior:
         spread = signal * self._variance + 1.0 - signal
         return (1.0 - signal).sqrt() * (noisy - signal.sqrt() * mean) / spread
 
+    def forget_shapes(self) -> None:
+        """Nothing is kept from call to call."""
+
     def mean_picture(self, text: str) -> Float[Tensor, "3 h w"]:
         """The average picture of `text`, in [0, 1]; that of the empty text is mid-grey.
 

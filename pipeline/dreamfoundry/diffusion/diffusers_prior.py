@@ -17,22 +17,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from dreamfoundry.diffusion.cuda_graph import GraphRecorder, ReplayByShape, with_replayed_gradient
-from dreamfoundry.diffusion.text_encoder import TextEncoder
+from dreamfoundry.diffusion.networks.cuda_graph import GraphRecorder
+from dreamfoundry.diffusion.networks.replay import ReplayByShape
+from dreamfoundry.diffusion.networks.text_encoder import TextEncoder
+from dreamfoundry.diffusion.networks.vae_encoder import VaeEncoder, VaeLayout
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.records import PriorIdentity
 
-VAE_ROWS = 4
-"""Pictures per pass of the VAE encoder, which is what bounds its memory."""
-
 
 class DiffusersPrior:
-    """The parts of a diffusers pipeline that guide: a latent prior with `vae`, else a pixel prior.
-
-    The VAE has no decoder (nothing ever looks at its pictures). Latents are the mean of the
-    encoder's distribution times the scaling factor: its spread is far below the noise that is
-    added, and a sample would only add variance to the gradient.
-    """
+    """The parts of a diffusers pipeline that guide: a latent prior with `vae`, else a pixel prior."""
 
     def __init__(
         self,
@@ -51,22 +45,47 @@ class DiffusersPrior:
         self._predicts_velocity = prediction_type == "v_prediction"
         self._text_encoder = text_encoder
         self._unet = unet
-        self._vae = vae
 
-        self._is_replayed = engine != "eager" and self.device.type == "cuda"
-        if self._is_replayed and engine == "compiled":
+        self._new_recorder = GraphRecorder if engine != "eager" and self.device.type == "cuda" else None
+        self._vae = VaeEncoder(vae) if vae is not None else None
+        if self._new_recorder and engine == "compiled":
             unet.compile_repeated_blocks()
+            if self._vae:
+                self._vae.compile()
         self.forget_shapes()
-
-        # a latent is half a side smaller for each block of the VAE but the first
-        downsampling = 2 ** (len(vae.config.block_out_channels) - 1) if vae is not None else 1
-        self.picture_px = int(unet.config.sample_size) * downsampling
+        self.picture_px = int(unet.config.sample_size) * (self._vae.downsampling if self._vae else 1)
 
     @property
     def num_bytes(self) -> int:
         """Bytes of the weights that stay on the device."""
-        parts = (self._unet, self._vae, None if self.is_text_encoder_parked else self._text_encoder.model)
+        vae = self._vae.model if self._vae else None
+        parts = (self._unet, vae, None if self.is_text_encoder_parked else self._text_encoder.model)
         return sum(_num_bytes(part) for part in parts if part is not None)
+
+    @property
+    def vae_rows(self) -> int:
+        """Pictures per pass of the VAE encoder; 0 without one.
+
+        Up to so many pictures keep their activations until their gradient comes; of more, all are computed once more.
+        """
+        return self._vae.rows if self._vae else 0
+
+    @vae_rows.setter
+    def vae_rows(self, rows: int) -> None:
+        if self._vae and self._vae.rows != rows:
+            self._vae.rows = rows
+            self.forget_shapes()
+
+    @property
+    def vae_layout(self) -> VaeLayout:
+        """Order of the VAE encoder in memory, of no consequence without one."""
+        return self._vae.layout if self._vae else "channels_last"
+
+    @vae_layout.setter
+    def vae_layout(self, layout: VaeLayout) -> None:
+        if self._vae:
+            self._vae.set_layout(layout)
+            self.forget_shapes()
 
     @property
     def parkable_bytes(self) -> int:
@@ -96,14 +115,7 @@ class DiffusersPrior:
         if tuple(pictures.shape[-2:]) != side:
             pictures = interpolate(pictures, side, mode="bilinear", antialias=True, align_corners=False)
         signed = pictures * 2.0 - 1.0
-        if self._vae is None:
-            return signed
-
-        rows = torch.split(signed.to(self._vae.dtype), VAE_ROWS)
-        if len(rows) == 1:
-            return _encode(self._vae, rows[0]).float()
-        # One pass may keep its activations; several recompute theirs on the way back, one at a time.
-        return torch.cat([with_replayed_gradient(self._encode, self._encode_backward, part) for part in rows]).float()
+        return signed if self._vae is None else self._vae(signed)
 
     def predict_noise(
         self, noisy: Float[Tensor, "B C h w"], timesteps: Int[Tensor, " B"], embeds: Float[Tensor, "B L D"]
@@ -119,29 +131,17 @@ class DiffusersPrior:
 
     def forget_shapes(self) -> None:
         """Drop what was recorded for the numbers of rows so far, with its memory."""
-        recorder = GraphRecorder() if self._is_replayed else None
-        # Of the models, not of this object: they would hold one another, and gigabytes would wait for the collector.
-        self._denoise = ReplayByShape(partial(_denoise, self._unet), recorder)
-        self._encode = ReplayByShape(partial(_encode, self._vae), recorder)
-        self._encode_backward = ReplayByShape(partial(_encode_backward, self._vae), recorder)
+        new = self._new_recorder
+        passing = new() if new else None
+        # Of the model, not of this object: they would hold one another, and gigabytes would wait for the collector.
+        self._denoise = ReplayByShape(partial(_denoise, self._unet), passing)
+        if self._vae:
+            self._vae.record_with(new() if new else None, passing)
 
 
 def _denoise(unet: Any, sample: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
     output: Tensor = unet(sample, timesteps, encoder_hidden_states=embeds).sample
     return output
-
-
-def _encode(vae: Any, signed: Tensor) -> Tensor:
-    mean: Tensor = vae.encode(signed).latent_dist.mean
-    return mean * float(vae.config.scaling_factor)
-
-
-def _encode_backward(vae: Any, signed: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient of `_encode` with respect to its input; its activations live within this call only."""
-    with torch.enable_grad():
-        leaf = signed.detach().requires_grad_()
-        (result,) = torch.autograd.grad(_encode(vae, leaf), leaf, gradient)
-    return result
 
 
 def _num_bytes(model: Any) -> int:

@@ -11,9 +11,8 @@ in the noisy picture, and move the picture against the difference, without diffe
 | sdi           | from inversion         | left out                | 1 + `inversion_steps`   |
 | full_gradient | drawn                  | taken                   | 1 (and one pass back)   |
 
-Rows are the views of all slots, slot after slot (slot-major). Draws come from one generator per
-slot, so a slot's draws do not depend on its neighbours; CPU generators make them independent of
-the device too.
+Rows are the views of all slots, slot after slot. Draws come from one generator per slot, so a
+slot's draws do not depend on its neighbours; CPU generators make them independent of the device too.
 
 Dimension key:  B rows · N negatives per row · C channels · h, w of the latents
 """
@@ -51,72 +50,69 @@ class NoiseSample:
     max_gradient: Float[Tensor, " B"]
 
 
-def sample_noise(
-    embeds: ViewEmbeds,
-    generators: Sequence[torch.Generator],
-    progress: Sequence[float],
+@dataclass(frozen=True)
+class NoiseDraws:
+    """A `NoiseSample` before its embeddings are looked up, still on the host."""
+
+    timesteps: Int[Tensor, " B"]
+    inverted_to: Int[Tensor, " B"]
+    noise: Float[Tensor, "B C h w"]
+    max_gradient: Float[Tensor, " B"]
+
+    @classmethod
+    def joined(cls, parts: Sequence[NoiseDraws]) -> NoiseDraws:
+        """The rows of all parts, one part after the other."""
+        return cls(
+            torch.cat([part.timesteps for part in parts]),
+            torch.cat([part.inverted_to for part in parts]),
+            torch.cat([part.noise for part in parts]),
+            torch.cat([part.max_gradient for part in parts]),
+        )
+
+    def told(self, embeds: ViewEmbeds) -> NoiseSample:
+        """The noise sample of rows with these embeddings."""
+        return NoiseSample(embeds, self.timesteps, self.inverted_to, self.noise, self.max_gradient)
+
+
+def draw_noise_sample(
+    generator: torch.Generator,
+    progress: float,
+    views: int,
     config: GuidanceConfig,
     num_timesteps: int,
     noise_shape: tuple[int, int, int],
-    device: torch.device | str,
-) -> NoiseSample:
-    """Timesteps and noise for `embeds`, whose rows are shared out evenly among the slots.
-
-    Each slot brings its generator and its progress in [0, 1], the share of its steps that is done.
+) -> NoiseDraws:
+    """Timesteps and noise for the `views` rows of one slot, whose `progress` in [0, 1] is the share of its
+    steps that is done.
     """
-    views = len(embeds.text) // len(generators)
-    timesteps = draw_timesteps(generators, progress, views, config, num_timesteps)
+    timesteps = draw_timesteps(generator, progress, views, config, num_timesteps)
 
     # drawn for sdi only: another draw would change the noise of the other methods
     inverted_to = timesteps
     if config.method == "sdi":
-        above = draw_uniform(generators, views) * config.inversion_overshoot * num_timesteps
+        above = torch.rand(views, generator=generator) * config.inversion_overshoot * num_timesteps
         inverted_to = (timesteps + above.long()).clamp(max=num_timesteps - 1)
 
-    bounds = torch.tensor([config.gradient_clip.at(done) or math.inf for done in progress])
-    return NoiseSample(
-        embeds=embeds,
-        timesteps=timesteps.to(device),
-        inverted_to=inverted_to.to(device),
-        noise=draw_noise(generators, views, noise_shape).to(device),
-        max_gradient=bounds.repeat_interleave(views).to(device),
+    return NoiseDraws(
+        timesteps=timesteps,
+        inverted_to=inverted_to,
+        noise=torch.randn((views, *noise_shape), generator=generator),
+        max_gradient=torch.full((views,), config.gradient_clip.at(progress) or math.inf),
     )
 
 
 def draw_timesteps(
-    generators: Sequence[torch.Generator],
-    progress: Sequence[float],
-    views: int,
-    config: GuidanceConfig,
-    num_timesteps: int,
+    generator: torch.Generator, progress: float, views: int, config: GuidanceConfig, num_timesteps: int
 ) -> Int[Tensor, " B"]:
-    """Timesteps of `views` rows per slot, uniform in the configured range at each slot's progress.
+    """Timesteps of `views` rows, uniform in the configured range at `progress` in [0, 1] of a slot's steps.
 
-    `progress` in [0, 1] is the share of the slot's own steps that is done; both ends of the range
-    are included. The result lies on the generators' device.
+    Both ends of the range are included.
     """
-    drawn = []
-    for generator, done in zip(generators, progress, strict=True):
-        low, high = (
-            min(round(ramp.at(done) * num_timesteps), num_timesteps - 1)
-            for ramp in (config.timestep_low, config.timestep_high)
-        )
-        drawn.append(torch.randint(low, high + 1, (views,), generator=generator, device=generator.device))
-    return torch.cat(drawn)
-
-
-def draw_uniform(generators: Sequence[torch.Generator], views: int) -> Float[Tensor, " B"]:
-    """A number from [0, 1) for each of `views` rows per slot. On the generators' device."""
-    return torch.cat([torch.rand(views, generator=generator, device=generator.device) for generator in generators])
-
-
-def draw_noise(
-    generators: Sequence[torch.Generator], views: int, shape: tuple[int, int, int]
-) -> Float[Tensor, "B C h w"]:
-    """Unit Gaussian noise of `views` rows per slot; `shape` is (C, h, w). On the generators' device."""
-    return torch.cat(
-        [torch.randn((views, *shape), generator=generator, device=generator.device) for generator in generators]
+    low, high = (
+        min(round(ramp.at(progress) * num_timesteps), num_timesteps - 1)
+        for ramp in (config.timestep_low, config.timestep_high)
     )
+    return torch.randint(low, high + 1, (views,), generator=generator)
 
 
 def sds_weight(alphas_cumprod: Float[Tensor, " B"], weighting: Weighting) -> Float[Tensor, " B"]:

@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 import transformers
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DDPMScheduler, UNet2DConditionModel
 from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.lora import merge_lora
-from dreamfoundry.diffusion.text_encoder import TEXT_ENCODERS, TextEncoder
+from dreamfoundry.diffusion.networks.text_encoder import TEXT_ENCODERS, TextEncoder
 from dreamfoundry.diffusion.weights import (
     PriorEngine,
     is_fp16_variant,
@@ -27,6 +27,7 @@ from dreamfoundry.diffusion.weights import (
     prior_folder,
     prior_identity,
     read_json,
+    vae_folder,
 )
 from dreamfoundry.errors import PriorUnavailable
 from dreamfoundry.settings.prior import PriorConfig
@@ -63,6 +64,8 @@ def load_prior(
     try:
         alphas_cumprod, prediction_type = _read_schedule(folder / "scheduler")
         unet = _unet(folder / "unet", dtype)
+        own_vae = folder / "vae" if index.get("vae") else None
+        vae = _vae(own_vae, vae_folder(config.vae) if config.vae else None, dtype)
         text_model = _text_model(folder / "text_encoder", index, dtype)
         tokenizer = _tokenizer(folder / "tokenizer", index)
 
@@ -76,9 +79,25 @@ def load_prior(
             prediction_type=prediction_type,
             text_encoder=TextEncoder(tokenizer, text_model.to(device), identity.prior_id),
             unet=unet.to(device),
-            vae=_encoder_only_vae(folder / "vae", dtype).to(device) if index.get("vae") else None,
+            vae=vae.to(device) if vae is not None else None,
             engine=engine,
         )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise PriorUnavailable(f"prior.path = {config.path!r} cannot be loaded: {error}") from error
+
+
+def load_encoders(config: PriorConfig, device: str = "cpu") -> tuple[Any, Any | None]:
+    """(the prior's own VAE without its decoder, the one of `config.vae` if it has one), in float32.
+
+    Raises what `load_prior` does, and PriorUnavailable for a prior without a VAE.
+    """
+    prior_identity(config)
+    own = prior_folder(config) / "vae"
+    try:
+        if not read_json(own.parent / "model_index.json").get("vae"):
+            raise ValueError("it works on pixels and has no VAE")
+        tiny = _vae(own, vae_folder(config.vae), torch.float32).to(device) if config.vae else None
+        return _vae(own, None, torch.float32).to(device), tiny
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise PriorUnavailable(f"prior.path = {config.path!r} cannot be loaded: {error}") from error
 
@@ -142,10 +161,31 @@ def _unet(part: Path, dtype: torch.dtype) -> Any:
     return unet.to(memory_format=torch.channels_last)
 
 
-def _encoder_only_vae(part: Path, dtype: torch.dtype) -> Any:
-    vae = _frozen(AutoencoderKL, part, torch_dtype=dtype, low_cpu_mem_usage=False)
-    vae.decoder = vae.post_quant_conv = None
+def _vae(own: Path | None, tiny: Path | None, dtype: torch.dtype) -> Any:
+    """The encoder of the prior's `own` VAE, or of the `tiny` one in its place; None for a pixel prior."""
+    if own is None:
+        if tiny is not None:
+            raise ValueError("it works on pixels and has no VAE, so prior.vae must be left out")
+        return None
+    vae_class, part = (AutoencoderKL, own) if tiny is None else (AutoencoderTiny, tiny)
+    vae = _frozen(vae_class, part, torch_dtype=dtype, low_cpu_mem_usage=False)
+    if tiny is not None:
+        _require_same_latents(vae.config, read_json(own / "config.json"), tiny)
+
+    vae.decoder = None
+    if tiny is None:
+        vae.post_quant_conv = None
     return vae.to(memory_format=torch.channels_last)
+
+
+def _require_same_latents(tiny: Any, own: dict[str, Any], folder: Path) -> None:
+    """ValueError unless latents of both have one shape. That they mean the same, no configuration tells."""
+    ours, theirs = ((config["latent_channels"], len(config["block_out_channels"])) for config in (tiny, own))
+    if ours != theirs:
+        raise ValueError(
+            f"prior.vae.path = {str(folder)!r} makes latents of {ours[0]} channels in {ours[1]} blocks, the prior's "
+            f"own VAE of {theirs[0]} in {theirs[1]}: it must be one for the same latents"
+        )
 
 
 def _frozen(model_class: Any, part: Path, **arguments: Any) -> Any:

@@ -22,7 +22,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, elevation_band, from_front_deg, view_index
+from dreamfoundry.diffusion.prompts import (
+    ViewRows,
+    elevation_band,
+    from_front_deg,
+    text_row,
+    unconditional_row,
+    view_index,
+)
 from dreamfoundry.settings.prior import WordingConfig
 
 F_FS = F_SF = (4.0, 0.5, -2.426)
@@ -34,17 +41,16 @@ SMALLEST_SQUARE = 1e-12
 """A direction whose square is below this is none: nothing lies along it."""
 
 
-def perp_neg_embeds(
-    embeds: PromptEmbeds,
+def perp_neg_rows(
     azimuth_deg: Float[Tensor, " B"],
     elevation_deg: Float[Tensor, " B"],
     textureless: bool,
     background: Int[Tensor, " B"],
     wording: WordingConfig,
-) -> ViewEmbeds:
-    """Embeddings interpolated between view wordings, with two negatives, for B cameras.
+) -> ViewRows:
+    """The rows of view wordings to interpolate between, and of two negatives, for B cameras.
 
-    `background` is as in `prompts.nearest_view_embeds`. The sides are the words a quarter and three
+    `background` is as in `prompts.nearest_view_rows`. The sides are the words a quarter and three
     quarters around, which may differ: the number of `wording.azimuth_words` must be a multiple of 4
     (`settings.recipe.Recipe` checks it).
     """
@@ -73,20 +79,19 @@ def perp_neg_embeds(
     overhead = band == len(wording.elevation_words) - 1
     nearest = view_index(azimuth_deg, elevation_deg, wording)
 
-    def text_of(index: Int[Tensor, " B"]) -> Float[Tensor, "B L D"]:
-        return embeds.text[int(textureless), index, background]
+    def row_of(view: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        return text_row(textureless, view, background, wording)
 
     # the words of the band that the camera is in
     first = len(wording.azimuth_words) * band
-    negatives = torch.stack([text_of(first + nearer), text_of(first + other)], dim=1)
-    start = text_of(torch.where(overhead, nearest, first + farther))
-    end = text_of(torch.where(overhead, nearest, first + nearer))
-    return ViewEmbeds(
-        text=torch.lerp(start, end, share.to(start)[:, None, None]),
-        unconditional=embeds.unconditional[background],
-        negatives=negatives,
-        negative_weights=torch.where(overhead[:, None], 0.0, weights).to(start.device),
-    )
+    rows = [
+        unconditional_row(background, wording),
+        row_of(torch.where(overhead, nearest, first + farther)),
+        row_of(torch.where(overhead, nearest, first + nearer)),
+        row_of(first + nearer),
+        row_of(first + other),
+    ]
+    return ViewRows(torch.stack(rows, dim=1), share, torch.where(overhead[:, None], 0.0, weights))
 
 
 def apply_perp_neg(

@@ -60,3 +60,6 @@ class ScorePrior(Protocol):
         The weights are frozen, so there is a graph only where an input brings one along.
         """
         ...
+
+    def forget_shapes(self) -> None:
+        """Give back the memory of what is kept from call to call, such as recordings; answers stay what they are."""

@@ -48,6 +48,37 @@ class PromptEmbeds:
     text: Float[Tensor, "2 V G L D"]
     unconditional: Float[Tensor, "G L D"]
 
+    @property
+    def rows(self) -> Float[Tensor, "R L D"]:
+        """All of them in one table, the unconditional ones last: what `ViewRows` counts in."""
+        return torch.cat([self.text.flatten(0, 2), self.unconditional])
+
+
+@dataclass(frozen=True)
+class ViewRows:
+    """Rows of a table of embeddings for the B views of a step, still numbers on the host.
+
+    The columns of `rows` are the unconditional text, the text (one row, or the two between which
+    `share` in [0, 1] interpolates), and the N negatives, each with a weight >= 0.
+    """
+
+    rows: Int[Tensor, "B columns"]
+    share: Float[Tensor, " B"]
+    negative_weights: Float[Tensor, "B N"]
+
+    def in_table(self, first_row: int) -> ViewRows:
+        """The same rows in a larger table that has this one from `first_row` on."""
+        return ViewRows(self.rows + first_row, self.share, self.negative_weights)
+
+    @classmethod
+    def joined(cls, parts: Sequence[ViewRows]) -> ViewRows:
+        """The views of all parts, one part after the other."""
+        return cls(
+            torch.cat([part.rows for part in parts]),
+            torch.cat([part.share for part in parts]),
+            torch.cat([part.negative_weights for part in parts]),
+        )
+
 
 @dataclass(frozen=True)
 class ViewEmbeds:
@@ -62,15 +93,15 @@ class ViewEmbeds:
     negatives: Float[Tensor, "B N L D"]
     negative_weights: Float[Tensor, "B N"]
 
-    @classmethod
-    def joined(cls, parts: Sequence[ViewEmbeds], device: torch.device | str) -> ViewEmbeds:
-        """The rows of all parts, one part after the other, on `device`."""
-        return cls(
-            text=torch.cat([part.text for part in parts]).to(device),
-            unconditional=torch.cat([part.unconditional for part in parts]).to(device),
-            negatives=torch.cat([part.negatives for part in parts]).to(device),
-            negative_weights=torch.cat([part.negative_weights for part in parts]).to(device),
-        )
+
+def gather_embeds(table: Float[Tensor, "R L D"], views: ViewRows) -> ViewEmbeds:
+    """The embeddings of `views`, whose numbers lie on the device of the table by now: one gather for all of them."""
+    found = table[views.rows]
+    num_texts = found.shape[1] - 1 - views.negative_weights.shape[1]
+    text = found[:, 1]
+    if num_texts == 2:
+        text = torch.lerp(text, found[:, 2], views.share.to(text)[:, None, None])
+    return ViewEmbeds(text, found[:, 0], found[:, 1 + num_texts :], views.negative_weights)
 
 
 def view_texts(prompt: Prompt, wording: WordingConfig) -> ViewTexts:
@@ -114,25 +145,37 @@ def encode(prior: ScorePrior, prompt: Prompt, wording: WordingConfig) -> PromptE
     )
 
 
-def nearest_view_embeds(
-    embeds: PromptEmbeds,
+def nearest_view_rows(
     azimuth_deg: Float[Tensor, " B"],
     elevation_deg: Float[Tensor, " B"],
     textureless: bool,
     background: Int[Tensor, " B"],
     wording: WordingConfig,
-) -> ViewEmbeds:
-    """Embeddings of the nearest view wording for B cameras, without negatives.
+) -> ViewRows:
+    """The rows in `PromptEmbeds.rows` of the nearest view wording for B cameras, without negatives.
 
     `background` is the index of each view's background among the configured ones, or 0.
     """
-    text = embeds.text[int(textureless), view_index(azimuth_deg, elevation_deg, wording), background]
-    return ViewEmbeds(
-        text=text,
-        unconditional=embeds.unconditional[background],
-        negatives=text[:, None][:, :0],
-        negative_weights=torch.zeros(len(text), 0, device=text.device),
+    text = text_row(textureless, view_index(azimuth_deg, elevation_deg, wording), background, wording)
+    return ViewRows(
+        rows=torch.stack([unconditional_row(background, wording), text], dim=1),
+        share=torch.zeros(len(text)),
+        negative_weights=torch.zeros(len(text), 0),
     )
+
+
+def text_row(
+    textureless: bool, view: Int[Tensor, " B"], background: Int[Tensor, " B"], wording: WordingConfig
+) -> Int[Tensor, " B"]:
+    """The row in `PromptEmbeds.rows` of a text, by the indices of its view and background."""
+    num_views = len(wording.azimuth_words) * len(wording.elevation_words)
+    return (int(textureless) * num_views + view) * max(1, len(wording.backgrounds)) + background
+
+
+def unconditional_row(background: Int[Tensor, " B"], wording: WordingConfig) -> Int[Tensor, " B"]:
+    """The row in `PromptEmbeds.rows` of the unconditional text on a background: behind all others."""
+    num_views = len(wording.azimuth_words) * len(wording.elevation_words)
+    return 2 * num_views * max(1, len(wording.backgrounds)) + background
 
 
 def view_words(wording: WordingConfig) -> tuple[str, ...]:

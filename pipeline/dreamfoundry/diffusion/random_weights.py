@@ -13,14 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DDPMScheduler, UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.loading import usual_dtype
-from dreamfoundry.diffusion.text_encoder import TextEncoder
+from dreamfoundry.diffusion.networks.text_encoder import TextEncoder
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.records import PriorIdentity
 
@@ -40,10 +40,12 @@ def random_sd21(
     unet_widths: tuple[int, int, int, int] = (320, 640, 1280, 1280),
     vae_widths: tuple[int, int, int, int] = SD_VAE_WIDTHS,
     num_text_layers: int = 23,
+    has_tiny_vae: bool = False,
 ) -> DiffusersPrior:
     """A latent prior with 866 M weights in its UNet and 340 M in its text encoder; `dtype` as for `load_prior`.
 
-    Created on `device`, in float32 first (5 GB); less with other widths than those of the real one.
+    Created on `device`, in float32 first (5 GB); less with other widths than those of the real one. A tiny VAE is one
+    that `prior.vae` may name, in the shape of TAESD.
     Its tokenizer spells: a text has at most 75 letters. One `seed` gives one prior on one device.
     """
     dtype = usual_dtype(device) if dtype is None else dtype
@@ -59,7 +61,7 @@ def random_sd21(
             cross_attention_dim=1024,
             use_linear_projection=True,
         )
-        vae = _sd_vae(vae_widths)
+        vae = AutoencoderTiny() if has_tiny_vae else _sd_vae(vae_widths)
         text_model = CLIPTextModel(
             CLIPTextConfig(
                 hidden_size=1024,
@@ -69,7 +71,9 @@ def random_sd21(
                 hidden_act="gelu",
             )
         )
-    vae.decoder = vae.post_quant_conv = None
+    vae.decoder = None
+    if not has_tiny_vae:
+        vae.post_quant_conv = None
 
     identity = PriorIdentity("random/sd21", str(seed), "", "Apache-2.0")
     return DiffusersPrior(
@@ -81,6 +85,15 @@ def random_sd21(
         vae=_frozen(vae, dtype).to(memory_format=torch.channels_last),
         engine=engine,
     )
+
+
+def random_sd_encoder(device: str = "cpu", seed: int = 0) -> Any:
+    """The VAE of `random_sd21` alone, without its decoder, in float32."""
+    torch.manual_seed(seed)
+    with torch.device(device):
+        vae = _sd_vae(SD_VAE_WIDTHS)
+    vae.decoder = vae.post_quant_conv = None
+    return _frozen(vae, torch.float32).to(memory_format=torch.channels_last)
 
 
 def random_sd_decoder(
@@ -147,6 +160,7 @@ def random_if(
 ARCHITECTURES: Mapping[str, Callable[..., DiffusersPrior]] = MappingProxyType(
     {
         "sd21": random_sd21,
+        "sd21-tiny-vae": partial(random_sd21, has_tiny_vae=True),
         "if-m": partial(random_if, 192),
         "if-l": partial(random_if, 320),
         "if-xl": partial(random_if, 704),

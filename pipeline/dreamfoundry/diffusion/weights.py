@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from dreamfoundry.errors import ConfigError, PriorUnavailable
-from dreamfoundry.records import LoraIdentity, PriorIdentity
-from dreamfoundry.settings.prior import LoraConfig, PriorConfig
+from dreamfoundry.records import LoraIdentity, PriorIdentity, VaeIdentity
+from dreamfoundry.settings.prior import LoraConfig, PriorConfig, VaeConfig
 from dreamfoundry.settings.values import require
 
 PriorEngine = Literal["eager", "graphs", "compiled"]
-"""Execution of a prior on a GPU: kernel by kernel; recorded once per shape and replayed (`cuda_graph`);
-or that with its transformer blocks compiled first, which takes minutes. On a CPU always the first."""
+"""Execution of a prior on a GPU: kernel by kernel; recorded once per shape and replayed (`networks.replay`); or that
+with its transformer blocks and the VAE encoder compiled first, which takes minutes. On a CPU always the first."""
 
 TOYBOX = "toybox"
 """The `PriorConfig.path` of the prior that is bundled with the package."""
@@ -106,9 +107,13 @@ def is_fp16_variant(path: PurePath) -> bool:
 
 def weights_digest(folder: Path) -> str:
     """SHA-256 over part, name and content of the weight files: 64 hex characters."""
+    return _digest_of(weight_files(folder), folder)
+
+
+def _digest_of(files: Iterable[Path], folder: Path) -> str:
     whole = hashlib.sha256()
-    for path in weight_files(folder):
-        whole.update(f"{path.parent.name}/{path.name}\0{_file_digest(path)}\n".encode())
+    for path in files:
+        whole.update(f"{path.relative_to(folder).as_posix()}\0{_file_digest(path)}\n".encode())
     return whole.hexdigest()
 
 
@@ -146,15 +151,18 @@ def identity_with_digest(config: PriorConfig, folder: Path) -> PriorIdentity:
         prior_id, license = config.prior_id or folder.resolve().name, config.license
 
     # One part that is for research only makes the whole so.
-    research_only = config.research_only or any(lora.research_only for lora in config.loras)
+    additions: list[LoraConfig | VaeConfig] = [*config.loras, *([config.vae] if config.vae else [])]
+    research_only = config.research_only or any(addition.research_only for addition in additions)
     loras = tuple(map(_lora_identity, config.loras))
-    return PriorIdentity(prior_id, config.revision, config.digest, license, research_only, loras)
+    vae = _vae_identity(config.vae) if config.vae else None
+    return PriorIdentity(prior_id, config.revision, config.digest, license, research_only, loras, vae)
 
 
 def pin_digests(config: PriorConfig, identity: PriorIdentity) -> PriorConfig:
     """`config` as all other processes need it: with the digests of `identity`."""
     loras = tuple(replace(lora, digest=named.digest) for lora, named in zip(config.loras, identity.loras, strict=True))
-    return replace(config, digest=identity.digest, loras=loras)
+    vae = replace(config.vae, digest=identity.vae.digest) if config.vae and identity.vae else None
+    return replace(config, digest=identity.digest, loras=loras, vae=vae)
 
 
 def lora_file(config: LoraConfig) -> Path:
@@ -175,6 +183,24 @@ def _lora_identity(config: LoraConfig) -> LoraIdentity:
     digest = _file_digest(file)
     require_digest("prior.loras.digest", config.digest, digest, config.path)
     return LoraIdentity(config.lora_id or file.stem, digest, config.license, config.weight)
+
+
+def vae_folder(config: VaeConfig) -> Path:
+    """The folder of an encoder; PriorUnavailable if none lies there."""
+    folder = Path(config.path).expanduser()
+    if not (folder / "config.json").is_file():
+        raise PriorUnavailable(
+            f"prior.vae.path = {config.path!r}: no encoder lies there ({folder / 'config.json'} is missing); copy an "
+            "AutoencoderTiny of diffusers there, or leave prior.vae out for the prior's own VAE"
+        )
+    return folder
+
+
+def _vae_identity(config: VaeConfig) -> VaeIdentity:
+    folder = vae_folder(config)
+    digest = _digest_of(part_files(folder), folder)
+    require_digest("prior.vae.digest", config.digest, digest, config.path)
+    return VaeIdentity(config.vae_id or folder.resolve().name, digest, config.license)
 
 
 def require_digest(key: str, expected: str, actual: str, path: str) -> None:

@@ -34,7 +34,7 @@ from dreamfoundry.errors import InfrastructureError, PriorUnavailable
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore, at_once
 from dreamfoundry.records import PriorIdentity
-from dreamfoundry.settings.prior import LoraConfig, PriorConfig
+from dreamfoundry.settings.prior import LoraConfig, PriorConfig, VaeConfig
 from dreamfoundry.settings.values import require
 
 DIGEST_KEY = "weights.sha256"
@@ -60,27 +60,27 @@ def fetch_weights(config: PriorConfig, cache: Path, open_mirror: OpenMirror = op
     Raises PriorUnavailable when something is not there, is not what its `digest` says, or cannot be
     kept here.
     """
-    loras = tuple(_fetch_lora(lora, cache, open_mirror) for lora in config.loras)
+    config = _with_fetched_additions(config, cache, open_mirror)
     if not config.path.startswith(_S3):
-        return replace(config, loras=loras)
+        return config
 
     def check(folder: Path) -> None:
         require_digest("prior.digest", config.digest, weights_digest(folder), config.path)
 
     with _as_prior_unavailable(f"prior.path = {config.path!r}"):
         folder = _fetch(open_mirror(config.path), prior_files, check, cache)
-    return replace(config, path=str(folder), prior_id=config.prior_id or _last_part(config.path), loras=loras)
+    return replace(config, path=str(folder), prior_id=config.prior_id or _last_part(config.path))
 
 
 def resolve_identity(config: PriorConfig, cache: Path, open_mirror: OpenMirror = open_store) -> PriorIdentity:
     """`prior_identity`, wherever the weights lie. Of a prior on S3 only its description is read.
 
-    LoRAs are small enough to be fetched. ConfigError when neither recipe nor mirror states the digest.
+    LoRAs and another VAE are small enough to be fetched. ConfigError when neither recipe nor mirror states the digest.
     """
     if not config.path.startswith(_S3):
         return prior_identity(fetch_weights(config, cache, open_mirror))
 
-    loras = tuple(_fetch_lora(lora, cache, open_mirror) for lora in config.loras)
+    config = _with_fetched_additions(config, cache, open_mirror)
     with tempfile.TemporaryDirectory(prefix="df-prior-") as folder:
         with _as_prior_unavailable(f"prior.path = {config.path!r}"):
             mirror = open_mirror(config.path)
@@ -94,7 +94,7 @@ def resolve_identity(config: PriorConfig, cache: Path, open_mirror: OpenMirror =
             f"must be the SHA-256 of the weights in {config.path!r}, or stand in its {DIGEST_KEY}: "
             "`dreamfoundry mirror FOLDER URL` leaves both",
         )
-        pinned = replace(config, digest=digest, prior_id=config.prior_id or _last_part(config.path), loras=loras)
+        pinned = replace(config, digest=digest, prior_id=config.prior_id or _last_part(config.path))
         return identity_with_digest(pinned, Path(folder))
 
 
@@ -120,14 +120,35 @@ def upload_prior(folder: Path, mirror: ObjectStore) -> str:
 
 def prior_files(names: Iterable[str]) -> list[str]:
     """The files of a diffusers folder that a prior is loaded from; an fp16 variant only where it is alone."""
-    wanted = [
+    return _without_needless_variants(
         path
         for path in map(PurePosixPath, names)
-        if str(path) == "model_index.json"
-        or (len(path.parts) == 2 and path.parts[0] in PARTS and path.suffix in _SUFFIXES)
-    ]
+        if str(path) == "model_index.json" or (len(path.parts) == 2 and path.parts[0] in PARTS)
+    )
+
+
+def _without_needless_variants(paths: Iterable[PurePosixPath]) -> list[str]:
+    wanted = [path for path in paths if path.suffix in _SUFFIXES]
     plain = {path.parent for path in wanted if path.suffix == _WEIGHTS and not is_fp16_variant(path)}
     return [str(path) for path in wanted if not (is_fp16_variant(path) and path.parent in plain)]
+
+
+def _with_fetched_additions(config: PriorConfig, cache: Path, open_mirror: OpenMirror) -> PriorConfig:
+    loras = tuple(_fetch_lora(lora, cache, open_mirror) for lora in config.loras)
+    return replace(config, loras=loras, vae=config.vae and _fetch_vae(config.vae, cache, open_mirror))
+
+
+def _fetch_vae(config: VaeConfig, cache: Path, open_mirror: OpenMirror) -> VaeConfig:
+    """The files at the top of its folder; they are compared with their digest when they are used."""
+    if not config.path.startswith(_S3):
+        return config
+
+    def choose(names: Iterable[str]) -> list[str]:
+        return _without_needless_variants(path for path in map(PurePosixPath, names) if len(path.parts) == 1)
+
+    with _as_prior_unavailable(f"prior.vae.path = {config.path!r}"):
+        folder = _fetch(open_mirror(config.path), choose, lambda folder: None, cache)
+    return replace(config, path=str(folder), vae_id=config.vae_id or _last_part(config.path))
 
 
 def _fetch_lora(config: LoraConfig, cache: Path, open_mirror: OpenMirror) -> LoraConfig:

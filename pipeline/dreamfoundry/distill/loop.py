@@ -23,24 +23,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.prompts import encode
+from dreamfoundry.diffusion.prompts import encode, gather_embeds
 from dreamfoundry.distill.candidate_events import log_probe
 from dreamfoundry.distill.checkpoint import CandidateState, Checkpoint
 from dreamfoundry.distill.lr_schedule import lr_multiplier, progress_at
 from dreamfoundry.distill.probes import gate_candidate, probe_field
 from dreamfoundry.distill.slot import Assignment, OptimizedField, Slot
-from dreamfoundry.distill.slot_adam import SlotAdam, clip_scales, slot_gradient_norms
-from dreamfoundry.distill.step_inputs import SlotInputs, StepDraws, draw_step
-from dreamfoundry.distill.step_render import pictures, regularization, render_batch
+from dreamfoundry.distill.step.field_step import AroundPrior, FieldStep
+from dreamfoundry.distill.step.inputs import SlotDraw, SlotRates, StepInputs, draw_slot, noise_shape_of, step_inputs
+from dreamfoundry.distill.step.replay import StepRecorder, StepReplay
 from dreamfoundry.distill.successive_halving import Finish, GiveUp, SuccessiveHalving
 from dreamfoundry.errors import OptimizationDiverged, PromptFailure
 from dreamfoundry.identity import seed_for
-from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import take_snapshot
 from dreamfoundry.records import NO_HISTORY, FieldSnapshot
 from dreamfoundry.settings.recipe import Recipe
@@ -56,16 +54,25 @@ class SlotBatch:
     """K slots under one recipe and one prior; K = 1 is the ordinary case.
 
     A step always computes K slots; free ones are rendered along with the others and masked out of
-    the update, so shapes never change and a slot's numbers do not depend on its neighbours.
+    the update, so shapes never change and a slot's numbers do not depend on its neighbours. With a
+    `recorder` the part of a step around the prior is recorded and replayed.
     """
 
-    def __init__(self, prior: ScorePrior, recipe: Recipe, num_slots: int, device: str = "cpu") -> None:
-        self.prior, self.recipe, self.device = prior, recipe, device
+    def __init__(
+        self,
+        prior: ScorePrior,
+        recipe: Recipe,
+        num_slots: int,
+        device: str = "cpu",
+        recorder: StepRecorder | None = None,
+    ) -> None:
+        self.prior, self.recipe, self.device = prior, recipe, torch.device(device)
         self.slots: list[Slot | None] = [None] * num_slots
-        self.fields = RadianceFields(recipe.field, num_slots, device=device)
-        self.adam = SlotAdam(self.fields.parameters(), recipe.optimize.betas, recipe.optimize.eps)
-        self.healthy = torch.ones(num_slots, dtype=torch.bool, device=device)
+        self.field_step = FieldStep(recipe, num_slots, prior.picture_px, device)
+        self.fields, self.adam, self.healthy = self.field_step.fields, self.field_step.adam, self.field_step.healthy
+        self._around_prior: AroundPrior = StepReplay(self.field_step, recorder) if recorder else self.field_step
         self.noise_shape = noise_shape_of(prior, recipe, device)
+        self.embeds: Tensor | None = None  # [K, rows, L, D], from the first assignment on
 
     @property
     def num_live(self) -> int:
@@ -91,6 +98,10 @@ class SlotBatch:
             slot = Slot(assignment, embeds, halving, checkpoint.candidate, torch.Generator())
             slot.parked, slot.earlier_s = dict(checkpoint.states), checkpoint.optimize_s
         self.slots[index] = slot
+        rows = embeds.rows
+        if self.embeds is None:
+            self.embeds = rows.new_zeros(len(self.slots), *rows.shape)
+        self.embeds[index] = rows
         self._begin(index, slot)
 
     def checkpoint(self, index: int) -> Checkpoint | None:
@@ -108,33 +119,32 @@ class SlotBatch:
 
     def step(self) -> None:
         """Update every live slot once: render its views, call the prior once for all slots, step Adam."""
-        if not self.num_live:
+        if self.embeds is None or not self.num_live:
             raise RuntimeError("SlotBatch.step() needs at least one live slot: admit an assignment first")
 
-        draws = self._draw()
-        progress = [self._slot_progress(slot) if slot else 0.0 for slot in self.slots]
-        self.fields.set_progress(progress)
-        views = [(batch, render_batch(self.fields.part(batch.slots), batch, self.recipe)) for batch in draws.batches]
+        inputs = self._around_prior.load(self._inputs())
+        pictures = self._around_prior.render().requires_grad_()
 
         # one call for all slots: it is most of a step, and a larger batch costs less per picture
-        latents = torch.cat([self.prior.encode_pictures(pictures(*view, self.recipe)) for view in views])
-        gradient = distillation_gradient(self.prior, latents.detach(), draws.noise_sample, self.recipe.guidance)
+        latents = self.prior.encode_pictures(pictures)
+        noise_sample = inputs.noise.told(gather_embeds(self.embeds.flatten(0, 1), inputs.views))
+        gradient = distillation_gradient(self.prior, latents.detach(), noise_sample, self.recipe.guidance)
 
         # a mean over each slot's own elements, so that its gradient is the same whatever K is
         elements_per_slot = gradient.numel() / len(self.slots)
-        loss = distill(latents, gradient) / elements_per_slot
-        for batch, rendering in views:
-            loss = loss + regularization(batch, rendering, self.recipe.losses, progress[batch.slots]).sum()
+        (picture_gradient,) = torch.autograd.grad(distill(latents, gradient) / elements_per_slot, pictures)
+        self._around_prior.update(picture_gradient)
 
-        self._update(loss)
         for slot in self.slots:
             if slot is not None:
                 slot.step += 1
 
         # by the slot's own step: when a grid is renewed must not depend on the neighbours
-        due = [slot is not None and slot.step % OCCUPANCY_STEPS == 0 for slot in self.slots]
-        if self.fields.occupancy is not None and any(due):
-            self.fields.update_occupancy(torch.tensor(due, device=self.device))
+        if self.fields.occupancy is not None:
+            self.fields.update_occupancy(
+                [index for index, slot in enumerate(self.slots) if slot and slot.step % OCCUPANCY_STEPS == 0]
+            )
+        self._draw_ahead()
 
     def harvest(self) -> list[OptimizedField]:
         """Probe the candidates that are due, start their successors, and release the assignments that end."""
@@ -189,6 +199,7 @@ class SlotBatch:
     def _begin(self, index: int, slot: Slot) -> None:
         """Put the slot's candidate in place: from where it was parked, or from its first draws."""
         parked = slot.parked.pop(slot.candidate, None)
+        slot.ahead = None
         self.healthy[index] = True
         if parked is not None:
             slot.step = parked.step
@@ -223,47 +234,29 @@ class SlotBatch:
         seed = seed_for(slot.assignment.field_key, slot.candidate, purpose)
         return torch.Generator().manual_seed(seed)
 
-    def _slot_progress(self, slot: Slot) -> float:
-        return progress_at(self.recipe.optimize, slot.step)
-
-    def _draw(self) -> StepDraws:
-        """Draws of this step; a free slot gets the embeddings of a live one, and draws of its own."""
-        padding = next(slot for slot in self.slots if slot is not None)
-        idle = SlotInputs(padding.embeds, torch.Generator().manual_seed(0), 0.0)
-        inputs = [
-            SlotInputs(slot.embeds, slot.generator, self._slot_progress(slot)) if slot is not None else idle
-            for slot in self.slots
-        ]
-        num_timesteps = len(self.prior.alphas_cumprod)
-        return draw_step(self.recipe, inputs, num_timesteps, self.noise_shape, self.device)
-
-    def _update(self, loss: Float[Tensor, ""]) -> None:
-        """Clip each slot's gradient and step it; a slot with a gradient that is not finite stops here."""
-        parameters = self.fields.parameters()
-        gradients = dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
-
-        # a flag once down stays down: the slot keeps its parameters until `harvest` reads it
-        norms = slot_gradient_norms(gradients)
-        occupied = torch.tensor([slot is not None for slot in self.slots], device=self.device)
-        self.healthy &= torch.isfinite(norms) | ~occupied
-
+    def _inputs(self) -> StepInputs:
+        """The inputs of this step, on the host; a free slot has draws of its own."""
+        idle = torch.Generator().manual_seed(0)
+        draws = [slot.take_draw(self._draw) if slot is not None else self._draw(idle, 0) for slot in self.slots]
         optimize = self.recipe.optimize
-        multipliers = [lr_multiplier(optimize, slot.step) if slot else 0.0 for slot in self.slots]
-        lrs = torch.tensor(multipliers, device=self.device)
-        self.adam.step(
-            gradients,
-            clip_scales(norms, optimize.max_grad_norm),
-            {name: lrs * (optimize.table_lr if name == "table" else optimize.head_lr) for name in parameters},
-            occupied & self.healthy,
+        rates = SlotRates(
+            torch.tensor([lr_multiplier(optimize, slot.step) if slot is not None else 0.0 for slot in self.slots]),
+            torch.tensor([slot is not None for slot in self.slots]),
         )
+        assert self.embeds is not None
+        return step_inputs(self.recipe, draws, rates, self.embeds.shape[1], self.device)
 
+    def _draw(self, generator: torch.Generator, step: int) -> SlotDraw:
+        return draw_slot(self.recipe, generator, progress_at(self.recipe.optimize, step), self.noise_shape)
 
-@torch.no_grad()
-def noise_shape_of(prior: ScorePrior, recipe: Recipe, device: str) -> tuple[int, int, int]:
-    """(C, h, w) of the latents of one picture; the same for pictures of every render phase."""
-    picture = torch.zeros(1, 3, recipe.render.image_px, recipe.render.image_px, device=device)
-    _, channels, height, width = prior.encode_pictures(picture).shape
-    return channels, height, width
+    def _draw_ahead(self) -> None:
+        """Draw the next step while the device works on this one: the host may soon have to wait for it.
+
+        Before a probe there is nothing to be drawn: the candidate may give way to another.
+        """
+        for slot in self.slots:
+            if slot is not None and slot.step < slot.halving.next_probe(slot.candidate):
+                slot.draw_ahead(self._draw)
 
 
 def optimize_all(

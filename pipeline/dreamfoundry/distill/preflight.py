@@ -4,34 +4,25 @@
     fit = examine(prior, recipe, device, most_slots=32)
     fit.best.num_slots
 
-Memory is a line, bytes(K) = fixed + K per slot. What is known before any step is its lower bound:
-the weights of the prior, and of each slot its parameters, gradients and moments. What activations
-add is measured: every number of slots is tried only if the line through the two before it says that
+Memory is a line, bytes(K) = fixed + K per slot, as long as the VAE goes one way (`_Search`). What is known before
+any step is its lower bound: the weights of the prior, and of each slot its parameters, gradients and moments. What
+activations add is measured: every number of slots is tried only if the line through the two before it says that
 it fits, and what it then takes is compared with that.
 
-Measured is the peak over steps of every render phase, a probe and a snapshot: on CUDA that of
-torch's allocator, on a CPU that of the tensors alive (`LiveBytes`), since no allocator counts there.
+Measured is the peak over steps of every render phase, a probe and a snapshot, as `device_memory` counts it.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import time
-import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
+from dreamfoundry.diffusion.networks.vae_encoder import VAE_ROWS
+from dreamfoundry.distill.device_memory import is_out_of_memory, peak_memory, release_memory, usable_memory_bytes
 from dreamfoundry.distill.loop import SlotBatch
 from dreamfoundry.distill.probes import probe_field
 from dreamfoundry.distill.slot import Assignment
@@ -44,9 +35,6 @@ from dreamfoundry.settings.recipe import Recipe
 
 SLOT_SIZES = (1, 2, 4, 8, 16, 32)
 """The numbers of slots that are tried: few, so that shapes are few."""
-
-MEMORY_SHARE = 0.9
-"""Of the memory that is there. The rest is for what no peak of tensors shows: fragments, workspaces, the context."""
 
 PROMPT = "a red chair"
 """Words that every prior knows, the toybox too."""
@@ -77,13 +65,17 @@ class MemoryModel:
 
 @dataclass(frozen=True)
 class Trial:
-    """A measurement of K slots: the peak predicted and measured, seconds of a mean step and of one snapshot."""
+    """A measurement of K slots: the peak predicted and measured, seconds of a mean step and of one snapshot.
+
+    `vae_rows` are the pictures whose activations the VAE kept, 0 without one.
+    """
 
     num_slots: int
     predicted_bytes: int
     peak_bytes: int
     step_s: float
     snapshot_s: float
+    vae_rows: int = 0
 
     def asset_s(self, recipe: Recipe) -> float:
         """Seconds of a distill worker per asset if no candidate fails; exports run beside it."""
@@ -118,125 +110,128 @@ def known_memory(prior: DiffusersPrior, recipe: Recipe) -> MemoryModel:
 
 
 def examine(
-    prior: DiffusersPrior, recipe: Recipe, device: str, *, most_slots: int, usable_bytes: int | None = None
+    prior: DiffusersPrior,
+    recipe: Recipe,
+    device: str,
+    *,
+    most_slots: int,
+    num_slots: int = 0,
+    usable_bytes: int | None = None,
 ) -> Fit:
-    """Try 1, 2, 4 … up to `most_slots` slots (or the next larger size) as long as they fit.
+    """Try 1, 2, 4 … up to `most_slots` slots (or the next larger size) as long as they fit; or `num_slots` alone.
 
     `usable_bytes` is measured where it is not given. The text encoder goes to the host where that
-    lets more slots fit; it stays there. PriorUnavailable, with what would work, if not even one does.
+    lets more slots fit, and the VAE takes the pictures of a step in one pass where its activations fit; `prior`
+    stays as the best trial had it. PriorUnavailable, with what would work, if not even the first number fits.
     """
     usable = usable_memory_bytes(device) if usable_bytes is None else usable_bytes
-    model, too_many = known_memory(prior, recipe), 0
+    search = _Search(prior, recipe, device, usable)
     trials: list[Trial] = []
-    before: Trial | None = None
-
-    for num_slots in SLOT_SIZES:
+    too_many = 0
+    sizes = (num_slots,) if num_slots else SLOT_SIZES
+    for size in sizes:
         if trials and trials[-1].num_slots >= most_slots:
             break
-
-        # texts are encoded once per asset, so their encoder is the cheapest to move to the host
-        parkable = prior.parkable_bytes
-        if model.at(num_slots) > usable and model.at(num_slots) - parkable <= usable:
-            model = MemoryModel(model.fixed_bytes - parkable, model.per_slot_bytes)
-            before = replace(before, peak_bytes=before.peak_bytes - parkable) if before else None
-            prior.park_text_encoder()
-        if model.at(num_slots) > usable:
-            too_many = num_slots
+        trial = search.try_slots(size)
+        if trial is None:
+            too_many = size
             break
-
-        try:
-            trial = _try(prior, recipe, device, num_slots, model.at(num_slots))
-        except torch.OutOfMemoryError:
-            too_many = num_slots
-            break
-        finally:
-            prior.forget_shapes()
-            if torch.device(device).type == "cuda":
-                torch.cuda.empty_cache()
-
-        # one trial gives the fixed part; only two give a slope beyond what was known before
-        if before:
-            model = MemoryModel.through(before, trial)
-        else:
-            model = MemoryModel(trial.peak_bytes - model.per_slot_bytes, model.per_slot_bytes)
-        before = trial
         trials.append(trial)
 
     if not trials:
+        room = f"beside {prior.identity.prior_id}: {usable / GIB:.1f} GiB of {device} may be used"
+        if too_many > 1:
+            raise PriorUnavailable(f"{too_many} slots do not fit {room}; fewer --slots may")
         raise PriorUnavailable(
-            f"not even one slot fits beside {prior.identity.prior_id}: {usable / GIB:.1f} GiB of {device} may be used, "
-            f"and weights and one field alone take {model.at(1) / GIB:.1f} GiB; a smaller render.image_px, "
-            "field or prior would fit, or a larger device"
+            f"not even one slot fits {room}, and weights and one field alone take {search.model.at(1) / GIB:.1f} GiB; "
+            "a smaller render.image_px, field or prior would fit, or a larger device"
         )
-    return Fit(tuple(trials), model, usable, prior.is_text_encoder_parked, too_many)
+    fit = Fit(tuple(trials), search.model, usable, prior.is_text_encoder_parked, too_many)
+    adapt(prior, text_encoder_on_host=fit.text_encoder_on_host, vae_rows=fit.best.vae_rows)
+    return fit
 
 
-def usable_memory_bytes(device: str) -> int:
-    """MEMORY_SHARE of what this process may still take of a device, what it holds already included."""
-    if torch.device(device).type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(MEMORY_SHARE * (free + torch.cuda.memory_reserved(device)))
-    meminfo = Path("/proc/meminfo")
-    match = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text()) if meminfo.is_file() else None
-    available = int(match[1]) * 1024 if match else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(MEMORY_SHARE * available)
+def adapt(prior: DiffusersPrior, *, text_encoder_on_host: bool, vae_rows: int) -> None:
+    """Bring a prior into the form of a trial; with `vae_rows` 0 its VAE keeps as many pictures as it does by itself."""
+    if text_encoder_on_host:
+        prior.park_text_encoder()
+    if vae_rows:
+        prior.vae_rows = vae_rows
 
 
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors that are made while it is on, for as long as each lives.
+class _Search:
+    """Trials of more and more slots. `model` predicts the memory of the next one.
 
-    A view costs nothing, and what autograd keeps for the way back lives until then.
+    Memory is a line only among trials that pass the VAE in one way: with the activations of all pictures kept, which is
+    a fifth faster and takes more for each picture, or, once these do not fit, with those of VAE_ROWS at a time.
     """
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.peak = 0
-        self._alive: set[int] = set()
+    def __init__(self, prior: DiffusersPrior, recipe: Recipe, device: str, usable_bytes: int) -> None:
+        self._prior, self._recipe, self._device, self._usable_bytes = prior, recipe, device, usable_bytes
+        self._keeps_activations = True
+        self._start_line()
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        tree_map_only(Tensor, self._count, result)
-        return result
+    def _start_line(self) -> None:
+        self.model = known_memory(self._prior, self._recipe)
+        self._before: Trial | None = None
 
-    def _count(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self._alive:
-            return
-        self._alive.add(key)
-        self.now += storage.nbytes()
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._forget, key, storage.nbytes())
+    def try_slots(self, num_slots: int) -> Trial | None:
+        """A trial in the faster way that fits; None if neither does."""
+        num_pictures = num_slots * self._recipe.optimize.views_per_step
+        has_choice = self._prior.vae_rows > 0 and num_pictures > VAE_ROWS
+        if self._keeps_activations:
+            self._prior.vae_rows = max(VAE_ROWS, num_pictures)
+            trial = self._try(num_slots)
+            if trial is not None or not has_choice:
+                return trial
+            self._keeps_activations = False
+            self._start_line()
+        self._prior.vae_rows = VAE_ROWS
+        return self._try(num_slots)
 
-    def _forget(self, key: int, num_bytes: int) -> None:
-        self._alive.discard(key)
-        self.now -= num_bytes
+    def _try(self, num_slots: int) -> Trial | None:
+        prior, parkable = self._prior, self._prior.parkable_bytes
+
+        # texts are encoded once per asset, so their encoder is the cheapest to move to the host
+        if self.model.at(num_slots) > self._usable_bytes >= self.model.at(num_slots) - parkable:
+            self.model = MemoryModel(self.model.fixed_bytes - parkable, self.model.per_slot_bytes)
+            if self._before is not None:
+                self._before = replace(self._before, peak_bytes=self._before.peak_bytes - parkable)
+            prior.park_text_encoder()
+        if self.model.at(num_slots) > self._usable_bytes:
+            return None
+
+        trial = _measure_if_it_fits(prior, self._recipe, self._device, num_slots, self.model.at(num_slots))
+        release_memory(prior)
+        if trial is None:
+            return None
+
+        # one trial gives the fixed part; only two give a slope beyond what was known before
+        if self._before is not None:
+            self.model = MemoryModel.through(self._before, trial)
+        else:
+            self.model = MemoryModel(
+                trial.peak_bytes - num_slots * self.model.per_slot_bytes, self.model.per_slot_bytes
+            )
+        self._before = trial
+        return trial
 
 
-@dataclass
-class _Peak:
-    num_bytes: int = field(default=0)
+def _measure_if_it_fits(
+    prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, predicted_bytes: int
+) -> Trial | None:
+    """A trial, or None where memory runs out in it."""
+    try:
+        return _measure(prior, recipe, device, num_slots, predicted_bytes)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
 
 
-@contextmanager
-def _peak(device: str, resident_bytes: int) -> Iterator[_Peak]:
-    """The most bytes that lived at once within it; on a CPU `resident_bytes` stand for what lived before."""
-    peak = _Peak()
-    if torch.device(device).type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        yield peak
-        peak.num_bytes = torch.cuda.max_memory_allocated(device)
-        return
-    with LiveBytes() as live:
-        yield peak
-    peak.num_bytes = resident_bytes + live.peak
-
-
-def _try(prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, predicted_bytes: int) -> Trial:
+def _measure(prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, predicted_bytes: int) -> Trial:
     kind = torch.device(device).type
-    with _peak(device, prior.num_bytes) as peak:
+    with peak_memory(device, prior.num_bytes) as peak:
         batch = SlotBatch(prior, recipe, num_slots, device)
         for index in range(num_slots):
             batch.admit(Assignment(Prompt(f"preflight-{index}", PROMPT), f"preflight-{index}"))
@@ -249,7 +244,7 @@ def _try(prior: DiffusersPrior, recipe: Recipe, device: str, num_slots: int, pre
         take_snapshot(batch.fields, 0, recipe.render.at(1.0), recipe.snapshot, recipe.cameras)
         snapshot_s = time.perf_counter() - started_s
     step_s = sum(share * median(_steps_s(batch, step, TIMED_STEPS, device)) for share, step in _phases(recipe))
-    return Trial(num_slots, predicted_bytes, peak.num_bytes, step_s, snapshot_s)
+    return Trial(num_slots, predicted_bytes, peak.num_bytes, step_s, snapshot_s, prior.vae_rows)
 
 
 def _phases(recipe: Recipe) -> list[tuple[float, int]]:

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamfoundry.diffusion.networks.replay import without_recording
 from dreamfoundry.diffusion.noising import add_noise
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.prompts import PromptEmbeds, view_index, view_of
@@ -45,6 +46,7 @@ FLATNESS_GRID = 32
 
 
 @torch.no_grad()
+@without_recording()  # a few predictions per candidate would keep the memory of a graph for the whole run
 def probe_field(
     prior: ScorePrior, fields: RadianceFields, slot: int, embeds: PromptEmbeds, recipe: Recipe, seed: int
 ) -> dict[str, float]:

@@ -10,4 +10,5 @@ classifier       a reference: the prior, guided by a classifier of toys
 ablation/        recipes compared on the toys
 benchmark/       our loop against one in the shape of the research codes
 delivery/        delivered assets checked by other programs
+gpu_day/         blocks of a visit to a borrowed GPU machine
 """

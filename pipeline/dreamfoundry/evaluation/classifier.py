@@ -268,6 +268,9 @@ class ClassifierGuidedPrior:
     def encode_pictures(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
         return self._prior.encode_pictures(pictures)
 
+    def forget_shapes(self) -> None:
+        self._prior.forget_shapes()
+
     @torch.no_grad()
     def predict_noise(
         self, noisy: Float[Tensor, "B C h w"], timesteps: Int[Tensor, " B"], embeds: Float[Tensor, "B L D"]

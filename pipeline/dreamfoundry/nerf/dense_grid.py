@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamfoundry.nerf.tiles import tiles
-from dreamfoundry.nerf.trilinear import CORNERS, cells, corner_weights, weighted_rows
+from dreamfoundry.nerf.trilinear import CORNERS, SharedGradient, cells, corner_weights, weighted_rows
 from dreamfoundry.settings.field import FieldConfig
 
 
@@ -32,7 +32,9 @@ class DenseGrid:
         offsets = (corner_x * side[:, None] + corner_y) * side[:, None] + corner_z
         self._corner_offset = offsets.to(device).unbind(dim=1)
 
-    def encode(self, table: Float[Tensor, "K E F"], points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M C"]:
+    def encode(
+        self, table: Float[Tensor, "K E F"], points: Float[Tensor, "K M 3"], shared: SharedGradient | None = None
+    ) -> Float[Tensor, "K M C"]:
         """Features at `points`, all levels side by side; only the table gets a gradient."""
         return weighted_rows(table, *self.lookups(points))
 
@@ -40,9 +42,10 @@ class DenseGrid:
         """Rows of the stacked table that each point reads, and how much each counts."""
         slots, num_points = points.shape[:2]
         side = self._side
-        slot_start = torch.arange(slots, device=points.device, dtype=torch.int32) * self.num_entries
+        countable = torch.int32 if slots * self.num_entries < 2**31 else torch.int64
+        slot_start = torch.arange(slots, device=points.device, dtype=countable) * self.num_entries
         start = self._level_start + slot_start[:, None, None]
-        rows = torch.empty(slots, num_points, len(side), 8, device=points.device, dtype=torch.int32)
+        rows = torch.empty(slots, num_points, len(side), 8, device=points.device, dtype=countable)
         weights = torch.empty_like(rows, dtype=points.dtype)
         for part in tiles(num_points, points.device):
             low, place = cells(points[:, part], side, self._bound)

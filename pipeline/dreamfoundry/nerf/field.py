@@ -13,13 +13,14 @@ import copy
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from dreamfoundry.nerf.dense_grid import DenseGrid
 from dreamfoundry.nerf.hash_grid import HashGrid
 from dreamfoundry.nerf.heads import heads
+from dreamfoundry.nerf.trilinear import SharedGradient
 from dreamfoundry.settings.field import FieldConfig
 
 MAX_LOG_DENSITY = 15.0
@@ -64,6 +65,7 @@ class RadianceFields:
         # How much each feature counts; the levels of a slot fade in with its progress.
         self._feature_shares = torch.ones(num_slots, num_features, 1, device=device, dtype=dtype)
         self._blob_stretch = torch.ones(num_slots, 1, 3, device=device, dtype=dtype)
+        self._shared_gradient: SharedGradient | None = None
         side = config.occupancy_resolution
         self.occupancy = torch.ones(num_slots, side, side, side, device=device, dtype=dtype) if side else None
 
@@ -91,18 +93,19 @@ class RadianceFields:
             self.occupancy[slot].fill_(1.0)
 
     @torch.no_grad()
-    def update_occupancy(self, due: Bool[Tensor, " K"]) -> None:
-        """Let the grids of the slots that are `due` follow their fields, in place.
+    def update_occupancy(self, slots: Sequence[int]) -> None:
+        """Let the grids of these slots follow their fields, in place.
 
         A cell keeps the larger of its opacity now, in [0, 1], to a ray through its middle, and
         OCCUPANCY_DECAY of its value before (instant-ngp, appendix C): what vanishes is forgotten slowly.
         """
-        assert self.occupancy is not None
-        side, cell = self.occupancy.shape[-1], 2.0 * self.config.bound / self.occupancy.shape[-1]
-        middles = (self.grid(side) * (1.0 - 1.0 / side)).expand(self.num_slots, -1, -1)
-        opacity = -torch.expm1(-self.density(middles) * cell).view_as(self.occupancy)
-        occupancy = torch.maximum(opacity, OCCUPANCY_DECAY * self.occupancy)
-        torch.where(due.view(-1, 1, 1, 1), occupancy, self.occupancy, out=self.occupancy)
+        for run in _runs(slots):
+            part = self.part(run)
+            assert part.occupancy is not None
+            side, cell = part.occupancy.shape[-1], 2.0 * self.config.bound / part.occupancy.shape[-1]
+            middles = (self.grid(side) * (1.0 - 1.0 / side)).expand(part.num_slots, -1, -1)
+            opacity = -torch.expm1(-part.density(middles) * cell).view_as(part.occupancy)
+            torch.maximum(opacity, OCCUPANCY_DECAY * part.occupancy, out=part.occupancy)
 
     def grid(self, resolution: int) -> Float[Tensor, "1 M 3"]:
         """The vertices of a regular grid over the cube [-bound, bound]^3, x slowest."""
@@ -111,11 +114,13 @@ class RadianceFields:
         return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).view(1, -1, 3)
 
     def set_progress(self, progress: Sequence[float]) -> None:
-        """Weigh the levels of each slot by `level_shares` at its progress; until the first call all of them count."""
+        """Weigh the levels of each slot by `level_shares` at its progress."""
+        self.set_level_shares(torch.tensor([level_shares(self.config, done) for done in progress]))
+
+    def set_level_shares(self, shares: Float[Tensor, "K levels"]) -> None:
+        """Weigh the levels of each slot; until the first call, and where they do not fade in, all of them count."""
         if self.config.all_levels_from_fraction:
-            shares = torch.tensor([level_shares(self.config, done) for done in progress])
-            features = shares.repeat_interleave(self.encoding.features_per_level, dim=1)
-            self._feature_shares.copy_(features[..., None])
+            self._feature_shares.view(*shares.shape, -1).copy_(shares[..., None])
 
     def slot_state(self, slot: int) -> dict[str, Tensor]:
         """A copy of one slot's parameters, blob and occupancy on the CPU, without the asset axis."""
@@ -140,19 +145,47 @@ class RadianceFields:
 
     def part(self, slots: slice) -> RadianceFields:
         """Some slots as fields of their own; what is computed with them has gradients here."""
-        part = copy.copy(self)
-        part._parameters = {name: tensor[slots] for name, tensor in self._parameters.items()}
-        part._feature_shares, part._blob_stretch = self._feature_shares[slots], self._blob_stretch[slots]
-        part.occupancy = None if self.occupancy is None else self.occupancy[slots]
-        part.num_slots = len(part._blob_stretch)
-        return part
+        return self._with({name: tensor[slots] for name, tensor in self._slot_tensors().items()})
+
+    def parts(self, sizes: Sequence[int], order: Int[Tensor, " K"] | None = None) -> list[RadianceFields]:
+        """All slots, in `order` if one is given, shared out to fields of these numbers of slots, with gradients here.
+
+        The gradients of the parts are put together once. Slices (`part`) would each bring a gradient of all
+        slots, filled up with zeros, to be added to the others: the square of the number of slots.
+        """
+        if order is None and len(sizes) == 1:
+            return [self]
+        tensors = self._slot_tensors()
+        if order is not None:
+            tensors = {name: tensor.index_select(0, order) for name, tensor in tensors.items()}
+        shares = {name: tensor.split(list(sizes)) for name, tensor in tensors.items()}
+        return [self._with({name: share[index] for name, share in shares.items()}) for index in range(len(sizes))]
+
+    def for_one_pass(self) -> RadianceFields:
+        """The same fields for one way there and one back, on which the readings of the table share its gradient."""
+        once = copy.copy(self)
+        once._shared_gradient = SharedGradient()
+        return once
+
+    def _slot_tensors(self) -> dict[str, Tensor]:
+        """Everything that has a line for each slot."""
+        grids = {} if self.occupancy is None else {"occupancy": self.occupancy}
+        return {**self._parameters, "feature_shares": self._feature_shares, "blob_stretch": self._blob_stretch, **grids}
+
+    def _with(self, tensors: Mapping[str, Tensor]) -> RadianceFields:
+        """Fields of this kind that consist of these tensors."""
+        other = copy.copy(self)
+        other._parameters = {name: tensors[name] for name in self._parameters}
+        other._feature_shares, other._blob_stretch = tensors["feature_shares"], tensors["blob_stretch"]
+        other.occupancy, other.num_slots = tensors.get("occupancy"), len(tensors["blob_stretch"])
+        return other
 
     def encode(self, points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M C"]:
         """Features at `points` of the cube [-bound, bound]^3: all levels, concatenated.
 
         Outside the cube the outermost cell is extrapolated. Only the table gets a gradient.
         """
-        return self.encoding.encode(self._parameters["table"], points.detach())
+        return self.encoding.encode(self._parameters["table"], points.detach(), self._shared_gradient)
 
     def query(self, points: Float[Tensor, "K M 3"]) -> tuple[Float[Tensor, "K M"], Float[Tensor, "K M 3"]]:
         """Density (per scene unit, >= 0) and albedo (sRGB in [0, 1]) at `points`."""
@@ -197,6 +230,17 @@ class RadianceFields:
             density = torch.exp(logit.clamp(max=MAX_LOG_DENSITY))
         inside = points.norm(dim=-1) <= self.config.bound
         return torch.where(inside, density, torch.zeros_like(density))
+
+
+def _runs(slots: Sequence[int]) -> list[slice]:
+    """Neighbours together: they are read by one query."""
+    runs: list[slice] = []
+    for slot in sorted(slots):
+        if runs and runs[-1].stop == slot:
+            runs[-1] = slice(runs[-1].start, slot + 1)
+        else:
+            runs.append(slice(slot, slot + 1))
+    return runs
 
 
 def level_shares(config: FieldConfig, progress: float) -> list[float]:

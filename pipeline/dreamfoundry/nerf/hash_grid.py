@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamfoundry.nerf.kernels.availability import has_kernels
-from dreamfoundry.nerf.trilinear import CORNERS, cells, corner_weights, weighted_rows
+from dreamfoundry.nerf.trilinear import CORNERS, SharedGradient, cells, corner_weights, weighted_rows
 from dreamfoundry.settings.field import FieldConfig
 
 HASH_PRIMES = (1, 2_654_435_761, 805_459_861)
@@ -46,12 +46,14 @@ class HashGrid:
         factors = [HASH_PRIMES if is_hashed else (side**2, side, 1) for side, _, is_hashed in levels]
         self._factors = torch.tensor(factors, device=device).T
 
-    def encode(self, table: Float[Tensor, "K E F"], points: Float[Tensor, "K M 3"]) -> Float[Tensor, "K M C"]:
-        """Features at `points`, all levels side by side; only the table gets a gradient."""
+    def encode(
+        self, table: Float[Tensor, "K E F"], points: Float[Tensor, "K M 3"], shared: SharedGradient | None = None
+    ) -> Float[Tensor, "K M C"]:
+        """Features at `points`, all levels side by side; only the table gets a gradient, `shared` if that is given."""
         if has_kernels(table.device):
             from dreamfoundry.nerf.kernels.hash_encoding import hash_encoding
 
-            return hash_encoding(table, points, self.levels, self.entries_per_level, self.bound)
+            return hash_encoding(table, points, self.levels, self.entries_per_level, self.bound, shared)
         return weighted_rows(table, *self.lookups(points))
 
     def lookups(self, points: Float[Tensor, "K M 3"]) -> tuple[Int[Tensor, "K M L 8"], Float[Tensor, "K M L 8"]]:

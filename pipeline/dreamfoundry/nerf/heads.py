@@ -2,7 +2,8 @@
 
 Between the layers stand 32 numbers for each point, more than all the rest of a step writes. On a CPU
 they are made tile by tile, used while they are in the cache, and made again on the way back; nothing
-is kept but the features. `layers` is the plain form, which devices with kernels of their own take.
+is kept but the features. A GPU takes all points at once, in parts (`layers_in_parts`). `layers` is
+the plain form of both.
 
 Outputs come before points: products with a side of only 4 columns are five times slower (docs/LOG.md).
 
@@ -11,6 +12,7 @@ Dimension key:  K slots · M points · C features · H hidden · O outputs
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -18,6 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamfoundry.nerf.tiles import POINTS_PER_TILE, tiles
+
+PARTS = 64
+"""Parts of the points of a slot on a GPU; with eight slots there are a few products for each of its processors."""
 
 
 def heads(
@@ -29,7 +34,7 @@ def heads(
 ) -> Float[Tensor, "K O M"]:
     """relu(features W + b) W' + b' for every point, as `layers`, and with its gradients."""
     if features.device.type != "cpu":
-        return layers(features, hidden_weight, hidden_bias, output_weight, output_bias)
+        return layers_in_parts(features, hidden_weight, hidden_bias, output_weight, output_bias)
     outputs: Tensor = _TiledLayers.apply(  # type: ignore[no-untyped-call]
         features, hidden_weight, hidden_bias, output_weight, output_bias
     )
@@ -46,6 +51,29 @@ def layers(
     """The same, written down as it is defined."""
     hidden = torch.relu(torch.baddbmm(hidden_bias, features, hidden_weight))
     return torch.baddbmm(output_bias.mT, output_weight.mT, hidden.mT)
+
+
+def layers_in_parts(
+    features: Float[Tensor, "K M C"],
+    hidden_weight: Float[Tensor, "K C H"],
+    hidden_bias: Float[Tensor, "K 1 H"],
+    output_weight: Float[Tensor, "K H O"],
+    output_bias: Float[Tensor, "K 1 O"],
+) -> Float[Tensor, "K O M"]:
+    """The same for up to PARTS parts of the points, each with weights of its own until their gradients are added.
+
+    The gradient of a weight is a sum over all points. As one product it is one small block of numbers for each slot,
+    and most processors of a GPU have nothing to do.
+    """
+    slots, num_points, num_features = features.shape
+    parts = math.gcd(num_points, PARTS)
+    weights = (hidden_weight, hidden_bias, output_weight, output_bias)
+    outputs = layers(
+        features.reshape(slots * parts, num_points // parts, num_features),
+        *(weight.repeat_interleave(parts, dim=0) for weight in weights),
+    )
+    together: Tensor = outputs.unflatten(0, (slots, parts)).transpose(1, 2).flatten(2)
+    return together
 
 
 class _TiledLayers(torch.autograd.Function):

@@ -108,16 +108,13 @@ def render(
     Fields that keep an occupancy grid get most of a ray's samples where it is not empty.
     """
     if origins.device.type != "cpu":
-        return _render_all(fields, origins, directions, uniforms, config, with_normals)
+        return _render_all(fields.for_one_pass(), origins, directions, uniforms, config, with_normals)
 
     # the host can read its own numbers and skip rays that miss; slot by slot, so that a slot has the
     # same bits whatever K is and its intermediates stay in the cache
     uniforms = uniforms.expand(*origins.shape[:2], -1)
-    slots = [slice(slot, slot + 1) for slot in range(len(origins))]
-    renderings = [
-        _render_hits(fields.part(slot), origins[slot], directions[slot], uniforms[slot], config, with_normals)
-        for slot in slots
-    ]
+    alone = zip(fields.parts([1] * len(origins)), origins.split(1), directions.split(1), uniforms.split(1), strict=True)
+    renderings = [_render_hits(*one, config, with_normals) for one in alone]
     normals = [one.normals for one in renderings if one.normals is not None]
     return Rendering(
         albedo=torch.cat([one.albedo for one in renderings]),

@@ -17,6 +17,17 @@ from torch.nn.functional import embedding_bag
 CORNERS = tuple((x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1))
 
 
+class SharedGradient:
+    """The gradient of a table that is read several times on one way there and back.
+
+    The first reading on the way back makes it, the others add to it in place: autograd, which would make one
+    for each and add them up, gets it once. Only kernels make use of it.
+    """
+
+    def __init__(self) -> None:
+        self.tensor: Tensor | None = None
+
+
 def cells(
     points: Float[Tensor, "K M 3"], side: Int[Tensor, " L"], bound: float
 ) -> tuple[Int[Tensor, "K M 3 L"], Float[Tensor, "K M 3 L"]]:

@@ -14,10 +14,12 @@ from dreamfoundry.run.messages import (
     Command,
     Decision,
     Died,
+    DrainNode,
     Export,
     ExportReport,
     HandBack,
     KillWorker,
+    Placed,
     Quarantine,
     Ready,
     RunSlice,
@@ -39,7 +41,7 @@ class Workers(Protocol):
     """The worker processes of a run. Every started call leads to one Answer, unless it is killed."""
 
     def start(self, worker: str, kind: WorkerKind) -> None:
-        """A fresh process for `worker`; answers Ready or Died."""
+        """A fresh process for `worker`; answers Ready or Died, and Placed before that where machines have names."""
 
     def run_slice(self, command: RunSlice) -> None:
         """Answers SliceReport or Died."""
@@ -60,6 +62,9 @@ class Workers(Protocol):
     def wait(self, timeout_s: float) -> list[Answer]:
         """Answers that have come in, after at most about `timeout_s` when there are none."""
         ...
+
+    def drain(self, node: str) -> None:
+        """Let nothing more be placed on `node`, if that is possible; its workers are leaving from then on."""
 
     def close(self) -> None:
         """End every process."""
@@ -120,6 +125,8 @@ def _carry_out(
             workers.start(worker, kind)
         case KillWorker(worker):
             workers.kill(worker)
+        case DrainNode(node):
+            workers.drain(node)
         case RunSlice():
             workers.run_slice(command)
         case HandBack(worker):
@@ -132,8 +139,10 @@ def _carry_out(
 
 def _feed_back(answer: Answer, scheduler: Scheduler, workers: Workers) -> None:
     match answer.value:
-        case Ready():
-            scheduler.worker_ready(answer.worker)
+        case Placed(node):
+            scheduler.worker_placed(answer.worker, node)
+        case Ready() as ready:
+            scheduler.worker_ready(answer.worker, ready)
         case SliceReport() as report:
             scheduler.slice_ended(answer.worker, report)
         case ExportReport() as report:

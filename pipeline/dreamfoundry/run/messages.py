@@ -19,7 +19,9 @@ from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
 
 WorkerKind = Literal["distiller", "exporter"]
-Blame = Literal["itself", "node", "memory"]
+Blame = Literal["itself", "node", "memory", "device"]
+"""The culprit of a death: `node` if its machine went too, `memory` if that of the host ran out, `device` if its GPU
+cannot be used or its set-up took too long."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class WorkerSettings:
 
     `provenance` is recorded in each outcome; it holds the run's id and machine settings. Between two
     checkpoints of a field lie `checkpoint_s` seconds. A call waits `store_s` for a store that is away.
-    With `text_encoder_on_host` the text encoder of the prior leaves its place on the GPU to slots.
+    With `text_encoder_on_host` the text encoder of the prior leaves its place on the GPU to slots; `vae_rows` are
+    those of SlotsFit.
     With `logs_events` a worker writes log events to its stderr and, if that is given, to `log_file`.
     """
 
@@ -60,6 +63,7 @@ class WorkerSettings:
     store_s: float = 120.0
     prior_engine: PriorEngine = "graphs"
     text_encoder_on_host: bool = False
+    vae_rows: int = 0
     metadata_policy: MetadataPolicy = MetadataPolicy()
     provenance: Mapping[str, object] = field(default_factory=dict)
     logs_events: bool = False
@@ -68,10 +72,14 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class SlotsFit:
-    """The slots that fit on a worker's device, tried out, with the text encoder on it or on the host."""
+    """The slots that fit on a worker's device, tried out, with the text encoder on it or on the host.
+
+    `vae_rows` are the pictures whose activations the VAE may keep, 0 for as many as it does by itself.
+    """
 
     num_slots: int
     text_encoder_on_host: bool = False
+    vae_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,8 @@ class FieldTask:
 class FinishedField:
     """A field that has left its slot: stored under `snapshot`, or ended by `failure`.
 
-    `resumed_from_step` counts the steps of the checkpoint that it went on from, 0 without one.
+    `resumed_from_step` counts the steps of the checkpoint that it went on from, 0 without one. `kernels` says in
+    words whether Triton's kernels served it.
     """
 
     field_key: str
@@ -130,6 +139,7 @@ class FinishedField:
     failure: Failure | None = None
     history: FieldHistory = NO_HISTORY
     resumed_from_step: int = 0
+    kernels: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,13 +163,17 @@ class SliceReport:
 
 @dataclass(frozen=True)
 class ExportTask:
-    """One stored field to deliver. `tries` of its distillation are recorded in the outcome."""
+    """One stored field to deliver. `tries` of its distillation are recorded in the outcome.
+
+    `kernels` are those that served it in this run, "" for a field from before.
+    """
 
     build: Build
     snapshot: BlobRef
     tries: int
     optimize_s: float
     resumed_from_step: int = 0
+    kernels: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,15 +186,26 @@ class ExportReport:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A worker has loaded everything. `node` names its machine, where there are several."""
+class Placed:
+    """The process of a worker runs on `node`, and begins to load."""
 
-    node: str = ""
+    node: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker has loaded everything.
+
+    `kernels` says in words whether Triton's kernels serve a distiller, and why not; `notes` are for the operator.
+    """
+
+    kernels: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Died:
-    """A worker is gone, or never came up: by itself, with its node, or for lack of host memory."""
+    """A worker is gone, or never came up."""
 
     cause: str
     blame: Blame = "itself"
@@ -191,7 +216,7 @@ class Answer:
     """One answer of a worker."""
 
     worker: str
-    value: Ready | Died | SliceReport | ExportReport
+    value: Placed | Ready | Died | SliceReport | ExportReport
 
 
 @dataclass(frozen=True)
@@ -206,6 +231,14 @@ class KillWorker:
 
     worker: str
     reason: str
+
+
+@dataclass(frozen=True)
+class DrainNode:
+    """Let nothing more be placed on `node`, and take back what runs there."""
+
+    node: str
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -243,4 +276,4 @@ class Quarantine:
     history: FieldHistory
 
 
-Command = StartWorker | KillWorker | RunSlice | HandBack | Export | Quarantine
+Command = StartWorker | KillWorker | DrainNode | RunSlice | HandBack | Export | Quarantine

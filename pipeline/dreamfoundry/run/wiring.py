@@ -31,8 +31,8 @@ MAX_DEFAULT_SLOTS = 4
 OpenWorkers = Callable[[WorkerSettings, str], Workers]
 """Makes the workers of a run from their settings and the run's id."""
 
-SlotsThatFit = Callable[[WorkerSettings, Recipe, int], SlotsFit]
-"""Tries out the number of slots of a worker, up to a limit."""
+SlotsThatFit = Callable[[WorkerSettings, Recipe, int, int], SlotsFit]
+"""Tries out the number of slots of a worker, up to a limit, or one number where it is not 0."""
 
 
 def build_assets(
@@ -48,6 +48,7 @@ def build_assets(
         settings = dataclasses.replace(
             settings,
             text_encoder_on_host=slots.text_encoder_on_host,
+            vae_rows=slots.vae_rows,
             provenance=provenance(context, num_distill_workers, slots.num_slots),
         )
         config = SchedulerConfig(
@@ -151,12 +152,16 @@ def _worker_settings(context: RunContext, num_distill_workers: int) -> WorkerSet
 
 
 def _choose_slots(context: RunContext, records: RunRecords, settings: WorkerSettings, most_slots: int) -> SlotsFit:
-    """The number of the request; else on a GPU the fastest there, on a CPU up to MAX_DEFAULT_SLOTS."""
+    """The number of the request; else on a GPU the fastest there, on a CPU up to MAX_DEFAULT_SLOTS.
+
+    On a GPU that of the request is tried out too: what fits beside so many slots decides where the text
+    encoder waits and what the VAE keeps.
+    """
     request = context.request
-    if request.num_slots or not request.device.startswith("cuda"):
+    if not request.device.startswith("cuda"):
         return SlotsFit(request.num_slots or min(MAX_DEFAULT_SLOTS, most_slots))
     with records.stage("preflight"):
-        fit = _slots_that_fit_for(request)(settings, request.recipe, most_slots)
+        fit = _slots_that_fit_for(request)(settings, request.recipe, most_slots, request.num_slots)
     context.progress.note(f"{fit.num_slots} slots for each distill worker")
     return fit
 

@@ -8,6 +8,18 @@ from typing import Literal
 
 from dreamfoundry.settings.values import Range, require
 
+MAX_FEATURES = 2**31 - 1
+"""Features of all entries of all levels of one field; kernels count them in 32 bits."""
+
+
+def _require_countable(keys: str, values: object, num_features: int) -> None:
+    require(
+        num_features <= MAX_FEATURES,
+        keys,
+        values,
+        f"must make at most {MAX_FEATURES} features in all, these make {num_features}",
+    )
+
 
 @dataclass(frozen=True)
 class HashGridConfig:
@@ -56,6 +68,13 @@ class HashGridConfig:
             "field.hash_grid.num_levels",
             self.num_levels,
             "must be at least 2 to reach finest_resolution from another coarsest_resolution",
+        )
+
+        num_entries = sum(min(side**3, self.entries_per_level) for side in self.level_resolutions)
+        _require_countable(
+            "field.hash_grid.entries_per_level, num_levels, features_per_level",
+            (self.entries_per_level, self.num_levels, self.features_per_level),
+            num_entries * self.features_per_level,
         )
 
     @property
@@ -131,6 +150,13 @@ class FieldConfig:
         for key, most in (("features_per_level", 64), ("hidden_width", 1024)):
             value = getattr(self, key)
             require(1 <= value <= most, f"field.{key}", value, f"must be from 1 to {most}")
+        num_entries = sum(side**3 for side in self.level_resolutions)
+        _require_countable(
+            "field.level_resolutions, features_per_level",
+            (self.level_resolutions, self.features_per_level),
+            num_entries * self.features_per_level,
+        )
+
         require(self.bound > 0.0, "field.bound", self.bound, "must be positive")
         require(
             0.0 <= self.density_blob_variety < 1.0,
@@ -178,8 +204,8 @@ class RenderConfig:
     """Half the distance of the finite differences that give normals, in scene units."""
 
     later: tuple[RenderPhase, ...] = ()
-    """Further phases by rising `from_fraction`: empty space is cleared while pictures are small and cheap. Slots with
-    later phases are rendered one by one."""
+    """Further phases by rising `from_fraction`: empty space is cleared while pictures are small and cheap. Slots in
+    one phase are rendered together, on a CPU one by one."""
 
     def __post_init__(self) -> None:
         phases: tuple[RenderConfig | RenderPhase, ...] = (self, *self.later)

@@ -45,6 +45,37 @@ class LoraConfig:
 
 
 @dataclass(frozen=True)
+class VaeConfig:
+    """A small encoder in place of the prior's own: an AutoencoderTiny of diffusers (TAESD) for the same latents."""
+
+    STORED_NAMES: ClassVar[Mapping[str, str]] = {"license": "licence"}
+
+    path: str
+    """A folder with its config.json and weights, here or on S3."""
+
+    vae_id: str = ""
+    """Name that it is published under; empty takes the folder's name."""
+
+    digest: str = ""
+    """Pins the weights; empty accepts what is there and records its digest."""
+
+    license: str = ""
+    """SPDX id, required: it is written into every asset."""
+
+    research_only: bool = False
+    """Marks every asset as for research only, whatever the owner of the run says."""
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "prior.vae.path", self.path, "must be a folder with an AutoencoderTiny, here or on S3")
+        require(
+            bool(self.license.strip()),
+            "prior.vae.licence",
+            self.license,
+            f"must name the licence of {self.path!r} as an SPDX id: it is written into every asset",
+        )
+
+
+@dataclass(frozen=True)
 class PriorConfig:
     """The frozen diffusion model. No key is in the recipe's digest: assets are keyed by the identity of the weights."""
 
@@ -70,6 +101,9 @@ class PriorConfig:
 
     loras: tuple[LoraConfig, ...] = ()
     """Merged into the weights in their order."""
+
+    vae: VaeConfig | None = None
+    """Encodes pictures in place of the prior's own VAE, for a small part of the time; its gradient is another."""
 
     def __post_init__(self) -> None:
         require(bool(self.path), "prior.path", self.path, 'must be "toybox" or a diffusers folder, here or on S3')

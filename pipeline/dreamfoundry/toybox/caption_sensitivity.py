@@ -62,7 +62,8 @@ def caption_errors(
 def _error(
     prior: ScorePrior, pictures: Float[Tensor, "B 3 H H"], noise: Tensor, texts: Sequence[str], fraction: float
 ) -> float:
-    timesteps = torch.full((len(pictures),), round(fraction * (len(prior.alphas_cumprod) - 1)))
+    pictures, noise = pictures.to(prior.device), noise.to(prior.device)
+    timesteps = torch.full((len(pictures),), round(fraction * (len(prior.alphas_cumprod) - 1)), device=prior.device)
     abar = prior.alphas_cumprod[timesteps]
     noisy = add_noise(pictures, noise, abar)
     predicted = prior.predict_noise(noisy, timesteps, prior.encode_prompts(texts))

@@ -27,6 +27,10 @@ class ViewBuffers:
     roles: UInt8[Tensor, "B P P"]
     normals: Int8[Tensor, "B P P 3"]
 
+    def to(self, device: torch.device) -> ViewBuffers:
+        """The same on `device`."""
+        return ViewBuffers(self.roles.to(device), self.normals.to(device))
+
 
 def trace(toy: Toy, cameras: Cameras, picture_px: int, max_steps: int = 48) -> ViewBuffers:
     """Sphere-trace a toy (Hart 1996) at twice the picture's resolution, for antialiasing by `shade`."""
@@ -74,7 +78,7 @@ def shade(
     """
     covered = buffers.roles != NO_ROLE
     index = buffers.roles.where(covered, 0).long()
-    albedo = torch.stack([palette[i] for palette, i in zip(palettes, index, strict=True)])
+    albedo = palettes[torch.arange(len(palettes), device=index.device)[:, None, None], index]
     normals = buffers.normals.float() / 127.0
     brightness = lambertian(normals, light_directions[:, None, None, :], ambient_ratio[:, None, None, None])
     picture = torch.where(covered[..., None], albedo * brightness, backgrounds[:, None, None, None])

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 
-from dreamfoundry.diffusion.diffusers_prior import VAE_ROWS, DiffusersPrior
+from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.loading import load_prior
+from dreamfoundry.diffusion.networks.text_encoder import TextEncoder
+from dreamfoundry.diffusion.networks.vae_encoder import VAE_ROWS
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.text_encoder import TextEncoder
 from dreamfoundry.records import PriorIdentity
 from support.prior_folders import config_of
 
@@ -90,7 +91,8 @@ def test_pictures_receive_a_gradient_through_the_encoder_and_weights_do_not(late
     latent.encode_pictures(pictures).sum().backward()
     assert pictures.grad is not None
     assert pictures.grad.abs().sum() > 0
-    parts: tuple[Any, ...] = (latent._vae, latent._unet, latent._text_encoder.model)
+    assert latent._vae is not None
+    parts: tuple[Any, ...] = (latent._vae.model, latent._unet, latent._text_encoder.model)
     assert not any(weight.requires_grad for part in parts for weight in part.parameters())
     assert not any(part.training for part in parts)
 

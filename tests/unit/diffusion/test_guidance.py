@@ -15,13 +15,12 @@ from dreamfoundry.diffusion.guidance import (
     classifier_free_guidance,
     distill,
     distillation_gradient,
-    draw_noise,
     rescale_guidance,
     sds_weight,
 )
 from dreamfoundry.diffusion.noising import add_noise
 from dreamfoundry.settings.distillation import GuidanceConfig
-from support.noise_samples import generators, noise_sample, view_embeds
+from support.noise_samples import noise_sample, view_embeds
 
 PX = 4
 
@@ -68,7 +67,7 @@ def test_on_average_the_gradient_points_from_the_mean_to_the_picture() -> None:
     offset = 0.5
     pictures = (mean + offset).expand(rows, -1, -1, -1).contiguous()
     text = prior.encode_prompts(["a ball"]).expand(rows, -1, -1)
-    noise = draw_noise(generators(0), rows, (3, PX, PX))
+    noise = torch.randn(rows, 3, PX, PX, generator=torch.Generator().manual_seed(0))
     timesteps = torch.full((rows,), 300)
     config = GuidanceConfig(guidance_scale=1.0)
     average = sds(prior, pictures, text, text, timesteps, noise, config).mean()

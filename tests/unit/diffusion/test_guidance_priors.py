@@ -12,12 +12,13 @@ from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.guidance import distillation_gradient
 from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.prompts import encode
-from dreamfoundry.distill.step_inputs import SlotInputs, draw_step
+from dreamfoundry.diffusion.prompts import encode, gather_embeds
+from dreamfoundry.distill.step.inputs import draw_slot, noise_shape_of, step_inputs
 from dreamfoundry.records import Prompt
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.prior import PriorConfig
 from dreamfoundry.settings.recipe import Recipe
+from support.small_loop import all_of
 
 VARIANTS: dict[str, dict[str, object]] = {
     "sds": {},
@@ -59,15 +60,18 @@ def gradient(prior: Any, variant: dict[str, object], negative: str = "", seed: i
     """The gradient of two slots of two views each, as the main loop asks for it."""
     recipe = with_overrides(Recipe(), {f"guidance.{key}": value for key, value in variant.items()})
     recipe = with_overrides(recipe, {"optimize.views_per_step": 2, "render.image_px": 8})
-    embeds = [encode(prior, Prompt(text, text, negative_text=negative), recipe.wording) for text in ("a mug", "a car")]
-    slots = [
-        SlotInputs(embed, torch.Generator().manual_seed(seed + index), 0.5 * index)
-        for index, embed in enumerate(embeds)
+    prompts = [Prompt(text, text, negative_text=negative) for text in ("a mug", "a car")]
+    tables = [encode(prior, prompt, recipe.wording).rows for prompt in prompts]
+    shape = noise_shape_of(prior, recipe, "cpu")
+    draws = [
+        draw_slot(recipe, torch.Generator().manual_seed(seed + index), 0.5 * index, shape)
+        for index in range(len(tables))
     ]
+    inputs = step_inputs(recipe, draws, all_of(len(draws)), len(tables[0]), torch.device("cpu"))
     pictures = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(9))
-    latents = prior.encode_pictures(pictures)
-    draws = draw_step(recipe, slots, len(prior.alphas_cumprod), tuple(latents.shape[1:]), "cpu")
-    return distillation_gradient(prior, latents.requires_grad_(), draws.noise_sample, recipe.guidance)
+    latents = prior.encode_pictures(pictures).requires_grad_()
+    noise_sample = inputs.noise.told(gather_embeds(torch.cat(tables), inputs.views))
+    return distillation_gradient(prior, latents, noise_sample, recipe.guidance)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -100,4 +104,4 @@ def test_a_graph_through_the_unet_is_built_for_the_full_gradient_only(prior: Sco
 
 def test_the_decoder_cannot_have_run_for_it_is_not_there(prior: ScorePrior) -> None:
     assert isinstance(prior, DiffusersPrior)
-    assert prior._vae is None or prior._vae.decoder is None
+    assert prior._vae is None or prior._vae.model.decoder is None

@@ -25,7 +25,7 @@ def test_the_schedule_is_the_one_of_the_folder(latent: ScorePrior, tiny_stable_d
 def test_the_decoder_is_gone(latent: ScorePrior) -> None:
     assert isinstance(latent, DiffusersPrior)
     assert latent._vae is not None
-    assert not [name for name, _ in latent._vae.named_parameters() if "decoder" in name or "post_quant" in name]
+    assert not [name for name, _ in latent._vae.model.named_parameters() if "decoder" in name or "post_quant" in name]
 
 
 def test_an_fp16_variant_is_used_where_it_is_all_there_is(copied: Path, pixel: ScorePrior) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,13 @@ import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
 from dreamfoundry.diffusion.guidance import guided_noise
-from dreamfoundry.diffusion.perp_neg import perp_neg_embeds, perpendicular
-from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, nearest_view_embeds, view_words
+from dreamfoundry.diffusion.perp_neg import perp_neg_rows, perpendicular
+from dreamfoundry.diffusion.prompts import PromptEmbeds, ViewEmbeds, gather_embeds, nearest_view_rows, view_words
 from dreamfoundry.settings.prior import WordingConfig
 
 PX = 4
-FOUR = WordingConfig()
-EIGHT = WordingConfig(azimuth_words=("f", "fl", "l", "bl", "b", "br", "r", "fr"), front_half_angle_deg=22.5)
+FOUR = WordingConfig(backgrounds=("white", "grey", "black"))
+EIGHT = replace(FOUR, azimuth_words=("f", "fl", "l", "bl", "b", "br", "r", "fr"), front_half_angle_deg=22.5)
 
 
 def numbered(wording: WordingConfig) -> PromptEmbeds:
@@ -31,7 +32,8 @@ def numbered(wording: WordingConfig) -> PromptEmbeds:
 
 def embeds_at(wording: WordingConfig, azimuth_deg: float, elevation_deg: float = 0.0) -> ViewEmbeds:
     azimuths_deg, elevations_deg = torch.tensor([azimuth_deg]), torch.tensor([elevation_deg])
-    return perp_neg_embeds(numbered(wording), azimuths_deg, elevations_deg, True, torch.tensor([2]), wording)
+    views = perp_neg_rows(azimuths_deg, elevations_deg, True, torch.tensor([2]), wording)
+    return gather_embeds(numbered(wording).rows, views)
 
 
 def shares(embed: torch.Tensor, wording: WordingConfig) -> dict[int, Any]:
@@ -89,7 +91,7 @@ def test_seen_from_overhead_there_is_the_nearest_wording_and_no_weight_on_negati
 
 
 def test_below_overhead_the_wording_and_the_negatives_stay_in_their_band_of_elevations() -> None:
-    heights = WordingConfig(elevation_words=("low {azimuth}", "{azimuth}", "over"), elevation_bounds_deg=(0.0, 60.0))
+    heights = replace(FOUR, elevation_words=("low {azimuth}", "{azimuth}", "over"), elevation_bounds_deg=(0.0, 60.0))
     embeds = embeds_at(heights, 120.0, elevation_deg=30.0)
     assert shares(embeds.text, heights) == {4 + 1: 2 / 3, 4 + 2: 1 / 3}
     assert [shares(negative, heights) for negative in embeds.negatives[0]] == [{4 + 1: 1.0}, {4 + 0: 1.0}]
@@ -105,7 +107,9 @@ def test_shading_and_background_are_those_of_the_view() -> None:
 def test_where_a_word_is_the_view_it_equals_the_nearest_wording() -> None:
     azimuth_deg, elevation_deg = torch.tensor([0.0, 90.0, 180.0, -90.0, 20.0]), torch.tensor([0.0, 0.0, 0.0, 0.0, 70.0])
     arguments = (azimuth_deg, elevation_deg, False, torch.arange(5) % 3, EIGHT)
-    smoothly, nearest = perp_neg_embeds(numbered(EIGHT), *arguments), nearest_view_embeds(numbered(EIGHT), *arguments)
+    smoothly, nearest = (
+        gather_embeds(numbered(EIGHT).rows, rows(*arguments)) for rows in (perp_neg_rows, nearest_view_rows)
+    )
     torch.testing.assert_close(smoothly.text, nearest.text)
     torch.testing.assert_close(smoothly.unconditional, nearest.unconditional)
 

@@ -17,7 +17,7 @@ from dreamfoundry.diffusion.weights import pin_digests, prior_identity, weights_
 from dreamfoundry.diffusion.weights_cache import DIGEST_KEY, fetch_weights, prior_files, resolve_identity, upload_prior
 from dreamfoundry.errors import ConfigError, PriorUnavailable
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.settings.prior import LoraConfig, PriorConfig
+from dreamfoundry.settings.prior import LoraConfig, PriorConfig, VaeConfig
 from support.processes import run_job
 
 URL = "s3://shelf/priors/tiny-if"
@@ -189,3 +189,18 @@ def test_a_lora_on_s3_is_fetched_by_driver_and_worker(tmp_path: Path, path: str)
     here = fetch_weights(pin_digests(config, identity), tmp_path / "cache", lambda url: store)
     assert prior_identity(here) == identity
     assert store.fetched == ["paper.safetensors"]
+
+
+def test_a_vae_on_s3_is_fetched_by_driver_and_worker(tmp_path: Path) -> None:
+    store = CountedStore(tmp_path / "shelf")
+    for name in ("config.json", "model.safetensors", "model.fp16.safetensors", "README.md", "other/model.safetensors"):
+        store.put(name, name.encode(), "application/octet-stream")
+    config = PriorConfig(vae=VaeConfig("s3://shelf/taesd", license="MIT"))
+
+    identity = resolve_identity(config, tmp_path / "cache", lambda url: store)
+
+    assert identity.vae is not None
+    assert identity.vae.vae_id == "taesd"
+    here = fetch_weights(pin_digests(config, identity), tmp_path / "cache", lambda url: store)
+    assert prior_identity(here) == identity
+    assert sorted(store.fetched) == ["config.json", "model.safetensors"]

@@ -72,7 +72,7 @@ def test_pictures_grow_in_their_phase_and_the_prior_is_still_asked_once() -> Non
     batch = SlotBatch(prior, LATER, 2)
     batch.admit(assignment("red"))
     for _ in range(8):
-        sizes.append(batch._draw().batches[0].render.image_px)
+        sizes.append(batch._inputs().batches[0].render.image_px)
         batch.step()
 
     assert sizes == [16] * 4 + [32] * 4

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
+from dreamfoundry.diffusion.networks.replay import ReplayByShape
 from dreamfoundry.diffusion.prompts import encode
 from dreamfoundry.distill.probes import _pictures, flatness_ratio, gate_candidate, probe_field
 from dreamfoundry.nerf.field import RadianceFields
@@ -15,6 +16,7 @@ from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
 from dreamfoundry.settings.selection import GateConfig
 from dreamfoundry.settings.values import Ramp
+from support.recorders import PlaceRecorder
 
 RECIPE = with_overrides(
     Recipe(),
@@ -52,6 +54,25 @@ def pictures_of(solid: Solid) -> torch.Tensor:
 
 def probe(solid: Solid, prior: AnalyticPrior) -> dict[str, float]:
     return probe_field(prior, solid, 0, encode(prior, Prompt("p", "a box"), RECIPE.wording), RECIPE, seed=3)
+
+
+class RecordedPrior(AnalyticPrior):
+    """Predicts as a prior on a GPU does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recorder = PlaceRecorder()
+        self._replay = ReplayByShape(super().predict_noise, self.recorder)
+
+    def predict_noise(self, noisy: torch.Tensor, timesteps: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
+        return self._replay(noisy, timesteps, embeds)
+
+
+def test_a_probe_leaves_no_recording_of_its_pictures_and_says_the_same() -> None:
+    prior = RecordedPrior()
+    for _ in range(3):
+        assert probe(Solid(0.5, 0.5, 0.5), prior) == probe(Solid(0.5, 0.5, 0.5), AnalyticPrior())
+    assert prior.recorder.shapes == []
 
 
 def test_a_ball_like_volume_is_not_flat_and_a_plate_is() -> None:

@@ -6,9 +6,11 @@ import dataclasses
 import itertools
 import math
 
+import pytest
 import torch
 from torch import Tensor
 
+from dreamfoundry.nerf.dense_grid import DenseGrid
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.settings.field import FieldConfig
 from support.random_fields import points_of, random_fields
@@ -56,3 +58,10 @@ def test_the_gradient_of_the_encoding_is_the_numerical_one() -> None:
     fields, points = fields_of(2, dtype=torch.float64), points_of(2, 6, torch.float64)
     table = fields.parameters()["table"]
     assert torch.autograd.gradcheck(lambda _: fields.encode(points), (table,))
+
+
+@pytest.mark.parametrize(("num_slots", "dtype"), [(42, torch.int32), (43, torch.int64)])
+def test_rows_beyond_32_bits_are_counted_in_64(num_slots: int, dtype: torch.dtype) -> None:
+    config = FieldConfig(level_resolutions=(256, 256, 256), features_per_level=1)
+    rows, _ = DenseGrid(config, "meta").lookups(torch.empty(num_slots, 4, 3, device="meta"))
+    assert rows.dtype == dtype

@@ -145,6 +145,27 @@ def test_a_single_slot_shares_memory_and_tracks_no_gradients() -> None:
 FADING = dataclasses.replace(SMALL, level_resolutions=(3, 4, 5), all_levels_from_fraction=0.5)
 
 
+@pytest.mark.parametrize("order", [None, [2, 0, 1]])
+def test_parts_answer_and_learn_as_slices_of_the_whole_do(order: list[int] | None) -> None:
+    fields, points = fields_of(3), points_of(3, 20)
+    slots = order or [0, 1, 2]
+
+    def values_of(parts: list[RadianceFields], taken: list[list[int]]) -> tuple[Tensor, ...]:
+        densities = [part.density(points[which]) for part, which in zip(parts, taken, strict=True)]
+        loss = sum((density.sin().sum() for density in densities), torch.zeros(()))
+        gradients = torch.autograd.grad(loss, list(fields.parameters().values()), materialize_grads=True)
+        return (*densities, *gradients)
+
+    parts = fields.parts([2, 1], None if order is None else torch.tensor(order))
+    slices = [fields.part(slice(slot, slot + 1)) for slot in slots]
+    two, one, *gradients = values_of(parts, [slots[:2], slots[2:]])
+    first, second, third, *expected = values_of(slices, [[slot] for slot in slots])
+    torch.testing.assert_close(two, torch.cat([first, second]))
+    torch.testing.assert_close(one, third)
+    for together, alone in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(together, alone)
+
+
 @pytest.mark.parametrize(
     ("progress", "shares"),
     [

@@ -1,14 +1,17 @@
-"""The heads of fields in tiles against the layers as they are written down."""
+"""The heads of fields in tiles and in parts against the layers as they are written down."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from dreamfoundry.nerf.heads import heads, layers
+from dreamfoundry.nerf.heads import PARTS, heads, layers, layers_in_parts
 from dreamfoundry.nerf.tiles import POINTS_PER_TILE
 
 
@@ -22,12 +25,39 @@ def draws(num_slots: int, num_points: int, dtype: torch.dtype = torch.float64) -
 @pytest.mark.parametrize("num_points", [0, 1, 50, POINTS_PER_TILE + 3])
 def test_tiles_have_the_outputs_and_gradients_of_the_layers(num_points: int) -> None:
     inputs = draws(2, num_points)
-    sides = []
-    for compute in (heads, layers):
-        outputs = compute(*inputs)
-        weight = torch.linspace(-1.0, 1.0, outputs.numel(), dtype=outputs.dtype).view_as(outputs)
-        sides.append([outputs, *torch.autograd.grad((outputs * weight).sum(), inputs)])
-    torch.testing.assert_close(sides[0], sides[1])
+    torch.testing.assert_close(outputs_and_gradients(heads, inputs), outputs_and_gradients(layers, inputs))
+
+
+@pytest.mark.parametrize("num_points", [0, 1, 50, 64, 448])
+def test_parts_have_the_outputs_and_gradients_of_the_layers(num_points: int) -> None:
+    inputs = draws(2, num_points)
+    torch.testing.assert_close(outputs_and_gradients(layers_in_parts, inputs), outputs_and_gradients(layers, inputs))
+
+
+def outputs_and_gradients(compute: Callable[..., Tensor], inputs: list[Tensor]) -> list[Tensor]:
+    outputs = compute(*inputs)
+    weight = torch.linspace(-1.0, 1.0, outputs.numel(), dtype=outputs.dtype).view_as(outputs)
+    return [outputs, *torch.autograd.grad((outputs * weight).sum(), inputs)]
+
+
+class LongestSum(TorchDispatchMode):
+    """The most numbers that a product of matrices adds up while it is on."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.length = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "mm" in func._schema.name:
+            self.length = max(self.length, args[-2].shape[-1])
+        return func(*args, **(kwargs or {}))
+
+
+def test_on_a_device_no_product_adds_up_more_than_a_part_of_the_points() -> None:
+    inputs = [tensor.detach().to("meta").requires_grad_() for tensor in draws(2, 100 * PARTS)]
+    with LongestSum() as sums:
+        torch.autograd.grad(heads(*inputs).sum(), inputs)
+    assert sums.length == 100
 
 
 def test_a_slot_has_the_same_bits_beside_any_neighbours_also_diverged_ones() -> None:

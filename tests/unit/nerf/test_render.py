@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dreamfoundry.distill.slot_adam import SlotAdam
+from dreamfoundry.distill.step.slot_adam import SlotAdam
 from dreamfoundry.nerf.cameras import orbit, rays
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.render import Rendering, _render_all, over, ray_weights, render, surface_normals

@@ -65,7 +65,7 @@ def test_a_small_ball_is_seen_better_with_the_same_number_of_samples() -> None:
     for slot in range(2):
         even.load_slot(slot, guided.slot_state(slot))
     for _ in range(60):
-        guided.update_occupancy(torch.tensor([True, True]))
+        guided.update_occupancy([0, 1])
     origins, directions = some_rays(fovy_deg=15.0)
     middle = torch.full_like(origins[..., :1], 0.5)
 
@@ -82,7 +82,7 @@ def test_a_small_ball_is_seen_better_with_the_same_number_of_samples() -> None:
 def test_a_grid_follows_its_field_and_forgets_slowly_and_only_where_it_is_due() -> None:
     fields = balls(cells=16)
     assert fields.occupancy is not None
-    fields.update_occupancy(torch.tensor([True, False]))
+    fields.update_occupancy([0])
     first, other = fields.occupancy
     assert first[8, 8, 8] > OCCUPANCY_DECAY, "the middle of the ball stops nearly every ray"
     assert float(first[0, 0, 0]) == pytest.approx(OCCUPANCY_DECAY), "a corner is empty"

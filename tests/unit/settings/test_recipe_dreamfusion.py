@@ -203,7 +203,7 @@ def test_guidance_is_plain_score_distillation_with_omega_100() -> None:
 @pytest.mark.parametrize("step", [0, NUM_STEPS - 1])
 def test_timesteps_are_uniform_from_0_02_to_0_98_throughout(step: int) -> None:
     generator = torch.Generator().manual_seed(9)
-    drawn = draw_timesteps([generator], [at_step(step)], NUM_DRAWS, RECIPE.guidance, 1000)
+    drawn = draw_timesteps(generator, at_step(step), NUM_DRAWS, RECIPE.guidance, 1000)
     assert (int(drawn.min()), int(drawn.max())) == (20, 980)
     # Whole numbers: the distribution is that of a uniform draw from [19.5, 980.5], rounded.
     assert distance(drawn + torch.rand(NUM_DRAWS, generator=generator) - 0.5, uniform(19.5, 980.5)) < LIMIT

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION
-from dreamfoundry.records import LoraIdentity, PriorIdentity, Prompt
+from dreamfoundry.records import LoraIdentity, PriorIdentity, Prompt, VaeIdentity
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import DEFAULT_POLICY, NO_ASSERTION, MetadataPolicy
 
@@ -58,8 +58,9 @@ def asset_metadata(
             "revision": prior.revision,
             "digest": prior.digest,
             "license": prior.license,
-            # absent rather than empty: keys of assets made before there were LoRAs stay what they are
+            # absent rather than empty: keys of assets made before there were such stay what they are
             **({"loras": [_lora_metadata(lora) for lora in prior.loras]} if prior.loras else {}),
+            **({"vae": _vae_metadata(prior.vae)} if prior.vae else {}),
         },
         "asset_license": policy.asset_license,
         "copyright_holder": policy.copyright_holder,
@@ -73,6 +74,10 @@ def asset_metadata(
 
 def _lora_metadata(lora: LoraIdentity) -> dict[str, Any]:
     return {"id": lora.lora_id, "digest": lora.digest, "license": lora.license, "weight": lora.weight}
+
+
+def _vae_metadata(vae: VaeIdentity) -> dict[str, Any]:
+    return {"id": vae.vae_id, "digest": vae.digest, "license": vae.license}
 
 
 def prompt_sha256(text: str) -> str:

@@ -31,7 +31,9 @@ def packet(metadata: Mapping[str, Any], rights: str) -> dict[str, Any]:
     """
     name = metadata.get("prompt", f"asset {metadata['asset_key'][:8]}")
     prior = metadata["prior"]
-    models = " and ".join([prior["id"], *(f"LoRA {lora['id']}" for lora in prior.get("loras", ()))])
+    loras = [f"LoRA {lora['id']}" for lora in prior.get("loras", ())]
+    vae = [f"VAE {prior['vae']['id']}"] if "vae" in prior else []
+    models = " and ".join([prior["id"], *loras, *vae])
 
     # empty values are left out below, so that no reader shows a blank field
     values = {

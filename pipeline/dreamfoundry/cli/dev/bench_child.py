@@ -23,7 +23,7 @@ from dreamfoundry.cli.command_line import command_app
 from dreamfoundry.cli.flags import Device, NotNegative, RecipeChanges, RecipeName, Seconds
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
-Architecture = Literal["sd21", "if-m", "if-l", "if-xl", "tiny-sd21", "tiny-if"]
+Architecture = Literal["sd21", "sd21-tiny-vae", "if-m", "if-l", "if-xl", "tiny-sd21", "tiny-if"]
 """Names of `diffusion.random_weights.ARCHITECTURES`, which is not imported for the sake of --help."""
 
 Measurement = Literal["about", "export", "measure", "operators", "rate", "whole"]

@@ -3,13 +3,17 @@
 examples:
   dreamfoundry dev train                       about 90 minutes on two CPU cores
   dreamfoundry dev train --num-steps 200 --output out/toybox-try --weights out/toybox-try/weights
+  dreamfoundry dev train --device cuda --bf16 --batch-size 64 --time-limit-s 600
+  dreamfoundry dev train --trace-only          the views alone, as one file that another machine can be given
 
-Runs are deterministic and resume from their last checkpoint (written every few minutes). At the
+Runs resume from their last checkpoint (written every few minutes). On a CPU they are deterministic,
+unless a time limit ends them: the learning rate then falls with the clock. At the
 end the averaged weights are written in diffusers' IFPipeline layout, next to a loss plot and a
 grid of samples, and a table of the denoising error under correct and wrong captions.
 
 exit codes:
    0  trained
+   1  the GPU cannot be used
    4  the command line cannot be used
 """
 
@@ -18,6 +22,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,13 +30,14 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from dreamfoundry.cli.command_line import command_app
-from dreamfoundry.cli.flags import Flag, OutputFolder, Positive, Seed
+from dreamfoundry.cli.flags import Device, Flag, OutputFolder, Positive, Seconds, Seed
 from dreamfoundry.errors import ConfigError
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT, restart_with
 from dreamfoundry.run.exit_codes import EXIT_CODES
 
 if TYPE_CHECKING:
     from dreamfoundry.toybox.training.config import TrainingConfig
+    from dreamfoundry.toybox.training.dataset import TracedViews
     from dreamfoundry.toybox.training.trainer import Trainer
 
 CHECKPOINT = "checkpoint.pt"
@@ -52,7 +58,9 @@ class TrainingFlags:
     seed: Seed = 0
     noisiest_share: Annotated[float, Parameter(validator=Number(gte=0.0, lte=1.0))] = 0.0
     """timesteps from the noisiest 15 %, extra"""
-    bf16: Annotated[Flag, Parameter(help="faster on CPUs with AVX512-BF16 instructions")] = False
+    bf16: Annotated[Flag, Parameter(help="faster on GPUs, and on CPUs with AVX512-BF16 instructions")] = False
+    time_limit_s: Seconds = 0.0
+    """train for so long, whatever --num-steps says; 0: no limit"""
 
 
 @app.default
@@ -64,6 +72,8 @@ def train(
     ] = None,
     start_from: Annotated[Path | None, Parameter(help="a folder of earlier weights to begin with")] = None,
     training: TrainingFlags = TrainingFlags(),
+    device: Device = "cpu",
+    trace_only: Annotated[Flag, Parameter(help="only trace the views into OUTPUT")] = False,
     export_only: Annotated[Flag, Parameter(help="write the weights of the last checkpoint")] = False,
 ) -> int:
     """Train or continue in `output`, write the weights, and report on them; the exit code."""
@@ -73,37 +83,43 @@ def train(
         raise ConfigError(f"--start-from {start_from}: no weights there; name a folder that a training has written")
     restart_with(CPU_ENVIRONMENT)
 
+    from dreamfoundry.distill.device import try_device
+    from dreamfoundry.settings.loading import bundled_recipe
     from dreamfoundry.toybox.training.config import TrainingConfig
+    from dreamfoundry.toybox.training.trainer import Trainer
 
+    try_device(device)
     config = TrainingConfig(**dataclasses.asdict(training))
-    train_toybox(config, output, weights or output / "weights", start_from=start_from, export_only=export_only)
+    views = traced_views(config, output)
+    if not trace_only:
+        shading = bundled_recipe("toybox").shading
+        trainer = Trainer(config, shading, views, output, start_from, device)
+        if not export_only:
+            trainer.run(partial(report, trainer))
+        trainer.export(weights or output / "weights")
+        report_on_weights(trainer, weights or output / "weights", output)
     return EXIT_CODES["complete"]
 
 
-def train_toybox(
-    config: TrainingConfig, output: Path, weights: Path, *, start_from: Path | None, export_only: bool
-) -> None:
-    """Train or continue in `output` until `config.num_steps`; then write the weights and report on them."""
+def traced_views(config: TrainingConfig, output: Path) -> TracedViews:
+    """Views of the toys, traced into `output` or found there."""
     from dreamfoundry.settings.loading import bundled_recipe
     from dreamfoundry.toybox.training.dataset import trace_views
-    from dreamfoundry.toybox.training.trainer import Trainer
 
     recipe = bundled_recipe("toybox")
     started_at = time.monotonic()
     print("tracing views of the toys …", flush=True)
     views = trace_views(config, recipe.cameras, recipe.wording, output)
     print(f"{len(views.kinds)} views after {time.monotonic() - started_at:.0f} s", flush=True)
+    return views
 
-    def report(step: int, loss: float, steps_per_s: float) -> None:
-        left_min = (config.num_steps - step) / steps_per_s / 60
-        text = f"step {step}/{config.num_steps}  loss {loss:.4f}  {steps_per_s:.2f} steps/s  ETA {left_min:.0f} min"
-        print(text, flush=True)
 
-    trainer = Trainer(config, recipe.shading, views, output, start_from)
-    if not export_only:
-        trainer.run(report)
-    trainer.export(weights)
-    report_on_weights(trainer, weights, output)
+def report(trainer: Trainer, step: int, loss: float, steps_per_s: float) -> None:
+    """Print a line about a running training."""
+    config = trainer.config
+    left_s = config.time_limit_s - trainer.trained_s if config.time_limit_s else (config.num_steps - step) / steps_per_s
+    goal = "" if config.time_limit_s else f"/{config.num_steps}"
+    print(f"step {step}{goal}  loss {loss:.4f}  {steps_per_s:.2f} steps/s  ETA {left_s / 60:.0f} min", flush=True)
 
 
 def report_on_weights(trainer: Trainer, weights: Path, output: Path) -> None:

@@ -23,12 +23,12 @@ from torch.nn.utils import clip_grad_norm_
 
 from dreamfoundry.diffusion.guidance import distill, distillation_gradient
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.prompts import encode
-from dreamfoundry.distill.loop import noise_shape_of
+from dreamfoundry.diffusion.prompts import encode, gather_embeds
 from dreamfoundry.distill.lr_schedule import lr_multiplier, progress_at
 from dreamfoundry.distill.slot import Assignment
-from dreamfoundry.distill.step_inputs import SlotInputs, draw_step
-from dreamfoundry.distill.step_render import pictures, regularization, render_batch
+from dreamfoundry.distill.step.inputs import SlotRates, draw_slot, noise_shape_of, step_inputs
+from dreamfoundry.distill.step.one_copy import copied_at_once
+from dreamfoundry.distill.step.render import pictures, regularization, render_batch
 from dreamfoundry.identity import seed_for
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.heads import layers
@@ -85,11 +85,11 @@ class OnePrompt:
         device: str = "cpu",
         decode: Decode | None = None,
     ) -> None:
-        self.prior, self.recipe, self.fields, self.device = prior, recipe, fields, device
+        self.prior, self.recipe, self.fields, self.device = prior, recipe, fields, torch.device(device)
         self.step_number = 0
         self.log: list[dict[str, float]] = []
         self._decode = decode
-        self._embeds = encode(prior, assignment.prompt, recipe.wording)
+        self._embeds = encode(prior, assignment.prompt, recipe.wording).rows
         self._generator, first = (
             torch.Generator().manual_seed(seed_for(assignment.field_key, 0, purpose)) for purpose in ("steps", "field")
         )
@@ -109,19 +109,22 @@ class OnePrompt:
         """One step of optimisation, with a line in the log."""
         recipe, optimize = self.recipe, self.recipe.optimize
         progress = progress_at(optimize, self.step_number)
-        inputs = SlotInputs(self._embeds, self._generator, progress)
-        draws = draw_step(recipe, [inputs], len(self.prior.alphas_cumprod), self._noise_shape, self.device)
-        (batch,) = draws.batches
+        draw = draw_slot(recipe, self._generator, progress, self._noise_shape)
+        rates = SlotRates(torch.ones(1), torch.tensor([True]))  # the optimizer of torch has its own
+        on_host = step_inputs(recipe, [draw], rates, len(self._embeds), self.device)
+        inputs = copied_at_once(on_host, self.device)
+        (batch,) = inputs.batches
 
-        self.fields.set_progress([progress])
+        self.fields.set_level_shares(inputs.level_shares)
         rendering = render_batch(self.fields, batch, recipe)
         latents = self.prior.encode_pictures(pictures(batch, rendering, recipe))
-        gradient = distillation_gradient(self.prior, latents.detach(), draws.noise_sample, recipe.guidance)
+        noise_sample = inputs.noise.told(gather_embeds(self._embeds, inputs.views))
+        gradient = distillation_gradient(self.prior, latents.detach(), noise_sample, recipe.guidance)
 
         if self._decode is not None:  # as research codes do for a picture in their log
             with torch.no_grad():
                 self._decode(latents)
-        regular = regularization(batch, rendering, recipe.losses, [progress]).sum()
+        regular = regularization(batch, rendering).sum()
         loss = distill(latents, gradient) / gradient.numel() + regular
 
         self.optimizer.zero_grad()

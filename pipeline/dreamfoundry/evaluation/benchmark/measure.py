@@ -10,7 +10,7 @@ import dataclasses
 import math
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ import torch
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.distill.loop import SlotBatch
 from dreamfoundry.distill.slot import Assignment
+from dreamfoundry.distill.step.replay import StepRecorder
 from dreamfoundry.evaluation.benchmark.baseline import Decode, GridSampleFields, OnePrompt, baseline_recipe
 from dreamfoundry.evaluation.benchmark.stopwatch import Stopwatch, WatchedOptimizer, WatchedPrior
 from dreamfoundry.nerf.field import RadianceFields
@@ -80,10 +81,19 @@ class StageTime:
 
 
 class Loop:
-    """The loop of a case, with every slot occupied, under a stopwatch."""
+    """The loop of a case, with every slot occupied, under a stopwatch.
+
+    `recorder` is for the main loop: steps that it has recorded are replayed whole, their optimizer untimed.
+    """
 
     def __init__(
-        self, case: Case, prior: ScorePrior, recipe: Recipe, device: str = "cpu", decode: Decode | None = None
+        self,
+        case: Case,
+        prior: ScorePrior,
+        recipe: Recipe,
+        device: str = "cpu",
+        decode: Decode | None = None,
+        recorder: StepRecorder | None = None,
     ) -> None:
         self.recipe = recipe if case.own_samples else baseline_recipe(recipe)
         self.num_assets = max(1, case.num_slots)
@@ -96,16 +106,18 @@ class Loop:
             raise ValueError(f"case {case.name!r}: decodes = {case.decodes}, so it must come with decode, or without")
         self._loop: SlotBatch | OnePrompt
         if case.num_slots:
-            self._loop = SlotBatch(watched, self.recipe, case.num_slots, device)
+            self._loop = SlotBatch(watched, self.recipe, case.num_slots, device, recorder)
             for assignment in assignments:
                 self._loop.admit(assignment)
-            self._loop.adam = cast(Any, WatchedOptimizer(self._loop.adam, self._watch))
+            if recorder is None:
+                self._loop.field_step.adam = cast(Any, WatchedOptimizer(self._loop.adam, self._watch))
         else:
-            # A research code on its own terms: nothing skips empty space, and no kernel of ours is in it.
+            # A research code on its own terms: nothing skips empty space, and no kernel of ours reads its field.
+            # Compositing is ours in both, on a GPU a kernel: that favours the baseline.
             even = dataclasses.replace(self.recipe.field, occupancy_resolution=0)
-            dense = dataclasses.replace(even, encoding="dense")
-            own = RadianceFields(even, 1, device) if case.own_field else None
-            fields = own or GridSampleFields(dense, 1, device)
+            config = even if case.own_field else dataclasses.replace(even, encoding="dense")
+            self.recipe = dataclasses.replace(self.recipe, field=config)
+            fields = (RadianceFields if case.own_field else GridSampleFields)(config, 1, device)
             self._loop = OnePrompt(
                 watched, self.recipe, assignments[0], fields, device, self._watch.around("prior", decode)
             )
@@ -123,10 +135,23 @@ class Loop:
 
     def step(self) -> Mapping[str, float]:
         """Seconds of one step: "whole", "prior" and "optimizer"."""
+        self.submit()
+        return self._watch.take()
+
+    def submit(self) -> None:
+        """Make one step; a GPU may still be at it when this returns."""
         start = self._watch.now()
         self._loop.step()
         self._watch.add("whole", start, self._watch.now())
-        return self._watch.take()
+
+    def back_to_back_s(self, num_steps: int) -> float:
+        """Seconds of a step when the host doesn't wait for the end of each, as in production."""
+        self._watch.take()
+        start = time.perf_counter()
+        for _ in range(num_steps):
+            self.submit()
+        self._watch.take()
+        return (time.perf_counter() - start) / num_steps
 
     def snapshot(self) -> FieldSnapshot:
         """The first field as the export gets it."""
@@ -170,25 +195,41 @@ def measure(
     loop.snapshot()
     snapshot_s = time.perf_counter() - start
 
+    steps = step_figures(loop, stages)
+    return {
+        "case": dataclasses.asdict(case),
+        "threads": torch.get_num_threads(),
+        **steps,
+        "snapshot_s": snapshot_s,
+        "optimize_s": steps["step_s"] * recipe.optimize.num_steps + snapshot_s,
+        **memory_figures(loop.is_cuda),
+        "stages": [dataclasses.asdict(stage) for stage in stages],
+    }
+
+
+def step_figures(loop: Loop, stages: Sequence[StageTime]) -> dict[str, float]:
+    """Seconds of a step of one asset, by part, over all stages."""
+
     def mean_s(part: str) -> float:
         return sum(stage.share * stage.mean_s(part) for stage in stages) / loop.num_assets
 
     whole_s, prior_s, optimizer_s = mean_s("whole"), mean_s("prior"), mean_s("optimizer")
-    peak_bytes = (
-        torch.cuda.max_memory_allocated() if loop.is_cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
     return {
-        "case": dataclasses.asdict(case),
-        "threads": torch.get_num_threads(),
         "step_s": whole_s,
         "prior_s": prior_s,
         "optimizer_s": optimizer_s,
         "rest_s": whole_s - prior_s - optimizer_s,
         "prior_share": prior_s / whole_s,
-        "snapshot_s": snapshot_s,
-        "optimize_s": whole_s * recipe.optimize.num_steps + snapshot_s,
-        "peak_memory_mib": peak_bytes / 2**20,
-        "stages": [dataclasses.asdict(stage) for stage in stages],
+    }
+
+
+def memory_figures(is_cuda: bool) -> dict[str, float]:
+    """Peaks of memory so far, in MiB: of this process, or of the device. Recorded graphs count as reserved only."""
+    if not is_cuda:
+        return {"peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
+    return {
+        "peak_memory_mib": torch.cuda.max_memory_allocated() / 2**20,
+        "peak_reserved_mib": torch.cuda.max_memory_reserved() / 2**20,
     }
 
 

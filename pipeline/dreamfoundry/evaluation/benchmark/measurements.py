@@ -19,6 +19,7 @@ from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.loading import load_prior, usual_dtype
 from dreamfoundry.diffusion.random_weights import ARCHITECTURES, SD_VAE_WIDTHS, TINY_VAE_WIDTHS, random_sd_decoder
 from dreamfoundry.diffusion.weights import PriorEngine, prior_identity
+from dreamfoundry.distill.device import require_kernels
 from dreamfoundry.distill.loop import optimize_all
 from dreamfoundry.distill.slot import Assignment
 from dreamfoundry.evaluation.benchmark import ceilings
@@ -33,7 +34,7 @@ from dreamfoundry.evaluation.benchmark.measure import (
     slots_case,
     steps_per_s,
 )
-from dreamfoundry.evaluation.benchmark.operators import costliest_operators
+from dreamfoundry.evaluation.benchmark.operators import profile_steps
 from dreamfoundry.identity import field_key, recipe_digest
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import take_snapshot
@@ -156,7 +157,7 @@ def operators(bench: Bench) -> Figures:
     for start, end in recipe.render.spans:
         loop.go_to((start + end) / 2)
         phase = recipe.render.at((start + end) / 2)
-        by_phase[f"{phase.image_px} px x {phase.samples_per_ray}"] = costliest_operators(loop)
+        by_phase[f"{phase.image_px} px x {phase.samples_per_ray}"] = profile_steps(loop).operators
     return by_phase
 
 
@@ -189,7 +190,11 @@ def _engine_of(case: Case) -> PriorEngine:
 
 
 def _open(bench: Bench, engine: PriorEngine) -> tuple[DiffusersPrior, Recipe]:
-    """The prior on its device, and the recipe, in a process with the threads that it was given."""
+    """The prior on its device, and the recipe, in a process with the threads that it was given.
+
+    DeviceUnavailable on a GPU without kernels: its figures would be those of the torch code.
+    """
+    require_kernels(bench.device)
     if bench.threads:
         torch.set_num_threads(bench.threads)
     recipe = resolve_recipe(bench.recipe, bench.overrides)

@@ -7,5 +7,6 @@ modules of this folder import triton, so only what is taken needs it. Kernels ca
     availability    the choice between kernel and twin; `probe` is the smallest kernel, built to find out
     hash_encoding   hash_grid.HashGrid      all slots and levels in one launch, atomic additions backward
     compositing     render.accumulate       from density and albedo to what the rays see, in one pass
-    slot_adam       distill.slot_adam       one pass over parameter, moments and gradient
+    slot_adam       distill.step.slot_adam       one pass over parameter, moments and gradient
+    launch          the launch of each, and what stands for it where steps are counted
 """

@@ -16,6 +16,8 @@ import triton.language as tl
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamfoundry.nerf.kernels.launch import launch
+
 SAMPLES_PER_PROGRAM = 1024
 
 
@@ -62,8 +64,8 @@ def _launch(kernel: Any, density: Tensor, *others: Tensor) -> None:
     samples = triton.next_power_of_2(num_samples)
     rays = max(1, SAMPLES_PER_PROGRAM // samples)
     num_rays = slots * rays_per_slot
-    with torch.cuda.device_of(density):
-        kernel[(triton.cdiv(num_rays, rays),)](density, *others, num_rays, num_samples, RAYS=rays, SAMPLES=samples)
+    grid = (triton.cdiv(num_rays, rays),)
+    launch(kernel, grid, density, *others, num_rays, num_samples, RAYS=rays, SAMPLES=samples)
 
 
 @triton.jit

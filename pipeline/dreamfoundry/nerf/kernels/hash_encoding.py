@@ -17,6 +17,9 @@ import triton.language as tl
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamfoundry.nerf.kernels.launch import launch
+from dreamfoundry.nerf.trilinear import SharedGradient
+
 POINTS_PER_PROGRAM = 256
 
 
@@ -26,10 +29,11 @@ def hash_encoding(
     levels: Int[Tensor, "L 3"],
     entries_per_level: int,
     bound: float,
+    shared: SharedGradient | None = None,
 ) -> Float[Tensor, "K M C"]:
-    """Features at `points`; `levels` as in `HashGrid`. Only the table gets a gradient."""
+    """Features at `points`; `levels` as in `HashGrid`. Only the table gets a gradient, `shared` if that is given."""
     features: Tensor = _HashEncoding.apply(  # type: ignore[no-untyped-call]
-        table, points.detach(), levels, entries_per_level, bound
+        table, points.detach(), levels, entries_per_level, bound, shared
     )
     return features
 
@@ -37,21 +41,30 @@ def hash_encoding(
 class _HashEncoding(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, table: Tensor, points: Tensor, levels: Tensor, entries_per_level: int, bound: float
+        ctx: Any,
+        table: Tensor,
+        points: Tensor,
+        levels: Tensor,
+        entries_per_level: int,
+        bound: float,
+        shared: SharedGradient | None,
     ) -> Tensor:
         points = points.contiguous()
         ctx.save_for_backward(points, levels)
-        ctx.table_shape, ctx.grid = table.shape, (entries_per_level, bound)
+        ctx.table_shape, ctx.grid, ctx.shared = table.shape, (entries_per_level, bound), shared
         features = table.new_empty(*points.shape[:2], len(levels) * table.shape[2])
         _launch(_forward, table.contiguous(), features, points, levels, entries_per_level, bound)
         return features
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, None, None, None]:
         points, levels = ctx.saved_tensors
-        table_gradient = points.new_zeros(ctx.table_shape)
+        shared = ctx.shared or SharedGradient()
+        earlier = shared.tensor
+        table_gradient = points.new_zeros(ctx.table_shape) if earlier is None else earlier
         _launch(_backward, table_gradient, gradients[0].contiguous(), points, levels, *ctx.grid)
-        return table_gradient, None, None, None, None
+        shared.tensor = table_gradient
+        return table_gradient if earlier is None else None, None, None, None, None, None
 
 
 def _launch(
@@ -60,21 +73,22 @@ def _launch(
     slots, num_points = points.shape[:2]
     num_entries, num_features = table.shape[1:]
     grid = (triton.cdiv(num_points, POINTS_PER_PROGRAM), len(levels), slots)
-    with torch.cuda.device_of(table):
-        kernel[grid](
-            table,
-            features,
-            points,
-            levels,
-            num_points,
-            num_entries,
-            HASH_MASK=entries_per_level - 1,
-            BOUND=bound,
-            NUM_LEVELS=len(levels),
-            NUM_FEATURES=num_features,
-            FEATURES=triton.next_power_of_2(num_features),
-            POINTS=POINTS_PER_PROGRAM,
-        )
+    launch(
+        kernel,
+        grid,
+        table,
+        features,
+        points,
+        levels,
+        num_points,
+        num_entries,
+        HASH_MASK=entries_per_level - 1,
+        BOUND=bound,
+        NUM_LEVELS=len(levels),
+        NUM_FEATURES=num_features,
+        FEATURES=triton.next_power_of_2(num_features),
+        POINTS=POINTS_PER_PROGRAM,
+    )
 
 
 @triton.jit

@@ -1,4 +1,4 @@
-"""Adam for K slots on CUDA, in one pass over parameter, moments and gradient: twin of `distill.slot_adam.SlotAdam`.
+"""Adam for K slots on CUDA, in one pass over all that it touches: twin of `distill.step.slot_adam.SlotAdam`.
 
 Dimension key:  K slots
 """
@@ -12,6 +12,8 @@ import triton
 import triton.language as tl
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from dreamfoundry.nerf.kernels.launch import launch
 
 VALUES_PER_PROGRAM = 1024
 
@@ -35,22 +37,23 @@ def slot_adam(
     have the dtype of `tensor`.
     """
     size = tensor[0].numel()
-    with torch.cuda.device_of(tensor):
-        _step[(triton.cdiv(size, VALUES_PER_PROGRAM), len(tensor))](
-            tensor,
-            mean,
-            square,
-            gradient.contiguous(),
-            scales,
-            lrs,
-            root_corrections,
-            live.to(torch.int8),
-            size,
-            BETA_MEAN=betas[0],
-            BETA_SQUARE=betas[1],
-            EPS=eps,
-            VALUES=VALUES_PER_PROGRAM,
-        )
+    launch(
+        _step,
+        (triton.cdiv(size, VALUES_PER_PROGRAM), len(tensor)),
+        tensor,
+        mean,
+        square,
+        gradient.contiguous(),
+        scales,
+        lrs,
+        root_corrections,
+        live.to(torch.int8),
+        size,
+        BETA_MEAN=betas[0],
+        BETA_SQUARE=betas[1],
+        EPS=eps,
+        VALUES=VALUES_PER_PROGRAM,
+    )
 
 
 @triton.jit

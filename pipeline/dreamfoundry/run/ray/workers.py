@@ -7,12 +7,13 @@ is the scheduler's decision. Only keys and numbers pass through Ray.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,16 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayError
 
-from dreamfoundry.errors import DreamfoundryError, PriorUnavailable
+from dreamfoundry.errors import DeviceUnavailable, DreamfoundryError, InfrastructureError, PriorUnavailable
 from dreamfoundry.host.cpu_environment import CPU_ENVIRONMENT
-from dreamfoundry.host.log_events import start_recording
+from dreamfoundry.host.log_events import log_event, start_recording
 from dreamfoundry.run.messages import (
     Answer,
     Blame,
     Died,
     Export,
     ExportReport,
+    Placed,
     Ready,
     RunSlice,
     SliceReport,
@@ -37,7 +39,10 @@ from dreamfoundry.run.messages import (
     WorkerSettings,
 )
 from dreamfoundry.run.ray import nodes
+from dreamfoundry.run.scheduling.supervision import MAX_NODE_DEATHS
 from dreamfoundry.settings.recipe import Recipe
+
+LOG = logging.getLogger(__name__)
 
 NAMESPACE = "dreamfoundry"
 
@@ -52,6 +57,10 @@ PREFLIGHT_TIMEOUT_S = 1800.0
 """Within this a node is allocated, the prior fetched and loaded, and a few dozen steps are made."""
 
 
+PREFLIGHT_TRIES = MAX_NODE_DEATHS + 1
+"""Of slots before a run, where the GPU of a node is at fault."""
+
+
 class DistillActor:
     """One prior and its slots in a process of their own. torch is imported here, not in the driver."""
 
@@ -62,14 +71,20 @@ class DistillActor:
 
             self._distiller = open_distiller(settings)
         except DreamfoundryError as error:
-            return Died(f"{type(error).__name__}: {error}")
-        return _ready()
+            blame: Blame = "device" if isinstance(error, DeviceUnavailable) else "itself"
+            return Died(f"{type(error).__name__}: {error}", blame)
+        return self._distiller.ready()
 
     def run_slice(self, command: RunSlice) -> SliceReport:
         return self._distiller.run_slice(command)
 
     def hand_back(self) -> SliceReport:
         return self._distiller.hand_back()
+
+    @ray.method(concurrency_group="control")
+    def place(self) -> Placed:
+        """The node of this process; answers during set-up."""
+        return Placed(ray.get_runtime_context().get_node_id())
 
     @ray.method(concurrency_group="control")
     def pid(self) -> int:
@@ -88,10 +103,15 @@ class ExportActor:
             self._exporter = open_exporter(settings)
         except DreamfoundryError as error:
             return Died(f"{type(error).__name__}: {error}")
-        return _ready()
+        return Ready()
 
     def export(self, command: Export) -> ExportReport:
         return self._exporter.export(command.task)
+
+    @ray.method(concurrency_group="control")
+    def place(self) -> Placed:
+        """The node of this process; answers during set-up."""
+        return Placed(ray.get_runtime_context().get_node_id())
 
     @ray.method(concurrency_group="control")
     def pid(self) -> int:
@@ -99,25 +119,56 @@ class ExportActor:
         return os.getpid()
 
 
-def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
-    """Try out slots where a distiller would run, before there are any; PriorUnavailable if none fits."""
+def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int, num_slots: int = 0) -> SlotsFit:
+    """Try out slots, or `num_slots`, where a distiller would run, before there are any; PriorUnavailable if none fits.
+
+    A node whose GPU cannot be used is treated as in a run: drained after MAX_NODE_DEATHS, and others are tried.
+    """
     num_gpus = 1 if settings.device.startswith("cuda") else 0
     remote: Any = ray.remote  # its process, and what that holds of the GPU, goes with the call
-    call = remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(_slots_that_fit_here)
-    fit = _fetch(call.remote(settings, recipe, most_slots), PREFLIGHT_TIMEOUT_S)
-    if isinstance(fit, Died):
-        raise PriorUnavailable(fit.cause)
-    assert isinstance(fit, SlotsFit)
-    return fit
+    task = remote(num_cpus=1, num_gpus=num_gpus, max_retries=0, max_calls=1)(_slots_that_fit_here)
+    return first_fit(
+        lambda: _fetch(task.remote(settings, recipe, most_slots, num_slots), PREFLIGHT_TIMEOUT_S), drain_if_others
+    )
 
 
-def _slots_that_fit_here(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit | Died:
+def first_fit(try_out: Callable[[], tuple[str, SlotsFit | Died] | Died], drain: Callable[[str], None]) -> SlotsFit:
+    """The first answer of `try_out` that is not the fault of a node's GPU, within PREFLIGHT_TRIES."""
+    deaths: Counter[str] = Counter()
+    while True:
+        answer = try_out()
+        node, fit = ("", answer) if isinstance(answer, Died) else answer
+        if isinstance(fit, SlotsFit):
+            return fit
+        deaths[node] += 1
+        if fit.blame != "device" or deaths.total() == PREFLIGHT_TRIES:
+            raise PriorUnavailable(fit.cause)
+        if deaths[node] == MAX_NODE_DEATHS:
+            drain(node)
+
+
+def _slots_that_fit_here(
+    settings: WorkerSettings, recipe: Recipe, most_slots: int, num_slots: int
+) -> tuple[str, SlotsFit | Died]:
     from dreamfoundry.run.workers import distiller  # brings torch, which the driver does without
 
+    node = ray.get_runtime_context().get_node_id()
     try:
-        return distiller.slots_that_fit(settings, recipe, most_slots)
+        return node, distiller.slots_that_fit(settings, recipe, most_slots, num_slots)
+    except DeviceUnavailable as error:
+        return node, Died(str(error), "device")
     except DreamfoundryError as error:
-        return Died(str(error))
+        return node, Died(str(error))
+
+
+def drain_if_others(node: str) -> None:
+    """Drain a node, but never that of this driver: the run would end with it."""
+    if node == ray.get_runtime_context().get_node_id():
+        return
+    try:
+        nodes.drain(node, "distill workers cannot be set up there")
+    except InfrastructureError as error:
+        log_event(LOG, "node_not_drained", logging.WARNING, node=node, cause=str(error))
 
 
 ACTORS: Mapping[WorkerKind, type] = {"distiller": DistillActor, "exporter": ExportActor}
@@ -130,10 +181,6 @@ def _record_events(settings: WorkerSettings) -> None:
     run_id, worker, incarnation = str(ray.get_runtime_context().get_actor_name()).split("/")
     fields = {"run_id": run_id, "worker": worker, "incarnation": int(incarnation)}
     start_recording(Path(settings.log_file) if settings.log_file else None, sys.stderr, fields)
-
-
-def _ready() -> Ready:
-    return Ready(node=ray.get_runtime_context().get_node_id())
 
 
 class RayWorkers:
@@ -165,6 +212,7 @@ class RayWorkers:
             namespace=NAMESPACE,
             runtime_env={"env_vars": env_vars},
         ).remote()
+        self._calls[self._actors[worker].place.remote()] = worker
         self._calls[self._actors[worker].setup.remote(self._settings)] = worker
 
     def run_slice(self, command: RunSlice) -> None:
@@ -197,15 +245,20 @@ class RayWorkers:
         return [self._answer(self._calls.pop(call), _fetch(call)) for call in done]
 
     def _answer(self, worker: str, value: Any) -> Answer:
-        if isinstance(value, Ready):
-            self._nodes[worker] = value.node
-        elif (
-            isinstance(value, Died)
-            and worker in self._nodes
-            and self._nodes[worker] not in nodes.alive_nodes(timeout_s=ANSWER_TIMEOUT_S)
-        ):
-            value = replace(value, blame="node")
+        match value:
+            case Placed(node):
+                self._nodes[worker] = node
+            case Died() if self._is_without_node(worker):
+                value = replace(value, blame="node")
         return Answer(worker, value)
+
+    def _is_without_node(self, worker: str) -> bool:
+        """True if the node of `worker` is known and gone."""
+        node = self._nodes.get(worker)
+        return node is not None and node not in nodes.alive_nodes(timeout_s=ANSWER_TIMEOUT_S)
+
+    def drain(self, node: str) -> None:
+        drain_if_others(node)
 
     def close(self) -> None:
         for worker in list(self._actors):

@@ -72,7 +72,9 @@ class Dispatcher:
                 log_event(
                     LOG, "export_started", asset_key=build.asset_key, field_key=build.field_key, worker=worker.name
                 )
-                task = ExportTask(build, job.snapshot, job.deaths + 1, job.optimize_s, job.resumed_from_step)
+                task = ExportTask(
+                    build, job.snapshot, job.deaths + 1, job.optimize_s, job.resumed_from_step, job.kernels
+                )
                 return Export(worker.name, task)
         return None
 

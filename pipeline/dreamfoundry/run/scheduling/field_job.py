@@ -48,6 +48,7 @@ class FieldJob:
     epoch: int = 1
     optimize_s: float = 0.0
     resumed_from_step: int = 0
+    kernels: str = ""
     spent_s: float = 0.0
     saved_s: float = 0.0
     is_suspect: bool = False
@@ -121,6 +122,7 @@ class FieldJob:
         """Leave the slot, stored or failed; returns the seconds that were spent."""
         self.snapshot, self.history = finished.snapshot, finished.history
         self.optimize_s, self.resumed_from_step = finished.optimize_s, finished.resumed_from_step
+        self.kernels = finished.kernels
         self.steps_left = 0
         spent_s, self.spent_s, self.saved_s = self.spent_s, 0.0, 0.0
         return spent_s

@@ -14,6 +14,7 @@ follows from its class:
   same, its build is exported again, MAX_DEATHS times at most; the field is not charged;
 - a death with its node, or of a worker whose node was about to go, is charged to nobody;
 - where memory is short, a distiller gets half the slots and a machine one exporter less;
+- a node on which two set-ups in a row fail for its GPU, or take too long, is drained: its work goes elsewhere;
 - a fault that is nobody's (weights, store, set-up) is counted per worker and reset by its next
   good answer; after MAX_FAULTS in a row the worker is retired, and when no worker of its kind is
   left the run aborts with the cause.
@@ -34,7 +35,7 @@ import logging
 from collections.abc import Iterable
 
 from dreamfoundry.host.log_events import log_event
-from dreamfoundry.run.messages import Blame, Build, Command, Decision, ExportReport, FinishedField, SliceReport
+from dreamfoundry.run.messages import Blame, Build, Command, Decision, ExportReport, FinishedField, Ready, SliceReport
 from dreamfoundry.run.scheduling.backlog import Backlog
 from dreamfoundry.run.scheduling.completion import Completions
 from dreamfoundry.run.scheduling.dispatch import Dispatcher
@@ -78,7 +79,13 @@ class Scheduler:
         )
         self._dispatcher = Dispatcher(self._backlog, self._pool, self._completions, slice_s=config.limits.slice_s)
         self._supervisor = Supervisor(
-            self._backlog, self._pool, self._stats, self._completions, clock=ports.clock, send=self._outbox.append
+            self._backlog,
+            self._pool,
+            self._stats,
+            self._completions,
+            clock=ports.clock,
+            send=self._outbox.append,
+            note=lambda text: self._notes.append(text),
         )
 
         self._backlog.take_more()
@@ -148,11 +155,18 @@ class Scheduler:
                 log_event(LOG, "worker_leaving", logging.WARNING, worker=name)
             worker.leave()
 
-    def worker_ready(self, name: str) -> None:
+    def worker_placed(self, name: str, node: str) -> None:
+        """The process of a started worker runs on `node`."""
+        self._pool[name].place(node)
+
+    def worker_ready(self, name: str, ready: Ready) -> None:
         """A started worker has loaded everything."""
         worker = self._pool[name]
         worker.ready()
-        log_event(LOG, "worker_ready", worker=name, seconds=self._clock() - worker.since_s)
+        self._supervisor.trust(worker.node)
+        self._notes.extend(ready.notes)
+        seconds = self._clock() - worker.since_s
+        log_event(LOG, "worker_ready", worker=name, node=worker.node, seconds=seconds, kernels=ready.kernels or None)
 
     def worker_died(self, name: str, cause: str, blame: Blame = "itself") -> None:
         """A worker's process is gone, or its set-up has failed."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from dreamfoundry.host.log_events import log_event
-from dreamfoundry.run.messages import Blame, Fault, KillWorker
+from dreamfoundry.run.messages import Blame, DrainNode, Fault, KillWorker
 from dreamfoundry.run.scheduling.backlog import Backlog
 from dreamfoundry.run.scheduling.completion import Completions
 from dreamfoundry.run.scheduling.field_job import FieldJob
@@ -15,6 +16,9 @@ from dreamfoundry.run.scheduling.timeouts import Limits
 from dreamfoundry.run.scheduling.worker_pool import Worker, WorkerPool
 
 LOG = logging.getLogger(__name__)
+
+MAX_NODE_DEATHS = 2
+"""Deaths in a row, in set-up and for the device of one node, after which it is drained."""
 
 MAX_FAULTS = 3
 """Faults of one worker in a row after which it is not started again."""
@@ -31,10 +35,12 @@ class Supervisor:
         completions: Completions,
         *,
         clock: Callable[[], float],
-        send: Callable[[KillWorker], None],
+        send: Callable[[KillWorker | DrainNode], None],
+        note: Callable[[str], None],
     ) -> None:
         self._backlog, self._pool, self._stats, self._completions = backlog, pool, stats, completions
-        self._clock, self._send = clock, send
+        self._clock, self._send, self._note = clock, send, note
+        self._node_deaths: Counter[str] = Counter()
         self.abort_cause: str | None = None
 
     def kill_overdue(self, limits: Limits) -> None:
@@ -42,12 +48,19 @@ class Supervisor:
         for worker in self._pool:
             limit_s = worker.limit_s(limits)
             if self._clock() - worker.since_s > limit_s:
-                self.kill(worker, f"{worker.name} gave no answer within {limit_s:.0f} s while {worker.state}")
+                cause = f"{worker.name} gave no answer within {limit_s:.0f} s while {worker.state}"
+                self.kill(worker, cause, "device" if worker.state == "starting" else "itself")
+
+    def trust(self, node: str) -> None:
+        """A worker is ready on `node`: deaths there from now on are counted anew."""
+        self._node_deaths.pop(node, None)
 
     def worker_died(self, name: str, cause: str, blame: Blame = "itself") -> None:
         """A worker's process is gone, or its set-up has failed."""
         worker = self._pool[name]
         build = worker.build
+        if blame == "device" and worker.node and not worker.is_leaving:
+            self._count_node_death(worker.node, cause)
         is_innocent = worker.is_leaving or blame == "node" or (blame == "memory" and self.reduce_capacity(worker))
         jobs = self._vacate(worker)
         worker.vanish()
@@ -97,10 +110,18 @@ class Supervisor:
         log_event(LOG, "capacity_reduced" if is_reduced else "capacity_exhausted", logging.WARNING, worker=worker.name)
         return is_reduced
 
-    def kill(self, worker: Worker, cause: str) -> None:
-        """End a process that cannot be trusted any more, as if it had died by itself."""
+    def kill(self, worker: Worker, cause: str, blame: Blame = "itself") -> None:
+        """End a process that cannot be trusted any more, as if it had died."""
         self._send(KillWorker(worker.name, cause))
-        self.worker_died(worker.name, cause)
+        self.worker_died(worker.name, cause, blame)
+
+    def _count_node_death(self, node: str, cause: str) -> None:
+        """Count a death for the device of a node; after MAX_NODE_DEATHS in a row it gets no more work."""
+        self._node_deaths[node] += 1
+        if self._node_deaths[node] == MAX_NODE_DEATHS:
+            self._send(DrainNode(node, cause))
+            self._note(f"node {node} gets no more work, for {MAX_NODE_DEATHS} workers died in set-up there: {cause}")
+            log_event(LOG, "node_drained", logging.ERROR, node=node, cause=cause)
 
     def _vacate(self, worker: Worker) -> list[FieldJob]:
         """Take everything out of a worker. All work since the checkpoints is lost."""

@@ -21,7 +21,7 @@ class Worker:
 
     A distiller has `fields` in its slots, an exporter a `build`. `since_s` is the time of its last
     command. `num_faults` counts faults in a row. `is_leaving` while the machine of its process is
-    about to go.
+    about to go. `node` is the machine of its process, "" where that is not known.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Worker:
     shape_class: str = ""
     num_slots: int = 0
     is_leaving: bool = False
+    node: str = ""
     fields: dict[str, FieldJob] = field(default_factory=dict)
     build: Build | None = None
 
@@ -43,6 +44,10 @@ class Worker:
     def start(self) -> None:
         """Get a process, which loads prior or exporter."""
         self.state = "starting"
+
+    def place(self, node: str) -> None:
+        """Have its process on `node`."""
+        self.node = node
 
     def ready(self) -> None:
         """Have loaded everything."""
@@ -87,7 +92,7 @@ class Worker:
         """Have no process any more; a retired place stays retired."""
         if self.state != "retired":
             self.state = "absent"
-        self.is_leaving = False
+        self.is_leaving, self.node = False, ""
 
     def retire(self) -> None:
         """Never get a process again."""

@@ -18,20 +18,24 @@ from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.diffusion.weights_cache import fetch_weights, weights_cache
+from dreamfoundry.distill.device import try_device
+from dreamfoundry.distill.device_memory import is_out_of_memory, release_memory
 from dreamfoundry.distill.loop import SlotBatch
-from dreamfoundry.distill.preflight import examine
+from dreamfoundry.distill.preflight import adapt, examine
 from dreamfoundry.distill.slot import Assignment, OptimizedField, Slot
 from dreamfoundry.distill.successive_halving import planned_steps
-from dreamfoundry.errors import GpuOutOfMemory, InfrastructureError, PriorUnavailable, PromptFailure
+from dreamfoundry.errors import DeviceUnavailable, GpuOutOfMemory, InfrastructureError, PromptFailure
 from dreamfoundry.host.log_events import log_event
 from dreamfoundry.library.checkpoints import Checkpoints
 from dreamfoundry.library.library import Library
+from dreamfoundry.nerf.kernels.availability import kernels_in_words
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.messages import (
     Failure,
     Fault,
     FieldTask,
     FinishedField,
+    Ready,
     RunSlice,
     SliceReport,
     SlotsFit,
@@ -53,24 +57,31 @@ def open_distiller(settings: WorkerSettings) -> Distiller:
     started_s = time.monotonic()
     prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
     log_event(LOG, "prior_loaded", stage="setup", seconds=time.monotonic() - started_s)
-    if settings.text_encoder_on_host:
-        prior.park_text_encoder()
+    adapt(prior, text_encoder_on_host=settings.text_encoder_on_host, vae_rows=settings.vae_rows)
     return Distiller(prior, library, settings.device, checkpoint_s=settings.checkpoint_s)
 
 
 def load_resident_prior(config: PriorConfig, device: str, engine: PriorEngine) -> DiffusersPrior:
-    """The prior on `device`, fetched where it lies on S3. PriorUnavailable says why it cannot be used there."""
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise PriorUnavailable(f"device {device!r} is not there: torch {torch.__version__} finds no CUDA device")
-    return load_prior(fetch_weights(config, weights_cache()), device=device, engine=engine)
+    """The prior on `device`, fetched where it lies on S3. PriorUnavailable says why it cannot be used there.
+
+    The device is tried first, so that one that is gone costs seconds: DeviceUnavailable, as where it is too full.
+    """
+    try_device(device)
+    fetched = fetch_weights(config, weights_cache())
+    try:
+        return load_prior(fetched, device=device, engine=engine)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DeviceUnavailable(f"{fetched.path} does not fit into what is free on {device!r}: {error}") from None
 
 
-def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int) -> SlotsFit:
-    """The best number of slots for a worker with these settings, tried out on its device."""
+def slots_that_fit(settings: WorkerSettings, recipe: Recipe, most_slots: int, num_slots: int = 0) -> SlotsFit:
+    """The best number of slots for a worker with these settings, or `num_slots`, tried out on its device."""
     torch.set_num_threads(settings.num_threads)
     prior = load_resident_prior(settings.prior, settings.device, settings.prior_engine)
-    fit = examine(prior, recipe, settings.device, most_slots=most_slots)
-    return SlotsFit(fit.best.num_slots, fit.text_encoder_on_host)
+    fit = examine(prior, recipe, settings.device, most_slots=most_slots, num_slots=num_slots)
+    return SlotsFit(fit.best.num_slots, fit.text_encoder_on_host, fit.best.vae_rows)
 
 
 class Distiller:
@@ -84,6 +95,7 @@ class Distiller:
         self, prior: ScorePrior, library: Library, device: str = "cpu", *, checkpoint_s: float = float("inf")
     ) -> None:
         self._prior, self._library, self._device = prior, library, device
+        self._kernels = kernels_in_words(torch.device(device))
         self._batch: SlotBatch | None = None
         self._tasks: dict[str, FieldTask] = {}  # of this distiller, by field key
         self._waiting: deque[FieldTask] = deque()
@@ -94,6 +106,12 @@ class Distiller:
         self._returned: dict[str, int] = {}
         self._num_steps = 0
         self._planned_steps = 0
+
+    def ready(self) -> Ready:
+        """The answer of set-up; a GPU without kernels is worth a note."""
+        is_slow = torch.device(self._device).type == "cuda" and self._kernels.startswith("none")
+        note = f"kernels on {self._device}: {self._kernels}; plain torch code serves, slower and with more memory"
+        return Ready(self._kernels, (note,) if is_slow else ())
 
     def run_slice(self, command: RunSlice) -> SliceReport:
         """Optimise for about `max_s` seconds, less if a slot becomes free before. Never raises."""
@@ -109,15 +127,21 @@ class Distiller:
     def _answer(self, execute: Callable[[], None]) -> SliceReport:
         self._finished, self._num_steps, self._returned = [], 0, {}
         fault: Fault | None = None
+        shortage = ""
         try:
             self._save_finished()  # first those that a slice before could not store
             execute()
-        except torch.OutOfMemoryError as error:
-            fault = self._make_room(error)
         except InfrastructureError as error:
             fault = Fault(f"{type(error).__name__}: {error}")
-        except Exception:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
-            fault = Fault(traceback.format_exc(limit=-4), crashed=True)
+        except Exception as error:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
+            if is_out_of_memory(error):
+                shortage = str(error)
+            else:
+                fault = Fault(traceback.format_exc(limit=-4), crashed=True)
+
+        # only here is the traceback gone, and with it what the failed step held on the GPU
+        if shortage:
+            fault = self._make_room(shortage)
 
         for key in (*self._returned, *(field.field_key for field in self._finished)):
             del self._tasks[key]
@@ -157,18 +181,18 @@ class Distiller:
         for key in self._returned:
             self._checkpoints.finish(key)
 
-    def _make_room(self, error: torch.OutOfMemoryError) -> Fault | None:
-        """Empty the slots; a field that was alone on the GPU does not fit at all.
+    def _make_room(self, shortage: str) -> Fault | None:
+        """Empty the slots and free what they took; a field that was alone on the GPU does not fit at all.
 
         The step that failed may have moved a part of the parameters: nothing is saved of it.
         """
         num_slots = len(self._batch.slots) if self._batch is not None else 0
         is_alone = num_slots == 1
-        log_event(LOG, "gpu_memory_short", logging.WARNING, num_slots=num_slots, cause=str(error))
+        log_event(LOG, "gpu_memory_short", logging.WARNING, num_slots=num_slots, cause=shortage)
         self._empty(save=False)
         self._batch = None
-        torch.cuda.empty_cache()
-        message = f"the memory of the GPU is too small: {error}"
+        release_memory(self._prior)
+        message = f"the memory of the GPU is too small: {shortage}"
         if not is_alone:
             return Fault(message, out_of_memory=True)
         failure = Failure.of(GpuOutOfMemory(f"{message}; a smaller render.image_px or field would fit"))
@@ -224,7 +248,9 @@ class Distiller:
             failure = None if done.failure is None else Failure.of(done.failure)
             key = done.assignment.field_key
             resumed_from = self._resumed_from.pop(key)
-            self._finished.append(FinishedField(key, done.optimize_s, ref, failure, done.history, resumed_from))
+            self._finished.append(
+                FinishedField(key, done.optimize_s, ref, failure, done.history, resumed_from, self._kernels)
+            )
             log_event(
                 LOG,
                 "distillation_ended",

@@ -156,5 +156,6 @@ class Exporter:
             "created_at": now_text(),
             "scale_source": task.build.prompt.scale_source,
             "optimize_s": task.optimize_s,
+            **({"kernels": task.kernels} if task.kernels else {}),
             "recipe": {name: value for name, value in to_plain(task.build.recipe).items() if name != "prior"},
         }

@@ -63,6 +63,9 @@ class LocalWorkers:
         with log_context(worker=worker):
             return [Answer(worker, call())]
 
+    def drain(self, node: str) -> None:
+        """This process has no node."""
+
     def close(self) -> None:
         for worker in [*self._distillers, *self._exporters]:
             self.kill(worker)
@@ -70,9 +73,9 @@ class LocalWorkers:
     def _open(self, worker: str, kind: WorkerKind) -> Ready | Died:
         try:
             if kind == "distiller":
-                self._distillers[worker] = open_distiller(self._settings)
-            else:
-                self._exporters[worker] = open_exporter(self._settings)
+                self._distillers[worker] = distiller = open_distiller(self._settings)
+                return distiller.ready()
+            self._exporters[worker] = open_exporter(self._settings)
+            return Ready()
         except DreamfoundryError as error:
             return Died(f"{type(error).__name__}: {error}")
-        return Ready()

@@ -28,12 +28,20 @@ class TrainingConfig:
     noisiest_share: float = 0.0
     """Share of the timesteps drawn from the noisiest 15 %, the only ones where view words matter."""
     bf16: bool = False
-    """Multiply in bfloat16 (weights and error stay float32): faster where the CPU has AVX512-BF16."""
+    """Multiply in bfloat16 (weights and error stay float32): faster on GPUs, and where the CPU has AVX512-BF16."""
+    time_limit_s: float = 0.0
+    """Train for this time, whatever `num_steps` is; 0 for `num_steps`. Such a run does not repeat itself exactly."""
 
-    def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then cosine decay to 2 % of the highest."""
+    def learning_rate_at(self, step: int, trained_s: float = 0.0) -> float:
+        """Learning rate of a step: linear warm-up, then cosine decay to 2 % of the highest.
+
+        With a time limit the decay follows `trained_s`, the seconds that the run has trained so far.
+        """
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
-        progress = (step - self.warmup_steps) / max(1, self.num_steps - self.warmup_steps)
+        if self.time_limit_s:
+            progress = trained_s / self.time_limit_s
+        else:
+            progress = (step - self.warmup_steps) / max(1, self.num_steps - self.warmup_steps)
         cosine = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * min(progress, 1.0))).item())
         return self.learning_rate * (0.02 + 0.98 * cosine)

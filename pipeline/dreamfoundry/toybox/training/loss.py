@@ -33,10 +33,11 @@ def diffusion_loss(
 ) -> Float[Tensor, ""]:
     """Mean squared error of v = sqrt(abar) noise - sqrt(1 - abar) x, every timestep alike.
 
+    All are on one device, the generator too.
     In the noisy limit v is -x, so that the error there is the error of the picture itself.
     """
     timesteps = sample_timesteps(len(pictures), len(alphas_cumprod), generator, noisiest_share)
-    noise = torch.randn(pictures.shape, generator=generator)
+    noise = torch.randn(pictures.shape, generator=generator, device=generator.device)
     signal = alphas_cumprod[timesteps][:, None, None, None]
     noisy = add_noise(pictures, noise, alphas_cumprod[timesteps])
 
@@ -49,10 +50,9 @@ def sample_timesteps(
     num_pictures: int, num_timesteps: int, generator: torch.Generator, noisiest_share: float
 ) -> Int[Tensor, " B"]:
     """Timesteps of a batch: few below NOISY_PART, a further `noisiest_share` above NOISIEST_PART."""
-    position = torch.rand(num_pictures, generator=generator)
-    low = torch.rand(num_pictures, generator=generator) < NOISY_PART / 3
-    fraction = torch.where(low, position * NOISY_PART, NOISY_PART + position * (1 - NOISY_PART))
-    noisiest = torch.rand(num_pictures, generator=generator) < noisiest_share
-    fraction = torch.where(noisiest, NOISIEST_PART + position * (1 - NOISIEST_PART), fraction)
+    draws = [torch.rand(num_pictures, generator=generator, device=generator.device) for _ in range(3)]
+    position, is_low, is_noisiest = draws[0], draws[1] < NOISY_PART / 3, draws[2] < noisiest_share
+    fraction = torch.where(is_low, position * NOISY_PART, NOISY_PART + position * (1 - NOISY_PART))
+    fraction = torch.where(is_noisiest, NOISIEST_PART + position * (1 - NOISIEST_PART), fraction)
     timesteps: Int[Tensor, " B"] = (fraction * num_timesteps).long()
     return timesteps

@@ -32,13 +32,16 @@ def ddim_pictures(
     num_steps: int,
     seed: int,
 ) -> Float[Tensor, "B 3 H H"]:
-    """Deterministic sampling (Song et al. 2021, eq. 12 with eta = 0); pictures in [0, 1]."""
+    """Deterministic sampling (Song et al. 2021, eq. 12 with eta = 0); pictures in [0, 1] on the host.
+
+    The noise at the start is a function of `seed`, on every device.
+    """
     generator = torch.Generator().manual_seed(seed)
     text_embeds, uncond_embeds = prior.encode_prompts(texts), prior.encode_prompts(unconditional_texts)
-    sample = torch.randn(len(texts), 3, prior.picture_px, prior.picture_px, generator=generator)
+    sample = torch.randn(len(texts), 3, prior.picture_px, prior.picture_px, generator=generator).to(prior.device)
 
     last = len(prior.alphas_cumprod) - 1
-    schedule = torch.linspace(last, 0, num_steps + 1).round().long()
+    schedule = torch.linspace(last, 0, num_steps + 1).round().long().to(prior.device)
     for now, following in itertools.pairwise(schedule):
         timesteps = now.repeat(2 * len(texts))
         both = prior.predict_noise(torch.cat([sample, sample]), timesteps, torch.cat([uncond_embeds, text_embeds]))
@@ -47,7 +50,7 @@ def ddim_pictures(
         abar, next_abar = (prior.alphas_cumprod[timestep].expand(len(texts)) for timestep in (now, following))
         clean = clean_part(sample, noise, abar).clamp(-1.0, 1.0)
         sample = add_noise(clean, noise_part(sample, clean, abar), next_abar)
-    return (sample.clamp(-1.0, 1.0) + 1.0) / 2.0
+    return (sample.clamp(-1.0, 1.0).cpu() + 1.0) / 2.0
 
 
 def sample_grid(prior: ScorePrior, *, guidance_scale: float = 3.0, num_steps: int = 30) -> Image.Image:

@@ -15,6 +15,7 @@ from dreamfoundry.evaluation.benchmark.measure import (
     BASELINE,
     DECODING_BASELINE,
     FACTORS,
+    Case,
     Loop,
     measure,
     slots_case,
@@ -74,6 +75,14 @@ def test_the_time_of_the_prior_is_that_of_its_predictions_and_of_both_ways_to_th
     parts = loop.step()
     assert 3 * CALL_S <= parts["prior"] < parts["whole"]
     assert 0.0 < parts["optimizer"] < parts["whole"] - parts["prior"]
+
+
+@pytest.mark.parametrize("case", FACTORS, ids=lambda case: case.name)
+def test_the_baseline_of_a_hash_recipe_has_levels_of_its_own(case: Case) -> None:
+    hash_grid = {"field.encoding": "hash", "field.hash_grid.entries_per_level": 256, "field.hash_grid.num_levels": 7}
+    fading = {"field.level_resolutions": [4, 5, 6], "field.all_levels_from_fraction": 0.5}
+    recipe = with_overrides(ONE_STAGE, {**hash_grid, **fading})
+    assert Loop(case, AnalyticPrior(8), recipe).step()["whole"] > 0.0
 
 
 def test_a_decode_that_nobody_looks_at_is_work_of_the_prior() -> None:

@@ -15,6 +15,7 @@ from support.kernel_cases import (
     hash_encoding_pairs,
     hash_inputs,
     ray_inputs,
+    shared_gradient_pairs,
 )
 
 assert os.environ.get("TRITON_INTERPRET") == "1", "triton reads this as it is imported"
@@ -32,6 +33,11 @@ def test_hash_encoding_and_its_gradient_equal_the_twin(num_slots: int, num_point
     grid, (table, points) = hash_inputs(num_slots, num_points, DOUBLE, features)
     assert grid.levels[:, 2].tolist() == [0, 0, 1, 1]
     require_close(hash_encoding_pairs(grid, table, points, "cpu"))
+
+
+def test_two_readings_of_a_table_share_the_sum_of_their_gradients() -> None:
+    grid, (table, points) = hash_inputs(2, 40, DOUBLE)
+    require_close(shared_gradient_pairs(grid, table, points, "cpu"))
 
 
 @pytest.mark.parametrize("where", ["table", "points"])

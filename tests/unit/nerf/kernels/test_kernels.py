@@ -66,13 +66,22 @@ def test_a_kernel_becomes_machine_code_of_an_h100(
 
 
 def test_the_cpu_never_asks_for_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(availability, "_can_build", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(availability, "_obstacle", lambda: pytest.fail("asked"))
 
     assert not availability.has_kernels(torch.device("cpu"))
 
 
+class PTXASError(Exception):
+    """As those of Triton's compiler, which have no ancestor but Exception in common with others."""
+
+
 @pytest.mark.parametrize(
-    "failure", [ImportError("No module named 'triton'"), RuntimeError("Failed to find C compiler")]
+    "failure",
+    [
+        ImportError("No module named 'triton'"),
+        RuntimeError("Failed to find C compiler"),
+        PTXASError("ptxas fatal: Value 'sm_999' is not defined"),
+    ],
 )
 def test_where_kernels_cannot_be_built_one_warning_says_why(
     failure: Exception, monkeypatch: pytest.MonkeyPatch
@@ -82,11 +91,32 @@ def test_where_kernels_cannot_be_built_one_warning_says_why(
 
     pytest.importorskip("triton", reason="triton has wheels for Linux only")
     monkeypatch.setattr("dreamfoundry.nerf.kernels.probe.probe", probe)
-    availability._can_build.cache_clear()
+    availability._obstacle.cache_clear()
     with pytest.warns(RuntimeWarning, match="C compiler") as warned:
         answers = [availability.has_kernels(torch.device("cuda")) for _ in range(3)]
-    availability._can_build.cache_clear()
+    words = [availability.kernels_in_words(torch.device("cuda")) for _ in range(2)]
+    availability._obstacle.cache_clear()
 
     assert answers == [False] * 3
     assert len(warned) == 1
     assert str(failure) in str(warned[0].message)
+    assert words == [f"none: Triton cannot build kernels here ({type(failure).__name__}: {failure})"] * 2
+
+
+def test_a_gpu_without_memory_says_nothing_about_kernels_and_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    def probe() -> None:
+        tries.append("probe")
+        if len(tries) == 1:
+            raise torch.OutOfMemoryError("tried to allocate 2 MiB")
+
+    pytest.importorskip("triton", reason="triton has wheels for Linux only")
+    monkeypatch.setattr("dreamfoundry.nerf.kernels.probe.probe", probe)
+    availability._obstacle.cache_clear()
+    with pytest.raises(torch.OutOfMemoryError):
+        availability.has_kernels(torch.device("cuda"))
+    assert availability.has_kernels(torch.device("cuda"))
+    assert availability.kernels_in_words(torch.device("cuda")).startswith("triton ")
+    availability._obstacle.cache_clear()
+    assert len(tries) == 2

@@ -9,7 +9,7 @@ from dreamfoundry.run.messages import (
     Fault,
 )
 from dreamfoundry.run.scheduling.completion import MAX_DEATHS
-from dreamfoundry.run.scheduling.supervision import MAX_FAULTS
+from dreamfoundry.run.scheduling.supervision import MAX_FAULTS, MAX_NODE_DEATHS
 from dreamfoundry.run.scheduling.timeouts import Limits
 from support.scheduler_world import World, build_of, run_until
 
@@ -79,3 +79,67 @@ def test_a_worker_that_gives_no_answer_is_killed_and_its_prompt_charged() -> Non
     world.obey()
     assert "distiller-0" not in world.alive
     assert world.claims.deaths == {"stuck/0": 1}
+
+
+def start_on_the_first_free_node(world: World, nodes: dict[str, bool]) -> None:
+    """Start the distillers as a cluster of one card each would; `nodes` says of which the card works."""
+    for worker in [worker for worker in world.starting if worker.startswith("distiller")]:
+        node = next(node for node in nodes if node not in world.drained)
+        world.start(worker, works=nodes[node], node=node, blame="device")
+    world.start_all()
+
+
+def test_45_a_node_whose_card_is_gone_is_drained_after_two_deaths_in_set_up_and_its_work_goes_elsewhere() -> None:
+    world = World([build_of(name) for name in "ab"], distillers=1)
+    for _ in range(MAX_NODE_DEATHS + 1):
+        world.obey()
+        start_on_the_first_free_node(world, {"broken": False, "well": True})
+    assert world.drained == ["broken"]
+    (note,) = world.scheduler.take_notes()
+    assert note == "node broken gets no more work, for 2 workers died in set-up there: no device"
+    world.run_to_the_end()
+    assert world.scheduler.abort_cause is None
+    assert world.outcomes.total() == 2
+    assert world.claims.deaths == {}
+
+
+def test_deaths_that_are_not_the_devices_drain_no_node() -> None:
+    world = World([build_of("a")], distillers=1)
+    for _ in range(MAX_FAULTS):
+        world.obey()
+        world.start("distiller-0", works=False, node="well")
+    assert world.drained == []
+    assert world.scheduler.abort_cause == "no weights"
+
+
+def test_a_worker_that_comes_up_clears_its_node() -> None:
+    world = World([build_of(name) for name in "abcd"], distillers=2, slots=1)
+    world.obey()
+    world.start("distiller-0", works=False, node="shared", blame="device")
+    world.start("distiller-1", works=True, node="shared")
+    world.obey()
+    world.start("distiller-0", works=False, node="shared", blame="device")
+    assert world.drained == []
+
+
+def test_where_every_card_is_gone_the_run_ends_with_the_cause_and_does_not_try_for_ever() -> None:
+    world = World([build_of(name) for name in "abcd"], distillers=2, slots=1)
+    num_deaths = 0
+    while not world.scheduler.is_finished:
+        world.obey()
+        for worker in [worker for worker in world.starting if worker.startswith("distiller")]:
+            world.start(worker, works=False, node=f"node-{num_deaths // MAX_NODE_DEATHS}", blame="device")
+            num_deaths += 1
+    assert num_deaths == 2 * MAX_FAULTS
+    assert world.scheduler.abort_cause == "no device"
+
+
+def test_a_set_up_that_takes_too_long_counts_against_its_node() -> None:
+    world = World([build_of("a")], distillers=1)
+    for _ in range(MAX_NODE_DEATHS):
+        world.obey()
+        world.scheduler.worker_placed("distiller-0", "stuck")
+        world.now_s += Limits().setup_limit_s + 1.0
+        world.starting.remove("distiller-0")
+        world.obey()
+    assert world.drained == ["stuck"]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 from dreamfoundry.diffusion.analytic import AnalyticPrior
-from dreamfoundry.errors import StoreUnavailable
+from dreamfoundry.errors import DeviceUnavailable, StoreUnavailable
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import BlobRef, FieldSnapshot, Prompt
-from dreamfoundry.run.messages import FieldTask, RunSlice
-from dreamfoundry.run.workers.distiller import Distiller
+from dreamfoundry.run.messages import FieldTask, Ready, RunSlice
+from dreamfoundry.run.workers.distiller import Distiller, load_resident_prior
 from dreamfoundry.settings.loading import with_overrides
+from dreamfoundry.settings.prior import PriorConfig
 from support.tiny_distiller import RECIPE, distiller_of, long_slice, one_step, slice_of, snapshot_bytes
 
 
@@ -95,16 +99,29 @@ def test_11_fields_that_were_handed_back_end_with_the_same_bits_in_another_optim
 
 
 class SmallGpu(AnalyticPrior):
-    """Has memory for so many pictures at once."""
+    """Has memory for so many pictures at once, and raises `shortage` for more.
 
-    def __init__(self, most_pictures: int) -> None:
+    `held_at_release` are the tensors of the step that failed that were alive when its memory was to be given back.
+    """
+
+    def __init__(self, most_pictures: int, shortage: type[Exception] = torch.OutOfMemoryError) -> None:
         super().__init__(picture_px=8)
         self.most_pictures = most_pictures
+        self.shortage = shortage
+        self.activations: list[weakref.ref[Tensor]] = []
+        self.held_at_release: list[Tensor] = []
+        self.num_releases = 0
 
     def predict_noise(self, noisy: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
         if len(noisy) > self.most_pictures:
-            raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
+            activation = noisy + 0.0  # held by this frame, and so by the traceback
+            self.activations.append(weakref.ref(activation))
+            raise self.shortage("tried to allocate 2.00 GiB")
         return super().predict_noise(noisy, timesteps, embeds)
+
+    def forget_shapes(self) -> None:
+        self.num_releases += 1
+        self.held_at_release += [tensor for ref in self.activations if (tensor := ref()) is not None]
 
 
 def test_a_gpu_that_is_too_small_for_all_slots_gives_the_fields_back(tmp_path: Path) -> None:
@@ -116,6 +133,26 @@ def test_a_gpu_that_is_too_small_for_all_slots_gives_the_fields_back(tmp_path: P
     assert report.finished == ()
 
 
+class CublasShortage(RuntimeError):
+    """The words of cuBLAS, whatever the argument."""
+
+    def __str__(self) -> str:
+        return "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+
+@pytest.mark.parametrize("shortage", [torch.OutOfMemoryError, CublasShortage])
+def test_46_memory_is_given_back_when_nothing_holds_the_step_that_failed_and_half_the_slots_go_on(
+    shortage: type[Exception], tmp_path: Path
+) -> None:
+    prior = SmallGpu(2, shortage)
+    distiller = distiller_of(Library(DirectoryStore(tmp_path)), prior=prior)
+    report = distiller.run_slice(slice_of("cube", "cone"))
+    assert report.fault is not None
+    assert report.fault.out_of_memory
+    assert (prior.num_releases, len(prior.activations), prior.held_at_release) == (1, 1, [])
+    assert distiller.run_slice(slice_of("cube", num_slots=1)).fault is None
+
+
 def test_a_field_that_does_not_fit_alone_ends_as_gpu_memory(tmp_path: Path) -> None:
     distiller = distiller_of(Library(DirectoryStore(tmp_path)), prior=SmallGpu(0))
     report = distiller.run_slice(long_slice("cube", num_slots=1))
@@ -123,3 +160,20 @@ def test_a_field_that_does_not_fit_alone_ends_as_gpu_memory(tmp_path: Path) -> N
     assert report.finished[0].failure is not None
     assert report.finished[0].failure.failure_class == "gpu_memory"
     assert "2.00 GiB" in report.finished[0].failure.message
+
+
+def test_a_distiller_says_which_kernels_serve_it_when_it_is_ready_and_with_every_field(tmp_path: Path) -> None:
+    distiller = distiller_of(Library(DirectoryStore(tmp_path)))
+    report = distiller.run_slice(slice_of("cube"))
+    words = "none: plain torch code serves on a CPU"
+    assert distiller.ready() == Ready(words), "no note: a CPU has no kernels to miss"
+    assert [field.kernels for field in report.finished] == [words]
+
+
+def test_a_card_that_is_too_full_for_the_prior_is_the_fault_of_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_prior(*arguments: Any, **settings: Any) -> Any:
+        raise torch.OutOfMemoryError("tried to allocate 1.70 GiB")
+
+    monkeypatch.setattr("dreamfoundry.run.workers.distiller.load_prior", load_prior)
+    with pytest.raises(DeviceUnavailable, match=r"does not fit into what is free on 'cpu': tried to allocate 1.70 GiB"):
+        load_resident_prior(PriorConfig(), "cpu", "eager")

@@ -127,3 +127,20 @@ def test_the_sidecar_has_the_tags_of_its_rows_unless_prompts_are_confidential(
     outcome = library.get_outcome(build.asset_key)
     assert outcome is not None
     assert json.loads(library.get_blob(outcome.files["asset.json"]))["provenance"].get("tags") == told
+
+
+def test_the_sidecar_tells_which_kernels_served_a_field_of_this_run(tmp_path: Path) -> None:
+    library = Library(DirectoryStore(tmp_path))
+    ref = library.put_blob(snapshot().to_bytes(), "application/x-npz")
+    exporter = Exporter(library, WorkerSettings("", PriorConfig(), PRIOR, "cpu", 1), RecordingProcess(export_asset))
+
+    def provenance_of(name: str, kernels: str) -> dict[str, Any]:
+        build = real_build(Prompt(name, f"a {name}"), recipe=RECIPE)
+        exporter.export(ExportTask(build, ref, 1, 1.0, kernels=kernels))
+        outcome = library.get_outcome(build.asset_key)
+        assert outcome is not None
+        sidecar: dict[str, dict[str, Any]] = json.loads(library.get_blob(outcome.files["asset.json"]))
+        return sidecar["provenance"]
+
+    assert provenance_of("ball", "triton 3.7.1")["kernels"] == "triton 3.7.1"
+    assert "kernels" not in provenance_of("cone", ""), "a field of an earlier run"

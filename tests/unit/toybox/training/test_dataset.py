@@ -10,7 +10,7 @@ from dreamfoundry.settings.distillation import CameraConfig, ShadingConfig
 from dreamfoundry.settings.prior import WordingConfig
 from dreamfoundry.toybox.captions import color_of, held_out_pairs, kind_of
 from dreamfoundry.toybox.training.config import TrainingConfig
-from dreamfoundry.toybox.training.dataset import TracedViews, trace_views, training_batch
+from dreamfoundry.toybox.training.dataset import TracedViews, draw_batch, draw_pictures, trace_views, training_batch
 
 TINY = TrainingConfig(picture_px=8, batch_size=4, views_per_kind=2)
 
@@ -42,5 +42,29 @@ def test_traced_views_are_read_again_from_their_folder_and_named_in_another_word
     again = trace_views(TINY, CameraConfig(), wording, tmp_path)
 
     assert torch.equal(traced.buffers.roles, again.buffers.roles)
+    assert torch.equal(traced.buffers.normals, again.buffers.normals)
+    assert traced.kinds == again.kinds
     assert [plain for plain, _ in again.views] == [plain for plain, _ in traced.views]
     assert {words for _, words in again.views} <= {"frontal", "flank", "rear", "overhead"}
+
+
+def test_the_one_file_of_traced_views_is_small_and_serves_another_folder(tmp_path: Path) -> None:
+    traced = trace_views(TINY, CameraConfig(), WordingConfig(), tmp_path / "here")
+    (file,) = (tmp_path / "here").iterdir()
+    (tmp_path / "there").mkdir()
+    file.rename(tmp_path / "there" / file.name)
+
+    again = trace_views(TINY, CameraConfig(), WordingConfig(), tmp_path / "there")
+
+    assert not any((tmp_path / "here").iterdir()), "nothing was traced anew"
+    assert torch.equal(traced.camera_positions, again.camera_positions)
+    in_memory = traced.buffers.roles.nbytes + traced.buffers.normals.nbytes
+    assert (tmp_path / "there" / file.name).stat().st_size < 0.5 * in_memory
+
+
+def test_pictures_of_draws_are_those_of_the_batch(views: TracedViews) -> None:
+    draws = draw_batch(views, TINY, ShadingConfig(), 3)
+    pictures, captions = training_batch(views, TINY, ShadingConfig(), 3)
+
+    assert captions == draws.captions
+    assert torch.equal(draw_pictures(views.buffers, draws), pictures)

@@ -1,7 +1,7 @@
 """Texts as embeddings: the tokenizer and the text encoder of a diffusers pipeline.
 
 The encoder may be parked in the memory of the host: texts are encoded once per asset, so a slot waits for
-one transfer and then has the room.
+one copy of the weights to the device, which is dropped afterwards, and then has the room.
 
 Dimension key:  B texts · L tokens · D width
 """
@@ -16,6 +16,7 @@ import torch
 import transformers
 from jaxtyping import Float
 from torch import Tensor
+from torch.func import functional_call
 
 from dreamfoundry.errors import PromptFailure
 
@@ -41,7 +42,7 @@ class TextEncoder:
         self._prior_id = prior_id
 
     def park(self) -> None:
-        """Keep the model in the memory of the host from now on; it comes to the device for each call."""
+        """Keep the model in the memory of the host from now on; a copy of it comes to the device for each call."""
         self.is_parked = True
         self.model.to("cpu")
 
@@ -65,11 +66,11 @@ class TextEncoder:
 
         tokens = self._tokenizer(prepared, padding="max_length", max_length=max_tokens, return_tensors="pt")
         mask = tokens.attention_mask.to(device) if is_t5 else None
-        try:
-            if self.is_parked:
-                self.model.to(device)
-            hidden: Tensor = self.model(tokens.input_ids.to(device), attention_mask=mask)[0]
-        finally:
-            if self.is_parked:
-                self.model.to("cpu")
+        weights = self._copies(device) if self.is_parked else {}
+        inputs = {"input_ids": tokens.input_ids.to(device), "attention_mask": mask}
+        hidden: Tensor = functional_call(self.model, weights, kwargs=inputs)[0]
         return hidden
+
+    def _copies(self, device: torch.device) -> dict[str, Tensor]:
+        tensors = (*self.model.named_parameters(), *self.model.named_buffers())
+        return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors}

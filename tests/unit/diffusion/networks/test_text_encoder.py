@@ -11,8 +11,8 @@ import torch
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.loading import load_prior
+from dreamfoundry.diffusion.networks.text_encoder import TextEncoder
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.diffusion.text_encoder import TextEncoder
 from dreamfoundry.errors import PromptFailure
 from dreamfoundry.records import PriorIdentity
 from support.prior_folders import config_of
@@ -37,15 +37,16 @@ def test_a_parked_text_encoder_visits_the_device_for_each_prompt_only() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.weight = torch.nn.Parameter(torch.zeros(3, 5))
+            self.register_buffer("positions", torch.zeros(7))
             self.places: list[str] = []
 
         def to(self, device: Any) -> Traveller:  # type: ignore[override]  # one of its signatures is enough
             self.places.append(str(device))
             return self
 
-        def forward(self, ids: torch.Tensor, attention_mask: object) -> tuple[torch.Tensor]:
-            assert self.places[-1] == str(ids.device) == "meta"
-            return (torch.zeros(len(ids), 77, 4, device=ids.device),)
+        def forward(self, input_ids: torch.Tensor, attention_mask: object) -> tuple[torch.Tensor]:
+            assert {tensor.device.type for tensor in (input_ids, self.weight, self.positions)} == {"meta"}
+            return (torch.zeros(len(input_ids), 77, 4, device=input_ids.device),)
 
     class Words:
         model_max_length = 77
@@ -67,8 +68,9 @@ def test_a_parked_text_encoder_visits_the_device_for_each_prompt_only() -> None:
     before, parkable = prior.num_bytes, prior.parkable_bytes
     prior.park_text_encoder()
     assert prior.encode_prompts(["a", "b"]).shape == (2, 77, 4)
-    assert encoder.places == ["cpu", "meta", "cpu"]
-    assert parkable == 3 * 5 * 4
+    assert encoder.places == ["cpu"], "a copy visits the device; nothing comes back"
+    assert encoder.weight.device.type == encoder.positions.device.type == "cpu"
+    assert parkable == 3 * 5 * 4 + 7 * 4
     assert before - prior.num_bytes == parkable
     assert prior.parkable_bytes == 0
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamfoundry.distill.slot_adam import SlotAdam, clip_scales, slot_gradient_norms
+from dreamfoundry.distill.step.slot_adam import SlotAdam, clip_scales, slot_gradient_norms
 
 BETAS, EPS = (0.9, 0.99), 1e-15
 LRS = {"table": torch.tensor([0.01, 0.02, 0.03]), "head": torch.tensor([0.001, 0.002, 0.003])}

@@ -7,14 +7,12 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from dreamfoundry.distill.step_inputs import RenderBatch
-from dreamfoundry.distill.step_render import pictures, regularization
+from dreamfoundry.distill.step.inputs import RenderBatch
+from dreamfoundry.distill.step.render import pictures, regularization
 from dreamfoundry.nerf.render import Rendering
-from dreamfoundry.settings.distillation import LossConfig
 from dreamfoundry.settings.field import RenderConfig
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
-from dreamfoundry.settings.values import Ramp
 
 RECIPE = with_overrides(Recipe(), {"optimize.views_per_step": 1, "shading.ambient_ratio": 0.25})
 ALBEDO = torch.tensor([0.8, 0.4, 0.2])
@@ -35,11 +33,11 @@ def rendering(num_slots: int, opacity: float) -> Rendering:
 
 
 def batch_of(is_lit: list[bool], is_textureless: list[bool]) -> RenderBatch:
-    """Cameras on +Z, each with its light behind the wall, which then has ambient light only."""
+    """Cameras on +Z, each with its light behind the wall, which then has ambient light only; of the losses, only
+    opacity weighs, twice the number of its slot."""
     num_slots = len(is_lit)
     shape = (num_slots, IMAGE_PX**2, 3)
     return RenderBatch(
-        slots=slice(0, num_slots),
         render=dataclasses.replace(RenderConfig(), image_px=IMAGE_PX),
         origins=(2.0 * TOWARDS_CAMERA).expand(shape),
         directions=(-TOWARDS_CAMERA).expand(shape),
@@ -49,6 +47,7 @@ def batch_of(is_lit: list[bool], is_textureless: list[bool]) -> RenderBatch:
         is_lit=torch.tensor(is_lit),
         is_textureless=torch.tensor(is_textureless),
         any_lit=any(is_lit),
+        loss_weights=torch.tensor([[2.0 * slot, 0.0, 0.0, 0.0, 0.0] for slot in range(num_slots)]),
     )
 
 
@@ -71,15 +70,9 @@ def test_a_background_shows_as_far_as_the_field_is_transparent() -> None:
     torch.testing.assert_close(pixel(picture), 0.75 * ALBEDO + 0.25 * BACKGROUND)
 
 
-def test_losses_weigh_by_the_progress_of_each_slot() -> None:
-    losses = LossConfig(
-        opacity=Ramp(0.0, 2.0),
-        sparsity=Ramp(0.0, 0.0),
-        entropy=Ramp(0.0, 0.0),
-        orientation=Ramp(0.0, 0.0),
-        smoothness=Ramp(0.0, 0.0),
-    )
-    start, end = regularization(batch_of([False] * 2, [False] * 2), rendering(2, 0.5), losses, [0.0, 1.0])
+def test_losses_weigh_by_the_weights_of_each_slot() -> None:
+    none, some, more = regularization(batch_of([False] * 3, [False] * 3), rendering(3, 0.5))
 
-    assert start == 0.0
-    assert end > 0.0
+    assert none == 0.0
+    assert some > 0.0
+    assert more == 2.0 * some

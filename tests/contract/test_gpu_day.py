@@ -1,0 +1,186 @@
+"""A day on a borrowed GPU machine: each block has its share of the time, and nothing that was measured is lost."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dreamfoundry.evaluation.gpu_day.block import BLOCKS
+from dreamfoundry.host.child_process import package_environment
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "infra" / "gpu" / "day.py"
+STUB = ROOT / "tests" / "support" / "stub_block.py"
+
+RUN = """
+import importlib.util, os, sys, time
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("day", {program!r})
+sys.modules["day"] = day = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(day)
+task = {{"device": "cpu", "parent": os.getpid(), "hangs": {hangs!r}}}
+ended = day.Day(Path({out!r}), {blocks!r}, task, dict(os.environ), time.time() + {seconds!r}, [{stub!r}]).run()
+raise SystemExit(0 if ended else 1)
+"""
+
+
+def start(out: Path, blocks: list[str], seconds: float, hangs: str = "") -> subprocess.Popen[bytes]:
+    """A day in a process of its own, with stubs as its blocks."""
+    out.mkdir(parents=True, exist_ok=True)
+    names = {"program": str(PROGRAM), "stub": str(STUB), "out": str(out), "blocks": blocks}
+    program = RUN.format(**names, seconds=seconds, hangs=hangs)
+    return subprocess.Popen([sys.executable, "-c", program], env=package_environment())
+
+
+def blocks_of(out: Path) -> dict[str, Any]:
+    return json.loads((out / "figures.json").read_text())["blocks"]
+
+
+def wait_for_case(out: Path, block: str) -> dict[str, Any]:
+    """The first figures of a block, as soon as they are in the file."""
+    for _ in range(600):
+        if (out / "figures.json").exists() and (cases := blocks_of(out).get(block, {}).get("cases")):
+            return cases["first"]
+        time.sleep(0.05)
+    raise AssertionError(f"{block} wrote nothing")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_block_that_hangs_is_killed_when_its_share_is_over_and_the_others_have_theirs(tmp_path: Path) -> None:
+    started_at = time.time()
+    assert start(tmp_path, ["facts", "kernels", "prior"], seconds=9.0).wait(60) == 1
+
+    blocks = blocks_of(tmp_path)
+    assert [(name, block["state"]) for name, block in blocks.items()] == [
+        ("facts", "ended"),
+        ("kernels", "out of time"),
+        ("prior", "out of time"),
+    ]
+    assert list(blocks["facts"]["cases"]) == ["first", "second"]
+    assert list(blocks["kernels"]["cases"]) == list(blocks["prior"]["cases"]) == ["first"], "half a line is none"
+    assert not any(is_alive(block["cases"]["first"]["pid"]) for block in blocks.values())
+    assert time.time() - started_at < 9.0 + 3.0
+
+
+def test_what_a_block_does_not_use_is_shared_by_those_after_it(tmp_path: Path) -> None:
+    start(tmp_path, ["facts", "table"], seconds=120.0).wait(60)
+    assert blocks_of(tmp_path)["facts"]["limit_s"] == pytest.approx(120.0 * 25 / 125, abs=1.0)
+    assert blocks_of(tmp_path)["table"]["limit_s"] > 110.0
+
+
+def test_a_block_that_fails_goes_on_without_recorded_graphs_and_keeps_its_figures(tmp_path: Path) -> None:
+    assert start(tmp_path, ["step"], seconds=60.0).wait(60) == 0
+
+    step = blocks_of(tmp_path)["step"]
+    assert (step["state"], step["engine"]) == ("ended", "eager")
+    first, second = step["cases"]["first"], step["cases"]["second"]
+    assert second["engine"] == "eager"
+    assert first["pid"] != second["pid"], "the first case was not measured again"
+    assert "an illegal memory access" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_figures_of_a_day_that_is_killed_in_any_block_are_whole(block: str, tmp_path: Path) -> None:
+    """The blocks before it too, and its process ends with the day."""
+    before = ["facts"] if block != "facts" else []
+    day = start(tmp_path, [*before, block], seconds=300.0, hangs=block)
+    pid = wait_for_case(tmp_path, block)["pid"]
+    day.kill()
+    day.wait()
+
+    blocks = blocks_of(tmp_path)
+    assert [list(blocks[name]["cases"]) for name in before] == [["first", "second"]] * len(before)
+    assert blocks[block]["cases"]["first"]["pid"] == pid
+    assert len(list(tmp_path.iterdir())) <= 3
+    for _ in range(100):
+        if not is_alive(pid):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the block goes on by itself")
+
+
+def test_a_second_command_adds_its_blocks_to_the_figures_of_the_first(tmp_path: Path) -> None:
+    start(tmp_path, ["facts"], seconds=30.0).wait(60)
+    start(tmp_path, ["table"], seconds=30.0).wait(60)
+    assert list(blocks_of(tmp_path)) == ["facts", "table"]
+
+
+def day_module() -> Any:
+    spec = importlib.util.spec_from_file_location("day", PROGRAM)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["day"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_two_commands_fit_into_fourteen_minutes_and_every_block_has_a_program() -> None:
+    day = day_module()
+    assert list(day.BLOCKS) == list(BLOCKS)
+    assert [one for group in day.GROUPS.values() for one in group] == list(BLOCKS)
+    assert sum(day.BLOCKS[name] for name in day.GROUPS["A"]) <= 330
+    start_and_copies_s = 150
+    assert sum(day.BLOCKS.values()) + start_and_copies_s <= 840
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name the folder OUT"),
+        (["out", "--blocks", "fact"], "invalid choice: 'fact'"),
+        (["out", "--blocks", "training"], "--views is missing"),
+    ],
+)
+def test_a_command_line_that_cannot_be_used_is_refused_at_once(arguments: list[str], words: str) -> None:
+    command = [sys.executable, str(PROGRAM), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def rehearse(out: Path, *options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(PROGRAM), str(out), "--device", "cpu", "--tiny", *options]
+    return subprocess.Popen(command, env=package_environment())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_rehearsal_measures_something_in_every_block_and_leaves_few_and_small_files(tmp_path: Path) -> None:
+    rehearse(tmp_path, "--seconds", "600").wait()
+
+    blocks = blocks_of(tmp_path)
+    assert list(blocks) == list(BLOCKS)
+    assert all(block["cases"] for block in blocks.values())
+    assert not [name for name, block in blocks.items() if block["state"] == "failed"]
+    files = list(tmp_path.iterdir())
+    assert len(files) <= 8
+    assert all(file.is_file() and file.stat().st_size <= 16 * 2**20 for file in files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_rehearsal_that_is_killed_in_a_block_keeps_its_first_figures(block: str, tmp_path: Path) -> None:
+    day = rehearse(tmp_path, "--blocks", block, "--seconds", "250")
+    for _ in range(2500):
+        if (tmp_path / "figures.json").exists() and blocks_of(tmp_path)[block]["cases"]:
+            break
+        time.sleep(0.1)
+    day.kill()
+    day.wait()
+
+    left = blocks_of(tmp_path)[block]
+    assert left["state"] in ("running", "ended"), "a quick block may have been done"
+    assert left["cases"]
