@@ -73,8 +73,11 @@ def test_a_block_that_hangs_is_killed_when_its_share_is_over_and_the_next_one_ha
 
 def test_what_a_block_does_not_use_is_shared_by_those_after_it(tmp_path: Path) -> None:
     start(tmp_path, ["facts", "table"], seconds=120.0).wait(60)
-    assert blocks_of(tmp_path)["facts"]["limit_s"] == pytest.approx(120.0 * 25 / 125, abs=1.0)
-    assert blocks_of(tmp_path)["table"]["limit_s"] > 110.0
+
+    seconds, blocks = day_module().BLOCKS, blocks_of(tmp_path)
+    share = seconds["facts"] / (seconds["facts"] + seconds["table"])
+    assert blocks["facts"]["limit_s"] == pytest.approx(120.0 * share, abs=1.0)
+    assert blocks["table"]["limit_s"] == pytest.approx(120.0 - blocks["facts"]["seconds"], abs=2.0)
 
 
 def test_a_block_that_fails_goes_on_without_recorded_graphs_and_keeps_its_figures(tmp_path: Path) -> None:
