@@ -113,12 +113,10 @@ class RadianceFields:
         axis = torch.linspace(-self.config.bound, self.config.bound, resolution, device=like.device, dtype=like.dtype)
         return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).view(1, -1, 3)
 
-    def set_progress(self, progress: Sequence[float]) -> None:
-        """Weigh the levels of each slot by `level_shares` at its progress."""
-        self.set_level_shares(torch.tensor([level_shares(self.config, done) for done in progress]))
-
     def set_level_shares(self, shares: Float[Tensor, "K levels"]) -> None:
-        """Weigh the levels of each slot; until the first call, and where they do not fade in, all of them count."""
+        """Weigh the levels of each slot, as `level_shares` has it; until the first call, and where levels do not fade
+        in, all of them count.
+        """
         if self.config.all_levels_from_fraction:
             self._feature_shares.view(*shares.shape, -1).copy_(shares[..., None])
 

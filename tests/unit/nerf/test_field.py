@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dreamfoundry.nerf.field import MAX_LOG_DENSITY, RadianceFields, level_shares
 from dreamfoundry.settings.field import FieldConfig
-from support.random_fields import points_of, random_fields
+from support.random_fields import go_to, points_of, random_fields
 
 SMALL = FieldConfig(level_resolutions=(3, 5), features_per_level=2, hidden_width=4, bound=1.5)
 
@@ -185,13 +185,13 @@ def test_all_levels_count_from_the_start_unless_asked_to_fade_in() -> None:
     assert level_shares(SMALL, 0.0) == [1.0, 1.0]
     fields, points = fields_of(1), points_of(1, 20)
     before = fields.density(points)
-    fields.set_progress([0.0])
+    go_to(fields, [0.0])
     assert torch.equal(fields.density(points), before)
 
 
 def test_a_level_that_does_not_count_yet_is_as_if_it_were_zero_and_gets_no_gradient() -> None:
     fields, points = fields_of(2, FADING), points_of(2, 40)
-    fields.set_progress([0.25, 1.0])
+    go_to(fields, [0.25, 1.0])
     finest = slice(3**3 + 4**3, None)
     emptied = fields_of(2, FADING)
     with torch.no_grad():
@@ -204,5 +204,5 @@ def test_a_level_that_does_not_count_yet_is_as_if_it_were_zero_and_gets_no_gradi
 
 def test_a_single_slot_sees_the_levels_it_had_in_its_place() -> None:
     fields, points = fields_of(2, FADING), points_of(2, 40)
-    fields.set_progress([1.0, 0.1])
+    go_to(fields, [1.0, 0.1])
     torch.testing.assert_close(fields.single(1).density(points[1:])[0], fields.density(points)[1].detach())

@@ -21,7 +21,7 @@ from dreamfoundry.records import PriorIdentity, Prompt
 from dreamfoundry.settings.field import FieldConfig, HashGridConfig
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.recipe import Recipe
-from support.random_fields import points_of, random_fields
+from support.random_fields import go_to, points_of, random_fields
 
 TINY = HashGridConfig(num_levels=4, entries_per_level=256, coarsest_resolution=3, finest_resolution=30)
 SMALL = FieldConfig(encoding="hash", hash_grid=TINY, hidden_width=4, bound=1.5)
@@ -118,8 +118,8 @@ def test_values_and_gradients_of_a_slot_do_not_depend_on_its_neighbours_also_div
 def test_a_level_that_does_not_count_yet_is_as_if_it_were_zero_and_gets_no_gradient() -> None:
     fading = dataclasses.replace(SMALL, all_levels_from_fraction=0.5)
     fields, emptied, points = fields_of(2, fading), fields_of(2, fading), points_of(2, 40)
-    fields.set_progress([0.25, 1.0])  # half way: level 1 is in, level 2 half, level 3 not at all
-    emptied.set_progress([0.25, 1.0])
+    go_to(fields, [0.25, 1.0])  # half way: level 1 is in, level 2 half, level 3 not at all
+    go_to(emptied, [0.25, 1.0])
     finest = slice(3**3 + 6**3 + 256, None)
     with torch.no_grad():
         emptied.parameters()["table"][0, finest] = 0.0

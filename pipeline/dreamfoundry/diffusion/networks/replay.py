@@ -113,12 +113,13 @@ class _Recordings(Generic[R]):
             return None
         try:
             self._made[shapes] = self._record(*(value.detach().clone() for value in inputs))  # clones keep the strides
-        except torch.OutOfMemoryError:
-            raise  # the caller's matter: fewer slots would fit
         except RuntimeError as error:
+            cause = _first_cause(error)
+            if isinstance(cause, torch.OutOfMemoryError):
+                raise cause from None  # the caller's matter: fewer slots would fit
             self._failed.add(shapes)
-            sizes = [list(value.shape) for value in inputs]
-            log_event(LOG, "recording_failed", logging.WARNING, shapes=sizes, cause=_first_cause(error))
+            sizes, words = [list(value.shape) for value in inputs], f"{type(cause).__name__}: {cause}"
+            log_event(LOG, "recording_failed", logging.WARNING, shapes=sizes, cause=words)
         return self._made.get(shapes)
 
 
@@ -204,8 +205,8 @@ def eager_with_gradient(compute: Callable[[Tensor], Tensor], value: Tensor) -> t
     return output.detach(), way_back
 
 
-def _first_cause(error: BaseException) -> str:
+def _first_cause(error: BaseException) -> BaseException:
     """The error that all others followed: leaving a broken recording raises more of them."""
     while error.__context__ is not None:
         error = error.__context__
-    return f"{type(error).__name__}: {error}"
+    return error

@@ -65,7 +65,10 @@ class SlotRates:
 
 @dataclass(frozen=True)
 class RenderBatch:
-    """Slots that are rendered in one call, in pictures of one size; `K` counts these slots."""
+    """Slots that are rendered in one call, in pictures of one size; `K` counts these slots.
+
+    `with_normals`: shading or a loss needs them.
+    """
 
     render: RenderConfig
     origins: Float[Tensor, "K R 3"]
@@ -75,7 +78,7 @@ class RenderBatch:
     backgrounds: Float[Tensor, "B 3"]
     is_lit: Bool[Tensor, " K"]
     is_textureless: Bool[Tensor, " K"]
-    any_lit: bool
+    with_normals: bool
     loss_weights: Float[Tensor, "K losses"]
 
     @property
@@ -118,7 +121,7 @@ def step_inputs(
     groups = [list(range(len(draws)))]
     if recipe.render.later:
         groups = [[slot] for slot in groups[0]] if device.type == "cpu" else _by_phase(draws)
-    return _grouped(draws, groups, rates, table_rows)
+    return _grouped(recipe, draws, groups, rates, table_rows)
 
 
 def draw_slot(recipe: Recipe, generator: torch.Generator, progress: float, shape: NoiseShape) -> SlotDraw:
@@ -158,12 +161,13 @@ def _by_phase(draws: Sequence[SlotDraw]) -> list[list[int]]:
 
 
 def _grouped(
-    draws: Sequence[SlotDraw], groups: Sequence[Sequence[int]], rates: SlotRates, table_rows: int
+    recipe: Recipe, draws: Sequence[SlotDraw], groups: Sequence[Sequence[int]], rates: SlotRates, table_rows: int
 ) -> StepInputs:
     """The draws in a batch for each group of slots."""
+    weighs_normals = any(ramp.start or ramp.end for ramp in (recipe.losses.orientation, recipe.losses.smoothness))
     order = [slot for group in groups for slot in group]
     return StepInputs(
-        batches=tuple(_joined([draws[slot] for slot in group]) for group in groups),
+        batches=tuple(_joined([draws[slot] for slot in group], weighs_normals) for group in groups),
         order=None if order == sorted(order) else torch.tensor(order),
         views=ViewRows.joined([draws[slot].views.in_table(slot * table_rows) for slot in order]),
         noise=NoiseDraws.joined([draws[slot].noise for slot in order]),
@@ -172,7 +176,7 @@ def _grouped(
     )
 
 
-def _joined(draws: Sequence[SlotDraw]) -> RenderBatch:
+def _joined(draws: Sequence[SlotDraw], weighs_normals: bool) -> RenderBatch:
     shadings = torch.tensor([draw.shading for draw in draws])
     origins, directions = (torch.stack(grids) for grids in zip(*(draw.rays for draw in draws), strict=True))
     return RenderBatch(
@@ -184,7 +188,7 @@ def _joined(draws: Sequence[SlotDraw]) -> RenderBatch:
         backgrounds=torch.cat([draw.backgrounds for draw in draws]),
         is_lit=shadings != ALBEDO,
         is_textureless=shadings == TEXTURELESS,
-        any_lit=any(draw.shading != ALBEDO for draw in draws),
+        with_normals=weighs_normals or any(draw.shading != ALBEDO for draw in draws),
         loss_weights=torch.stack([draw.loss_weights for draw in draws]),
     )
 

@@ -32,18 +32,17 @@ class RenderedStep:
 def render_step(fields: RadianceFields, inputs: StepInputs, recipe: Recipe, picture_px: int) -> RenderedStep:
     """Render every batch of a step. Pictures of several sizes are brought to the `picture_px` of the prior."""
     parts = fields.parts([batch.num_slots for batch in inputs.batches], inputs.order)
-    renderings = [render_batch(part, batch, recipe) for part, batch in zip(parts, inputs.batches, strict=True)]
+    renderings = [render_batch(part, batch) for part, batch in zip(parts, inputs.batches, strict=True)]
     views = list(zip(inputs.batches, renderings, strict=True))
     batched = _of_one_size([pictures(batch, rendering, recipe) for batch, rendering in views], picture_px)
     total = torch.stack([regularization(batch, rendering).sum() for batch, rendering in views]).sum()
     return RenderedStep(batched, total)
 
 
-def render_batch(fields: RadianceFields, batch: RenderBatch, recipe: Recipe) -> Rendering:
-    """Render the slots of a batch, with normals only where shading or a loss needs them."""
-    weighs_normals = any(ramp.start or ramp.end for ramp in (recipe.losses.orientation, recipe.losses.smoothness))
-    with_normals = batch.any_lit or weighs_normals
-    return render(fields, batch.origins, batch.directions, batch.jitter, batch.render, with_normals=with_normals)
+def render_batch(fields: RadianceFields, batch: RenderBatch) -> Rendering:
+    """Render the slots of a batch."""
+    rays = (batch.origins, batch.directions, batch.jitter)
+    return render(fields, *rays, batch.render, with_normals=batch.with_normals)
 
 
 def pictures(batch: RenderBatch, rendering: Rendering, recipe: Recipe) -> Float[Tensor, "B 3 H H"]:

@@ -29,7 +29,7 @@ RECORDED_AFTER_STEPS = 3
 """Steps of one shape that run operation by operation before it is recorded: kernels are built and chosen in them."""
 
 MAX_RECORDINGS = 4
-"""Shapes that are recorded at most: lit and unlit in two phases. What comes later runs operation by operation."""
+"""Shapes that are recorded at most: with and without normals in two phases. What comes later is not recorded."""
 
 
 @dataclass(frozen=True)
@@ -116,5 +116,5 @@ class StepGraphs:
 
 def _shapes(inputs: StepInputs) -> Hashable:
     """Everything that decides which kernels run, and over how much."""
-    phases = tuple((batch.render, batch.any_lit) for batch in inputs.batches)
+    phases = tuple((batch.render, batch.with_normals) for batch in inputs.batches)
     return phases, tuple(tensor.shape for tensor in tensors_of(inputs))

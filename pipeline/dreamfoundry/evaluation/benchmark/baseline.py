@@ -116,7 +116,7 @@ class OnePrompt:
         (batch,) = inputs.batches
 
         self.fields.set_level_shares(inputs.level_shares)
-        rendering = render_batch(self.fields, batch, recipe)
+        rendering = render_batch(self.fields, batch)
         latents = self.prior.encode_pictures(pictures(batch, rendering, recipe))
         noise_sample = inputs.noise.told(gather_embeds(self._embeds, inputs.views))
         gradient = distillation_gradient(self.prior, latents.detach(), noise_sample, recipe.guidance)

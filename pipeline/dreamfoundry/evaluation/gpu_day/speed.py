@@ -155,7 +155,7 @@ def _figures(task: Task, case: Case, prior: DiffusersPrior, num_steps: int, *, i
     if task.is_cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    warm_up = 3 * WARM_UP_STEPS if is_recorded else WARM_UP_STEPS  # lit and unlit steps are recorded apart
+    warm_up = WARM_UP_STEPS + is_recorded  # a step is recorded once its prior is
     if task.is_tiny:
         warm_up, num_steps = 1, 1
     decode = _decoder(task) if case.decodes else None

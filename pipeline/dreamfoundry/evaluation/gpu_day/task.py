@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dreamfoundry.diffusion.weights import PriorEngine
+from dreamfoundry.distill.device_memory import is_out_of_memory
 
 Figures = dict[str, Any]
 
@@ -67,7 +66,9 @@ def measure_cases(task: Task, cases: Iterable[tuple[str, Callable[[], Figures]]]
         started_at = time.monotonic()
         try:
             figures = measure()
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             figures = {"error": str(error)}
         seconds = time.monotonic() - started_at
         longest_s = max(longest_s, seconds)

@@ -74,7 +74,7 @@ class Trainer:
             load_model(self.unet, start_from / "unet" / "diffusion_pytorch_model.safetensors")
 
         for part in (self.text_encoder, self.unet):
-            torch.nn.Module.to(part, self.device)
+            torch.nn.Module.to(part, self.device)  # their own `to` has no types
         self.scheduler = build_scheduler()
         self.alphas_cumprod = self.scheduler.alphas_cumprod.to(self.device)
         self._buffers = views.buffers.to(self.device)

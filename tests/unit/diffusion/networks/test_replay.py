@@ -165,14 +165,10 @@ def test_a_shape_whose_recording_failed_runs_eagerly_for_ever_and_the_log_says_s
 
 
 def test_memory_that_does_not_suffice_is_for_the_caller_to_handle() -> None:
-    class FullRecorder(PlaceRecorder):
-        def record(self, compute: Callable[..., Tensor], *inputs: Tensor) -> Recording:
-            raise torch.OutOfMemoryError("full")
-
-    replay = ReplayByShape(compute, FullRecorder())
+    replay = ReplayByShape(compute, FailingRecorder(torch.OutOfMemoryError("full")))
     for call in range(RECORDED_AFTER_CALLS):
         asked(replay, rows=2, seed=call)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(torch.OutOfMemoryError, match="full"):
         asked(replay, rows=2, seed=0)
 
 

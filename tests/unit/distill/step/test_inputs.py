@@ -180,7 +180,7 @@ def test_slots_rendered_by_phase_move_as_slots_rendered_one_by_one() -> None:
     ]
 
     def gradients(groups: list[list[int]]) -> tuple[torch.Tensor, ...]:
-        step = _grouped(draws, groups, all_of(4), len(EMBEDS))
+        step = _grouped(LATER, draws, groups, all_of(4), len(EMBEDS))
         rendered = render_step(fields, step, LATER, picture_px=16)
         loss = (interpolate(rendered.pictures, (8, 8), mode="area") * step.noise.noise).sum() + rendered.regularization
         return torch.autograd.grad(loss, list(fields.parameters().values()))

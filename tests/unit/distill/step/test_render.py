@@ -46,7 +46,7 @@ def batch_of(is_lit: list[bool], is_textureless: list[bool]) -> RenderBatch:
         backgrounds=BACKGROUND.expand(num_slots, 3),
         is_lit=torch.tensor(is_lit),
         is_textureless=torch.tensor(is_textureless),
-        any_lit=any(is_lit),
+        with_normals=any(is_lit),
         loss_weights=torch.tensor([[2.0 * slot, 0.0, 0.0, 0.0, 0.0] for slot in range(num_slots)]),
     )
 

@@ -65,6 +65,17 @@ def test_replayed_steps_have_the_bits_of_steps_that_are_not() -> None:
     assert all(torch.equal(one, other) for one, other in zip(replayed, states_after(8, None), strict=True))
 
 
+@pytest.mark.parametrize(("orientation", "num_recordings"), [(1e-2, 1), (0.0, 2)])
+def test_lit_and_unlit_steps_have_one_recording_where_a_loss_wants_normals_anyway(
+    orientation: float, num_recordings: int
+) -> None:
+    lit = {"shading.lit_probability": 0.5, "shading.albedo_only_until_fraction": 0.0, "losses.orientation": orientation}
+    recipe, recorder = with_overrides(RECIPE, lit), Recorder()
+    states_after(18, recorder, recipe)
+
+    assert recorder.num_recordings == num_recordings
+
+
 def test_each_phase_has_a_recording_of_its_own() -> None:
     later = {"render.later": [{"from_fraction": 0.5, "image_px": 32, "samples_per_ray": 20}]}
     recipe, recorder = with_overrides(RECIPE, later), Recorder()
