@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dreamfoundry.library import catalog
-from dreamfoundry.library.audit import Audit
+from dreamfoundry.library.audit.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run import report

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamfoundry.library.audit import Audit
+from dreamfoundry.library.audit.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.library.rows import Row

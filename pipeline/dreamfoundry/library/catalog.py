@@ -146,6 +146,17 @@ def read(file: BufferedIOBase) -> Iterator[CatalogEntry]:
                 )
 
 
+def is_whole(file: BufferedIOBase) -> bool:
+    """True if every page of a catalog can be read and has its checksum."""
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            for _ in parquet.iter_batches(ROWS_PER_GROUP):
+                pass
+    except (pa.ArrowException, OSError):
+        return False
+    return True
+
+
 def export_seconds(file: BufferedIOBase, profile: str) -> list[float]:
     """The seconds of every export of a published asset for `profile`; none from a catalog of another version."""
     with pq.ParquetFile(file) as parquet:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from dreamfoundry.errors import KeyMismatch, RowError
+from dreamfoundry.errors import KeyMismatch, ObjectCorrupt, OutcomeUnreadable, RowError
 from dreamfoundry.identity import asset_key, asset_parts, bad_row_parts, digest, field_key, field_parts, recipe_digest
-from dreamfoundry.library.library import Library
+from dreamfoundry.library.library import Library, outcome_key
 from dreamfoundry.library.rows import BAD_ROW
 from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, PriorIdentity
 from dreamfoundry.run.messages import Build, Decision, Failure
@@ -24,7 +24,22 @@ def publish(library: Library, outcome: Outcome, instead_of: Outcome | None) -> O
     """Decide the key of `outcome`; returns the outcome that stands now, this one or an earlier one."""
     if library.publish(outcome, instead_of):
         return outcome
-    return library.get_outcome(outcome.asset_key) or outcome
+    return standing_outcome(library, outcome.asset_key) or outcome
+
+
+def standing_outcome(library: Library, asset_key: str) -> Outcome | None:
+    """The outcome of `asset_key`, None while it is undecided.
+
+    For a record that cannot be read stands an outcome that is not written anywhere: quarantined as `unreadable`.
+    """
+    try:
+        return library.get_outcome(asset_key)
+    except ObjectCorrupt as error:
+        library.on_unreadable(outcome_key(asset_key), error)
+        message = f"{error}; `dreamfoundry verify --repair` takes it out of the way"
+        return Outcome(
+            asset_key, "", "", "", "quarantined", failure_class=OutcomeUnreadable.failure_class, message=message
+        )
 
 
 def decision_of(outcome: Outcome, run_id: str) -> Decision:
