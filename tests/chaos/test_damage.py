@@ -35,7 +35,7 @@ NEW_ROW, PROFILE, OTHER_PROFILE = "three", "preview", "game_prop"
 
 MADE_OF_BYTES = ("blob", "snapshot", "checkpoint", "catalog", "page", "turn", "pointer")
 
-COLUMNS = {"tags": [["red"], ["red"], [], [], [], []]}
+COLUMNS: dict[str, Any] = {"tags": [["red"], ["red"], [], [], [], []]}
 RUN_RECORDS = {RUNS: report.parse}
 
 NONE: frozenset[str] = frozenset()

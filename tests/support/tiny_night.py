@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,8 +110,16 @@ class Night:
     num_optimized: int
 
 
-def night(folder: Path, prompts: Mapping[str, str], profile: str = "preview", **columns: Any) -> Night:
-    """Build `prompts` (texts by prompt id) into the library `folder / "library"`. Nothing may be raised."""
+def night(
+    folder: Path,
+    prompts: Mapping[str, str],
+    profile: str = "preview",
+    *,
+    workers: type[TinyWorkers] = TinyWorkers,
+    should_stop: Callable[[], bool] = lambda: False,
+    **columns: Any,
+) -> Night:
+    """Build `prompts` (texts by prompt id) into the library `folder / "library"`; raises what the run raises."""
     rows = {"prompt_id": [*prompts], "prompt": [*prompts.values()], **columns}
     pq.write_table(pa.table(rows), folder / "manifest.parquet")
     log, told = folder / "log.jsonl", io.StringIO()
@@ -131,9 +139,9 @@ def night(folder: Path, prompts: Mapping[str, str], profile: str = "preview", **
     opened: list[TinyWorkers] = []
 
     def open_workers(settings: WorkerSettings, run_id: str) -> TinyWorkers:
-        opened.append(TinyWorkers(settings))
+        opened.append(workers(settings))
         return opened[-1]
 
-    report = build_library(request, told, open_workers=open_workers).report
+    report = build_library(request, told, should_stop, open_workers).report
     num_optimized = sum(workers.num_optimized for workers in opened)
     return Night(report, told.getvalue(), log.read_text() if log.exists() else "", num_optimized)

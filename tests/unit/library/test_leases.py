@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.errors import LeaseLost
-from dreamfoundry.library.leases import Leases
+from dreamfoundry.library.leases import Leases, lease_key
 from dreamfoundry.object_store.directory import DirectoryStore
 
 KEY = "ab" * 32
@@ -46,6 +46,20 @@ def test_nobody_takes_a_key_that_is_held(leases: Leases) -> None:
 
     assert leases.acquire(KEY, "two", ttl_s=60.0) is None
     assert leases.acquire(KEY, "one", ttl_s=60.0) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'{"schema": "lease.v9"}'])
+def test_a_lease_that_cannot_be_read_is_free_and_later_than_all_before_it(
+    tmp_path: Path, leases: Leases, data: bytes
+) -> None:
+    DirectoryStore(tmp_path).put(lease_key(KEY), data, "application/json")
+
+    lease = leases.acquire(KEY, "one", ttl_s=60.0)
+
+    assert lease is not None
+    assert (lease.owner, lease.deaths) == ("one", 0)
+    assert lease.epoch == 1000, "seconds of the clock: more than anybody has counted"
+    assert leases.acquire(KEY, "two", ttl_s=60.0) is None
 
 
 def test_an_expired_lease_is_taken_over_with_the_next_epoch(leases: Leases, clock: Clock) -> None:
