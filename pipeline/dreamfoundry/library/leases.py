@@ -22,6 +22,10 @@ LEASES = "leases/"
 
 LEASE_SCHEMA = "lease.v1"
 
+LONGEST_TTL_S = 7200.0
+"""Nobody asks for more. A lease that claims more was written by a clock that was ahead, and would block its field for
+as long as it was: it is free."""
+
 
 @dataclass(frozen=True)
 class LeaseRecord:
@@ -88,8 +92,8 @@ class Leases:
     def acquire(self, key: str, owner: str, ttl_s: float) -> Lease | None:
         """Take `key` for `ttl_s` seconds; None while somebody else holds it.
 
-        `owner` must be unique to one incarnation of a process. A free or expired lease is taken
-        over with the next epoch; its counters stay.
+        `ttl_s` is at most LONGEST_TTL_S. `owner` must be unique to one incarnation of a process.
+        A free or expired lease is taken over with the next epoch; its counters stay.
         """
         fresh = LeaseRecord(key, owner, epoch=1, deaths=0, expires_at_s=self._clock() + ttl_s)
         if self._store.create(lease_key(key), _bytes(fresh), JSON):
@@ -99,7 +103,7 @@ class Leases:
         except ObjectCorrupt as error:
             self._on_unreadable(lease_key(key), type(error)(f"{lease_key(key)}: {error}; taken as free"))
             return self._write_anew(fresh)
-        if standing is None or (standing.owner and standing.expires_at_s > self._clock()):
+        if standing is None or (standing.owner and 0.0 < standing.expires_at_s - self._clock() <= LONGEST_TTL_S):
             return None
         return self._swap(standing, owner=owner, epoch=standing.epoch + 1, expires_at_s=self._clock() + ttl_s)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -15,13 +16,20 @@ from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 
 
-def now_text() -> str:
-    """The present as RFC 3339 in UTC, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def now_text(now_s: float | None = None) -> str:
+    """The present, by the clock of this machine or in Unix seconds, as RFC 3339 in UTC, whole seconds."""
+    now = datetime.now(UTC) if now_s is None else datetime.fromtimestamp(now_s, UTC)
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def publish(library: Library, outcome: Outcome, instead_of: Outcome | None) -> Outcome:
-    """Decide the key of `outcome`; returns the outcome that stands now, this one or an earlier one."""
+    """Decide the key of `outcome`; returns the outcome that stands now, this one or an earlier one.
+
+    The time of the decision is by the clock of the store: of several machines the one that is ahead would have the
+    last word on what is the latest.
+    """
+    decided_at = now_text(library.store.now_s())
+    outcome = dataclasses.replace(outcome, provenance={**outcome.provenance, "created_at": decided_at})
     if library.publish(outcome, instead_of):
         return outcome
     return standing_outcome(library, outcome.asset_key) or outcome

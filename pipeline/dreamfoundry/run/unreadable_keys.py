@@ -41,8 +41,10 @@ class UnreadableKeys:
                 "see what has become of the store, and of the rights to read there"
             )
 
-    def take_notes(self) -> tuple[str, ...]:
-        """Notes since the last call."""
+    def take_notes(self, limit: int = MOST_UNREADABLE) -> tuple[str, ...]:
+        """Notes since the last call; of more than `limit` the first, and the number of the others."""
         with self._lock:
             notes, self._notes = tuple(self._notes), []
-        return notes
+        if len(notes) <= limit:
+            return notes
+        return (*notes[:limit], f"unreadable: {len(notes) - limit:,} more; `dreamfoundry verify` names all")
