@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -215,3 +216,33 @@ def test_45_a_damaged_object_costs_its_own_row_at_most(last_night: Path, tmp_pat
     else:
         assert defects(library) == []
         assert after.report.exit_code == 0, after.told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("profile", [PROFILE, OTHER_PROFILE])
+def test_45_any_bit_of_any_object_costs_its_own_row_at_most(
+    last_night: Path, tmp_path: Path, seed: int, profile: str, tried: Callable[[], None]
+) -> None:
+    tried()
+    draw, folder = random.Random(seed), tmp_path / "night"
+    shutil.copytree(last_night, folder)
+    library = Library(DirectoryStore(folder / "library"), lambda key, error: None)
+    # half of them in records, of which there are fewer
+    keys = [key for key in library.store.list() if seed % 2 or not key.startswith(("blobs/", "assets/"))]
+    key = draw.choice(keys)
+    data, path = bytearray(library.store.get(key)), Path(library.store.url) / key
+    data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    path.unlink()
+    path.write_bytes(data)
+
+    ended = night(folder, TONIGHT, profile, **COLUMNS)
+
+    assert ended.report.exit_code in (0, 3), key
+    assert ended.report.pending == 0
+    shown = rows_of(library)
+    published = [name for name in ("one", "two", NEW_ROW) if shown.get((name, profile), {}).get("state") == "published"]
+    assert len(published) >= 2
+    list(repair(library, "29991231T235959Z-aaaaaa", RUN_RECORDS))
+    classes = night(folder, TONIGHT, profile, **COLUMNS).report.failure_classes
+    assert classes.keys() <= {"worker_died"}, "a count of deaths that nobody died"

@@ -281,10 +281,11 @@ def _integer(provenance: Mapping[str, object], name: str) -> int | None:
 
 def _candidates(provenance: Mapping[str, object]) -> list[dict[str, Any]] | None:
     """Every candidate that was tried for the field, as the provenance lists them."""
-    tried = provenance.get("candidates")
+    tried, names = provenance.get("candidates"), [field.name for field in _CANDIDATE]
     if not isinstance(tried, list):
         return None
-    return [{field.name: candidate[field.name] for field in _CANDIDATE} for candidate in tried]
+    known = [candidate for candidate in tried if isinstance(candidate, Mapping) and candidate.keys() >= {*names}]
+    return [{name: candidate[name] for name in names} for candidate in known]
 
 
 def _text(provenance: Mapping[str, object], name: str) -> str | None:

@@ -189,8 +189,9 @@ class Entries:
             also.setdefault(asset_key, []).append(prompt_id)
             more.setdefault(asset_key, {}).update(dict.fromkeys(tags_from_text(tags)))
 
+        # the plus: outcomes are to be found by the key of each entry, and not among all the latest for each of them
         found = self._select(
-            "WHERE entries.prompt_id = outcomes.prompt_id AND outcomes.rowid IN (SELECT place FROM latest)", "state, "
+            "WHERE entries.prompt_id = outcomes.prompt_id AND +outcomes.rowid IN (SELECT place FROM latest)", "state, "
         )
         for entry in found:
             key = entry.outcome.asset_key

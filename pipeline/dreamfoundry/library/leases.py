@@ -87,6 +87,8 @@ class Leases:
         except ObjectMissing:
             return None
         record = lease_from_json(data)
+        if record.key != key:
+            raise ObjectCorrupt(f"is about {record.key}")
         return Lease(record.key, record.owner, record.epoch, record.deaths, record.expires_at_s, etag)
 
     def acquire(self, key: str, owner: str, ttl_s: float) -> Lease | None:

@@ -12,6 +12,7 @@ is old, naming a blob looks at it before, and again afterwards.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ age at which garbage is collected (see `library.garbage`)."""
 BLOBS, TRASH, SET_ASIDE = "blobs/sha256/", "trash/sha256/", "trash/records/"
 OUTCOMES, FIELDS, RUNS = "outcomes/", "fields/", "runs/"
 """Where the parts of a library begin."""
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 VIEW_FILE = "view.json"
 """Written last into a named view: its presence says that the view is complete."""
@@ -50,12 +53,27 @@ def outcome_to_json(outcome: Outcome) -> bytes:
 
 def outcome_from_json(data: bytes) -> Outcome:
     """The outcome that `outcome_to_json` wrote; ObjectCorrupt for anything else."""
-    return from_json(Outcome, OUTCOME_SCHEMA, data)
+    outcome = from_json(Outcome, OUTCOME_SCHEMA, data)
+    refs = [*outcome.files.values(), *([outcome.snapshot] if outcome.snapshot else [])]
+    require_names(OUTCOME_SCHEMA, outcome.prompt_id, *outcome.files, digests=[ref.sha256 for ref in refs])
+    return outcome
 
 
 def field_from_json(data: bytes) -> FieldRecord:
     """The record of a field in `data`; ObjectCorrupt."""
-    return from_json(FieldRecord, FIELD_SCHEMA, data)
+    record = from_json(FieldRecord, FIELD_SCHEMA, data)
+    require_names(FIELD_SCHEMA, digests=[record.snapshot.sha256])
+    return record
+
+
+def require_names(where: str, *names: str, digests: Iterable[str] = ()) -> None:
+    """ObjectCorrupt where a record has something in a place of a name or a SHA-256 that can be no part of a key."""
+    for name in names:
+        if "/" in name or not name or name.startswith(".") or not name.isprintable():
+            raise ObjectCorrupt(f"{where}: {name!r} in the place of a name")
+    for digest in digests:
+        if not _SHA256.fullmatch(digest):
+            raise ObjectCorrupt(f"{where}: {digest!r} in the place of a SHA-256")
 
 
 class Library:

@@ -83,6 +83,8 @@ def from_json(cls: type[T], schema: str, data: bytes) -> T:
         raise ObjectCorrupt(f"{schema}: the file says no schema")
     if values["schema"] != schema:
         raise OtherVersion(f"{schema}: the file says schema {values['schema']!r}; another version must read it")
+    if b"\\ud" in data:  # an escape of a half that stands alone, or of a whole pair
+        _require_text(schema, values)
     del values["schema"]
     record: T = _READER.read(cls, values, schema)
     return record
@@ -116,6 +118,14 @@ def _describe(kind: Any) -> dict[str, Any]:
     if origin is Mapping:
         return {"type": "object", "additionalProperties": _describe(inner[1])}
     return {"type": {str: "string", int: "integer", float: "number", bool: "boolean"}[kind]}
+
+
+def _require_text(schema: str, values: object) -> None:
+    """ObjectCorrupt where a text is none that can be written."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ObjectCorrupt(f"{schema}: not valid Unicode: {error.reason}") from None
 
 
 def _require_finite(value: Any, where: str) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from dreamfoundry.library.library import Library
+from dreamfoundry.library.library import Library, require_names
 from dreamfoundry.library.record_json import from_json, read_all, to_json
 from dreamfoundry.object_store.protocol import JSON
 
@@ -116,7 +116,9 @@ def mended_rows(library: Library) -> frozenset[str]:
 
 def aliases_from_json(data: bytes) -> Aliases:
     """The record of aliases in `data`; ObjectCorrupt."""
-    return from_json(Aliases, _ALIASES_SCHEMA, data)
+    record = from_json(Aliases, _ALIASES_SCHEMA, data)
+    require_names(_ALIASES_SCHEMA, *(name for names in record.prompt_ids.values() for name in names))
+    return record
 
 
 def rows_from_json(data: bytes) -> RowsRecord:

@@ -30,8 +30,10 @@ class NamedBlobs:
 
     def __init__(self) -> None:
         self._table = sqlite3.connect("")  # a file without a name, gone with the connection
-        # without an index, so that rows are only appended: `__iter__` sorts them, on the disk
-        self._table.execute("CREATE TABLE named (sha256 TEXT, num_bytes INT, is_needed INT, namer TEXT)")
+        self._table.execute(
+            "CREATE TABLE named (sha256 TEXT, num_bytes INT, is_needed INT, namer TEXT, "
+            "PRIMARY KEY (sha256, num_bytes)) WITHOUT ROWID"
+        )
 
     def __enter__(self) -> NamedBlobs:
         return self
@@ -51,21 +53,19 @@ class NamedBlobs:
 
     def _add(self, refs: list[BlobRef], namer: str, *, is_needed: bool) -> None:
         self._table.executemany(
-            "INSERT INTO named VALUES (?, ?, ?, ?)", ((ref.sha256, ref.num_bytes, is_needed, namer) for ref in refs)
+            "INSERT INTO named VALUES (?, ?, ?, ?) ON CONFLICT (sha256, num_bytes) DO UPDATE "
+            "SET is_needed = 1, namer = excluded.namer WHERE excluded.is_needed > is_needed",
+            ((ref.sha256, ref.num_bytes, is_needed, namer) for ref in refs),
         )
 
     def count(self) -> tuple[int, int]:
         """Their number, and their bytes."""
-        query = "SELECT count(*), coalesce(sum(num_bytes), 0) FROM (SELECT DISTINCT sha256, num_bytes FROM named)"
-        number, num_bytes = self._table.execute(query).fetchone()
+        number, num_bytes = self._table.execute("SELECT count(*), coalesce(sum(num_bytes), 0) FROM named").fetchone()
         return int(number), int(num_bytes)
 
     def __iter__(self) -> Iterator[NamedBlob]:
         """All, by their digests; the namer is one that needs the blob, if there is one."""
-        # of the columns beside a single max() SQLite takes the values of the row that has it
-        rows = self._table.execute(
-            "SELECT sha256, num_bytes, namer, max(is_needed) FROM named GROUP BY sha256, num_bytes ORDER BY sha256"
-        )
+        rows = self._table.execute("SELECT sha256, num_bytes, namer, is_needed FROM named ORDER BY sha256, num_bytes")
         for sha256, num_bytes, namer, is_needed in rows:
             yield NamedBlob(BlobRef(sha256, num_bytes, ""), namer, bool(is_needed))
 
