@@ -19,11 +19,12 @@ from dreamfoundry.library.library import (
     blob_key,
     decided_order,
     latest_key,
-    outcome_key,
     view_key,
 )
 from dreamfoundry.object_store.protocol import JSON
 from dreamfoundry.records import Outcome
+
+_POINTER = re.compile(rb'{"asset_key":"([0-9a-f]{64})","prompt_id":"[^"]+","schema":"latest.v1","slug":"[^"]*"}')
 
 
 def write_view(library: Library, outcome: Outcome, prompt_id: str = "") -> None:
@@ -76,23 +77,26 @@ def _point(library: Library, outcome: Outcome, prompt_id: str) -> None:
 
 def _is_later(library: Library, pointer: bytes, outcome: Outcome, prompt_id: str) -> bool:
     """True where `pointer` is that of a published outcome decided after `outcome`."""
-    match = re.search(rb'"asset_key":"([0-9a-f]{64})"', pointer)
-    if match is None:
-        key = latest_key(prompt_id)
-        library.on_unreadable(key, ObjectCorrupt(f"{key}: {len(pointer)} bytes that name no asset; written again"))
-        return False
     try:
-        other = library.get_outcome(match[1].decode())
+        asset_key = _asset_key_in(pointer, latest_key(prompt_id))
+        other = library.get_outcome(asset_key)
     except ObjectCorrupt as error:
-        library.on_unreadable(outcome_key(match[1].decode()), error)
+        library.on_unreadable(latest_key(prompt_id), error)
         return False
-    if other is None or other.state != "published":
-        return False
-    if pointer != latest_json(other, prompt_id):
-        key = latest_key(prompt_id)
-        library.on_unreadable(key, ObjectCorrupt(f"{key}: is not what this version writes; written again"))
-        return False
-    return decided_order(other) > decided_order(outcome)
+    return (
+        other is not None
+        and other.state == "published"
+        and pointer == latest_json(other, prompt_id)
+        and decided_order(other) > decided_order(outcome)
+    )
+
+
+def _asset_key_in(pointer: bytes, key: str) -> str:
+    """The asset that a pointer names; ObjectCorrupt where its bytes are none of this version."""
+    match = _POINTER.fullmatch(pointer)
+    if match is None:
+        raise ObjectCorrupt(f"{key}: its {len(pointer)} bytes are no pointer of this version; written again")
+    return match[1].decode()
 
 
 def view_json(outcome: Outcome, prompt_id: str) -> bytes:
