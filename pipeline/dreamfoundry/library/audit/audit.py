@@ -15,7 +15,7 @@ from typing import TypeVar
 from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
 from dreamfoundry.library.audit.defects import Defect
 from dreamfoundry.library.audit.named_blobs import NamedBlob, NamedBlobs
-from dreamfoundry.library.audit.projection_check import LiveRuns, ProjectionCheck, difference, found
+from dreamfoundry.library.audit.projection_check import SILENT_S, LiveRuns, ProjectionCheck, difference, found
 from dreamfoundry.library.audit.small_records import REPAIR, Parse, small_record_defects, unreadable
 from dreamfoundry.library.entries import Entries
 from dreamfoundry.library.keys import SIDECAR_FILE, has_request, request_problems, sidecar_problems
@@ -49,14 +49,16 @@ class Audit:
     `num_unvalidated` published assets were made where the Khronos validator was absent: no defect, but not to be
     read as passed. The keys of `num_older` outcomes cannot be recomputed: versions before this one did not record
     what they are made of. `num_lost_fields` outcomes name a snapshot that is lost, while their files are whole.
-    `live_runs` were seen meanwhile, so the projections were not compared. `run_records` says how to read the
-    records of runs, by where they begin.
+    `live_runs` have written something about themselves within `silent_s`, or ended meanwhile, so the projections
+    were not all compared. `run_records` says how to read the records of runs, by where they begin.
     """
 
-    def __init__(self, library: Library, run_records: Mapping[str, Parse] | None = None) -> None:
+    def __init__(
+        self, library: Library, run_records: Mapping[str, Parse] | None = None, silent_s: float = SILENT_S
+    ) -> None:
         # what cannot be read is told as a defect of its own, and left out of the rest
         self._library = Library(library.store, lambda key, error: None)
-        self._run_records = run_records or {}
+        self._run_records, self._silent_s = run_records or {}, silent_s
         self.live_runs: list[str] = []
         self.num_outcomes = 0
         self.num_blobs = 0
@@ -68,7 +70,7 @@ class Audit:
 
     def defects(self) -> Iterator[Defect]:
         """Everything that is wrong, as it is found."""
-        runs = LiveRuns(self._library)
+        runs = LiveRuns(self._library, self._silent_s)
         with ExitStack() as stack:
             entries, named = stack.enter_context(Entries([], [])), stack.enter_context(NamedBlobs())
             yield from self._read_outcomes(entries, named)

@@ -95,8 +95,8 @@ class ProjectionCheck:
 class LiveRuns:
     """Runs that have been at work at any time since this was made, by the records that they keep of themselves."""
 
-    def __init__(self, library: Library) -> None:
-        self._store, self._began_s = library.store, library.store.now_s()
+    def __init__(self, library: Library, silent_s: float = SILENT_S) -> None:
+        self._store, self._silent_s, self._began_s = library.store, silent_s, library.store.now_s()
         self._known: set[str] = set()
         self._looked_s = float("-inf")
         self.find()
@@ -116,7 +116,7 @@ class LiveRuns:
             times_s[stat.key.split("/")[1]] = stat.modified_s
 
         now_s = self._store.now_s()
-        silent = {run_id for run_id, at_s in written_s.items() if now_s - at_s > SILENT_S}
+        silent = {run_id for run_id, at_s in written_s.items() if now_s - at_s > self._silent_s}
         self._known |= written_s.keys() - ended_s.keys() - silent
         self._known |= {run_id for run_id, at_s in ended_s.items() if at_s > self._began_s}
 
