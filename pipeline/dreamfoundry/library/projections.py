@@ -90,6 +90,8 @@ def catalog_entries(library: Library) -> Iterator[CatalogEntry]:
     with TemporaryFile() as file:
         try:
             head = library.store.get(contact_sheet.KEY)[: contact_sheet.HEAD_BYTES]
+            if not contact_sheet.names_a_catalog(head):
+                raise ObjectCorrupt(f"{contact_sheet.KEY}: is no page of this version; written again")
         except ObjectMissing:
             return
         except ObjectCorrupt as error:
