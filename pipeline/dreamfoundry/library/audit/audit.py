@@ -2,7 +2,7 @@
 
 Reads everything once: blobs and named views are compared with their digests, projections with what
 `library.projections` would write now. Changes nothing. What it has to remember lies in temporary files, so its
-memory does not grow with the library.
+memory hardly grows with the library.
 """
 
 from __future__ import annotations
