@@ -20,6 +20,8 @@ DreamfoundryError
 │   ├── ExportDied              the process of the export died on this asset, again and again
 │   ├── AssetInvalid            a gate refused the finished files
 │   ├── GpuOutOfMemory          it does not fit into the memory of the GPU, even alone
+│   ├── SnapshotLost            its stored field cannot be read, also after it was optimised again
+│   ├── OutcomeUnreadable       something is decided, but the record that says what cannot be read
 │   └── WorkerDied              the process died on this prompt alone, again and again
 ├── InfrastructureError     not the prompt's fault: retried, and exit 1 if it stays
 │   ├── MachineFault        the disk of this machine is full, or the like
@@ -29,6 +31,7 @@ DreamfoundryError
 │   │   └── AlteredBytes    what was written is not what arrived: written again
 │   ├── ObjectMissing       a key that should be in the library is not
 │   ├── ObjectCorrupt       bytes of the library are not what their name or their schema says
+│   │   └── OtherVersion        a record that another version of the program wrote: left alone
 │   ├── LeaseLost           somebody else owns this prompt now
 │   └── KeyMismatch         a key is not that of its request: a mistake of ours, nothing is written
 └── ToolUnavailable         an optional tool is absent or fails: its gate says "not_run", nothing is retried
@@ -182,6 +185,18 @@ class GpuOutOfMemory(PromptFailure):
     failure_class = "gpu_memory"
 
 
+class SnapshotLost(PromptFailure):
+    """The stored field cannot be read, also after it was optimised again."""
+
+    failure_class = "snapshot_lost"
+
+
+class OutcomeUnreadable(PromptFailure):
+    """Something is decided, but the record that says what cannot be read."""
+
+    failure_class = "unreadable"
+
+
 class WorkerDied(PromptFailure):
     """The process died on this prompt alone, again and again."""
 
@@ -228,6 +243,10 @@ class ObjectMissing(InfrastructureError):
 
 class ObjectCorrupt(InfrastructureError):
     """Bytes of the library are not what their name or their schema says."""
+
+
+class OtherVersion(ObjectCorrupt):
+    """A record that another version of the program wrote: it is left alone."""
 
 
 class LeaseLost(InfrastructureError):

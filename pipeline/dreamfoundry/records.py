@@ -174,11 +174,15 @@ class FieldSnapshot:
 
     @staticmethod
     def from_bytes(data: bytes) -> FieldSnapshot:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            values = {name: arrays[name] for name in arrays.files}
-        bound, plain = float(values.pop("bound")), json.loads(str(values.pop("history")))
-        history: FieldHistory = Reader(read_record, ObjectCorrupt).read(FieldHistory, plain, "snapshot.history")
-        return FieldSnapshot(bound=bound, history=history, **values)
+        """The snapshot that `to_bytes` wrote; ObjectCorrupt for anything else."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                values = {name: arrays[name] for name in arrays.files}
+            bound, plain = float(values.pop("bound")), json.loads(str(values.pop("history")))
+            history: FieldHistory = Reader(read_record, ObjectCorrupt).read(FieldHistory, plain, "snapshot.history")
+            return FieldSnapshot(bound=bound, history=history, **values)
+        except Exception as error:  # numpy and zipfile have a dozen classes for bytes that are something else
+            raise ObjectCorrupt(f"{len(data)} bytes are no snapshot of this version: {error}") from error
 
 
 @dataclass(frozen=True)

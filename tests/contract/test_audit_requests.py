@@ -11,7 +11,7 @@ import pytest
 
 from dreamfoundry.asset.files.metadata import prompt_sha256
 from dreamfoundry.identity import digest
-from dreamfoundry.library.audit import Audit
+from dreamfoundry.library.audit.audit import Audit
 from dreamfoundry.library.library import Library, outcome_key
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.library.rows import Row

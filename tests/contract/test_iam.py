@@ -14,6 +14,7 @@ from dreamfoundry.errors import StoreUnavailable
 from dreamfoundry.library.leases import Leases
 from dreamfoundry.library.library import Library, blob_key
 from dreamfoundry.library.store_check import examine
+from dreamfoundry.library.views import write_view
 from dreamfoundry.object_store.s3.store import S3Store
 from dreamfoundry.records import Outcome
 
@@ -120,7 +121,7 @@ def test_with_the_policy_of_a_run_a_library_can_be_built_on_a_real_store(limited
     outcome = Outcome("ab" * 32, "cd" * 32, "row-1", "a chair", "published", files={"a.glb": ref})
     assert library.get_outcome("ab" * 32) is None
     assert library.publish(outcome)
-    library.write_view(outcome)
+    write_view(library, outcome)
     leases.forget("ab" * 32)
     open_at("library", part_bytes=5 << 20).put("blobs/in-parts", bytes(6 << 20), "x/y")
 

@@ -14,7 +14,7 @@ from dreamfoundry.cli.status import describe
 from dreamfoundry.errors import RowError
 from dreamfoundry.identity import digest
 from dreamfoundry.library import catalog, contact_sheet
-from dreamfoundry.library.audit import Audit
+from dreamfoundry.library.audit.audit import Audit
 from dreamfoundry.library.garbage import remove_garbage
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import publish_projections, rebuild

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dreamfoundry.errors import RowError, StoreUnavailable
 from dreamfoundry.identity import slug
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.views import write_view
 from dreamfoundry.manifest.row import prompt_from_row
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.object_store.protocol import require_key
@@ -91,7 +92,7 @@ def test_a_view_is_refused_or_lies_in_the_folder_of_its_prompt(
     ref = library.put_blob(b"mesh", TEXT)
     outcome = Outcome("ab" * 32, "cd" * 32, prompt_id or "row", "a chair", "published", files={name: ref})
     with contextlib.suppress(ValueError, StoreUnavailable):
-        library.write_view(outcome)
+        write_view(library, outcome)
     shown = [key.split("/") for key in store.list() if not key.startswith("blobs/")]
 
     assert all(parts[0] == "assets" and parts[1] == outcome.prompt_id for parts in shown)
@@ -113,7 +114,7 @@ def test_a_prompt_is_in_no_header_and_in_no_path_of_a_request(moto: Any, prefix:
     outcome = Outcome("ab" * 32, "cd" * 32, "row-1", text, "published", slug=slug(text), message=text)
 
     library.publish(outcome)
-    library.write_view(outcome)
+    write_view(library, outcome)
 
     assert asked
     for url, headers in asked:
@@ -137,4 +138,4 @@ def test_a_file_cannot_hide_in_the_view_of_another_prompt(tmp_path: Path) -> Non
     outcome = Outcome("ab" * 32, "cd" * 32, "mine/theirs", "a chair", "published")
 
     with pytest.raises(ValueError, match="must not contain a slash"):
-        library.write_view(outcome)
+        write_view(library, outcome)

@@ -73,3 +73,17 @@ def test_a_run_that_has_ended_is_shown_by_its_report_only(tmp_path: Path) -> Non
 def test_the_cost_of_all_runs_is_added_up_and_killed_ones_are_not_forgotten(tmp_path: Path) -> None:
     shown = status(tmp_path, progress("first"), progress("second"), ended("second"))
     assert "distill workers: 2.00 h useful, 1.00 h wasted, 0.00 h idle, cost 6.00" in shown
+
+
+def test_what_cannot_be_read_is_named_and_all_the_rest_is_told(tmp_path: Path) -> None:
+    bad = [report.key(RunReport, "second"), "outcomes/0a/" + "0a" * 32 + ".json", "bad_rows/second.json"]
+    for key in bad:
+        DirectoryStore(tmp_path).put(key, b"", report.MEDIA_TYPE)
+
+    shown = status(tmp_path, ended("first"))
+
+    assert "last run first: partial (exit 3)" in shown
+    assert "0 published, 0 quarantined, 2 runs" in shown
+    assert [line.split(":")[1].strip() for line in shown.splitlines() if line.startswith("unreadable: ")] == [
+        bad[2], bad[1], "runs/second",
+    ]  # fmt: skip

@@ -20,6 +20,7 @@ from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.files.sidecar import json_file
 from dreamfoundry.asset.gates.khronos import MODULE_VARIABLE
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.views import write_view
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Outcome, PriorIdentity, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
@@ -61,7 +62,7 @@ def published(
         provenance={"created_at": f"2026-01-0{day}T00:00:00Z", "budget_profile": "tiny", "export_s": 7.0},
     )
     assert library.publish(outcome)
-    library.write_view(outcome)
+    write_view(library, outcome)
     return folder / "assets" / prompt_id / key
 
 

@@ -18,6 +18,7 @@ import torch
 from dreamfoundry.errors import ManifestError, PriorUnavailable
 from dreamfoundry.host.log_events import SWITCH
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.views import views
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run import report
 from dreamfoundry.run.build import build_library
@@ -72,7 +73,7 @@ def test_two_optimizers_build_a_manifest_into_s3_once(
 
     library = Library(open_store(request.library))
     assert sum(outcome.state == "published" for outcome in library.outcomes()) == 8
-    assert {prompt_id for prompt_id, _ in library.views()} == {*NAMES, "again"}
+    assert {prompt_id for prompt_id, _ in views(library)} == {*NAMES, "again"}
     assert pq.read_table(io.BytesIO(library.store.get("catalog/catalog.parquet"))).num_rows == 9
     assert b"a ball one" in library.store.get("index.html")
     assert report.from_json(RunReport, library.store.get(report.key(RunReport, first.report.run_id))) == first.report

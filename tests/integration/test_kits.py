@@ -20,6 +20,7 @@ from dreamfoundry.evaluation.delivery.readers import BLENDER_VARIABLE
 from dreamfoundry.kits.engines import ENGINES
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.rows import Row, record_rows
+from dreamfoundry.library.views import write_view
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import Outcome, PriorIdentity, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
@@ -72,7 +73,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
             provenance={"budget_profile": PROFILE.name},
         )
         assert library.publish(outcome)
-        library.write_view(outcome)
+        write_view(library, outcome)
         record_rows(library, f"run-{number}", [Row(prompt_id, key, TAGS[prompt_id])])
     return folder
 

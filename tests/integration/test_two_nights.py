@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dreamfoundry.identity import digest
-from dreamfoundry.library.audit import Audit
+from dreamfoundry.library.audit.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.build import build_library

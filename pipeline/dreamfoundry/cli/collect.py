@@ -36,6 +36,9 @@ EngineName = Literal["blender", "godot", "unity", "unreal"]
 
 app = command_app("collect", __doc__)
 
+MOST_NOTES = 20
+"""Objects that cannot be read, of those that are named."""
+
 
 @app.default
 def collect(
@@ -57,10 +60,12 @@ def collect(
     from dreamfoundry.library.library import Library
     from dreamfoundry.library.projections import entries_of
     from dreamfoundry.object_store.open import open_store
+    from dreamfoundry.run.unreadable_keys import UnreadableKeys
 
     filters = Filters(frozenset(prompt_id), frozenset(tag), frozenset(profile))
     with machine_faults():
-        contents = Library(open_store(library, is_read_only=True))
+        unreadable = UnreadableKeys()
+        contents = Library(open_store(library, is_read_only=True), unreadable)
         with entries_of(contents, contents.outcomes()) as entries:
             chosen, num_published = choose(entries, filters)
 
@@ -73,6 +78,8 @@ def collect(
             done.append(asset)
         _tell_superseded(folder, chosen, engine or "", prune=prune)
 
+    for note in unreadable.take_notes(MOST_NOTES):
+        print(f"note    {note}")
     num_copied = sum(asset.num_copied > 0 for asset in done)
     print(
         f"{len(chosen)} of {num_published} assets chosen: {num_copied} copied "

@@ -43,7 +43,7 @@ COMMANDS = {
     "make": "Make a manifest from lines of text, CSV, TSV, JSON Lines or JSON.",
     "build": "Build a library of 3D assets from a Parquet manifest of prompts.",
     "status": "Say how a library stands, from the library alone: works when the cluster is gone.",
-    "verify": "Check that a library is whole: every outcome, every blob, every named view.",
+    "verify": "Check that a library is whole: every outcome, every blob, every record, every named view.",
     "collect": "Copy chosen assets into a folder as an engine wants them, with a script that imports them.",
     "gc": "Find what a library no longer needs, and remove it on request.",
     "doctor": "Say whether a store can carry a library, before a night is spent on it.",

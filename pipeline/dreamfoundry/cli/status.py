@@ -14,7 +14,8 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from dreamfoundry.cli.command_line import command_app
@@ -26,8 +27,12 @@ from dreamfoundry.run.exit_codes import EXIT_CODES
 if TYPE_CHECKING:
     from dreamfoundry.library.library import Library
     from dreamfoundry.run.report import RunProgress, RunReport
+    from dreamfoundry.run.unreadable_keys import UnreadableKeys
 
 app = command_app("status", __doc__)
+
+MOST_NOTES = 20
+"""Objects that cannot be read, of those that are named."""
 
 
 @app.default
@@ -35,13 +40,15 @@ def status(library: LibraryUrl, /) -> int:
     """Print the state of `library`: a table on a terminal, lines elsewhere."""
     from dreamfoundry.library.library import Library
     from dreamfoundry.object_store.open import open_store
+    from dreamfoundry.run.unreadable_keys import UnreadableKeys
 
-    contents = Library(open_store(library, is_read_only=True))
+    unreadable = UnreadableKeys()
+    contents = Library(open_store(library, is_read_only=True), unreadable)
     if not contents.is_begun():
         _say_nothing_begun(contents, library)
         return EXIT_CODES["complete"]
 
-    rows = describe(contents)
+    rows = chain(describe(contents), _notes(unreadable))
     if sys.stdout.isatty():
         _print_table(library, rows)
     else:
@@ -66,7 +73,7 @@ def describe(library: Library) -> Iterator[tuple[str, str]]:
 
     counts, classes = _count_outcomes(library)
     run_ids = report.run_ids(library.store.list(RUNS))
-    runs = {run_id: report.latest(library.store.get, run_id) for run_id in run_ids}
+    runs = {run_id: found for run_id in run_ids if (found := _last_word(library, run_id)) is not None}
     for record in runs.values():
         if isinstance(record, RunProgress):
             yield "no report yet", under_way(record)
@@ -82,7 +89,27 @@ def describe(library: Library) -> Iterator[tuple[str, str]]:
 
     why = ", ".join(f"{count} {name}" for name, count in classes.most_common())
     quarantined = f"{counts['quarantined']} quarantined" + (f" ({why})" if why else "")
-    yield "library", f"{counts['published']} published, {quarantined}, {len(runs)} runs"
+    yield "library", f"{counts['published']} published, {quarantined}, {len(run_ids)} runs"
+
+
+def _notes(unreadable: UnreadableKeys) -> Iterator[tuple[str, str]]:
+    """(subject, sentence) of what could not be read, once everything else was."""
+    for text in unreadable.take_notes(MOST_NOTES):
+        yield "note", text
+
+
+def _last_word(library: Library, run_id: str) -> RunProgress | RunReport | None:
+    """The report of a run, or its last progress; None, and `library` is told, where they cannot be read."""
+    from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
+    from dreamfoundry.library.library import RUNS
+    from dreamfoundry.run import report
+
+    try:
+        return report.latest(library.store.get, run_id)
+    except (ObjectCorrupt, ObjectMissing) as error:
+        key = f"{RUNS}{run_id}"
+        library.on_unreadable(key, type(error)(f"{key}: {error}"))
+        return None
 
 
 def _count_outcomes(library: Library) -> tuple[Counter[str], Counter[str]]:
@@ -129,7 +156,7 @@ def describe_time(spent: Mapping[str, float], cost: float) -> str:
     return f"distill workers: {parts}" + (f", cost {cost:.2f}" if cost else "")
 
 
-def _print_table(title: str, rows: Iterator[tuple[str, str]]) -> None:
+def _print_table(title: str, rows: Iterable[tuple[str, str]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

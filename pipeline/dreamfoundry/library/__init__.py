@@ -1,6 +1,7 @@
 """Stages 8 and 9: the library, outcomes, leases and checkpoints in an object store, and the projections of outcomes.
 
-library         blobs, ONE outcome per asset key, named views
+library         blobs, ONE outcome per asset key
+views           named views of outcomes, and pointers to the latest
 leases          the owner of each field at work, with counters that outlive every process
 checkpoints     the last two of each field in mid-optimisation
 garbage         blobs that nothing names any more, removed through a trash

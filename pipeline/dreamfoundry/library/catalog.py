@@ -146,6 +146,17 @@ def read(file: BufferedIOBase) -> Iterator[CatalogEntry]:
                 )
 
 
+def is_whole(file: BufferedIOBase) -> bool:
+    """True if every page of a catalog can be read and has its checksum."""
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            for _ in parquet.iter_batches(ROWS_PER_GROUP):
+                pass
+    except (pa.ArrowException, OSError):
+        return False
+    return True
+
+
 def export_seconds(file: BufferedIOBase, profile: str) -> list[float]:
     """The seconds of every export of a published asset for `profile`; none from a catalog of another version."""
     with pq.ParquetFile(file) as parquet:
@@ -270,10 +281,11 @@ def _integer(provenance: Mapping[str, object], name: str) -> int | None:
 
 def _candidates(provenance: Mapping[str, object]) -> list[dict[str, Any]] | None:
     """Every candidate that was tried for the field, as the provenance lists them."""
-    tried = provenance.get("candidates")
+    tried, names = provenance.get("candidates"), [field.name for field in _CANDIDATE]
     if not isinstance(tried, list):
         return None
-    return [{field.name: candidate[field.name] for field in _CANDIDATE} for candidate in tried]
+    known = [candidate for candidate in tried if isinstance(candidate, Mapping) and candidate.keys() >= {*names}]
+    return [{name: candidate[name] for name in names} for candidate in known]
 
 
 def _text(provenance: Mapping[str, object], name: str) -> str | None:

@@ -14,6 +14,9 @@ import hashlib
 from dreamfoundry.errors import ObjectCorrupt
 from dreamfoundry.object_store.protocol import ObjectStore
 
+CHECKPOINTS = "checkpoints/"
+"""Where they lie."""
+
 MEDIA_TYPE = "application/x-npz"
 
 KEPT = 2
@@ -51,4 +54,4 @@ class Checkpoints:
 
 
 def _folder(field_key: str) -> str:
-    return f"checkpoints/{field_key[:2]}/{field_key}/"
+    return f"{CHECKPOINTS}{field_key[:2]}/{field_key}/"

@@ -43,6 +43,8 @@ LINKED: Mapping[str, str] = {
 HEAD_BYTES = 1_000
 """As much of a page tells which catalog it belongs to."""
 
+_MARK = '<meta name="catalog-sha256" content='
+
 _STYLE = """
 :root { color-scheme: dark; --ink: #e8e8e6; --soft: #9c9c98; --line: #333331; --card: #232322; --warm: #e0a458; }
 * { box-sizing: border-box; }
@@ -145,8 +147,13 @@ def names_catalog(head: bytes, catalog_digest: str) -> bool:
     return _catalog_mark(catalog_digest).encode() in head
 
 
+def names_a_catalog(head: bytes) -> bool:
+    """True where a page that begins with `head` was written with any catalog."""
+    return _MARK.encode() in head
+
+
 def _catalog_mark(digest: str) -> str:
-    return f'<meta name="catalog-sha256" content="{digest}">'
+    return f'{_MARK}"{digest}">'
 
 
 def _card(entry: Entry) -> str:

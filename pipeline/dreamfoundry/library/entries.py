@@ -60,8 +60,19 @@ class Entries:
         )
 
         for outcome in outcomes:
-            self._take(outcome)
-        self._table.execute("INSERT INTO entries (prompt_id, asset_key) SELECT prompt_id, asset_key FROM outcomes")
+            self.take(outcome)
+        self.complete(aliases, recorded)
+
+    def __enter__(self) -> Entries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._table.close()
+
+    def complete(self, aliases: Iterable[Pair], recorded: Iterable[Row]) -> None:
+        """Make entries of all outcomes, with what is recorded beside them. Can be repeated when there is more."""
+        own = "SELECT prompt_id, asset_key FROM outcomes"
+        self._table.execute(f"INSERT OR IGNORE INTO entries (prompt_id, asset_key) {own}")
         self._table.executemany(
             "INSERT OR IGNORE INTO entries (prompt_id, asset_key) SELECT ?, asset_key FROM outcomes "
             "WHERE asset_key = ?",
@@ -72,11 +83,10 @@ class Entries:
             ((tags_text(row.tags), row.priority, row.prompt_id, row.asset_key) for row in recorded),
         )
 
-    def __enter__(self) -> Entries:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._table.close()
+    def outcomes(self) -> Iterator[Outcome]:
+        """Every outcome once."""
+        rows = self._table.execute("SELECT pickled FROM outcomes ORDER BY rowid")
+        return (pickle.loads(pickled) for (pickled,) in rows)
 
     def add(self, rows: Iterable[Row], bad_rows: Iterable[str] = ()) -> None:
         """Add what a run has seen: its sound rows, also those without an outcome, and the keys of its bad ones."""
@@ -179,15 +189,17 @@ class Entries:
             also.setdefault(asset_key, []).append(prompt_id)
             more.setdefault(asset_key, {}).update(dict.fromkeys(tags_from_text(tags)))
 
+        # the plus: outcomes are to be found by the key of each entry, and not among all the latest for each of them
         found = self._select(
-            "WHERE entries.prompt_id = outcomes.prompt_id AND outcomes.rowid IN (SELECT place FROM latest)", "state, "
+            "WHERE entries.prompt_id = outcomes.prompt_id AND +outcomes.rowid IN (SELECT place FROM latest)", "state, "
         )
         for entry in found:
             key = entry.outcome.asset_key
             tags = dict.fromkeys((*entry.tags, *more.get(key, ())))
             yield entry._replace(tags=tuple(tags), also=tuple(also.get(key, ())))
 
-    def _take(self, outcome: Outcome) -> None:
+    def take(self, outcome: Outcome) -> None:
+        """Take an outcome, which has its entries after the next `complete`."""
         decided_at, asset_key = decided_order(outcome)
         # our own bytes, in a file that nobody else can open: JSON would take ten times as long
         values = (asset_key, outcome.prompt_id, outcome.state, decided_at, pickle.dumps(outcome))

@@ -3,7 +3,7 @@
 Garbage is, once it is old (`min_age_s`, by the store's own time of last change):
 
     blobs        that no outcome or field record names
-    trash        blobs that were taken away that long ago
+    trash        blobs that were taken away that long ago, records that a repair has set aside
     checkpoints  of decided fields
     leases       of decided fields, and what a killed `doctor` left beside them
     uploads      that were begun and never finished
@@ -42,15 +42,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dreamfoundry.errors import ObjectMissing
+from dreamfoundry.library.checkpoints import CHECKPOINTS
+from dreamfoundry.library.leases import LEASES
 from dreamfoundry.library.library import BLOBS, FIELDS, OUTCOMES, RENEWED_AFTER_S, TRASH, Library, blob_key, trash_key
 from dreamfoundry.object_store.protocol import ObjectStat, ObjectStore, Unfinished, at_once
 
-CHECKPOINTS = "checkpoints/"
-LEASES = "leases/"
 PROBES = f"{LEASES}doctor-"
 
 MIN_AGE_S = 2.0 * RENEWED_AFTER_S
 """No garbage is younger: a writer has half of this between storing a blob and naming it."""
+
+_ALL_TRASH = "trash/"
+"""Blobs, and what a repair has set aside."""
 
 _CLOCK_SLACK_S = 3600.0
 """What is read again after the moves goes back this far, for stores whose machines disagree on the time."""
@@ -91,7 +94,7 @@ def find_garbage(library: Library, min_age_s: float) -> list[Garbage]:
     now_s = store.now_s()
     blobs, trash, checkpoints, leases = (
         [stat for stat in store.stats(prefix) if now_s - stat.modified_s >= min_age_s]
-        for prefix in (BLOBS, TRASH, CHECKPOINTS, LEASES)
+        for prefix in (BLOBS, _ALL_TRASH, CHECKPOINTS, LEASES)
     )
     uploads = [upload for upload in store.unfinished() if now_s - upload.began_s >= min_age_s]
     known = _references(store)

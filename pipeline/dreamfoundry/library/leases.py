@@ -2,8 +2,8 @@
 
 A lease saves work, it does not protect it: safety comes from the conditional create of the
 outcome. It is taken with If-None-Match, taken over after its end with If-Match and the next
-epoch, and its counters stay when the owner goes. Nothing renews by itself here: the caller does,
-well within the time to live (a third of it is usual).
+epoch, and its counters stay when the owner goes. One that cannot be read is free, and its counters are lost.
+Nothing renews by itself here: the caller does, well within the time to live (a third of it is usual).
 """
 
 from __future__ import annotations
@@ -13,11 +13,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from dreamfoundry.errors import LeaseLost, ObjectMissing
-from dreamfoundry.library.record_json import from_json, to_json
+from dreamfoundry.errors import LeaseLost, ObjectCorrupt, ObjectMissing
+from dreamfoundry.library.record_json import OnUnreadable, Unreadable, from_json, to_json
 from dreamfoundry.object_store.protocol import JSON, ObjectStore
 
+LEASES = "leases/"
+"""Where they lie."""
+
 LEASE_SCHEMA = "lease.v1"
+
+LONGEST_TTL_S = 7200.0
+"""Nobody asks for more. A lease that claims more was written by a clock that was ahead, and would block its field for
+as long as it was: it is free."""
 
 
 @dataclass(frozen=True)
@@ -49,33 +56,56 @@ class Lease(LeaseRecord):
         return LeaseRecord(self.key, self.owner, self.epoch, self.deaths, self.expires_at_s)
 
 
-class Leases:
-    """The leases of a library. `clock` gives Unix seconds, by default those of the store."""
+def lease_from_json(data: bytes) -> LeaseRecord:
+    """The record in `data`; ObjectCorrupt."""
+    return from_json(LeaseRecord, LEASE_SCHEMA, data)
 
-    def __init__(self, store: ObjectStore, clock: Callable[[], float] | None = None) -> None:
-        self._store = store
+
+def _take_no_note(key: str, error: Unreadable) -> None:
+    """Nothing is lost with a lease but its counters."""
+
+
+class Leases:
+    """The leases of a library. `clock` gives Unix seconds, by default those of the store.
+
+    `on_unreadable` is told of leases that were taken because they cannot be read.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        clock: Callable[[], float] | None = None,
+        on_unreadable: OnUnreadable = _take_no_note,
+    ) -> None:
+        self._store, self._on_unreadable = store, on_unreadable
         self._clock = clock if clock is not None else store.now_s
 
     def read(self, key: str) -> Lease | None:
-        """The lease of `key` as it stands, None where nobody ever worked on it."""
+        """The lease of `key` as it stands, None where nobody ever worked on it; ObjectCorrupt."""
         try:
-            data, etag = self._store.read(_path(key))
+            data, etag = self._store.read(lease_key(key))
         except ObjectMissing:
             return None
-        record = from_json(LeaseRecord, LEASE_SCHEMA, data)
+        record = lease_from_json(data)
+        if record.key != key:
+            raise ObjectCorrupt(f"is about {record.key}")
         return Lease(record.key, record.owner, record.epoch, record.deaths, record.expires_at_s, etag)
 
     def acquire(self, key: str, owner: str, ttl_s: float) -> Lease | None:
         """Take `key` for `ttl_s` seconds; None while somebody else holds it.
 
-        `owner` must be unique to one incarnation of a process. A free or expired lease is taken
-        over with the next epoch; its counters stay.
+        `ttl_s` is at most LONGEST_TTL_S. `owner` must be unique to one incarnation of a process.
+        A free or expired lease is taken over with the next epoch; its counters stay.
         """
         fresh = LeaseRecord(key, owner, epoch=1, deaths=0, expires_at_s=self._clock() + ttl_s)
-        if self._store.create(_path(key), _bytes(fresh), JSON):
+        if self._store.create(lease_key(key), _bytes(fresh), JSON):
             return self._standing(fresh)
-        standing = self.read(key)
-        if standing is None or (standing.owner and standing.expires_at_s > self._clock()):
+        try:
+            standing = self.read(key)
+        except ObjectCorrupt as error:
+            self._on_unreadable(lease_key(key), type(error)(f"{lease_key(key)}: {error}; taken as free"))
+            return self._write_anew(fresh)
+        if standing is None or (standing.owner and 0.0 < standing.expires_at_s - self._clock() <= LONGEST_TTL_S):
             return None
         return self._swap(standing, owner=owner, epoch=standing.epoch + 1, expires_at_s=self._clock() + ttl_s)
 
@@ -93,11 +123,18 @@ class Leases:
 
     def forget(self, key: str) -> None:
         """Remove the record of a key that is decided, with its counters."""
-        self._store.delete(_path(key))
+        self._store.delete(lease_key(key))
+
+    def _write_anew(self, fresh: LeaseRecord) -> Lease | None:
+        """Of several who do this at once the last one has the lease; the others learn it when they renew."""
+        # later than any epoch that was counted: the checkpoints of a field are sorted by it
+        record = dataclasses.replace(fresh, epoch=int(self._clock()))
+        self._store.put(lease_key(record.key), _bytes(record), JSON)
+        return self._standing(record)
 
     def _swap(self, lease: Lease, **changes: Any) -> Lease | None:
         record = dataclasses.replace(lease.record, **changes)
-        if not self._store.replace(_path(lease.key), _bytes(record), JSON, lease.etag):
+        if not self._store.replace(lease_key(lease.key), _bytes(record), JSON, lease.etag):
             return None
         return self._standing(record)
 
@@ -107,8 +144,9 @@ class Leases:
         return standing if standing is not None and standing.record == record else None
 
 
-def _path(key: str) -> str:
-    return f"leases/{key[:2]}/{key}.json"
+def lease_key(key: str) -> str:
+    """The key of the lease of a field."""
+    return f"{LEASES}{key[:2]}/{key}.json"
 
 
 def _bytes(record: LeaseRecord) -> bytes:

@@ -1,4 +1,4 @@
-"""The library: blobs, one outcome per asset key, snapshots by field key, named views.
+"""The library: blobs, one outcome per asset key, snapshots by field key.
 
 The outcome is the only thing that makes an asset exist or a prompt be given up, and it appears
 in ONE conditional create, after every blob that it names. What belongs to rows of manifests, further prompt
@@ -16,10 +16,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dreamfoundry.errors import ObjectCorrupt, ObjectMissing
-from dreamfoundry.identity import canonical_json
-from dreamfoundry.library.record_json import from_json, to_json
-from dreamfoundry.object_store.protocol import JSON, ObjectStore, at_once
+from dreamfoundry.errors import ObjectCorrupt, ObjectMissing, OtherVersion
+from dreamfoundry.library.record_json import OnUnreadable, from_json, read, read_all, refuse, to_json
+from dreamfoundry.object_store.protocol import JSON, ObjectStore
 from dreamfoundry.records import BlobRef, Outcome
 
 OUTCOME_SCHEMA = "outcome.v1"
@@ -29,9 +28,11 @@ RENEWED_AFTER_S = 12 * 3600.0
 """`put_blob` rewrites a blob older than this. So a blob that is about to be named is never older, far below the
 age at which garbage is collected (see `library.garbage`)."""
 
-BLOBS, TRASH = "blobs/sha256/", "trash/sha256/"
+BLOBS, TRASH, SET_ASIDE = "blobs/sha256/", "trash/sha256/", "trash/records/"
 OUTCOMES, FIELDS, RUNS = "outcomes/", "fields/", "runs/"
 """Where the parts of a library begin."""
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 VIEW_FILE = "view.json"
 """Written last into a named view: its presence says that the view is complete."""
@@ -52,14 +53,37 @@ def outcome_to_json(outcome: Outcome) -> bytes:
 
 def outcome_from_json(data: bytes) -> Outcome:
     """The outcome that `outcome_to_json` wrote; ObjectCorrupt for anything else."""
-    return from_json(Outcome, OUTCOME_SCHEMA, data)
+    outcome = from_json(Outcome, OUTCOME_SCHEMA, data)
+    refs = [*outcome.files.values(), *([outcome.snapshot] if outcome.snapshot else [])]
+    require_names(OUTCOME_SCHEMA, outcome.prompt_id, *outcome.files, digests=[ref.sha256 for ref in refs])
+    return outcome
+
+
+def field_from_json(data: bytes) -> FieldRecord:
+    """The record of a field in `data`; ObjectCorrupt."""
+    record = from_json(FieldRecord, FIELD_SCHEMA, data)
+    require_names(FIELD_SCHEMA, digests=[record.snapshot.sha256])
+    return record
+
+
+def require_names(where: str, *names: str, digests: Iterable[str] = ()) -> None:
+    """ObjectCorrupt where a record has something in a place of a name or a SHA-256 that can be no part of a key."""
+    for name in names:
+        if "/" in name or not name or name.startswith(".") or not name.isprintable():
+            raise ObjectCorrupt(f"{where}: {name!r} in the place of a name")
+    for digest in digests:
+        if not _SHA256.fullmatch(digest):
+            raise ObjectCorrupt(f"{where}: {digest!r} in the place of a SHA-256")
 
 
 class Library:
-    """A library of assets in an object store."""
+    """A library of assets in an object store.
 
-    def __init__(self, store: ObjectStore) -> None:
-        self.store = store
+    `on_unreadable` is told of objects that are left out, or written again, because they cannot be read.
+    """
+
+    def __init__(self, store: ObjectStore, on_unreadable: OnUnreadable = refuse) -> None:
+        self.store, self.on_unreadable = store, on_unreadable
 
     def is_begun(self) -> bool:
         """True where a run has written anything yet: three listings that end at the first name."""
@@ -84,9 +108,9 @@ class Library:
         return data
 
     def get_outcome(self, asset_key: str) -> Outcome | None:
-        """The outcome of `asset_key`, None while it is undecided."""
+        """The outcome of `asset_key`, None while it is undecided; ObjectCorrupt."""
         try:
-            return outcome_from_json(self.store.get(outcome_key(asset_key)))
+            return read(self.store, outcome_key(asset_key), outcome_from_json)
         except ObjectMissing:
             return None
 
@@ -112,6 +136,8 @@ class Library:
             standing, etag = self.store.read(key)
         except ObjectMissing:
             return self.store.create(key, data, JSON)
+        except ObjectCorrupt:
+            return False
         if instead_of.state != "quarantined" or standing != outcome_to_json(instead_of):
             return False
         return self.store.replace(key, data, JSON, etag)
@@ -134,20 +160,10 @@ class Library:
         for key in self.store.list(OUTCOMES):
             yield key.rpartition("/")[2].removesuffix(".json")
 
-    def outcomes_of(self, asset_keys: Iterable[str]) -> Iterator[Outcome]:
-        """Those that exist, in the order of their keys; many are read at a time."""
-        return (outcome for outcome in at_once(self.get_outcome, asset_keys) if outcome is not None)
-
     def outcomes(self) -> Iterator[Outcome]:
-        """Every outcome, by ascending asset key; ObjectCorrupt names the first that cannot be read."""
-
-        def read(key: str) -> Outcome:
-            try:
-                return outcome_from_json(self.store.get(key))
-            except ObjectCorrupt as error:
-                raise ObjectCorrupt(f"{key}: {error}") from None
-
-        return at_once(read, self.store.list(OUTCOMES))
+        """Every outcome that can be read, by ascending asset key."""
+        found = read_all(self.store, self.store.list(OUTCOMES), outcome_from_json, self.on_unreadable)
+        return (outcome for _, outcome in found)
 
     def quarantined(self, failure_class: str = "") -> Iterator[Outcome]:
         """The quarantined outcomes of one class, or of all: what a retry may replace."""
@@ -155,92 +171,46 @@ class Library:
             if outcome.state == "quarantined" and failure_class in ("", outcome.failure_class):
                 yield outcome
 
-    def record_field(self, field_key: str, snapshot: BlobRef) -> BlobRef:
-        """Remember the stored snapshot of `field_key`; the first one stands and is returned. ObjectMissing."""
-        data = to_json(FieldRecord(field_key, snapshot), FIELD_SCHEMA)
+    def record_field(self, field_key: str, snapshot: BlobRef, instead_of: BlobRef | None = None) -> BlobRef:
+        """Remember the stored snapshot of `field_key`; the first one stands and is returned. ObjectMissing.
+
+        One that cannot be read stands no longer: a damaged record, or one of `instead_of`, a snapshot that is lost.
+        """
+        key, data = field_record_key(field_key), to_json(FieldRecord(field_key, snapshot), FIELD_SCHEMA)
         self._require_blobs([snapshot])
-        if self.store.create(field_record_key(field_key), data, JSON):
-            self._keep_blobs([snapshot])
-            return snapshot
-        return self.find_field(field_key) or snapshot
+        if not self.store.create(key, data, JSON):
+            try:
+                standing = read(self.store, key, field_from_json).snapshot
+                if standing != instead_of:
+                    return standing
+            except OtherVersion:
+                return snapshot
+            except (ObjectCorrupt, ObjectMissing):
+                pass  # nobody can use it
+            self.store.put(key, data, JSON)
+        self._keep_blobs([snapshot])
+        return snapshot
 
     def find_field(self, field_key: str) -> BlobRef | None:
-        """The snapshot of `field_key`, None where nothing was optimised yet."""
+        """The snapshot of `field_key`, None where nothing was optimised yet, or the record cannot be read."""
+        key = field_record_key(field_key)
         try:
-            data = self.store.get(field_record_key(field_key))
+            return read(self.store, key, field_from_json).snapshot
         except ObjectMissing:
             return None
-        return from_json(FieldRecord, FIELD_SCHEMA, data).snapshot
+        except ObjectCorrupt as error:
+            self.on_unreadable(key, error)
+            return None
 
     def stored_fields(self) -> Iterator[str]:
         """The field keys that have a snapshot: one listing, no object is read."""
         for key in self.store.list(FIELDS):
             yield key.rpartition("/")[2].removesuffix(".json")
 
-    def write_view(self, outcome: Outcome, prompt_id: str = "") -> None:
-        """Show a published outcome under readable names, then point `latest.json` at it.
-
-        `prompt_id` is for further rows of the manifest with the same asset key; by default it is
-        the outcome's own. Can be repeated at any time, in any order: the outcome that was decided
-        last is the latest.
-        """
-        prompt_id = prompt_id or outcome.prompt_id
-        for name, ref in sorted(outcome.files.items()):
-            self.store.copy(blob_key(ref.sha256), view_key(prompt_id, outcome.asset_key, name))
-        self.store.put(view_key(prompt_id, outcome.asset_key, VIEW_FILE), view_json(outcome, prompt_id), JSON)
-        self._point(outcome, prompt_id)
-
-    def has_view(self, prompt_id: str, asset_key: str) -> bool:
-        """True where the named view is complete."""
-        return self.store.exists(view_key(prompt_id, asset_key, VIEW_FILE))
-
-    def views(self) -> Iterator[tuple[str, str]]:
-        """(prompt_id, asset_key) of every complete named view: one listing."""
-        for key in self.store.list("assets/"):
-            parts = key.split("/")
-            if len(parts) == 4 and parts[3] == VIEW_FILE:
-                yield parts[1], parts[2]
-
-    def _point(self, outcome: Outcome, prompt_id: str) -> None:
-        """Set the pointer, unless it names an outcome that was decided later; never a mixture of two."""
-        key, data = latest_key(prompt_id), latest_json(outcome, prompt_id)
-        while not self.store.create(key, data, JSON):
-            standing, etag = self.store.read(key)
-            if standing == data or self._is_later(standing, outcome, prompt_id):
-                return
-            if self.store.replace(key, data, JSON, etag):
-                return
-
-    def _is_later(self, pointer: bytes, outcome: Outcome, prompt_id: str) -> bool:
-        """True where `pointer` is that of a published outcome decided after `outcome`."""
-        match = re.search(rb'"asset_key":"([0-9a-f]{64})"', pointer)
-        other = self.get_outcome(match[1].decode()) if match else None
-        return (
-            other is not None
-            and other.state == "published"
-            and pointer == latest_json(other, prompt_id)
-            and decided_order(other) > decided_order(outcome)
-        )
-
 
 def decided_order(outcome: Outcome) -> tuple[str, str]:
     """Sorts the outcomes of one prompt id: the last is the latest."""
     return str(outcome.provenance.get("created_at", "")), outcome.asset_key
-
-
-def view_json(outcome: Outcome, prompt_id: str) -> bytes:
-    """The content of `VIEW_FILE` in a named view."""
-    digests = {name: ref.sha256 for name, ref in outcome.files.items()}
-    return canonical_json({"schema": "view.v1", **_identity_of(outcome, prompt_id), "files": digests})
-
-
-def latest_json(outcome: Outcome, prompt_id: str) -> bytes:
-    """The pointer of `prompt_id` while `outcome` is its latest."""
-    return canonical_json({"schema": "latest.v1", **_identity_of(outcome, prompt_id)})
-
-
-def _identity_of(outcome: Outcome, prompt_id: str) -> dict[str, str]:
-    return {"prompt_id": prompt_id, "asset_key": outcome.asset_key, "slug": outcome.slug}
 
 
 def blob_key(sha256: str) -> str:

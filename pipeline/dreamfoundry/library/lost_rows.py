@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dreamfoundry.library.library import Library
-from dreamfoundry.library.record_json import from_json, to_json
+from dreamfoundry.library.record_json import from_json, read_all, to_json
 from dreamfoundry.object_store.protocol import JSON
 from dreamfoundry.records import LostRows
 
@@ -50,6 +50,7 @@ def lost_rows_from_json(data: bytes) -> LostRowsRecord:
 
 
 def recorded_lost_rows(library: Library) -> LostRowsRecord:
-    """The newest record; NONE_LOST without one. ObjectCorrupt if it cannot be read."""
-    keys = list(library.store.list(LOST_ROWS))
-    return lost_rows_from_json(library.store.get(keys[-1])) if keys else NONE_LOST
+    """The newest record that can be read; NONE_LOST without one."""
+    newest_first = reversed(list(library.store.list(LOST_ROWS)))
+    found = read_all(library.store, newest_first, lost_rows_from_json, library.on_unreadable)
+    return next((record for _, record in found), NONE_LOST)

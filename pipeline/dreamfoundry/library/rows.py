@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from dreamfoundry.errors import ObjectCorrupt
-from dreamfoundry.library.library import Library
-from dreamfoundry.library.record_json import from_json, to_json
-from dreamfoundry.object_store.protocol import JSON, at_once
+from dreamfoundry.library.library import Library, require_names
+from dreamfoundry.library.record_json import from_json, read_all, to_json
+from dreamfoundry.object_store.protocol import JSON
 
 T = TypeVar("T")
 
@@ -80,7 +79,7 @@ def record_aliases(library: Library, run_id: str, pairs: Iterable[tuple[str, str
 
 
 def recorded_aliases(library: Library) -> Iterator[tuple[str, str]]:
-    """Every (prompt id, asset key) that was ever recorded; ObjectCorrupt names a record that cannot be read."""
+    """Every (prompt id, asset key) that was ever recorded and can be read."""
     for record in _records(library, ALIASES, aliases_from_json):
         for asset_key, prompt_ids in record.prompt_ids.items():
             for prompt_id in prompt_ids:
@@ -95,7 +94,7 @@ def record_rows(library: Library, run_id: str, rows: Iterable[Row]) -> None:
 
 
 def recorded_rows(library: Library) -> Iterator[Row]:
-    """Every row that was ever recorded, the newest record last; ObjectCorrupt names one that cannot be read."""
+    """Every row that was ever recorded and can be read, the newest record last."""
     for record in _records(library, ROWS, rows_from_json):
         yield from record.rows
 
@@ -107,7 +106,7 @@ def record_bad_rows(library: Library, run_id: str, *, mended: Collection[str], f
 
 
 def mended_rows(library: Library) -> frozenset[str]:
-    """Asset keys of bad rows that are mended as far as is known; ObjectCorrupt names a record that cannot be read."""
+    """Asset keys of bad rows that are mended as far as is known."""
     mended: set[str] = set()
     for record in _records(library, BAD_ROWS, bad_rows_from_json):
         mended |= {*record.mended}
@@ -117,7 +116,9 @@ def mended_rows(library: Library) -> frozenset[str]:
 
 def aliases_from_json(data: bytes) -> Aliases:
     """The record of aliases in `data`; ObjectCorrupt."""
-    return from_json(Aliases, _ALIASES_SCHEMA, data)
+    record = from_json(Aliases, _ALIASES_SCHEMA, data)
+    require_names(_ALIASES_SCHEMA, *(name for names in record.prompt_ids.values() for name in names))
+    return record
 
 
 def rows_from_json(data: bytes) -> RowsRecord:
@@ -147,12 +148,6 @@ def _batches(items: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
 
 
 def _records(library: Library, prefix: str, parse: Callable[[bytes], T]) -> Iterator[T]:
-    """The records under `prefix` by ascending run id; many are read at a time."""
-
-    def read(key: str) -> T:
-        try:
-            return parse(library.store.get(key))
-        except ObjectCorrupt as error:
-            raise ObjectCorrupt(f"{key}: {error}") from None
-
-    return at_once(read, library.store.list(prefix))
+    """The records under `prefix` that can be read, by ascending run id."""
+    found = read_all(library.store, library.store.list(prefix), parse, library.on_unreadable)
+    return (record for _, record in found)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dreamfoundry.errors import ObjectMissing, StoreUnavailable
-from dreamfoundry.library.garbage import CHECKPOINTS, PROBES
+from dreamfoundry.library.checkpoints import CHECKPOINTS
+from dreamfoundry.library.garbage import PROBES
 from dreamfoundry.library.library import blob_key, trash_key
 from dreamfoundry.object_store.protocol import ObjectStore
 from dreamfoundry.object_store.s3.store import S3Store

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dreamfoundry.errors import ConfigError, ObjectMissing, StoreUnavailable
+from dreamfoundry.errors import ConfigError, ObjectCorrupt, ObjectMissing, StoreUnavailable
 from dreamfoundry.object_store.protocol import CHUNK_BYTES, ObjectStat, Unfinished, fill, is_made_of, require_key
 
 _STAGING = ".staging"
@@ -34,6 +34,9 @@ _HINTS = {
     errno.ENOTDIR: "a part of the path is a file: choose a directory",
     errno.ENAMETOOLONG: "the file system allows no such long name: shorten the prompt id or the path",
 }
+
+_OF_ONE_FILE = frozenset({errno.EIO, errno.EACCES, errno.EUCLEAN, errno.EBADMSG})
+"""A bad sector, a checksum of the file system that does not fit, or a file without the right to read it."""
 
 
 class DirectoryStore:
@@ -52,7 +55,7 @@ class DirectoryStore:
         return str(self._root)
 
     def get(self, key: str) -> bytes:
-        with self._reported(key):
+        with self._reported(key), _readable(key):
             return self._path(key).read_bytes()
 
     def read(self, key: str) -> tuple[bytes, str]:
@@ -60,7 +63,7 @@ class DirectoryStore:
         return data, _etag(data)
 
     def get_file(self, key: str, file: io.BufferedIOBase) -> None:
-        with self._reported(key), self._path(key).open("rb") as held:
+        with self._reported(key), _readable(key), self._path(key).open("rb") as held:
             fill(file, iter(lambda: held.read(CHUNK_BYTES), b""))
 
     def stat(self, key: str) -> ObjectStat | None:
@@ -79,9 +82,9 @@ class DirectoryStore:
 
     def holds_file(self, key: str, file: io.BufferedIOBase) -> bool:
         try:
-            with self._reported(key), self._path(key).open("rb") as held:
+            with self._reported(key), _readable(key), self._path(key).open("rb") as held:
                 return is_made_of(file, iter(lambda: held.read(CHUNK_BYTES), b""))
-        except ObjectMissing:
+        except (ObjectMissing, ObjectCorrupt):
             return False
 
     def create(self, key: str, data: bytes, media_type: str) -> bool:
@@ -104,7 +107,11 @@ class DirectoryStore:
 
     def replace(self, key: str, data: bytes, media_type: str, expected_etag: str) -> bool:
         with self._reported(key), self._staged(io.BytesIO(data)) as staged, self._locked(fcntl.LOCK_EX):
-            if not self.exists(key) or self.read(key)[1] != expected_etag:
+            try:
+                is_changed = self.read(key)[1] != expected_etag
+            except (ObjectMissing, ObjectCorrupt):
+                is_changed = True
+            if is_changed:
                 return False
             self._rename(staged, self._path(key))
             return True
@@ -223,6 +230,17 @@ class DirectoryStore:
         except OSError as error:
             hint = _HINTS.get(error.errno or 0, "see that the directory can be read and written")
             raise StoreUnavailable(f"library {self.url}: {key}: {error.strerror or error}; {hint}") from error
+
+
+@contextmanager
+def _readable(key: str) -> Iterator[None]:
+    """Turn what keeps one file from being read, while its neighbours can be, into ObjectCorrupt."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_ONE_FILE:
+            raise
+        raise ObjectCorrupt(f"{key}: cannot be read: {error.strerror}") from error
 
 
 def _stat(key: str, status: os.stat_result) -> ObjectStat:

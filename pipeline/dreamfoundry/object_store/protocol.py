@@ -62,15 +62,15 @@ class ObjectStore(Protocol):
         ...
 
     def get(self, key: str) -> bytes:
-        """The bytes of `key`; ObjectMissing."""
+        """The bytes of `key`; ObjectMissing, ObjectCorrupt if they are there and cannot be read."""
         ...
 
     def read(self, key: str) -> tuple[bytes, str]:
-        """The bytes of `key` and the etag that belongs to them; ObjectMissing."""
+        """The bytes of `key` and the etag that belongs to them; ObjectMissing, ObjectCorrupt."""
         ...
 
     def get_file(self, key: str, file: BufferedIOBase) -> None:
-        """Make `file`, open for writing, hold the bytes of `key` and no others; ObjectMissing."""
+        """Make `file`, open for writing, hold the bytes of `key` and no others; ObjectMissing, ObjectCorrupt."""
         ...
 
     def stat(self, key: str) -> ObjectStat | None:

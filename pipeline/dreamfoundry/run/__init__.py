@@ -2,11 +2,13 @@
 
     build             from request to result: check, plan, build, publish
     request           the request of a run and its result
+    run_ids           names that sort in the order of the runs
     run_records       the facts of one run, and the records it writes
     wiring            workers, slots, scheduler and leases of a run, connected
     driver            the loop: carries out the scheduler's commands, feeds answers back
     messages          the plain values between driver and workers
     outcomes          decisions as records in the library
+    unreadable_keys   objects of the library that cannot be read: told once, and left out
     lease_keeper      leases of this run's fields, renewed on a thread of their own
     default_workers   numbers of workers when the request names none
     progress          counts, speed and time left, for people

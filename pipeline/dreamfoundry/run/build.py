@@ -17,15 +17,16 @@ from pathlib import Path
 from dreamfoundry.errors import InfrastructureError, RowError, Stopped
 from dreamfoundry.host.faults import machine_faults
 from dreamfoundry.host.log_events import log_context, log_event, recording
+from dreamfoundry.library.library import Library
 from dreamfoundry.library.lost_rows import LostRowsRecord, record_lost_rows
-from dreamfoundry.library.projections import publish_projections
+from dreamfoundry.library.projections import OnProgress, publish_projections
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome
 from dreamfoundry.run.display import TextStream
 from dreamfoundry.run.exit_codes import RunStatus
-from dreamfoundry.run.outcomes import bad_row_outcome, publish
-from dreamfoundry.run.planning.intake import MAX_NAMED, check, plan
+from dreamfoundry.run.outcomes import bad_row_outcome, publish, standing_outcome
+from dreamfoundry.run.planning.intake import MAX_NAMED, check, plan, stop_on_request
 from dreamfoundry.run.planning.plan import Plan, Tally
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.request import RunRequest, RunResult
@@ -36,7 +37,10 @@ from dreamfoundry.run.wiring import OpenWorkers, build_assets, open_workers_for
 LOG = logging.getLogger(__name__)
 
 LAST_WRITE_S = 5.0
-"""Retry timeout of a failed run's report: a store that is away was waited for before."""
+"""Retry timeout of a failed run's last writes: a store that is away was waited for before."""
+
+LAST_PUBLISH_S = 10.0
+"""Longest time that a run goes on with catalog and page after it was asked to stop."""
 
 
 def build_library(
@@ -118,19 +122,47 @@ def _build_and_publish(
 ) -> int:
     """Returns the number of builds left to other runs."""
     num_delegated, bad_keys = 0, [outcome.asset_key for outcome in bad_rows]
+    on_progress = stop_on_request(records.count, should_stop, LAST_PUBLISH_S)
     if plan.num_builds:
         records.update(Status(plan.num_builds, waiting=plan.num_builds))
-        with records.stage("build"):
-            num_delegated = build_assets(context, plan, records, open_workers, should_stop)
+        try:
+            with records.stage("build"):
+                num_delegated = build_assets(context, plan, records, open_workers, should_stop)
+        except Exception:
+            _publish_what_is_decided(context, plan, records, bad_keys, on_progress)
+            raise
 
+    _publish(context.library, context, plan, records, bad_keys, on_progress)
+    return num_delegated
+
+
+def _publish(
+    library: Library,
+    context: RunContext,
+    plan: Plan,
+    records: RunRecords,
+    bad_keys: Sequence[str],
+    on_progress: OnProgress,
+) -> None:
+    """Bring the projections up to date with what is decided."""
     lost = LostRowsRecord(context.request.manifest, context.scan.lost)
-    has_other_gaps = record_lost_rows(context.library, context.run_id, lost)
+    has_other_gaps = record_lost_rows(library, context.run_id, lost)
 
     # a run that changed nothing leaves catalog and page alone, so that repeating it is cheap
     if has_other_gaps or not plan.is_projected(bad_keys):
         with records.stage("publish"):
-            publish_projections(context.library, context.run_id, plan.rows(), bad_keys, context.on_progress)
-    return num_delegated
+            publish_projections(library, context.run_id, plan.rows(), bad_keys, on_progress)
+
+
+def _publish_what_is_decided(
+    context: RunContext, plan: Plan, records: RunRecords, bad_keys: Sequence[str], on_progress: OnProgress
+) -> None:
+    """`_publish` at the end of a run that fails: the reason of its end matters more than a fault in here."""
+    try:
+        library = Library(open_store(context.request.library, retry_timeout_s=LAST_WRITE_S), context.unreadable)
+        _publish(library, context, plan, records, bad_keys, on_progress)
+    except (InfrastructureError, Stopped) as error:
+        records.note(f"catalog and page are not up to date, the next run writes them: {error}")
 
 
 def _result(
@@ -150,7 +182,7 @@ def _result(
 
     named = {outcome.prompt_id: outcome for outcome in bad_rows[:MAX_NAMED]}
     for prompt_id, asset_key in plan.quarantined_rows(MAX_NAMED - len(named)) if plan is not None else []:
-        if outcome := context.library.get_outcome(asset_key):
+        if outcome := standing_outcome(context.library, asset_key):
             named[prompt_id] = outcome
     return RunResult(summary, named, context.request.log_file if context.request.logs_events else "")
 

@@ -16,9 +16,10 @@ from dreamfoundry.host.log_events import log_event
 from dreamfoundry.library.checkpoints import Checkpoints
 from dreamfoundry.library.leases import Lease, Leases
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.record_json import OnUnreadable, refuse
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.run.messages import Decision
-from dreamfoundry.run.outcomes import decision_of
+from dreamfoundry.run.outcomes import decision_of, standing_outcome
 from dreamfoundry.run.scheduling.field_job import Claim
 
 LOG = logging.getLogger(__name__)
@@ -34,9 +35,17 @@ class LeaseKeeper:
     elsewhere never delays a renewal.
     """
 
-    def __init__(self, library_url: str, owner: str, ttl_s: float, store_s: float = 120.0) -> None:
+    def __init__(
+        self,
+        library_url: str,
+        owner: str,
+        ttl_s: float,
+        store_s: float = 120.0,
+        on_unreadable: OnUnreadable = refuse,
+    ) -> None:
         store = open_store(library_url, retry_timeout_s=store_s)
-        self._library, self._leases, self._checkpoints = Library(store), Leases(store), Checkpoints(store)
+        self._library, self._checkpoints = Library(store, on_unreadable), Checkpoints(store)
+        self._leases = Leases(store, on_unreadable=on_unreadable)
         self._renewed = Leases(open_store(library_url, retry_timeout_s=ttl_s / 3.0))
         self._owner, self._ttl_s = owner, ttl_s
         self._held: dict[str, Lease] = {}
@@ -91,7 +100,7 @@ class LeaseKeeper:
 
     def standing(self, asset_key: str) -> Decision | None:
         """The decision of the outcome that exists now, if there is one."""
-        outcome = self._library.get_outcome(asset_key)
+        outcome = standing_outcome(self._library, asset_key)
         return None if outcome is None else decision_of(outcome, self._owner)
 
     def _renew(self, leases: Leases, field_key: str, deaths: int | None = None) -> None:

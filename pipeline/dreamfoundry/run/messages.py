@@ -108,21 +108,27 @@ class Fault:
     """A fault that is not known to be the prompt's.
 
     `crashed`: unexpected, so the worker's state cannot be trusted and the worker is treated as
-    if its process had died. `out_of_memory`: the GPU cannot hold that number of slots.
+    if its process had died. `out_of_memory`: the GPU cannot hold that number of slots. `lost_snapshot`:
+    the stored field of an export cannot be read, so the field has to be optimised again.
     """
 
     message: str
     crashed: bool = False
     out_of_memory: bool = False
+    lost_snapshot: bool = False
 
 
 @dataclass(frozen=True)
 class FieldTask:
-    """One field to optimise, from its newest checkpoint if it has one. `epoch` is that of its lease."""
+    """One field to optimise, from its newest checkpoint if it has one.
+
+    `epoch` is that of its lease, `lost_snapshot` what was stored of it before and cannot be read.
+    """
 
     prompt: Prompt
     field_key: str
     epoch: int = 1
+    lost_snapshot: BlobRef | None = None
 
 
 @dataclass(frozen=True)
@@ -178,11 +184,12 @@ class ExportTask:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """The decision that now stands for an asset key, or the fault that prevented one."""
+    """The decision that now stands for an asset key, or the fault that prevented one; notes are for the operator."""
 
     asset_key: str
     decision: Decision | None
     fault: Fault | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from dreamfoundry.errors import KeyMismatch, RowError
+from dreamfoundry.errors import KeyMismatch, ObjectCorrupt, OutcomeUnreadable, RowError
 from dreamfoundry.identity import asset_key, asset_parts, bad_row_parts, digest, field_key, field_parts, recipe_digest
-from dreamfoundry.library.library import Library
+from dreamfoundry.library.library import Library, outcome_key
 from dreamfoundry.library.rows import BAD_ROW
 from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, PriorIdentity
 from dreamfoundry.run.messages import Build, Decision, Failure
@@ -15,16 +16,38 @@ from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 
 
-def now_text() -> str:
-    """The present as RFC 3339 in UTC, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def now_text(now_s: float | None = None) -> str:
+    """The present, by the clock of this machine or in Unix seconds, as RFC 3339 in UTC, whole seconds."""
+    now = datetime.now(UTC) if now_s is None else datetime.fromtimestamp(now_s, UTC)
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def publish(library: Library, outcome: Outcome, instead_of: Outcome | None) -> Outcome:
-    """Decide the key of `outcome`; returns the outcome that stands now, this one or an earlier one."""
+    """Decide the key of `outcome`; returns the outcome that stands now, this one or an earlier one.
+
+    The time of the decision is by the clock of the store: of several machines the one that is ahead would have the
+    last word on what is the latest.
+    """
+    decided_at = now_text(library.store.now_s())
+    outcome = dataclasses.replace(outcome, provenance={**outcome.provenance, "created_at": decided_at})
     if library.publish(outcome, instead_of):
         return outcome
-    return library.get_outcome(outcome.asset_key) or outcome
+    return standing_outcome(library, outcome.asset_key) or outcome
+
+
+def standing_outcome(library: Library, asset_key: str) -> Outcome | None:
+    """The outcome of `asset_key`, None while it is undecided.
+
+    For a record that cannot be read stands an outcome that is not written anywhere: quarantined as `unreadable`.
+    """
+    try:
+        return library.get_outcome(asset_key)
+    except ObjectCorrupt as error:
+        library.on_unreadable(outcome_key(asset_key), error)
+        message = f"{error}; `dreamfoundry verify --repair` takes it out of the way"
+        return Outcome(
+            asset_key, "", "", "", "quarantined", failure_class=OutcomeUnreadable.failure_class, message=message
+        )
 
 
 def decision_of(outcome: Outcome, run_id: str) -> Decision:

@@ -112,6 +112,13 @@ def from_json(kind: type[T], data: bytes) -> T:
     return record_json.from_json(kind, schema(kind), data)
 
 
+def parse(key: str, data: bytes) -> RunRecord:
+    """The record in the bytes of `key`; ObjectCorrupt."""
+    if key.endswith(f"/{_NAMES[RunReport]}.json"):
+        return from_json(RunReport, data)
+    return from_json(RunProgress, data)
+
+
 def latest(get: Callable[[str], bytes], run_id: str) -> RunProgress | RunReport:
     """The report of a run, or its last progress while there is none. `get` reads a key of the library."""
     try:

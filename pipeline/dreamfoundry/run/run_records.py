@@ -24,7 +24,11 @@ from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.report import RunProgress, RunRecord, RunReport
 from dreamfoundry.run.request import RunRequest
 from dreamfoundry.run.scheduling.run_stats import Status
+from dreamfoundry.run.unreadable_keys import UnreadableKeys
 from dreamfoundry.serialization import to_plain
+
+MOST_NOTES = 20
+"""Notes that a report repeats."""
 
 LOG = logging.getLogger(__name__)
 
@@ -33,7 +37,8 @@ LOG = logging.getLogger(__name__)
 class RunContext:
     """The facts of one run, settled before anything starts. `manifest` is a local file, `scan` its check.
 
-    `on_progress` is told what is counted, and raises Stopped once that is asked for.
+    `on_progress` is told what is counted, and raises Stopped once that is asked for. `unreadable` collects what the
+    driver cannot read of the library.
     """
 
     request: RunRequest
@@ -41,6 +46,7 @@ class RunContext:
     scan: ManifestReport
     prior: PriorIdentity
     library: Library
+    unreadable: UnreadableKeys
     progress: Progress
     on_progress: OnProgress
     run_id: str
@@ -69,6 +75,7 @@ class RunRecords:
         self._timings_s = {"scan": scan_s}
         self._status = Status(0)
         self._written_s = float("-inf")
+        self._notes: list[str] = []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -81,9 +88,24 @@ class RunRecords:
             self._timings_s[name] = time.monotonic() - started_s
             log_event(LOG, "run_stage_ended", stage=name, seconds=self._timings_s[name])
 
+    def note(self, text: str) -> None:
+        """Tell the operator something, now and in the report."""
+        self._context.progress.note(text)
+        self._notes.append(text)
+
+    def note_unreadable(self) -> None:
+        """Tell what could not be read of the library since the last call."""
+        for text in self._context.unreadable.take_notes():
+            self.note(text)
+
     def note_status(self, status: Status) -> None:
         """Keep the status for the report."""
         self._status = status
+
+    def count(self, counted: str, number: int) -> None:
+        """Show that the run is alive also after its builds have ended: an `OnProgress`, for people and other runs."""
+        self._context.progress.count(counted, number)
+        self.update(self._status)
 
     def update(self, status: Status) -> None:
         """Write the progress of the run, at most once in `progress_s`."""
@@ -113,6 +135,7 @@ class RunRecords:
 
         AssertionError if its counts do not add up to the rows of the manifest: then a row was lost without a word.
         """
+        self.note_unreadable()
         context, request, scan = self._context, self._context.request, self._context.scan
         num_repeated = len(scan.repeated) if tally is not None else 0
         tally = tally or Tally(0, 0, 0, scan.num_rows - scan.num_lost_rows - num_bad_rows, {})
@@ -137,12 +160,17 @@ class RunRecords:
             num_steps=self._status.steps_done,
             optimizer_s=self._status.optimizer_s,
             price_per_hour=request.price_per_hour,
-            message=message,
+            message="; ".join(filter(None, [message, *self._told()])),
         )
         counted = report.published + report.skipped + report.quarantined + report.lost_rows + report.pending
         if counted != report.num_rows:
             raise AssertionError(f"{counted} of {report.num_rows} rows are accounted for in {report}")
         return report
+
+    def _told(self) -> list[str]:
+        """The notes of the run, or the first of them and how many more there were."""
+        num_more = len(self._notes) - MOST_NOTES
+        return [*self._notes[:MOST_NOTES], *([f"… and {num_more} more notes"] if num_more > 0 else [])]
 
     def write(self, store: ObjectStore, record: RunRecord) -> None:
         """Write a record to its place in the library."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dreamfoundry.diffusion.weights import pin_digests
+from dreamfoundry.errors import ObjectMissing
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.run.default_workers import cores_here
 from dreamfoundry.run.driver import Workers, drive
@@ -76,7 +77,11 @@ def _drive(
         build = command.build
         known = {**run_provenance, **request_provenance(build, context.prior, policy)}
         outcome = quarantined_outcome(build, command.failure, command.tries, known, command.snapshot, command.history)
-        return decision_of(publish(context.library, outcome, build.instead_of), context.run_id)
+        try:
+            standing = publish(context.library, outcome, build.instead_of)
+        except ObjectMissing:  # the field is lost, and the reason is not
+            standing = publish(context.library, dataclasses.replace(outcome, snapshot=None), build.instead_of)
+        return decision_of(standing, context.run_id)
 
     def on_decision(build: Build, decision: Decision) -> None:
         failure_class = decision.failure.failure_class if decision.failure is not None else ""
@@ -88,9 +93,10 @@ def _drive(
         context.progress.show(status)
         export_metrics(status)
         records.update(status)
+        records.note_unreadable()
 
     url = context.library.store.url
-    with LeaseKeeper(url, context.run_id, limits.lease_s, limits.store_s) as claims:
+    with LeaseKeeper(url, context.run_id, limits.lease_s, limits.store_s, context.unreadable) as claims:
         ports = SchedulerPorts(claims, time.monotonic, recipe_digest, on_decision)
         scheduler = Scheduler(checked_builds(plan.builds(), context.prior, policy), config, ports)
         try:
@@ -99,7 +105,7 @@ def _drive(
                 workers,
                 quarantine=quarantine,
                 on_status=on_status,
-                on_note=context.progress.note,
+                on_note=records.note,
                 should_stop=should_stop,
             )
         finally:

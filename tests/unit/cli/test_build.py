@@ -104,7 +104,7 @@ def test_what_cannot_be_used_ends_with_4(flags: str, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err.startswith("error: ")
 
 
-@pytest.mark.parametrize("setting", ["lease_s", "lease_s=x", "lease_s=-1", "lease_s=nan", "other=1"])
+@pytest.mark.parametrize("setting", ["lease_s", "lease_s=x", "lease_s=-1", "lease_s=nan", "lease_s=4000", "other=1"])
 def test_a_limit_is_a_name_and_seconds(setting: str) -> None:
     with pytest.raises(ConfigError, match="--limit"):
         resolve_limits([setting])

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.errors import LeaseLost
-from dreamfoundry.library.leases import Leases
+from dreamfoundry.library.leases import LONGEST_TTL_S, Leases, lease_key
 from dreamfoundry.object_store.directory import DirectoryStore
+from dreamfoundry.run.scheduling.timeouts import LONGEST_LEASE_S
 
 KEY = "ab" * 32
 
@@ -46,6 +47,34 @@ def test_nobody_takes_a_key_that_is_held(leases: Leases) -> None:
 
     assert leases.acquire(KEY, "two", ttl_s=60.0) is None
     assert leases.acquire(KEY, "one", ttl_s=60.0) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'{"schema": "lease.v9"}'])
+def test_a_lease_that_cannot_be_read_is_free_and_later_than_all_before_it(
+    tmp_path: Path, leases: Leases, data: bytes
+) -> None:
+    DirectoryStore(tmp_path).put(lease_key(KEY), data, "application/json")
+
+    lease = leases.acquire(KEY, "one", ttl_s=60.0)
+
+    assert lease is not None
+    assert (lease.owner, lease.deaths) == ("one", 0)
+    assert lease.epoch == 1000, "seconds of the clock: more than anybody has counted"
+    assert leases.acquire(KEY, "two", ttl_s=60.0) is None
+
+
+@pytest.mark.parametrize(("ahead_s", "is_free"), [(0.0, False), (3000.0, False), (30 * 86_400.0, True)])
+def test_a_lease_of_a_clock_that_was_far_ahead_is_free(
+    leases: Leases, clock: Clock, ahead_s: float, is_free: bool
+) -> None:
+    clock.now_s += ahead_s
+    leases.acquire(KEY, "one", ttl_s=60.0)
+    clock.now_s -= ahead_s
+
+    lease = leases.acquire(KEY, "two", ttl_s=60.0)
+
+    assert (lease is not None) == is_free
+    assert LONGEST_LEASE_S <= LONGEST_TTL_S, "no lease of a run is taken for one"
 
 
 def test_an_expired_lease_is_taken_over_with_the_next_epoch(leases: Leases, clock: Clock) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dreamfoundry.library import contact_sheet
-from dreamfoundry.library.audit import Audit
+from dreamfoundry.library.audit.audit import Audit
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.lost_rows import NONE_LOST, LostRowsRecord, record_lost_rows, recorded_lost_rows
 from dreamfoundry.library.projections import publish_projections, rebuild

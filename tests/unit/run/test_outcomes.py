@@ -27,6 +27,7 @@ from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.recipe import Recipe
+from support.dated_library import DatedStore
 from support.real_builds import POLICY, PRIOR, real_build
 
 BUILD = real_build(Prompt("one", "a ball"))
@@ -38,8 +39,17 @@ def test_the_first_outcome_of_a_key_stands_and_a_second_writer_gets_it_back(tmp_
     first = quarantined_outcome(BUILD, FLAT, 1, {"run_id": "first"})
     second = quarantined_outcome(BUILD, Failure("empty", "nothing"), 1, {"run_id": "second"})
 
-    assert publish(library, first, None) == first
-    assert publish(library, second, None) == first
+    assert publish(library, first, None).message == first.message
+    assert publish(library, second, None).message == first.message
+
+
+def test_the_time_of_a_decision_is_that_of_the_store(tmp_path: Path) -> None:
+    library = Library(DatedStore(tmp_path))
+
+    decided = publish(library, quarantined_outcome(BUILD, FLAT, 1, {}), None)
+
+    assert decided.provenance["created_at"] == "2001-09-09T01:46:40Z"
+    assert library.get_outcome(decided.asset_key) == decided
 
 
 def test_a_decision_is_ours_by_the_run_in_its_provenance() -> None:

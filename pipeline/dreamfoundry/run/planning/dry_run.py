@@ -98,6 +98,8 @@ def forecast(
         context = check(request, Path(folder), progress, should_stop)
         planned = plan(context)
         remaining = planned.remaining(context.library.stored_fields())
+        for note in context.unreadable.take_notes(MAX_NAMED):
+            progress.note(note)
 
         pace, most_assets = step_pace(context.library)
         if asset_s and remaining.num_steps:

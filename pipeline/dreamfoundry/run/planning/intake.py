@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-import secrets
+import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from dreamfoundry.diffusion.weights_cache import resolve_identity, weights_cache
 from dreamfoundry.errors import MachineFault, ManifestError, Stopped, StoreUnavailable
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.projections import OnProgress
+from dreamfoundry.library.record_json import OnUnreadable
 from dreamfoundry.manifest.private_copy import private_copy
 from dreamfoundry.manifest.reader import ManifestReport, digest_of, prompt_ids, read_prompts, scan
 from dreamfoundry.manifest.text import first_few
@@ -23,18 +24,24 @@ from dreamfoundry.run.planning.prompt_check import VocabularyCheck, vocabulary_c
 from dreamfoundry.run.planning.resolution import PlanInputs
 from dreamfoundry.run.progress import Progress
 from dreamfoundry.run.request import RunRequest
+from dreamfoundry.run.run_ids import next_run_id
 from dreamfoundry.run.run_records import RunContext
+from dreamfoundry.run.unreadable_keys import UnreadableKeys
 
 MAX_NAMED = 20
 """Bad rows, and rows in conflict, that a message names; `--dry-run --list` names all."""
 
 
-def stop_on_request(progress: Progress, should_stop: Callable[[], bool]) -> OnProgress:
-    """Shows what is counted, and raises Stopped once that is asked for."""
+def stop_on_request(count: OnProgress, should_stop: Callable[[], bool], patience_s: float = 0.0) -> OnProgress:
+    """Hands on to `count` what is counted, and raises Stopped once that is asked for, or `patience_s` seconds later."""
+    end_s = math.inf
 
     def on_progress(counted: str, number: int) -> None:
-        progress.count(counted, number)
+        nonlocal end_s
+        count(counted, number)
         if should_stop():
+            end_s = min(end_s, time.monotonic() + patience_s)
+        if time.monotonic() >= end_s:
             raise Stopped(f"after {number:,} {counted}")
 
     return on_progress
@@ -47,7 +54,7 @@ def check(request: RunRequest, folder: Path, progress: Progress, should_stop: Ca
     Stopped soon after `should_stop` is true.
     """
     started_at = now_text()
-    on_progress = stop_on_request(progress, should_stop)
+    on_progress = stop_on_request(progress.count, should_stop)
     prior = resolve_identity(request.recipe.prior, weights_cache())
     vocabulary = vocabulary_check(request.recipe.prior)
     manifest = private_copy(
@@ -69,15 +76,18 @@ def check(request: RunRequest, folder: Path, progress: Progress, should_stop: Ca
     if not request.is_dry:  # else they are part of the forecast
         for subject, text in remarks(scanned):
             progress.note(f"{subject}: {text}")
+    unreadable = UnreadableKeys()
+    library = _open_library(request, folder, progress, unreadable)
     return RunContext(
         request=request,
         manifest=manifest,
         scan=scanned,
         prior=prior,
-        library=_open_library(request, folder, progress),
+        library=library,
+        unreadable=unreadable,
         progress=progress,
         on_progress=on_progress,
-        run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+        run_id=next_run_id(library),
         started_at=started_at,
     )
 
@@ -127,7 +137,7 @@ def plan(context: RunContext) -> Plan:
     return planned
 
 
-def _open_library(request: RunRequest, folder: Path, progress: Progress) -> Library:
+def _open_library(request: RunRequest, folder: Path, progress: Progress, unreadable: OnUnreadable) -> Library:
     """A dry run makes no directory: one that is not there yet, but could be made, is an empty one in `folder`."""
     url, store_s = request.library, request.limits.store_s
     is_read_only = False
@@ -139,7 +149,8 @@ def _open_library(request: RunRequest, folder: Path, progress: Progress) -> Libr
         is_read_only = path.is_dir()
         if above.is_dir() and not is_read_only:
             url = str(folder / "no-library-yet")
-    return Library(open_store(url, retry_timeout_s=store_s, on_wait=progress.note, is_read_only=is_read_only))
+    store = open_store(url, retry_timeout_s=store_s, on_wait=progress.note, is_read_only=is_read_only)
+    return Library(store, unreadable)
 
 
 def _describe_bad_rows(scanned: ManifestReport, request: RunRequest, vocabulary: VocabularyCheck | None) -> list[str]:

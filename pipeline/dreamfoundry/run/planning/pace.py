@@ -54,7 +54,7 @@ def export_pace(library: Library, profile: str) -> Pace | None:
         with TemporaryFile() as file:
             library.store.get_file(catalog.KEY, file)
             found_s = catalog.export_seconds(file, profile)
-    except ObjectMissing:
+    except (ObjectMissing, ObjectCorrupt):
         return None
     if len(found_s) < MIN_ASSETS:
         return None

@@ -17,6 +17,7 @@ from dreamfoundry.library.rows import BAD_ROW, Row, mended_rows, tags_from_text,
 from dreamfoundry.object_store.protocol import at_once
 from dreamfoundry.records import Outcome, OutcomeState, Prompt
 from dreamfoundry.run.messages import Build
+from dreamfoundry.run.outcomes import standing_outcome
 from dreamfoundry.run.planning.resolution import PlanInputs, Resolver
 
 T = TypeVar("T")
@@ -152,7 +153,7 @@ class Plan:
         return dataclasses.replace(
             build,
             snapshot=self._library.find_field(build.field_key),
-            instead_of=self._library.get_outcome(build.asset_key) if retried else None,
+            instead_of=standing_outcome(self._library, build.asset_key) if retried else None,
         )
 
     def remaining(self, stored: Iterable[str]) -> Remaining:
@@ -254,7 +255,8 @@ class Plan:
         self._table.execute(f"INSERT INTO ends SELECT asset_key, 'published', '', 0 FROM ({_IN_CATALOG_AS_PUBLISHED})")
         unread = self._table.execute(f"{_STANDING} EXCEPT {_IN_CATALOG_AS_PUBLISHED}")
         retried = set()
-        for outcome in self._counted("outcomes read", self._library.outcomes_of(key for (key,) in unread)):
+        standing = at_once(lambda key: standing_outcome(self._library, key), (key for (key,) in unread))
+        for outcome in self._counted("outcomes read", (found for found in standing if found is not None)):
             self._has_changed |= not self._is_in_catalog(outcome)
             if outcome.state == "quarantined" and retry_class in (EVERY_CLASS, outcome.failure_class):
                 retried.add(outcome.asset_key)

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from dreamfoundry.errors import ExportDied, WorkerDied
+from dreamfoundry.errors import ExportDied, SnapshotLost, WorkerDied
 from dreamfoundry.host.log_events import log_event
 from dreamfoundry.run.messages import Build, Decision, Failure, Quarantine
 from dreamfoundry.run.scheduling.backlog import Backlog
@@ -129,6 +129,19 @@ class Completions:
         job = self._backlog.fields[build.field_key]
         message = f"the worker died in {deaths} exports of this asset; last: {cause}"
         self._quarantine(job, [build], Failure(ExportDied.failure_class, message), tries=job.deaths + 1)
+
+    def snapshot_lost(self, build: Build, cause: str) -> None:
+        """Have the field of an export optimised again because it cannot be read; the second time it is given up."""
+        job = self._backlog.fields[build.field_key]
+        log_event(LOG, "snapshot_lost", logging.WARNING, field_key=job.key, asset_keys=job.asset_keys, cause=cause)
+        if job.snapshot is None:
+            return  # another build of it has told
+        is_second = job.lost_snapshot is not None
+        job.lose_snapshot()
+        if is_second:
+            self._quarantine(job, job.builds, Failure(SnapshotLost.failure_class, cause), tries=job.deaths + 1)
+        else:
+            self._backlog.queue.push(job)
 
     def _delegate(self, job: FieldJob) -> None:
         """Leave a field to the run that has it."""

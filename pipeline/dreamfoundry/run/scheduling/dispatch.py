@@ -53,7 +53,7 @@ class Dispatcher:
         worker.mark_busy()
         for job in added:
             log_event(LOG, "field_started", field_key=job.key, asset_keys=job.asset_keys, worker=worker.name)
-        tasks = tuple(FieldTask(job.builds[0].prompt, job.key, job.epoch) for job in added)
+        tasks = tuple(FieldTask(job.builds[0].prompt, job.key, job.epoch, job.lost_snapshot) for job in added)
         recipe = next(iter(worker.fields.values())).recipe
         return RunSlice(worker.name, recipe, worker.num_slots, tasks, self._slice_s)
 

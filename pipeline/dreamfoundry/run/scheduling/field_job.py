@@ -34,7 +34,7 @@ class FieldJob:
 
     `rank` orders the queue: higher priority first, then the order of the rows. `spent_s` is its share
     of the distillers' time since it last started over, `saved_s` the part of that in its newest
-    checkpoint. `has_waited` for another run's lease: that happens once.
+    checkpoint. `has_waited` for another run's lease, and has a `lost_snapshot`: each happens once.
     """
 
     key: str
@@ -43,6 +43,7 @@ class FieldJob:
     rank: tuple[int, int]
     builds: list[Build]
     snapshot: BlobRef | None = None
+    lost_snapshot: BlobRef | None = None
     history: FieldHistory = NO_HISTORY
     deaths: int = 0
     epoch: int = 1
@@ -117,6 +118,11 @@ class FieldJob:
         """Have all steps ahead again, unless the field is stored."""
         probes, num_steps = self.recipe.probes, self.recipe.optimize.num_steps
         self.steps_left = 0 if self.snapshot is not None else planned_steps(probes, num_steps)
+
+    def lose_snapshot(self) -> None:
+        """Have to be optimised again: what was stored cannot be read."""
+        self.lost_snapshot, self.snapshot = self.snapshot, None
+        self.start_over()
 
     def finish(self, finished: FinishedField) -> float:
         """Leave the slot, stored or failed; returns the seconds that were spent."""

@@ -10,6 +10,7 @@ follows from its class:
 - when a distiller dies, everything in its slots becomes a suspect and is run again *alone*,
   after the healthy ones; only a death while alone is charged, and after MAX_DEATHS charges the
   field is quarantined as `worker_died`;
+- a stored field that cannot be read is optimised again, once; then it is quarantined as `snapshot_lost`;
 - an exporter tries a deadly export in a child of its own and survives it. Should it die all the
   same, its build is exported again, MAX_DEATHS times at most; the field is not charged;
 - a death with its node, or of a worker whose node was about to go, is charged to nobody;
@@ -204,7 +205,13 @@ class Scheduler:
         worker.answer()
         if build is None or not self._backlog.is_open(build):
             return  # decided meanwhile, by another run
+        self._notes.extend(report.notes)
 
+        if report.fault is not None and report.fault.lost_snapshot:
+            worker.recover()
+            self._notes.append(report.fault.message)
+            self._completions.snapshot_lost(build, report.fault.message)
+            return
         if report.decision is None:
             cause = report.fault.message if report.fault else "no outcome was written"
             log_event(LOG, "export_retry", logging.WARNING, asset_key=build.asset_key, worker=name, cause=cause)

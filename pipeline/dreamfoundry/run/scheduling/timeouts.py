@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dreamfoundry.errors import ConfigError
+
+LONGEST_LEASE_S = 3600.0
+"""A field whose run has died is not to be blocked for longer."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -24,3 +29,7 @@ class Limits:
     checkpoint_s: float = 180.0
     store_s: float = 600.0
     progress_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.lease_s > LONGEST_LEASE_S:
+            raise ConfigError(f"--limit lease_s={self.lease_s:g}: must be at most {LONGEST_LEASE_S:g} seconds")

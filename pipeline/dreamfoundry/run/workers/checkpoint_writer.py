@@ -48,8 +48,9 @@ class CheckpointWriter:
             except ObjectMissing:
                 continue  # its owner has written two newer ones meanwhile
             except ObjectCorrupt as error:
-                log_event(LOG, "checkpoint_corrupt", logging.WARNING, field_key=task.field_key, cause=str(error))
-                self._notes.append(str(error))
+                cause = str(error) if name in str(error) else f"{name}: {error}"
+                log_event(LOG, "checkpoint_corrupt", logging.WARNING, field_key=task.field_key, cause=cause)
+                self._notes.append(cause)
         return None
 
     def is_due(self, field_key: str) -> bool:

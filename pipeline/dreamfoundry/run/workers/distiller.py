@@ -239,14 +239,14 @@ class Distiller:
     def _save_finished(self) -> None:
         while self._unsaved:
             done = self._unsaved[0]
-            self._checkpoints.finish(done.assignment.field_key)
+            key = done.assignment.field_key
+            self._checkpoints.finish(key)
             ref = None
             if done.snapshot is not None:
                 ref = self._library.put_blob(done.snapshot.to_bytes(), SNAPSHOT_MEDIA_TYPE)
-                ref = self._library.record_field(done.assignment.field_key, ref)
+                ref = self._library.record_field(key, ref, self._tasks[key].lost_snapshot)
 
             failure = None if done.failure is None else Failure.of(done.failure)
-            key = done.assignment.field_key
             resumed_from = self._resumed_from.pop(key)
             self._finished.append(
                 FinishedField(key, done.optimize_s, ref, failure, done.history, resumed_from, self._kernels)

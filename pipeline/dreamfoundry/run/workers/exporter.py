@@ -15,14 +15,16 @@ from dreamfoundry.asset.deliverables import MEDIA_TYPES
 from dreamfoundry.asset.export import export_asset
 from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.files.sidecar import with_provenance
-from dreamfoundry.errors import InfrastructureError
+from dreamfoundry.errors import InfrastructureError, ObjectCorrupt, ObjectMissing
 from dreamfoundry.host.log_events import log_context, log_event
 from dreamfoundry.identity import recipe_digest
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.views import write_view
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.records import FieldHistory, FieldSnapshot, Outcome
 from dreamfoundry.run.messages import Decision, ExportReport, ExportTask, Failure, Fault, WorkerSettings
 from dreamfoundry.run.outcomes import decision_of, effort, now_text, publish, quarantined_outcome, request_provenance
+from dreamfoundry.run.unreadable_keys import UnreadableKeys
 from dreamfoundry.run.workers.export_process import Exported, ExportProcess
 from dreamfoundry.serialization import to_plain
 
@@ -41,7 +43,8 @@ class Exporter:
     """Publishes stored fields, or quarantines them with the reason."""
 
     def __init__(self, library: Library, settings: WorkerSettings, child: ExportProcess) -> None:
-        self._library, self._settings, self._child = library, settings, child
+        self._unreadable = UnreadableKeys()
+        self._library, self._settings, self._child = Library(library.store, self._unreadable), settings, child
 
     def start(self) -> None:
         """Have the child process ready; InfrastructureError if it does not come up."""
@@ -70,17 +73,21 @@ class Exporter:
     def _report(self, task: ExportTask) -> ExportReport:
         key = task.build.asset_key
         try:
-            return ExportReport(key, self._decide(task))
+            try:
+                snapshot = FieldSnapshot.from_bytes(self._library.get_blob(task.snapshot))
+            except (ObjectCorrupt, ObjectMissing) as error:
+                cause = f"the snapshot of field {task.build.field_key} is lost: {error}"
+                return ExportReport(key, None, fault=Fault(cause, lost_snapshot=True))
+            return ExportReport(key, self._decide(task, snapshot), notes=self._unreadable.take_notes())
         except InfrastructureError as error:
             return ExportReport(key, None, fault=Fault(f"{type(error).__name__}: {error}"))
         except Exception:  # noqa: BLE001 an exception object of a library may not be readable elsewhere
             return ExportReport(key, None, fault=Fault(traceback.format_exc(limit=-4), crashed=True))
 
-    def _decide(self, task: ExportTask) -> Decision:
+    def _decide(self, task: ExportTask, snapshot: FieldSnapshot) -> Decision:
         """Decide one asset key and write its named views; returns the decision that stands, ours or an earlier one."""
         build, started_s = task.build, time.monotonic()
         request = request_provenance(build, self._settings.prior_identity, self._settings.metadata_policy)
-        snapshot = FieldSnapshot.from_bytes(self._library.get_blob(task.snapshot))
         metadata = asset_metadata(
             build.prompt,
             self._settings.prior_identity,
@@ -98,7 +105,7 @@ class Exporter:
         standing = publish(self._library, outcome, build.instead_of)
         if standing.state == "published":
             for prompt_id in build.prompt_ids:
-                self._library.write_view(standing, prompt_id)
+                write_view(self._library, standing, prompt_id)
         log_event(LOG, "export_stage_ended", stage="publish", seconds=time.monotonic() - exported_s)
         return decision_of(standing, str(self._settings.provenance.get("run_id", "")))
 

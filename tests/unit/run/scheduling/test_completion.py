@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dreamfoundry.run.messages import (
     Decision,
     Export,
@@ -55,6 +57,28 @@ def test_an_exporter_that_dies_is_not_charged_to_the_field_and_is_given_up_after
     assert deaths == MAX_DEATHS
     assert world.decisions["good/0/preview"].state == "published"
     assert world.claims.deaths == {}, "charges are for optimisations"
+
+
+@pytest.mark.parametrize("num_losses", [1, 2])
+def test_a_stored_field_that_cannot_be_read_is_optimised_again_once(num_losses: int) -> None:
+    world = World([build_of("lost", stored=True), build_of("good", stored=True)], distillers=1)
+    told, lost = 0, Fault("the snapshot of field lost/0 is lost", lost_snapshot=True)
+    for _ in range(200):
+        world.obey()
+        if world.scheduler.is_finished:
+            break
+        world.start_all()
+        for worker, command in list(world.running.items()):
+            is_lost = isinstance(command, Export) and command.task.build.field_key == "lost/0" and told < num_losses
+            told += is_lost
+            world.finish(worker, fault=lost if is_lost else None)
+
+    failure = world.decisions["lost/0/preview"].failure
+    assert (failure.failure_class if failure else "") == ("snapshot_lost" if num_losses == 2 else "")
+    assert world.decisions["good/0/preview"].state == "published"
+    assert world.optimized == {"lost/0": 1}
+    assert world.scheduler.take_notes() == [lost.message] * num_losses
+    assert world.claims.deaths == {}, "nobody is charged"
 
 
 def test_prompts_that_were_side_by_side_in_a_death_are_run_alone_afterwards() -> None:

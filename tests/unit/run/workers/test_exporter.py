@@ -12,6 +12,7 @@ import pytest
 from dreamfoundry.asset.export import export_asset
 from dreamfoundry.identity import digest
 from dreamfoundry.library.library import Library
+from dreamfoundry.library.views import views
 from dreamfoundry.object_store.directory import DirectoryStore
 from dreamfoundry.records import AssetBundle, Prompt
 from dreamfoundry.run.messages import Decision, ExportTask, Failure, WorkerSettings
@@ -103,7 +104,7 @@ def test_43_an_exporter_writes_nothing_under_the_key_of_another_request(tmp_path
     assert report.decision is None
     assert report.fault is not None
     assert (report.fault.crashed, "KeyMismatch: one: the field key" in report.fault.message) == (False, True)
-    assert [*library.decided(), *library.views()] == []
+    assert [*library.decided(), *views(library)] == []
 
 
 @pytest.mark.parametrize(
