@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
 from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 
 OPTIMIZATION_VERSION = "3"

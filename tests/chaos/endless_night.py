@@ -28,7 +28,7 @@ from dreamfoundry.library.library import Library, outcome_key, outcome_to_json
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.manifest.reader import read_prompts, scan
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.records import BlobRef, Outcome, PriorIdentity
+from dreamfoundry.records import BlobRef, Outcome
 from dreamfoundry.run.driver import drive
 from dreamfoundry.run.messages import (
     Answer,
@@ -49,6 +49,7 @@ from dreamfoundry.run.scheduling.field_job import Claim
 from dreamfoundry.run.scheduling.ports import SchedulerConfig, SchedulerPorts
 from dreamfoundry.run.scheduling.scheduler import Scheduler
 from dreamfoundry.settings.export_profiles import export_profile
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 
 BLOB = BlobRef("0" * 64, 1, "application/octet-stream")

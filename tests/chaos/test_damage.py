@@ -188,7 +188,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.usefixtures("events")
-def test_45_a_damaged_object_costs_its_own_row_at_most(last_night: Path, tmp_path: Path, name: str, how: str) -> None:
+def test_47_a_damaged_object_costs_its_own_row_at_most(last_night: Path, tmp_path: Path, name: str, how: str) -> None:
     kind, folder = KINDS[name], tmp_path / "night"
     shutil.copytree(last_night, folder)
     library = Library(DirectoryStore(folder / "library"), lambda key, error: None)
@@ -221,7 +221,7 @@ def test_45_a_damaged_object_costs_its_own_row_at_most(last_night: Path, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100))
 @pytest.mark.parametrize("profile", [PROFILE, OTHER_PROFILE])
-def test_45_any_bit_of_any_object_costs_its_own_row_at_most(
+def test_47_any_bit_of_any_object_costs_its_own_row_at_most(
     last_night: Path, tmp_path: Path, seed: int, profile: str, tried: Callable[[], None]
 ) -> None:
     tried()

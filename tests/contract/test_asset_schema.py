@@ -13,10 +13,11 @@ from dreamfoundry.asset.export import export_asset
 from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.files.sidecar import with_provenance
 from dreamfoundry.file_roles import ROLES
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
 from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 from support.snapshots import ball, make_snapshot
 

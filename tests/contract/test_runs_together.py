@@ -98,7 +98,7 @@ def run(folder: Path, name: str, number: int, turns: Interleaving) -> None:
 
 
 @pytest.mark.parametrize("seed", [*range(40), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(40, 400))])
-def test_46_after_the_last_of_several_runs_has_ended_verifying_finds_nothing(
+def test_48_after_the_last_of_several_runs_has_ended_verifying_finds_nothing(
     tmp_path: Path, seed: int, tried: Callable[[], None]
 ) -> None:
     tried()

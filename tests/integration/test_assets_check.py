@@ -22,8 +22,9 @@ from dreamfoundry.asset.gates.khronos import MODULE_VARIABLE
 from dreamfoundry.library.library import Library
 from dreamfoundry.library.views import write_view
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.records import Outcome, PriorIdentity, Prompt
+from dreamfoundry.records import Outcome, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from support.processes import run_job
 from support.snapshots import beacon, make_snapshot
 

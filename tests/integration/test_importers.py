@@ -10,8 +10,9 @@ import pytest
 
 from dreamfoundry.asset.export import export_asset
 from dreamfoundry.asset.files.metadata import asset_metadata
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from support.processes import run_job
 from support.snapshots import beacon, make_snapshot
 

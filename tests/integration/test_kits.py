@@ -22,9 +22,10 @@ from dreamfoundry.library.library import Library
 from dreamfoundry.library.rows import Row, record_rows
 from dreamfoundry.library.views import write_view
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.records import Outcome, PriorIdentity, Prompt
+from dreamfoundry.records import Outcome, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from support.snapshots import beacon, make_snapshot
 
 PROFILE = ExportProfile(

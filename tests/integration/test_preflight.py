@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dreamfoundry.errors import PriorUnavailable
-from dreamfoundry.records import PriorIdentity
 from dreamfoundry.run.messages import Died, SlotsFit, WorkerSettings
 from dreamfoundry.run.ray.workers import first_fit, slots_that_fit
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 
 

@@ -13,9 +13,10 @@ from dreamfoundry.asset.files.metadata import SHORT_FORM, asset_metadata
 from dreamfoundry.errors import NodeUnavailable
 from dreamfoundry.evaluation.delivery.readers import BLENDER_VARIABLE
 from dreamfoundry.host.nodejs import package_folder, run_node
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from support.snapshots import beacon, make_snapshot
 
 PROFILE = ExportProfile("tiny", (500,), (64,), thumbnail_px=32)

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from dreamfoundry.asset.files.metadata import asset_metadata
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
 from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, ExportProfile
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 PROMPT = Prompt("row-7", "A Beacon, gray!", seed=5, target_height_m=0.4, view_texts={"back": "its back"})
 PROFILE = ExportProfile(

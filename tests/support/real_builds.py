@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dreamfoundry.identity import asset_key, field_key
-from dreamfoundry.records import BlobRef, PriorIdentity, Prompt
+from dreamfoundry.records import BlobRef, Prompt
 from dreamfoundry.run.messages import Build
 from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 
 PRIOR = PriorIdentity("stub", "1", "0" * 64, "Apache-2.0")

@@ -80,6 +80,9 @@ class TinyWorkers:
         _, notes = self._checkpoints.take_news()
         self._answers.append(Answer(command.worker, SliceReport({}, tuple(finished), len(finished), notes=notes)))
 
+    def drain(self, node: str) -> None:
+        raise AssertionError(f"there are no nodes here: {node}")
+
     def hand_back(self, worker: str) -> None:
         self._answers.append(Answer(worker, SliceReport({}, (), 0)))
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from dreamfoundry.identity import asset_key, asset_parts, canonical_json, digest, field_key, field_parts, seed_for, slug
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.prior import PriorConfig
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 
 PRIOR = PriorIdentity("toy", "1", "abc", "Apache-2.0")

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from dreamfoundry.identity import asset_key, field_key, recipe_digest
-from dreamfoundry.records import LoraIdentity, PriorIdentity, Prompt, VaeIdentity
+from dreamfoundry.records import Prompt
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import resolve_recipe, with_overrides
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.prior_identity import LoraIdentity, PriorIdentity, VaeIdentity
 
 TOYBOX = PriorIdentity("dreamfoundry/toybox", "1", "sha256:0a", "Apache-2.0")
 STUDIO = PriorIdentity("studio/model", "r7", "sha256:1b", "LicenseRef-Studio", research_only=True)

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from dreamfoundry.records import PriorIdentity
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 NUM_TIMESTEPS = 1000
 DISC_RADIUS = 0.6

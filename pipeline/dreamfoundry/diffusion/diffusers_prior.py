@@ -22,7 +22,7 @@ from dreamfoundry.diffusion.networks.replay import ReplayByShape
 from dreamfoundry.diffusion.networks.text_encoder import TextEncoder
 from dreamfoundry.diffusion.networks.vae_encoder import VaeEncoder, VaeLayout
 from dreamfoundry.diffusion.weights import PriorEngine
-from dreamfoundry.records import PriorIdentity
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 
 class DiffusersPrior:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamfoundry.records import PriorIdentity
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
 from dreamfoundry.diffusion.loading import usual_dtype
 from dreamfoundry.diffusion.networks.text_encoder import TextEncoder
 from dreamfoundry.diffusion.weights import PriorEngine
-from dreamfoundry.records import PriorIdentity
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 LETTERS = string.ascii_lowercase + ","
 

@@ -17,8 +17,8 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from dreamfoundry.errors import ConfigError, PriorUnavailable
-from dreamfoundry.records import LoraIdentity, PriorIdentity, VaeIdentity
 from dreamfoundry.settings.prior import LoraConfig, PriorConfig, VaeConfig
+from dreamfoundry.settings.prior_identity import LoraIdentity, PriorIdentity, VaeIdentity
 from dreamfoundry.settings.values import require
 
 PriorEngine = Literal["eager", "graphs", "compiled"]

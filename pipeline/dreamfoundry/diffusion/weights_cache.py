@@ -33,8 +33,8 @@ from dreamfoundry.diffusion.weights import (
 from dreamfoundry.errors import InfrastructureError, PriorUnavailable
 from dreamfoundry.object_store.open import open_store
 from dreamfoundry.object_store.protocol import ObjectStore, at_once
-from dreamfoundry.records import PriorIdentity
 from dreamfoundry.settings.prior import LoraConfig, PriorConfig, VaeConfig
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.values import require
 
 DIGEST_KEY = "weights.sha256"

@@ -27,8 +27,8 @@ from torch.nn.functional import log_softmax, silu
 
 from dreamfoundry.diffusion.noising import add_noise
 from dreamfoundry.diffusion.prior import ScorePrior
-from dreamfoundry.records import PriorIdentity
 from dreamfoundry.settings.distillation import ShadingConfig
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 from dreamfoundry.settings.values import require
 from dreamfoundry.toybox.captions import COLORS, KINDS, color_of, kind_of, words_of

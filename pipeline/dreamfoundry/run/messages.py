@@ -12,10 +12,11 @@ from typing import Literal
 
 from dreamfoundry.diffusion.weights import PriorEngine
 from dreamfoundry.errors import PromptFailure
-from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, OutcomeState, PriorIdentity, Prompt
+from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, OutcomeState, Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
 from dreamfoundry.settings.prior import PriorConfig
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 
 WorkerKind = Literal["distiller", "exporter"]

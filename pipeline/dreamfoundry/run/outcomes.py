@@ -10,10 +10,11 @@ from dreamfoundry.errors import KeyMismatch, ObjectCorrupt, OutcomeUnreadable, R
 from dreamfoundry.identity import asset_key, asset_parts, bad_row_parts, digest, field_key, field_parts, recipe_digest
 from dreamfoundry.library.library import Library, outcome_key
 from dreamfoundry.library.rows import BAD_ROW
-from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome, PriorIdentity
+from dreamfoundry.records import NO_HISTORY, BlobRef, FieldHistory, Outcome
 from dreamfoundry.run.messages import Build, Decision, Failure
 from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 
 def now_text(now_s: float | None = None) -> str:

@@ -15,7 +15,6 @@ from dreamfoundry.library.projections import OnProgress
 from dreamfoundry.library.rows import BAD_ROW
 from dreamfoundry.manifest.reader import ManifestReport
 from dreamfoundry.object_store.protocol import ObjectStore
-from dreamfoundry.records import PriorIdentity
 from dreamfoundry.run import report
 from dreamfoundry.run.exit_codes import RunStatus
 from dreamfoundry.run.outcomes import now_text
@@ -26,6 +25,7 @@ from dreamfoundry.run.request import RunRequest
 from dreamfoundry.run.scheduling.run_stats import Status
 from dreamfoundry.run.unreadable_keys import UnreadableKeys
 from dreamfoundry.serialization import to_plain
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 MOST_NOTES = 20
 """Notes that a report repeats."""

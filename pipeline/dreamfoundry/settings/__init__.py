@@ -2,6 +2,7 @@
 
 values            ramps, ranges, and the one way to refuse a value
 prior             diffusion model, LoRAs, and the wording of prompts for it
+prior_identity    the name of the weights that guided an asset
 distillation      guidance, cameras, shading, regularisers, learning rates
 field             encoding, density, render resolution, snapshot
 selection         probes, gates on candidates, restarts

@@ -7,9 +7,10 @@ import pytest
 from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.names import file_stem
 from dreamfoundry.identity import asset_key
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
 from dreamfoundry.settings.export_profiles import EXPORT_PROFILES, ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 PRIOR = PriorIdentity("org/prior", "r1", "d" * 64, "Apache-2.0")
 SCRIPTS = ("красный гриб", "赤いキノコ", "红蘑菇", "كرسي أصفر", "노란 의자", "เก้าอี้", "पीली कुर्सी", "🍄", "¿?")

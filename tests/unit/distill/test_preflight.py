@@ -15,10 +15,10 @@ from dreamfoundry.distill.step.slot_adam import SlotAdam
 from dreamfoundry.distill.successive_halving import planned_steps
 from dreamfoundry.errors import DeviceUnavailable, PriorUnavailable
 from dreamfoundry.nerf.field import RadianceFields
-from dreamfoundry.records import PriorIdentity
 from dreamfoundry.run.messages import SlotsFit, WorkerSettings
 from dreamfoundry.run.workers.distiller import load_resident_prior, open_distiller, slots_that_fit
 from dreamfoundry.settings.prior import PriorConfig
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 from support.processes import run_job
 

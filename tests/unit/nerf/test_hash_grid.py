@@ -17,9 +17,10 @@ from dreamfoundry.errors import ConfigError
 from dreamfoundry.identity import field_key
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.hash_grid import HashGrid
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
 from dreamfoundry.settings.field import FieldConfig, HashGridConfig
 from dreamfoundry.settings.loading import with_overrides
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 from support.random_fields import go_to, points_of, random_fields
 

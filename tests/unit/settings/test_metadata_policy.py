@@ -15,11 +15,12 @@ from dreamfoundry.errors import ConfigError
 from dreamfoundry.identity import asset_key
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.records import FieldSnapshot, PriorIdentity, Prompt
+from dreamfoundry.records import FieldSnapshot, Prompt
 from dreamfoundry.run.planning.plan import Plan
 from dreamfoundry.run.planning.resolution import PlanInputs
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 
 PROMPT = Prompt("row-7", "a zebra", negative_text="quagga", view_texts={"back": "okapi"})

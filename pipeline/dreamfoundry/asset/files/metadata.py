@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreamfoundry.identity import EXPORT_VERSION, GENERATOR, OPTIMIZATION_VERSION
-from dreamfoundry.records import LoraIdentity, PriorIdentity, Prompt, VaeIdentity
+from dreamfoundry.records import Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import DEFAULT_POLICY, NO_ASSERTION, MetadataPolicy
+from dreamfoundry.settings.prior_identity import LoraIdentity, PriorIdentity, VaeIdentity
 
 METADATA_SCHEMA = "dreamfoundry.asset_metadata.v1"
 

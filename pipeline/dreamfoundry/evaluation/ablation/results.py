@@ -13,7 +13,8 @@ from typing import Any
 
 from dreamfoundry.evaluation.ablation.suites import Suite, Variant
 from dreamfoundry.identity import digest, field_key
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 JUDGING_VERSION = "2"
 """Declared version of `field_row`; raised when the same field would get other numbers."""

@@ -26,7 +26,7 @@ from dreamfoundry.evaluation.ablation.results import Group, current_rows, groups
 from dreamfoundry.evaluation.ablation.suites import Suite
 from dreamfoundry.evaluation.ablation.worker import identity_for, run_group
 from dreamfoundry.identity import recipe_digest
-from dreamfoundry.records import PriorIdentity
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 Rows = list[dict[str, Any]]
 Say = Callable[[str], None]

@@ -21,10 +21,11 @@ from dreamfoundry.errors import PromptFailure
 from dreamfoundry.evaluation.ablation.field_row import field_row, row_without_surface
 from dreamfoundry.evaluation.ablation.results import FieldRequest, Group
 from dreamfoundry.evaluation.classifier import ClassifierGuidedPrior, cached_classifier
-from dreamfoundry.records import FieldSnapshot, PriorIdentity
+from dreamfoundry.records import FieldSnapshot
 from dreamfoundry.serialization import to_plain
 from dreamfoundry.settings.loading import bundled_recipe
 from dreamfoundry.settings.prior import PriorConfig
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 NUM_VIEWS = 4
 """Reference views in the picture of a field."""

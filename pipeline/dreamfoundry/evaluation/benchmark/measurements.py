@@ -38,9 +38,10 @@ from dreamfoundry.evaluation.benchmark.operators import profile_steps
 from dreamfoundry.identity import field_key, recipe_digest
 from dreamfoundry.nerf.field import RadianceFields
 from dreamfoundry.nerf.snapshot import take_snapshot
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import resolve_recipe, with_overrides
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 
 Figures = dict[str, Any]

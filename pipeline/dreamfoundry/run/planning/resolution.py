@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from dreamfoundry.identity import asset_key, canonical_json, field_key
-from dreamfoundry.records import PriorIdentity, Prompt
+from dreamfoundry.records import Prompt
 from dreamfoundry.settings.export_profiles import ExportProfile, export_profile
 from dreamfoundry.settings.loading import with_overrides
 from dreamfoundry.settings.metadata_policy import DEFAULT_POLICY, MetadataPolicy
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 
 _MAX_RECIPES = 256

@@ -11,9 +11,10 @@ from dreamfoundry.asset.files.glb_reader import read_glb
 from dreamfoundry.asset.files.gltf_writer import write_glb
 from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.gates.khronos import check_khronos
-from dreamfoundry.records import PriorIdentity, Prompt, TexturedMesh
+from dreamfoundry.records import Prompt, TexturedMesh
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.metadata_policy import MetadataPolicy
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 PRIOR = PriorIdentity("org/prior", "r1", "d" * 64, "Apache-2.0")
 OWNED = MetadataPolicy(asset_license="CC-BY-4.0", copyright_holder="A Studio", rights_url="https://example.org/by")

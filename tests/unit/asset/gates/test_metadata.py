@@ -12,8 +12,9 @@ from dreamfoundry.asset.files.gltf_writer import write_glb
 from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.asset.gates.metadata import check_metadata
 from dreamfoundry.identity import canonical_json
-from dreamfoundry.records import PriorIdentity, Prompt, TexturedMesh
+from dreamfoundry.records import Prompt, TexturedMesh
 from dreamfoundry.settings.export_profiles import ExportProfile
+from dreamfoundry.settings.prior_identity import PriorIdentity
 
 PRIOR = PriorIdentity("org/prior", "r1", "d" * 64, "Apache-2.0")
 

@@ -14,7 +14,7 @@ from dreamfoundry.diffusion.loading import load_prior
 from dreamfoundry.diffusion.networks.text_encoder import TextEncoder
 from dreamfoundry.diffusion.prior import ScorePrior
 from dreamfoundry.errors import PromptFailure
-from dreamfoundry.records import PriorIdentity
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from support.prior_folders import config_of
 
 

@@ -18,8 +18,9 @@ from dreamfoundry.evaluation.ablation.results import FieldRequest, current_rows,
 from dreamfoundry.evaluation.ablation.suites import PROMPTS, Suite, bundled_suites, quick_suite, read_suite
 from dreamfoundry.evaluation.statistics import Figure, share_of
 from dreamfoundry.evaluation.toys import all_held_out_prompts
-from dreamfoundry.records import FieldSnapshot, PriorIdentity
+from dreamfoundry.records import FieldSnapshot
 from dreamfoundry.settings.loading import bundled_recipe
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.toybox.captions import color_of, held_out_pairs, kind_of
 from dreamfoundry.toybox.toys import KINDS_WITH_FRONT, role_palette, toy
 

@@ -12,13 +12,14 @@ from dreamfoundry.library.library import Library, outcome_key
 from dreamfoundry.library.projections import publish_projections
 from dreamfoundry.library.rows import Row
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.records import Outcome, OutcomeState, PriorIdentity, Prompt
+from dreamfoundry.records import Outcome, OutcomeState, Prompt
 from dreamfoundry.run.messages import Failure
 from dreamfoundry.run.outcomes import quarantined_outcome
 from dreamfoundry.run.planning.plan import EVERY_CLASS, Plan, Tally
 from dreamfoundry.run.planning.resolution import PlanInputs, Resolver
 from dreamfoundry.settings.export_profiles import export_profile
 from dreamfoundry.settings.loading import with_overrides
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from dreamfoundry.settings.recipe import Recipe
 
 PRIOR = PriorIdentity("toybox", "1", "0" * 64, "Apache-2.0")

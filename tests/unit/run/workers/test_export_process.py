@@ -20,12 +20,13 @@ from dreamfoundry.asset.files.metadata import asset_metadata
 from dreamfoundry.errors import InfrastructureError
 from dreamfoundry.library.library import Library
 from dreamfoundry.object_store.directory import DirectoryStore
-from dreamfoundry.records import AssetBundle, FieldSnapshot, PriorIdentity, Prompt
+from dreamfoundry.records import AssetBundle, FieldSnapshot, Prompt
 from dreamfoundry.run.messages import ExportTask, Failure, WorkerSettings
 from dreamfoundry.run.workers.export_process import MAX_TRIES, Exported, ExportProcess
 from dreamfoundry.run.workers.exporter import Exporter
 from dreamfoundry.settings.export_profiles import ExportProfile
 from dreamfoundry.settings.prior import PriorConfig
+from dreamfoundry.settings.prior_identity import PriorIdentity
 from support import export_fakes
 from support.log_lines import recorded_events
 from support.processes import MARK, is_running, marked_processes, wait_until, wait_until_gone
