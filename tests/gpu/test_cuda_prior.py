@@ -182,12 +182,13 @@ def reads_on_the_host(value):
 
 stream = torch.cuda.current_stream()
 recorder = GraphRecorder()
-for compute in (reads_on_the_host, torch.sin):
+for compute, num_recorded in ((reads_on_the_host, 0), (torch.sin, 1), (torch.cos, 1)):
     replay = ReplayByShape(compute, recorder)
     for seed in range(RECORDED_AFTER_CALLS + 3):
         value = torch.full((3, 5), float(seed), device="cuda")
         assert torch.equal(replay(value), compute(value)), (compute, seed)
         assert torch.cuda.current_stream() == stream, compute
+    assert len(replay._recordings._made) == num_recorded, compute
 torch.cuda.empty_cache()
 """
 

@@ -1,4 +1,4 @@
-"""Say whether a store can carry a library, and a machine optimise for it, before a night is spent on them.
+"""Say whether a store can carry a library and a machine optimise it, before a night is spent on them.
 
 examples:
   dreamfoundry doctor s3://bucket/library

@@ -46,7 +46,7 @@ COMMANDS = {
     "verify": "Check that a library is whole: every outcome, every blob, every record, every named view.",
     "collect": "Copy chosen assets into a folder as an engine wants them, with a script that imports them.",
     "gc": "Find what a library no longer needs, and remove it on request.",
-    "doctor": "Say whether a store can carry a library, before a night is spent on it.",
+    "doctor": "Say whether a store can carry a library and a machine optimise it, before a night is spent on them.",
     "preflight": "Load a prior on a device: how many slots fit, how long a step takes, what a night makes.",
     "mirror": "Copy a prior to S3, from where every worker fetches it.",
     "submit": "Submit a run to a Ray cluster, follow it, and exit with its true exit code.",

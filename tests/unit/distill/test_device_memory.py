@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dreamfoundry.distill.device_memory import LiveBytes, is_out_of_memory
+from dreamfoundry.distill.device_memory import LiveBytes, is_out_of_memory, peak_memory
 
 KIB = 1024
 
@@ -57,3 +57,14 @@ def test_libraries_that_allocate_beside_torch_run_out_of_memory_too(error: Excep
 )
 def test_other_faults_of_a_gpu_are_no_shortage_of_memory(error: Exception) -> None:
     assert not is_out_of_memory(error)
+
+
+def test_the_peak_on_a_gpu_is_what_was_reserved_graphs_included(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, answer in (("max_memory_reserved", 7 * KIB), ("max_memory_allocated", 5 * KIB)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, answer=answer: answer)
+    for name in ("empty_cache", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+
+    with peak_memory("cuda", resident_bytes=0) as peak:
+        pass
+    assert peak.num_bytes == 7 * KIB

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor
@@ -57,14 +57,20 @@ class GraphRecorder:
 
     @contextmanager
     def capture(self, graph: torch.cuda.CUDAGraph) -> Iterator[None]:
-        """Record what is launched within, which does not run; the stream is as it was before, whatever happens."""
-        stream = torch.cuda.current_stream()
+        """Record what is launched within, which does not run; stream and allocator are as before, whatever happens.
+
+        Memory that a failed recording took stays reserved: to release it could take that of a graph of the same pool.
+        """
+        stream, device = torch.cuda.current_stream(), torch.cuda.current_device()
         try:
             with torch.cuda.graph(graph, pool=self._pool):
                 yield
         except BaseException:
-            # torch leaves its own stream current where the end of a capture fails, and a pool that nothing may share
+            # Where the end of a capture fails, torch leaves its own stream current, and up to 2.12 an allocator that
+            # goes on as if it were captured: then neither `empty_cache` nor another capture works.
             torch.cuda.set_stream(stream)
+            with suppress(RuntimeError):  # it is not captured any more
+                torch._C._cuda_endAllocateToPool(device, self._pool)
             self._pool = torch.cuda.graph_pool_handle()
             raise
 

@@ -114,7 +114,7 @@ class _Recordings(Generic[R]):
         try:
             self._made[shapes] = self._record(*(value.detach().clone() for value in inputs))  # clones keep the strides
         except RuntimeError as error:
-            cause = _first_cause(error)
+            cause = first_cause(error)
             if isinstance(cause, torch.OutOfMemoryError):
                 raise cause from None  # the caller's matter: fewer slots would fit
             self._failed.add(shapes)
@@ -205,7 +205,7 @@ def eager_with_gradient(compute: Callable[[Tensor], Tensor], value: Tensor) -> t
     return output.detach(), way_back
 
 
-def _first_cause(error: BaseException) -> BaseException:
+def first_cause(error: BaseException) -> BaseException:
     """The error that all others followed: leaving a broken recording raises more of them."""
     while error.__context__ is not None:
         error = error.__context__

@@ -35,6 +35,9 @@ VaeLayout = Literal["channels_last", "contiguous"]
 """Order of weights and activations in memory. Convolutions of a GPU are faster with channels last, but torch
 normalizes groups in the other order, with two copies for each."""
 
+SMALLEST_GRADIENT = 2.0**-100
+"""Rows with less than this count as zeros: powers of two far below could be flushed to zero."""
+
 LARGEST_GRADIENT = 16.0
 """The largest element of a row's gradient enters a float16 encoder at half of this or more: in the middle of the powers
 of two that float16 has for it. In bulk it is at 2^1, normal numbers end at 2^-14 and 2^16."""
@@ -66,6 +69,8 @@ class VaeEncoder:
         `keeping` must be the encoder's own: activations wait in its memory for their way back, while what
         `passing` recorded, the encoder's and others', runs.
         """
+        if keeping is not None and keeping is passing:
+            raise ValueError("a recorder that others record with would overwrite activations that wait for a gradient")
         encode = partial(_encode, self.model)
         self._has_recorders = keeping is not None
         self._keep = ReplayWithGradient(encode, keeping)
@@ -148,7 +153,7 @@ def power_of_two(values: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 1 1 1"]:
 
     Dividing and multiplying by it is exact. That of a row of zeros is tiny, that of a row that is not finite is NaN.
     """
-    largest = values.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=torch.finfo(values.dtype).tiny)
+    largest = values.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=SMALLEST_GRADIENT)
     return largest / torch.frexp(largest).mantissa
 
 

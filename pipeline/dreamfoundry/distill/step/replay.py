@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamfoundry.diffusion.networks.cuda_graph import GraphRecorder
+from dreamfoundry.diffusion.networks.replay import first_cause
 from dreamfoundry.distill.step.field_step import FieldStep
 from dreamfoundry.distill.step.inputs import StepInputs
 from dreamfoundry.distill.step.one_copy import num_bytes_of, tensors_of
@@ -92,11 +93,13 @@ class StepReplay:
         self._step.load(on_host, buffer)
         try:
             self._made[shapes] = buffer, self._recorder.record(self._step.render, self._step.update)
-        except torch.OutOfMemoryError:
-            raise  # the caller's matter: fewer slots would fit
         except RuntimeError as error:
+            cause = first_cause(error)
+            if isinstance(cause, torch.OutOfMemoryError):
+                raise cause from None  # the caller's matter: fewer slots would fit
             self._failed.add(shapes)
-            log_event(LOG, "recording_failed", logging.WARNING, shapes="a step", cause=str(error))
+            words = f"{type(cause).__name__}: {cause}"
+            log_event(LOG, "recording_failed", logging.WARNING, shapes="a step", cause=words)
 
 
 class StepGraphs:

@@ -102,6 +102,12 @@ def test_two_calls_before_the_way_back_do_not_take_each_others_activations() -> 
     assert passing.num_replays > 0
 
 
+def test_activations_never_wait_in_memory_that_another_recorder_uses() -> None:
+    encoder, recorder = VaeEncoder(TinyVae(), 4), PlaceRecorder()
+    with pytest.raises(ValueError, match="would overwrite activations"):
+        encoder.record_with(recorder, recorder)
+
+
 def test_pictures_without_a_gradient_are_never_recorded() -> None:
     encoder, keeping, passing = recorded()
     for seed in range(RECORDED_AFTER_CALLS + 4):

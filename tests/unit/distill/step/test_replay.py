@@ -98,3 +98,18 @@ def test_where_nothing_can_be_recorded_steps_go_on_with_one_warning(caplog: pyte
 def test_a_lack_of_memory_is_the_matter_of_the_caller() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         states_after(8, BrokenRecorder(torch.OutOfMemoryError))
+
+
+class MaskingRecorder(BrokenRecorder):
+    """Runs out of memory, and fails once more where it ends the recording, as torch does."""
+
+    def record(self, render: Callable[[], Tensor], update: Callable[[Tensor], None]) -> StepRecording:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        except torch.OutOfMemoryError:
+            raise RuntimeError("capture was invalidated")  # noqa: B904
+
+
+def test_a_lack_of_memory_is_told_also_where_the_end_of_the_recording_hides_it() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        states_after(8, MaskingRecorder())
