@@ -1,4 +1,4 @@
-"""What is left of a CUDA graph that could not be recorded, with stand-ins for the calls of torch that need a GPU."""
+"""A CUDA graph that cannot be recorded, with stand-ins for the calls of torch that need a GPU."""
 
 from __future__ import annotations
 
