@@ -1,17 +1,19 @@
 """Time and memory of a step: one step in detail, the table of the documentation, and what a switch changes.
 
-Priors have random weights in real shapes. A case is one loop; priors live as long as the cases that share them.
+Priors have random weights in real shapes. A case is one loop. Priors are made by the first case that is measured with
+them, as part of its time, and live as long as the cases that share them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 
 import torch
 
 from dreamfoundry.diffusion.diffusers_prior import DiffusersPrior
+from dreamfoundry.diffusion.networks.vae_encoder import VaeLayout
 from dreamfoundry.diffusion.random_weights import (
     ARCHITECTURES,
     SD_VAE_WIDTHS,
@@ -40,6 +42,8 @@ from dreamfoundry.settings.recipe import Recipe
 
 Measure = Callable[[], Figures]
 
+MakePrior = Callable[[], DiffusersPrior]
+"""Makes a prior when it is first called, and keeps it."""
 
 SETTINGS = ("optimize.views_per_step=1",)
 """One view of 64 x 64, as a step of the research codes shows."""
@@ -89,22 +93,20 @@ def step_table(task: Task, emit: Emit) -> None:
 
 def _table(task: Task) -> Iterator[tuple[str, Measure]]:
     """The eager prior of the baselines first, so that memory is that of one prior at a time."""
-    prior = _prior(task, "sd21", "eager")
+    prior = cache(partial(_prior, task, "sd21", "eager"))
     for case in (BASELINE, DECODING_BASELINE):
         yield case.name, partial(_figures, task, case, prior, 6)
     slots = [slots_case(count) for count in ((1, 2) if task.is_tiny else (1, 4, 8, 16, 32))]
     yield "least", partial(_least, task, slots, prior)
-    del prior
 
-    prior = _prior(task, "sd21", task.engine)
-    for case in slots:
-        prior.vae_rows = case.num_slots  # its activations are kept, as preflight chooses where they fit
-        yield case.name, partial(_figures, task, case, prior, 8)
+    prior = cache(partial(_prior, task, "sd21", task.engine))
+    for case in slots:  # activations of the VAE are kept, as preflight chooses where they fit
+        yield case.name, partial(_figures, task, case, prior, 8, vae_rows=case.num_slots)
 
 
-def _least(task: Task, cases: Sequence[Case], prior: DiffusersPrior) -> Figures:
+def _least(task: Task, cases: Sequence[Case], prior: MakePrior) -> Figures:
     """The least seconds of a step per asset at the pace of this device, predicted."""
-    roofline = measured_roofline(prior, _recipe(task), task.device)
+    roofline = measured_roofline(prior(), _recipe(task), task.device)
     steps = {case.name: roofline.step_s(case.num_slots, computes_twice=False) / case.num_slots for case in cases}
     return {"pace": asdict(roofline.ceilings), "prior_flop": asdict(roofline.flop), "step_s": steps}
 
@@ -116,42 +118,48 @@ def switches(task: Task, emit: Emit) -> None:
 
 def _switches(task: Task) -> Iterator[tuple[str, Measure]]:
     case = slots_case(2 if task.is_tiny else SLOTS_IN_DETAIL)
-    prior = _prior(task, "sd21", task.engine)
-    prior.vae_rows = case.num_slots
-    yield "as it is", partial(_figures, task, case, prior, 6)
-
-    prior.vae_layout = "contiguous"
-    yield "VAE without channels last", partial(_figures, task, case, prior, 6)
-    prior.vae_layout = "channels_last"
-
-    prior.vae_rows = case.num_slots // 2
-    yield "activations of the VAE computed twice", partial(_figures, task, case, prior, 6)
-    prior.vae_rows = case.num_slots
+    steps = partial(_figures, task, case, num_steps=6, vae_rows=case.num_slots)
+    prior = cache(partial(_prior, task, "sd21", task.engine))
+    yield "as it is", partial(steps, prior)
+    yield "VAE without channels last", partial(steps, prior, vae_layout="contiguous")
+    yield "activations of the VAE computed twice", partial(steps, prior, vae_rows=case.num_slots // 2)
 
     torch.backends.cudnn.benchmark = True
-    yield "cudnn.benchmark", partial(_figures, task, case, prior, 6)
+    yield "cudnn.benchmark", partial(steps, prior)
     torch.backends.cudnn.benchmark = False
 
-    yield "recorded steps", partial(_figures, task, case, prior, 6, is_recorded=True)
-    del prior
+    yield "recorded steps", partial(steps, prior, is_recorded=True)
 
-    prior = _prior(task, "sd21", task.engine, has_tiny_vae=True)
-    prior.vae_rows = case.num_slots
-    yield "tiny encoder", partial(_figures, task, case, prior, 6)
-    del prior
+    prior = cache(partial(_prior, task, "sd21", task.engine, has_tiny_vae=True))
+    yield "tiny encoder", partial(steps, prior)
 
-    prior = _prior(task, "if-m", task.engine)
+    prior = cache(partial(_prior, task, "if-m", task.engine))
     for case in (slots_case(1), slots_case(2 if task.is_tiny else 16)):
         yield f"if-m, {case.name}", partial(_figures, task, case, prior, 6)
         yield f"if-m, {case.name}, recorded steps", partial(_figures, task, case, prior, 6, is_recorded=True)
 
 
-def _figures(task: Task, case: Case, prior: DiffusersPrior, num_steps: int, *, is_recorded: bool = False) -> Figures:
+def _figures(
+    task: Task,
+    case: Case,
+    make_prior: MakePrior,
+    num_steps: int,
+    *,
+    vae_rows: int | None = None,
+    vae_layout: VaeLayout = "channels_last",
+    is_recorded: bool = False,
+) -> Figures:
     """Seconds of a step by part, steps back to back, and peaks of memory. A rehearsal makes one step.
 
+    `vae_rows`: pictures that the VAE keeps the activations of, by itself the prior's own number.
     `is_recorded`: what is around the prior is replayed too, on a GPU.
     """
+    prior = make_prior()
+    prior.vae_layout = vae_layout
+    if vae_rows is not None:
+        prior.vae_rows = vae_rows
     prior.forget_shapes()
+
     if task.is_cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

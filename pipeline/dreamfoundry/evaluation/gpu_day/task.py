@@ -53,24 +53,27 @@ class Task:
 def measure_cases(task: Task, cases: Iterable[tuple[str, Callable[[], Figures]]], emit: Emit) -> None:
     """Measure case after case as long as the time left is that of the longest so far.
 
-    A case that doesn't fit into the memory of the GPU says so, and the next one has its turn.
+    What a case needs, a prior say, is made when it is asked for or measured: both count as its time. A case that
+    doesn't fit into the memory of the GPU says so, and the next one has its turn.
     """
     longest_s = 0.0
+    asked_at = time.monotonic()
     for name, measure in cases:
         if name in task.skip:
             continue
-        if task.left_s() < longest_s:
-            emit(name, {"left_out": f"{task.left_s():.0f} s were left"})
+        left_s = max(0.0, task.left_s())
+        if left_s <= longest_s:
+            emit(name, {"left_out": f"{left_s:.0f} s were left"})
             continue
 
-        started_at = time.monotonic()
         try:
             figures = measure()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             figures = {"error": str(error)}
-        seconds = time.monotonic() - started_at
+        seconds = time.monotonic() - asked_at
         longest_s = max(longest_s, seconds)
         emit(name, {**figures, "seconds": round(seconds, 2)})
         del measure  # and the prior that only it holds, before the next one is made
+        asked_at = time.monotonic()

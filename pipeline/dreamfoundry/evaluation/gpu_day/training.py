@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,6 @@ def training(task: Task, emit: Emit) -> None:
     recipe = bundled_recipe("toybox")
     config = TrainingConfig(
         **TINY if task.is_tiny else {"batch_size": 64},
-        time_limit_s=max(1.0, task.left_s() - min(REPORT_S, task.left_s() / 3)),
         checkpoint_every_s=NEVER_S,
         noisiest_share=0.25,
         bf16=task.is_cuda,
@@ -65,6 +65,11 @@ def _views(task: Task, config: TrainingConfig, recipe: Recipe, folder: Path) -> 
 
 def _train(task: Task, trainer: Trainer, folder: Path, emit: Emit) -> None:
     """Train until the time limit, with a case "progress" that is always the last report."""
+    # not before: to read the views and load the models takes its time too, and the report needs the rest
+    left_s = task.left_s()
+    limit_s = max(1.0, left_s - min(REPORT_S, left_s / 3))
+    trainer.config = replace(trainer.config, time_limit_s=limit_s)
+    emit("time limit", {"left_s": round(left_s, 1), "limit_s": round(limit_s, 1)})
     exported_at = time.monotonic()
 
     def report(step: int, loss: float, steps_per_s: float) -> None:

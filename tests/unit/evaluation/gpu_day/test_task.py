@@ -1,7 +1,7 @@
 """Cases are measured while there is time for one more, and one that has no memory doesn't end the block."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -31,7 +31,20 @@ def test_a_case_that_would_outlast_the_block_is_left_out_and_says_so() -> None:
 
     assert [name for name, figures in found.items() if "is_measured" in figures] == ["short", "long"]
     assert found["late"] == {"left_out": "0 s were left"}
+    assert measured(task(-3.0), ("late", takes(0.0))) == {"late": {"left_out": "0 s were left"}}, "not -3 s"
     assert 0.1 <= found["short"]["seconds"] < found["long"]["seconds"]
+
+
+def test_the_time_to_prepare_a_case_counts_as_its_own() -> None:
+    def cases() -> Iterator[tuple[str, Callable[[], Figures]]]:
+        for name in ("first", "second"):
+            time.sleep(0.4)
+            yield name, takes(0.0)
+
+    found: dict[str, Figures] = {}
+    measure_cases(task(0.9), cases(), found.__setitem__)
+    assert found["first"]["seconds"] >= 0.4
+    assert "left_out" in found["second"]
 
 
 def test_cases_of_an_earlier_run_are_not_measured_again() -> None:

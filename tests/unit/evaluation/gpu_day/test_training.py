@@ -22,6 +22,9 @@ def test_the_weights_of_a_short_training_come_back_and_load(tmp_path: Path) -> N
     training(task, cases.__setitem__)
 
     assert cases["views"]["count"] > 0
+    limit = cases["time limit"]
+    assert limit["left_s"] <= cases["views"]["left_s"], "what was read and loaded before is not trained"
+    assert limit["limit_s"] == pytest.approx(limit["left_s"] * 2 / 3, abs=0.2)
     assert set(cases["denoising error of these"]) == {"0.99", "0.9", "0.7", "0.5"}
     files = cases["exported"]["files"]
     assert {path.name for path in out.iterdir()} == {*files, "loss.png", "samples.png"}
