@@ -24,17 +24,17 @@ from pathlib import Path
 spec = importlib.util.spec_from_file_location("day", {program!r})
 sys.modules["day"] = day = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(day)
-task = {{"device": "cpu", "parent": os.getpid(), "hangs": {hangs!r}}}
+task = {{"device": "cpu", "is_tiny": True, "parent": os.getpid(), "hangs": {hangs!r}, "views": {views!r}}}
 ended = day.Day(Path({out!r}), {blocks!r}, task, dict(os.environ), time.time() + {seconds!r}, [{stub!r}]).run()
 raise SystemExit(0 if ended else 1)
 """
 
 
-def start(out: Path, blocks: list[str], seconds: float, hangs: str = "") -> subprocess.Popen[bytes]:
+def start(out: Path, blocks: list[str], seconds: float, hangs: str = "", views: str = "") -> subprocess.Popen[bytes]:
     """A day in a process of its own, with stubs as its blocks."""
     out.mkdir(parents=True, exist_ok=True)
     names = {"program": str(PROGRAM), "stub": str(STUB), "out": str(out), "blocks": blocks}
-    program = RUN.format(**names, seconds=seconds, hangs=hangs)
+    program = RUN.format(**names, seconds=seconds, hangs=hangs, views=views)
     return subprocess.Popen([sys.executable, "-c", program], env=package_environment())
 
 
@@ -84,8 +84,9 @@ def test_a_block_that_fails_goes_on_without_recorded_graphs_and_keeps_its_figure
     assert start(tmp_path, ["step"], seconds=60.0).wait(60) == 0
 
     step = blocks_of(tmp_path)["step"]
-    assert (step["state"], step["engine"]) == ("ended", "eager")
+    assert step["state"] == "ended"
     first, second = step["cases"]["first"], step["cases"]["second"]
+    assert (first["run"]["engine"], second["run"]["engine"]) == ("graphs", "eager")
     assert second["engine"] == "eager"
     assert first["pid"] != second["pid"], "the first case was not measured again"
     assert "an illegal memory access" in (tmp_path / "log.txt").read_text()
@@ -117,6 +118,27 @@ def test_a_second_command_adds_its_blocks_to_the_figures_of_the_first(tmp_path: 
     assert list(blocks_of(tmp_path)) == ["facts", "table"]
 
 
+def test_a_second_command_for_a_block_replaces_a_figure_only_by_a_newer_one(tmp_path: Path) -> None:
+    start(tmp_path, ["facts"], seconds=30.0).wait(60)
+    before = blocks_of(tmp_path)["facts"]["cases"]
+    start(tmp_path, ["facts"], seconds=30.0, views="left out").wait(60)
+    assert blocks_of(tmp_path)["facts"]["cases"] == before
+
+    assert start(tmp_path, ["facts"], seconds=5.0, hangs="facts").wait(60) == 1
+    after = blocks_of(tmp_path)["facts"]["cases"]
+    assert after["first"]["pid"] != before["first"]["pid"]
+    assert after["second"] == before["second"]
+
+
+@pytest.mark.parametrize("damaged", ["", '{"blocks": {"facts": {"cases": {"first": ', "[]", '{"blocks": {"facts": 3}}'])
+def test_figures_that_are_damaged_are_moved_aside_and_the_day_goes_on(damaged: str, tmp_path: Path) -> None:
+    (tmp_path / "figures.json").write_text(damaged)
+    assert start(tmp_path, ["facts"], seconds=30.0).wait(60) == 0
+
+    assert list(blocks_of(tmp_path)["facts"]["cases"]) == ["first", "second"]
+    assert (tmp_path / "figures.json.damaged").read_text() == damaged
+
+
 def day_module() -> Any:
     spec = importlib.util.spec_from_file_location("day", PROGRAM)
     assert spec is not None
@@ -142,13 +164,45 @@ def test_two_commands_fit_into_fourteen_minutes_and_every_block_has_a_program() 
         ([], "name the folder OUT"),
         (["out", "--blocks", "fact"], "invalid choice: 'fact'"),
         (["out", "--blocks", "training"], "--views is missing"),
+        (["out", "--views", "absent.npz"], "--views absent.npz is not there"),
+        (["out", "--views", "file"], "--views file is damaged or no file of views"),
+        (["out", "--blocks", "facts", "--wheels", "absent"], "--wheels absent is no folder with a .whl"),
+        (["file", "--blocks", "facts"], "OUT file cannot be written (File exists)"),
+        (["file/out", "--blocks", "facts"], "OUT file/out cannot be written (Not a directory)"),
+        (["out", "--seconds", "0"], "'0' is no number above 0"),
+        (["out", "--seconds", "nan"], "'nan' is no number above 0"),
+        (["out", "--seconds", "inf"], "'inf' is no number above 0"),
     ],
 )
-def test_a_command_line_that_cannot_be_used_is_refused_at_once(arguments: list[str], words: str) -> None:
+def test_a_command_line_that_cannot_be_used_is_refused_at_once(
+    arguments: list[str], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
     command = [sys.executable, str(PROGRAM), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=dict(os.environ), cwd=tmp_path, check=False, timeout=60
+    )
     assert done.returncode == 2
-    assert words in done.stderr
+    assert words in done.stderr.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_wheel_that_cannot_be_installed_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad-1.0-py3-none-any.whl").write_text("half")
+    assert Path(day_module().site_of(tmp_path)).is_dir()
+
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("day.py: bad-1.0-py3-none-any.whl is not installed: ERROR: ")
+
+
+def test_the_tests_for_a_gpu_are_collected_without_plugins() -> None:
+    folder = ROOT / "tests" / "gpu"
+    options = ["-c", str(folder / "pytest.ini"), "--rootdir", str(folder), "--confcutdir", str(folder)]
+    command = [sys.executable, "-m", "pytest", *options, "-p", "no:timeout", "--collect-only", "-q"]
+    files = [str(folder / name) for name in ("test_device_memory.py", "test_cuda_prior.py")]
+    done = subprocess.run([*command, *files], capture_output=True, text=True, env=package_environment(), check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def rehearse(out: Path, *options: str) -> subprocess.Popen[bytes]:

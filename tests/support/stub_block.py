@@ -1,7 +1,7 @@
 """A block of a day on a GPU machine that measures nothing: its name says how it ends.
 
 facts ends well, kernels hangs after a case, prior is cut off within a line, step fails unless its prior is eager, and
-the block that the task names in `hangs` hangs too.
+the block that the task names in `hangs` hangs too. Told to in `views`, a block leaves all out.
 """
 
 import json
@@ -20,6 +20,9 @@ def emit(case: str, **figures: object) -> None:
         print(json.dumps({"case": case, "pid": os.getpid(), **figures}), flush=True)
 
 
+if "left out" in task["views"]:
+    emit("first", left_out="0 s were left")
+    raise SystemExit(0)
 emit("first")
 if task["block"] == task["hangs"]:
     time.sleep(600)
