@@ -68,6 +68,9 @@ PROGRAM = ("-m", "dreamfoundry.evaluation.gpu_day.block")
 
 Json = dict[str, Any]
 
+NOTHING: Json = {"left_out": "not asked for"}
+"""In place of the figures of a case that has none."""
+
 
 @dataclass
 class Day:
@@ -154,10 +157,6 @@ def earlier_blocks(path: Path) -> Json:
     path.replace(aside)
     print(f"day.py: {path} is damaged: it is {aside.name} now, and the day begins without earlier figures", flush=True)
     return {}
-
-
-NOTHING: Json = {"left_out": "not asked for"}
-"""In place of the figures of a case that has none."""
 
 
 def is_measured(figures: Json) -> bool:
